@@ -1,0 +1,41 @@
+# Needs Python 3.11 or newer and make; each target makes its own virtual environment first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run test check bench requirements clean
+
+run: $(READY)
+	$(BIN)/relay serve
+
+test: $(READY)
+	$(BIN)/pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench
+
+# Pins anew what requirements.txt holds, from the ranges in pyproject.toml.
+requirements:
+	rm -rf $(VENV)-pin && $(PYTHON) -m venv $(VENV)-pin
+	$(VENV)-pin/bin/pip install --quiet --disable-pip-version-check '.[dev]'
+	( echo '# Everything, pinned: for the image, for CI and for `make`. Made by `make requirements`.'; \
+	  $(VENV)-pin/bin/pip freeze --exclude alert-relay --exclude pip --exclude setuptools ) > requirements.txt
+	rm -rf $(VENV)-pin
+
+$(READY): pyproject.toml requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Alert Relay needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "This Python can't make virtual environments (Debian: apt install python3-venv)"; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
