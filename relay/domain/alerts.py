@@ -1,0 +1,77 @@
+"""What is an alert, and what is a group of them?"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+FNV_OFFSET: Final = 14695981039346656037
+FNV_PRIME: Final = 1099511628211
+LABEL_SEPARATOR: Final = 0xFF
+
+
+class Status(StrEnum):
+    """The state of an alert: it is firing, then resolved, once."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert as one webhook reported it. Times are aware, in UTC; `ends_at` is None while it fires."""
+
+    status: Status
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: datetime
+    ends_at: datetime | None
+    generator_url: str
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """The label `alertname`, or an empty string."""
+        return self.labels.get("alertname", "")
+
+    @property
+    def severity(self) -> str:
+        """The label `severity`, or an empty string."""
+        return self.labels.get("severity", "")
+
+    @property
+    def firing(self) -> bool:
+        """Whether this report says that the alert fires."""
+        return self.status is Status.FIRING
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """What Alertmanager sends in one webhook. `truncated` counts alerts that it left out."""
+
+    group_key: str
+    receiver: str
+    alerts: tuple[Alert, ...]
+    group_labels: dict[str, str]
+    common_labels: dict[str, str]
+    common_annotations: dict[str, str]
+    external_url: str
+    truncated: int
+
+
+def status_of(alerts: Iterable[Alert]) -> Status:
+    """Several alerts are firing while one of them is."""
+    return Status.FIRING if any(alert.firing for alert in alerts) else Status.RESOLVED
+
+
+def fingerprint(labels: dict[str, str]) -> str:
+    """Alertmanager's fingerprint of a label set: 64-bit FNV-1a over the sorted names and values, in hex.
+
+    Source: prometheus/common, model.LabelSet.Fingerprint.
+    """
+    digest = FNV_OFFSET
+    for name in sorted(labels):
+        for text in (name, labels[name]):
+            for byte in (*text.encode(), LABEL_SEPARATOR):
+                digest = ((digest ^ byte) * FNV_PRIME) & 0xFFFFFFFFFFFFFFFF
+    return f"{digest:016x}"

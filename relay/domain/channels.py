@@ -1,0 +1,219 @@
+"""What is a channel: its filters, common to all types, and the settings of each type?
+
+A channel is a tagged union on `channel_type`; the fields of a type lie flat beside the common ones.
+"""
+
+import re
+import unicodedata
+from typing import Any, ClassVar, Final, get_args
+
+import msgspec
+
+from relay.domain.errors import InvalidInput
+from relay.domain.fields import field_of, require_storable
+from relay.domain.matchers import Matcher, parse_matcher
+
+MASK: Final = "********"
+MAX_ID: Final = 63
+MAX_NAME: Final = 200
+MAX_FILTER_VALUES: Final = 1000
+_slug = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which alerts a channel wants. A filter left out, or empty, matches all."""
+
+    enabled: bool = True
+    tenant_id: str | None = None
+    severities: tuple[str, ...] = ()
+    alert_names: tuple[str, ...] = ()
+    alert_categories: tuple[str, ...] = ()
+    matchers: tuple[str, ...] = ()
+    send_resolved: bool = True
+
+    def parsed_matchers(self) -> tuple[Matcher, ...]:
+        """The matchers, parsed.
+
+        Raises:
+            InvalidInput: names the matcher that can't be parsed.
+        """
+        parsed = []
+        for at, text in enumerate(self.matchers):
+            try:
+                parsed.append(parse_matcher(text))
+            except InvalidInput as error:
+                raise InvalidInput(f"matchers[{at}]", error.message) from None
+        return tuple(parsed)
+
+
+class BaseChannel(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="channel_type"):
+    """What all channel types have in common. Fields named in `SECRET` are sealed at rest and masked in answers."""
+
+    SECRET: ClassVar[frozenset[str]] = frozenset({"webhook_url"})
+
+    id: str = ""
+    name: str
+
+    @property
+    def channel_type(self) -> str:
+        """The tag of the union."""
+        return type_name(type(self))
+
+    def __repr__(self) -> str:
+        """Name the channel without its settings, so that no log or traceback holds a secret."""
+        return f"<{self.channel_type} channel {self.id!r}>"
+
+
+class SlackChannel(BaseChannel, frozen=True, kw_only=True, tag="slack"):
+    """A Slack incoming webhook, or a server compatible with it."""
+
+    webhook_url: str
+    slack_channel: str | None = None
+    slack_username: str | None = None
+    slack_icon_emoji: str | None = None
+
+
+class DiscordChannel(BaseChannel, frozen=True, kw_only=True, tag="discord"):
+    """A Discord webhook."""
+
+    webhook_url: str
+    discord_username: str | None = None
+    discord_avatar_url: str | None = None
+
+
+class TeamsChannel(BaseChannel, frozen=True, kw_only=True, tag="teams"):
+    """A Microsoft Teams webhook made by Workflows."""
+
+    webhook_url: str
+    teams_title: str | None = None
+
+
+class WebhookChannel(BaseChannel, frozen=True, kw_only=True, tag="webhook"):
+    """Any HTTP endpoint that takes JSON."""
+
+    SECRET: ClassVar[frozenset[str]] = frozenset({"webhook_url", "custom_headers"})
+
+    webhook_url: str
+    custom_headers: dict[str, str] = {}
+    custom_payload_template: str | None = None
+
+
+Channel = SlackChannel | DiscordChannel | TeamsChannel | WebhookChannel
+CHANNEL_CLASSES: Final[tuple[type[BaseChannel], ...]] = get_args(Channel)
+
+
+def type_name(channel_class: type[BaseChannel]) -> str:
+    """The value of `channel_type` that stands for a class."""
+    return str(channel_class.__struct_config__.tag)
+
+
+def own_fields(channel_class: type[BaseChannel]) -> list[str]:
+    """The fields that a type adds to the common ones."""
+    common = BaseChannel.__struct_fields__
+    return [name for name in channel_class.__struct_fields__ if name not in common]
+
+
+def parse_channel(data: Any) -> Channel:
+    """Read a channel from JSON data; the id is made from the name when it is left out.
+
+    Raises:
+        InvalidInput: names the field.
+    """
+    if not isinstance(data, dict):
+        raise InvalidInput("", "must be a JSON object")
+    require_storable(data)
+    if "channel_type" not in data:
+        raise InvalidInput("channel_type", f"is missing; one of {', '.join(channel_types())}")
+    if data["channel_type"] not in channel_types():
+        raise InvalidInput(
+            "channel_type", f"{data['channel_type']!r} is unknown; one of {', '.join(channel_types())}"
+        )
+    try:
+        channel: Channel = msgspec.convert(data, Channel)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(*field_of(error)) from None
+    if not channel.id and channel.name.strip():
+        channel = msgspec.structs.replace(channel, id=slug(channel.name))
+    _check(channel)
+    return channel
+
+
+def channel_types() -> list[str]:
+    """All values of `channel_type`."""
+    return [type_name(channel_class) for channel_class in CHANNEL_CLASSES]
+
+
+def slug(name: str) -> str:
+    """Make an id from a name: "Critical Alerts" becomes `critical-alerts`.
+
+    Raises:
+        InvalidInput: the name has no letter or digit to make one from.
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    made = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:MAX_ID].rstrip("-")
+    if not made:
+        raise InvalidInput("id", "can't be made from this name; give one")
+    return made
+
+
+def masked(channel: Channel) -> dict[str, Any]:
+    """The channel as JSON data with its secrets masked."""
+    data: dict[str, Any] = msgspec.to_builtins(channel)
+    for name in channel.SECRET:
+        data[name] = _mask(data[name])
+    return data
+
+
+def patched(channel: Channel, patch: Any) -> Channel:
+    """Apply a JSON merge patch (RFC 7396): null resets a field; a secret left out, or sent back masked, is kept.
+
+    Raises:
+        InvalidInput: names the field.
+    """
+    if not isinstance(patch, dict):
+        raise InvalidInput("", "must be a JSON object")
+    data: dict[str, Any] = msgspec.to_builtins(channel)
+    for fixed in ("id", "channel_type"):
+        if fixed in patch and patch[fixed] != data[fixed]:
+            raise InvalidInput(fixed, "can't be changed; create another channel instead")
+    for name, value in patch.items():
+        if value is None:
+            data.pop(name, None)
+        elif name in channel.SECRET:
+            data[name] = _unmask(value, data.get(name))
+        else:
+            data[name] = value
+    return parse_channel(data)
+
+
+def _mask(value: Any) -> Any:
+    if isinstance(value, dict):
+        return dict.fromkeys(value, MASK)
+    return value if value is None else MASK
+
+
+def _unmask(value: Any, kept: Any) -> Any:
+    if isinstance(value, dict) and isinstance(kept, dict):
+        merged = kept | {name: _unmask(item, kept.get(name)) for name, item in value.items()}
+        return {name: item for name, item in merged.items() if item is not None}
+    return kept if value == MASK and kept is not None else value
+
+
+def _check(channel: Channel) -> None:
+    if not channel.name.strip():
+        raise InvalidInput("name", "must not be empty")
+    if len(channel.name) > MAX_NAME:
+        raise InvalidInput("name", f"must not be longer than {MAX_NAME} characters")
+    if len(channel.id) > MAX_ID or not _slug.fullmatch(channel.id):
+        raise InvalidInput(
+            "id", f"must be 1 to {MAX_ID} of a-z, 0-9, - and _, with a letter or digit at both ends"
+        )
+    if channel.tenant_id == "":
+        raise InvalidInput("tenant_id", "must not be empty; leave it out to match all tenants")
+    for name in ("severities", "alert_names", "alert_categories", "matchers"):
+        values: tuple[str, ...] = getattr(channel, name)
+        if len(values) > MAX_FILTER_VALUES:
+            raise InvalidInput(name, f"must not hold more than {MAX_FILTER_VALUES} values")
+        if "" in values:
+            raise InvalidInput(f"{name}[{values.index('')}]", "must not be empty")
+    channel.parsed_matchers()

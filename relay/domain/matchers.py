@@ -1,0 +1,117 @@
+"""Does an alert's label match, as Alertmanager would say?
+
+Syntax: https://prometheus.io/docs/alerting/latest/configuration/#matcher
+Regular expressions are RE2's, anchored at both ends; an absent label is the empty string.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cache, lru_cache
+from typing import Any, Final, cast
+
+import msgspec
+import re2
+
+from relay.domain.errors import InvalidInput
+
+MAX_LENGTH: Final = 4096
+REGEX_MEMORY: Final = 1 << 20
+"""Bytes that RE2 may use for one expression; one that needs more is refused."""
+_syntax = re.compile(
+    r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)+)"|(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*))'
+    r"\s*(?P<op>=~|!~|!=|=)\s*(?P<value>.*?)\s*",
+    re.DOTALL,
+)
+_plain_name = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_escape = re.compile(r"\\(.)", re.DOTALL)
+_unescaped_quote = re.compile(r'(?<!\\)(?:\\\\)*"')
+
+
+class Op(StrEnum):
+    """How a matcher compares."""
+
+    EQUAL = "="
+    NOT_EQUAL = "!="
+    MATCHES = "=~"
+    NOT_MATCHES = "!~"
+
+
+class Matcher(msgspec.Struct, frozen=True):
+    """One condition on one label."""
+
+    name: str
+    op: Op
+    value: str
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether the label set fulfils the condition."""
+        actual = labels.get(self.name, "")
+        match self.op:
+            case Op.EQUAL:
+                return actual == self.value
+            case Op.NOT_EQUAL:
+                return actual != self.value
+            case Op.MATCHES:
+                return _regex(self.value).fullmatch(actual) is not None
+            case Op.NOT_MATCHES:
+                return _regex(self.value).fullmatch(actual) is None
+
+    def __str__(self) -> str:
+        name = self.name if _plain_name.fullmatch(self.name) else _quoted(self.name)
+        return f"{name}{self.op}{_quoted(self.value)}"
+
+
+def parse_matcher(text: str) -> Matcher:
+    r"""Parse `team=~"db|infra"`; the value's quotes may be left out, and `\"`, `\\` and `\n` are understood.
+
+    Raises:
+        InvalidInput: with an empty field; the caller knows where the text stood.
+    """
+    if len(text) > MAX_LENGTH:
+        raise InvalidInput("", f"must not be longer than {MAX_LENGTH} characters")
+    found = _syntax.fullmatch(text)
+    if found is None:
+        raise InvalidInput("", f'{text!r} is not a matcher, such as severity="critical" or team=~"db|infra"')
+    name = found["name"] or _unescape(found["quoted"])
+    matcher = Matcher(name=name, op=Op(found["op"]), value=_value(found["value"], text))
+    if matcher.op in (Op.MATCHES, Op.NOT_MATCHES):
+        try:
+            _regex(matcher.value)
+        except re2.error as error:
+            detail = error.args[0] if error.args else ""
+            reason = detail.decode(errors="replace") if isinstance(detail, bytes) else str(detail)
+            raise InvalidInput("", f"{text!r} has a bad regular expression: {reason}") from None
+    return matcher
+
+
+def _value(raw: str, text: str) -> str:
+    quoted = len(raw) >= 2 and raw.startswith('"') and raw.endswith('"')
+    inner = raw[1:-1] if quoted else raw
+    if _unescaped_quote.search(inner) or (quoted and (len(inner) - len(inner.rstrip("\\"))) % 2):
+        raise InvalidInput("", f"{text!r} has an unbalanced quote")
+    return _unescape(inner)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _unescape(text: str) -> str:
+    return _escape.sub(
+        lambda found: "\n" if found[1] == "n" else found[1] if found[1] in '"\\' else found[0], text
+    )
+
+
+@cache
+def _options() -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = REGEX_MEMORY
+    return options
+
+
+@lru_cache(maxsize=65_536)
+def _regex(pattern: str) -> "re.Pattern[str]":
+    return cast("re.Pattern[str]", re2.compile(pattern, _options()))

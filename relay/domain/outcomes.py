@@ -1,0 +1,64 @@
+"""How did an attempt end, and when is the next one?"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+FIRST_DELAY: Final = 1.0
+MAX_DELAY: Final = 300.0
+GIVE_UP_AFTER: Final = timedelta(hours=24)
+
+
+class Reason(StrEnum):
+    """Why an attempt failed: Alertmanager's words, then ours. Also a metric's label, so the set stays small."""
+
+    RATE_LIMITED = "rateLimited"
+    AUTH_ERROR = "authError"
+    CLIENT_ERROR = "clientError"
+    SERVER_ERROR = "serverError"
+    DEADLINE_EXCEEDED = "contextDeadlineExceeded"
+    OTHER = "other"
+    CONNECTION_ERROR = "connectionError"
+    BLOCKED_TARGET = "blockedTarget"
+    INTERRUPTED = "interrupted"
+    EXPIRED = "expired"
+    CHANNEL_DELETED = "channelDeleted"
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """The platform took the message. `detail` says what a reader of the history should know all the same."""
+
+    status_code: int | None = None
+    detail: str | None = None
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """It may succeed later. `after` is in seconds and comes from the platform; None leaves it to the backoff."""
+
+    reason: Reason
+    detail: str
+    status_code: int | None = None
+    after: float | None = None
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """The same message will never be taken."""
+
+    reason: Reason
+    detail: str
+    status_code: int | None = None
+
+
+Outcome = Sent | Retry | Rejected
+
+
+def backoff(attempt: int, chance: float) -> float:
+    """Seconds to wait after the given attempt failed (the first is 1): exponential, with full jitter.
+
+    `chance` is a random number in [0, 1). The floor of half a first delay keeps a lucky draw from hammering.
+    Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+    ceiling = min(MAX_DELAY, FIRST_DELAY * 2.0 ** min(attempt - 1, 32))
+    return max(FIRST_DELAY / 2, ceiling * chance)

@@ -1,0 +1,35 @@
+"""How is an error told to a program: RFC 9457 problem details that name the field."""
+
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+PROBLEM_TYPE: Final = "application/problem+json"
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One field that is wrong, by its path (`severities[0]`), and what it should be."""
+
+    field: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Problem details, with the offending fields as an extension member.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9457
+    """
+
+    title: str
+    status: int
+    detail: str = ""
+    errors: tuple[FieldError, ...] = ()
+
+    @classmethod
+    def of(cls, status: HTTPStatus, detail: str, field: str = "") -> "Problem":
+        """A problem of that status; with a field, `detail` says what is wrong with it."""
+        if not field:
+            return cls(title=status.phrase, status=status.value, detail=detail)
+        errors = (FieldError(field, detail),)
+        return cls(title=status.phrase, status=status.value, detail=f"{field}: {detail}", errors=errors)

@@ -1,0 +1,133 @@
+"""Do a channel's secrets stay secret, and survive a change of the channel?"""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from relay.domain.channels import MASK, Channel, masked, parse_channel, patched
+from relay.domain.errors import InvalidInput
+
+URL = "https://example.com/hook/s3cret-path"
+HEADERS = {"X-Key": "s3cret-key", "X-Other": "s3cret-other"}
+TYPES = ["slack", "discord", "teams", "webhook"]
+
+
+def channel_of(channel_type: str = "webhook", **more: Any) -> Channel:
+    given = {"id": "a", "name": "A", "channel_type": channel_type, "webhook_url": URL} | more
+    return parse_channel(given | ({"custom_headers": HEADERS} if channel_type == "webhook" else {}))
+
+
+def secrets_after(patch: Any) -> tuple[str, dict[str, str]]:
+    channel = msgspec.to_builtins(patched(channel_of(), patch))
+    return channel["webhook_url"], channel["custom_headers"]
+
+
+@pytest.mark.parametrize("channel_type", TYPES)
+def test_an_answer_shows_no_secret(channel_type: str) -> None:
+    answer = masked(channel_of(channel_type))
+    assert answer["webhook_url"] == MASK
+    assert "s3cret" not in msgspec.json.encode(answer).decode()
+    assert (answer["id"], answer["name"], answer["channel_type"]) == ("a", "A", channel_type)
+
+
+def test_an_answer_shows_the_names_of_headers() -> None:
+    assert masked(channel_of())["custom_headers"] == {"X-Key": MASK, "X-Other": MASK}
+
+
+@pytest.mark.parametrize("channel_type", TYPES)
+def test_no_rendering_of_a_channel_shows_a_secret(channel_type: str) -> None:
+    channel = channel_of(channel_type)
+    for text in (repr(channel), str(channel), f"{channel}", repr({"channel": channel})):
+        assert "s3cret" not in text
+        assert f"<{channel_type} channel 'a'>" in text
+
+
+def test_a_refusal_shows_no_secret() -> None:
+    for spoilt in ({"webhook_url": [URL]}, {"custom_headers": [URL]}, {"custom_headers": {"a": [URL]}}, {URL: 1}):
+        with pytest.raises(InvalidInput) as caught:
+            parse_channel({"name": "A", "channel_type": "webhook", "webhook_url": URL} | spoilt)
+        assert "s3cret" not in caught.value.message
+
+
+@pytest.mark.parametrize("channel_type", TYPES)
+def test_an_answer_sent_back_changes_nothing(channel_type: str) -> None:
+    channel = channel_of(channel_type, severities=["critical"], tenant_id="t", send_resolved=False)
+    assert patched(channel, masked(channel)) == channel
+
+
+def test_what_is_left_out_is_kept() -> None:
+    channel = patched(channel_of(severities=["critical"]), {"name": "B"})
+    assert (channel.id, channel.name, channel.severities) == ("a", "B", ("critical",))
+    assert secrets_after({"name": "B"}) == (URL, HEADERS)
+    assert patched(channel, {}) == channel
+
+
+@pytest.mark.parametrize(
+    ("patch", "url", "headers"),
+    [
+        ({"webhook_url": "https://example.com/new"}, "https://example.com/new", HEADERS),
+        ({"webhook_url": MASK, "custom_headers": {"X-Key": MASK, "X-Other": MASK}}, URL, HEADERS),
+        ({"custom_headers": {"X-Key": "new", "X-Other": MASK}}, URL, HEADERS | {"X-Key": "new"}),
+        ({"custom_headers": {"X-Key": "new"}}, URL, HEADERS | {"X-Key": "new"}),
+        ({"custom_headers": {"X-More": "m"}}, URL, HEADERS | {"X-More": "m"}),
+        ({"custom_headers": {"X-Key": None}}, URL, {"X-Other": "s3cret-other"}),
+        ({"custom_headers": {"X-Absent": None}}, URL, HEADERS),
+        ({"custom_headers": {}}, URL, HEADERS),
+        ({"custom_headers": None}, URL, {}),
+    ],
+)
+def test_secrets_are_merged_one_by_one(patch: dict[str, Any], url: str, headers: dict[str, str]) -> None:
+    assert secrets_after(patch) == (url, headers)
+
+
+def test_null_resets_a_field() -> None:
+    channel = channel_of(
+        severities=["critical"], enabled=False, tenant_id="t", send_resolved=False, matchers=["a=b"]
+    )
+    every = ("severities", "enabled", "tenant_id", "send_resolved", "matchers", "custom_payload_template")
+    assert patched(channel, dict.fromkeys(every)) == channel_of()
+
+
+@pytest.mark.parametrize("field", ["name", "webhook_url"])
+def test_null_can_not_reset_what_a_channel_needs(field: str) -> None:
+    with pytest.raises(InvalidInput, match=f"{field}: is missing"):
+        patched(channel_of(), {field: None})
+
+
+@pytest.mark.parametrize(
+    ("patch", "field"),
+    [
+        ({"id": "b"}, "id"),
+        ({"id": None}, "id"),
+        ({"channel_type": "slack"}, "channel_type"),
+        ({"channel_type": None}, "channel_type"),
+    ],
+)
+def test_the_id_and_the_type_are_fixed(patch: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput, match="can't be changed") as caught:
+        patched(channel_of(), patch)
+    assert caught.value.field == field
+
+
+def test_the_same_id_and_type_may_be_sent_back() -> None:
+    assert patched(channel_of(), {"id": "a", "channel_type": "webhook", "name": "B"}).name == "B"
+
+
+@pytest.mark.parametrize(
+    ("patch", "field"),
+    [
+        ([], ""),
+        (None, ""),
+        ({"severities": [""]}, "severities[0]"),
+        ({"matchers": ["a"]}, "matchers[0]"),
+        ({"slack_channel": "#a"}, "slack_channel"),
+        ({"custom_headers": 5}, "custom_headers"),
+        ({"webhook_url": {"a": MASK}}, "webhook_url"),
+        ({"name": "\0"}, "name"),
+    ],
+)
+def test_a_patch_is_checked_like_a_channel(patch: Any, field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        patched(channel_of(), patch)
+    assert caught.value.field == field

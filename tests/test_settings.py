@@ -1,0 +1,144 @@
+"""Is the environment read as people write it, and never shown with its secrets?"""
+
+import pathlib
+
+import pytest
+
+from relay.domain.errors import SettingsError
+from relay.settings import Settings, load, shown
+
+MASK = "********"
+
+
+def loaded(**variables: str) -> Settings:
+    return load({f"RELAY_{name}": value for name, value in variables.items()})
+
+
+def shown_url(url: str) -> str:
+    return shown(loaded(DATABASE_URL=url))["RELAY_DATABASE_URL"]
+
+
+def test_an_empty_environment_is_enough() -> None:
+    settings = load({})
+    assert (settings.host, settings.port, settings.tenant_label) == ("127.0.0.1", 8080, "tenant_id")
+    assert settings.embedded
+    assert settings.data_dir.is_absolute()
+
+
+def test_empty_variables_count_as_unset() -> None:
+    names = [name.upper() for name in Settings.__struct_fields__]
+    assert loaded(**dict.fromkeys(names, "")) == load({})
+
+
+def test_each_variable_is_read() -> None:
+    settings = loaded(HOST="::", PORT="9000", REPEAT_AFTER="1.5", LOG_FORMAT="json", LOG_LEVEL="debug", KEY="k")
+    assert (settings.host, settings.port, settings.repeat_after) == ("::", 9000, 1.5)
+    assert (settings.log_format, settings.log_level, settings.key) == ("json", "debug", "k")
+
+
+@pytest.mark.parametrize("text", ["123", "null", "true", "1.0"])
+def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
+    settings = loaded(ADMIN_KEY=text, TENANT_LABEL=text)
+    assert (settings.admin_key, settings.tenant_label) == (text, text)
+
+
+def test_other_variables_are_left_alone() -> None:
+    assert load({"PORT": "1", "RELAY_UNKNOWN": "1", "relay_port": "1"}) == load({})
+
+
+def test_an_override_wins_unless_it_is_left_out() -> None:
+    settings = load({"RELAY_PORT": "1", "RELAY_HOST": "a"}, port=2, host=None)
+    assert (settings.port, settings.host) == (2, "a")
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
+def test_three_spellings_of_the_database_url_are_one(scheme: str) -> None:
+    settings = loaded(DATABASE_URL=f"{scheme}://u:p@h:5432/d?sslmode=require")
+    assert settings.database_url == "postgresql://u:p@h:5432/d?sslmode=require"
+    assert not settings.embedded
+
+
+def test_the_data_directory_may_be_relative_or_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert loaded(DATA_DIR="~/relay").data_dir == pathlib.Path("/home/someone/relay")
+    assert loaded(DATA_DIR="relay").data_dir == pathlib.Path.cwd() / "relay"
+
+
+@pytest.mark.parametrize(
+    ("text", "targets"),
+    [
+        ("10.0.0.0/8", ("10.0.0.0/8",)),
+        (" 10.0.0.0/8 , hooks.example.com,, ::1/128 ", ("10.0.0.0/8", "hooks.example.com", "::1/128")),
+        (" , ", ()),
+    ],
+)
+def test_allowed_targets_are_a_list_with_commas(text: str, targets: tuple[str, ...]) -> None:
+    assert loaded(ALLOWED_TARGETS=text).allowed_targets == targets
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "-1"),
+        ("PORT", "65536"),
+        ("PORT", "80.5"),
+        ("PORT", "9" * 5000),
+        ("DATABASE_URL", "mysql://u:s3cret@h/d"),
+        ("DATABASE_URL", "s3cret"),
+        ("REPEAT_AFTER", "soon"),
+        ("REPEAT_AFTER", "-1"),
+        ("REPEAT_AFTER", "nan"),
+        ("SEND_TIMEOUT", "inf"),
+        ("SHUTDOWN_TIMEOUT", "604801"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_refusal_names_the_variable_and_shows_no_secret(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"RELAY_{variable} ") as caught:
+        load({f"RELAY_{variable}": value, "RELAY_ADMIN_KEY": "s3cret"})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_an_override_is_checked_like_a_variable() -> None:
+    with pytest.raises(SettingsError, match="RELAY_TENANT_LABEL must not be empty"):
+        load({}, tenant_label="")
+    with pytest.raises(SettingsError, match="RELAY_PORT must be between"):
+        load({}, port=70_000)
+
+
+def test_every_setting_is_shown_by_its_variable() -> None:
+    settings = loaded(PORT="9000", ALLOWED_TARGETS="10.0.0.0/8, localhost", DATA_DIR="/data")
+    values = shown(settings)
+    assert set(values) == {f"RELAY_{name.upper()}" for name in Settings.__struct_fields__}
+    assert (values["RELAY_PORT"], values["RELAY_DATA_DIR"]) == ("9000", "/data")
+    assert values["RELAY_ALLOWED_TARGETS"] == "10.0.0.0/8,localhost"
+    assert values["RELAY_DATABASE_URL"] == values["RELAY_ADMIN_KEY"] == ""
+
+
+@pytest.mark.parametrize("variable", ["SECRET_KEY", "ADMIN_KEY", "WEBHOOK_TOKEN", "KEY"])
+def test_secrets_are_masked(variable: str) -> None:
+    values = shown(loaded(**{variable: "s3cret"}))
+    assert values[f"RELAY_{variable}"] == MASK
+    assert "s3cret" not in "".join(values.values())
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("postgresql://h/d", "postgresql://h/d"),
+        ("postgresql://u@h/d", "postgresql://u@h/d"),
+        ("postgresql://u:s3cret@h:5432/d", f"postgresql://u:{MASK}@h:5432/d"),
+        ("postgresql://u:s3@cret@h/d", f"postgresql://u:{MASK}@h/d"),
+        ("postgresql://u:s3:cr/e?t#@h/d", f"postgresql://u:{MASK}@h/d"),
+        ("postgresql://h/d?password=s3cret", f"postgresql://h/d?password={MASK}"),
+        ("postgresql://h/d?user=u&password=s3cret&x=1", f"postgresql://h/d?user=u&password={MASK}&x=1"),
+        ("postgresql://h/d?password=s3@cret", f"postgresql://h/d?password={MASK}"),
+        ("postgresql://h/d?PASSWORD=s3cret", f"postgresql://h/d?PASSWORD={MASK}"),
+        ("postgresql:///d?host=/tmp&sslpassword=s3cret", f"postgresql:///d?host=/tmp&sslpassword={MASK}"),
+        ("postgresql://u:s3cret@h/d?password=s3cret", f"postgresql://u:{MASK}@h/d?password={MASK}"),
+    ],
+)
+def test_a_password_inside_the_database_url_is_masked(url: str, text: str) -> None:
+    assert shown_url(url) == text
