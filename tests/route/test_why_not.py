@@ -1,0 +1,116 @@
+"""Is a person told what stopped an alert, and is it always what the routing table did?"""
+
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from relay.domain.alerts import Alert, Status
+from relay.domain.channels import Filters
+from relay.route.reasons import why_not
+from relay.route.table import Table
+
+LABELS = ("tenant_id", "severity", "alertname", "category", "team")
+VALUES = ("", "a", "b", "c")
+PATTERNS = ("a|b", "[^a]", ".*", ".+", "a?", "", "c")
+
+
+def alert(labels: dict[str, str], status: Status = Status.FIRING) -> Alert:
+    return Alert(
+        status=status,
+        labels=labels,
+        annotations={},
+        starts_at=datetime(2026, 11, 23, tzinfo=UTC),
+        ends_at=None,
+        generator_url="",
+        fingerprint="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("filters", "reason"),
+    [
+        (Filters(enabled=False), "the channel is disabled"),
+        (Filters(tenant_id="b"), "tenant_id: wants 'b', the alert has 'a'"),
+        (
+            Filters(severities=("critical", "warning")),
+            "severities: wants critical, warning, the alert has 'info'",
+        ),
+        (Filters(alert_names=("Watchdog",)), "alert_names: wants Watchdog, the alert has 'DiskFull'"),
+        (Filters(alert_categories=("errors",)), "alert_categories: wants errors, the alert has ''"),
+        (Filters(matchers=("severity=info", "team=~db|web")), "matchers: team=~\"db|web\" does not match ''"),
+        (Filters(send_resolved=False), "send_resolved: the channel is not told of resolved alerts"),
+    ],
+)
+def test_the_filter_that_stops_an_alert_is_told(filters: Filters, reason: str) -> None:
+    resolved = alert({"tenant_id": "a", "severity": "info", "alertname": "DiskFull"}, Status.RESOLVED)
+    assert why_not(resolved, filters, "tenant_id") == reason
+
+
+def test_nothing_stops_an_alert_that_matches() -> None:
+    filters = Filters(tenant_id="a", severities=("info",), matchers=("team=",), send_resolved=False)
+    assert why_not(alert({"tenant_id": "a", "severity": "info"}), filters, "tenant_id") is None
+
+
+def some(chance: random.Random, values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(chance.sample(values, chance.randint(1, 3))) if chance.random() < 0.3 else ()
+
+
+def any_matcher(chance: random.Random) -> str:
+    operator = chance.choice(("=", "=", "!=", "=~", "!~"))
+    value = chance.choice(PATTERNS if "~" in operator else VALUES)
+    return f'{chance.choice(LABELS)}{operator}"{value}"'
+
+
+def any_filters(chance: random.Random) -> Filters:
+    return Filters(
+        enabled=chance.random() < 0.9,
+        tenant_id=chance.choice(VALUES[1:]) if chance.random() < 0.3 else None,
+        severities=some(chance, VALUES[1:]),
+        alert_names=some(chance, VALUES[1:]),
+        alert_categories=some(chance, VALUES[1:]),
+        matchers=tuple(any_matcher(chance) for _ in range(chance.choice((0, 0, 1, 2, 3)))),
+        send_resolved=chance.random() < 0.8,
+    )
+
+
+def any_alert(chance: random.Random) -> Alert:
+    labels = {label: chance.choice(VALUES) for label in LABELS if chance.random() < 0.8}
+    return alert(labels, chance.choice(list(Status)))
+
+
+@pytest.mark.parametrize("tenant_label", ["tenant_id", "severity", "absent"])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_table_and_the_reasons_agree(seed: int, tenant_label: str) -> None:
+    chance = random.Random(seed)
+    channels = {f"c{n}": any_filters(chance) for n in range(60)}
+    table = Table(1, channels, tenant_label)
+    told = stopped = 0
+    for _ in range(60):
+        one = any_alert(chance)
+        matched = list(table.match(one))
+        assert len(matched) == len(set(matched))
+        for channel_id, filters in channels.items():
+            reason = why_not(one, filters, tenant_label)
+            assert (channel_id in matched) == (reason is None), (filters, one.labels, one.status, reason)
+        told += len(matched)
+        stopped += len(channels) - len(matched)
+    assert table.broken == {}
+    assert min(told, stopped) > 50, "the cases must cover both answers"
+
+
+def wide_filters(chance: random.Random, values: tuple[str, ...]) -> Filters:
+    lists = [tuple(chance.sample(values, chance.randint(15, 39))) for _ in range(3)]
+    return Filters(severities=lists[0], alert_names=lists[1], alert_categories=lists[2])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_they_agree_on_filters_of_many_combinations(seed: int) -> None:
+    chance = random.Random(seed)
+    values = tuple(f"v{n}" for n in range(40))
+    channels = {f"c{n}": wide_filters(chance, values) for n in range(20)}
+    table = Table(1, channels, "tenant_id")
+    for _ in range(50):
+        one = alert({label: chance.choice(values) for label in ("severity", "alertname", "category")})
+        matched = set(table.match(one))
+        assert matched == {name for name, filters in channels.items() if not why_not(one, filters, "tenant_id")}
