@@ -1,0 +1,124 @@
+"""Where are channels kept, and what may be read without their secrets?"""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from relay.domain.channels import CHANNEL_CLASSES, Channel, Filters, own_fields, type_name
+from relay.domain.errors import Conflict, NotFound
+from relay.domain.outcomes import Reason
+from relay.store.seal import Seal
+from relay.store.tables import channels, deliveries, lanes
+
+_classes = {type_name(channel_class): channel_class for channel_class in CHANNEL_CLASSES}
+
+
+async def add(connection: AsyncConnection, channel: Channel, seal: Seal) -> Channel:
+    """Store a new channel with its lane.
+
+    Raises:
+        Conflict: the id is taken.
+    """
+    statement = insert(channels).values(
+        id=channel.id, channel_type=channel.channel_type, **_columns(channel, seal)
+    )
+    try:
+        row = (await connection.execute(statement.returning(channels))).one()
+    except IntegrityError:
+        raise Conflict(f"the channel id {channel.id!r} is taken") from None
+    await connection.execute(upsert(lanes).values(channel_id=channel.id).on_conflict_do_nothing())
+    return _of_row(row, seal)
+
+
+async def get(connection: AsyncConnection, channel_id: str, seal: Seal, *, lock: bool = False) -> Channel:
+    """One channel; with `lock`, nobody else changes it until the transaction ends.
+
+    Raises:
+        NotFound: there is none.
+        SealBroken: its secrets can't be opened.
+    """
+    statement = select(channels).where(channels.c.id == channel_id)
+    row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no channel {channel_id!r}")
+    return _of_row(row, seal)
+
+
+async def page(connection: AsyncConnection, seal: Seal, after: str | None, limit: int) -> list[Channel]:
+    """Channels in the order of their ids, those after `after`."""
+    statement = select(channels).order_by(channels.c.id).limit(limit)
+    if after is not None:
+        statement = statement.where(channels.c.id > after)
+    return [_of_row(row, seal) for row in await connection.execute(statement)]
+
+
+async def change(connection: AsyncConnection, channel: Channel, seal: Seal) -> Channel:
+    """Write a changed channel, and look at its lane anew: what waits may now be sent."""
+    statement = (
+        update(channels)
+        .where(channels.c.id == channel.id)
+        .values(updated_at=func.now(), **_columns(channel, seal))
+        .returning(channels)
+    )
+    row = (await connection.execute(statement)).one()
+    return _of_row(row, seal)
+
+
+async def remove(connection: AsyncConnection, channel_id: str) -> None:
+    """Delete a channel; what waited for it ends as dead, with that reason.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if (await connection.execute(delete(channels).where(channels.c.id == channel_id))).rowcount == 0:
+        raise NotFound(f"there is no channel {channel_id!r}")
+    await connection.execute(
+        update(deliveries)
+        .where(deliveries.c.channel_id == channel_id, deliveries.c.state.in_(("pending", "sending")))
+        .values(
+            state="dead",
+            next_attempt_at=None,
+            last_reason=Reason.CHANNEL_DELETED,
+            last_error="the channel was deleted before this could be sent",
+        )
+    )
+
+
+async def load_filters(driver: Any) -> tuple[int, dict[str, Filters]]:
+    """The version of the configuration and the filters of all channels, from one moment."""
+    async with driver.transaction(isolation="repeatable_read", readonly=True):
+        version = await driver.fetchval("SELECT version FROM config_version")
+        rows = await driver.fetch("SELECT id, config FROM channels ORDER BY id")
+    return version, {row["id"]: msgspec.convert(row["config"], Filters) for row in rows}
+
+
+async def load(driver: Any, channel_id: str, seal: Seal) -> Channel | None:
+    """A channel with its secrets open, for sending; None when it is gone."""
+    row = await driver.fetchrow("SELECT id, channel_type, config, sealed FROM channels WHERE id = $1", channel_id)
+    if row is None:
+        return None
+    return _channel(row["id"], row["channel_type"], row["config"], row["sealed"], seal)
+
+
+def _columns(channel: Channel, seal: Seal) -> dict[str, Any]:
+    data = msgspec.to_builtins(channel)
+    secret = {name: data[name] for name in channel.SECRET if data[name] is not None}
+    hidden = {"id", "channel_type", *channel.SECRET}
+    config = {name: value for name, value in data.items() if name not in hidden}
+    return {"config": config, "sealed": seal.seal(secret, channel.id)}
+
+
+def _channel(channel_id: str, channel_type: str, config: Any, sealed: bytes, seal: Seal) -> Channel:
+    channel_class = _classes[channel_type]
+    known = {*Filters.__struct_fields__, "name", *own_fields(channel_class)}
+    data = {name: value for name, value in config.items() if name in known} | seal.open(sealed, channel_id)
+    channel: Channel = msgspec.convert(data | {"id": channel_id, "channel_type": channel_type}, Channel)
+    return channel
+
+
+def _of_row(row: Any, seal: Seal) -> Channel:
+    return _channel(row.id, row.channel_type, row.config, row.sealed, seal)

@@ -1,0 +1,148 @@
+"""How is Postgres reached: through SQLAlchemy's pool, or with the driver's own connection taken from it?"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import asyncpg
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from relay.domain.errors import SettingsError
+
+CONNECT_TIMEOUT: Final = 0.8
+"""Seconds; a webhook that finds Postgres away is refused within one second."""
+POOL_SIZE: Final = 10
+
+AWAY: Final[tuple[type[Exception], ...]] = (
+    OSError,
+    TimeoutError,
+    SQLAlchemyError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+"""What says that Postgres can't be used now: nothing was asked of it that it could not do later."""
+
+RETRYABLE: Final[tuple[type[Exception], ...]] = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+"""What says that two transactions met, and that the same statement will succeed when it is sent again."""
+
+
+def in_words(error: Exception) -> str:
+    """One line of the driver's own words: SQLAlchemy would add the statement, and a link for developers."""
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    words = str(original).strip().splitlines()
+    return words[0] if words else f"it does not answer ({type(original).__name__})"
+
+
+class Database:
+    """One Postgres: an engine for the API, and long-held driver connections for the hot path."""
+
+    def __init__(self, url: str) -> None:
+        """Remember where Postgres is (`postgresql://…`, as libpq knows it); nothing is connected yet.
+
+        Raises:
+            SettingsError: the URL is malformed.
+        """
+        self.engine: AsyncEngine = create_async_engine(
+            _engine_url(url),
+            pool_size=POOL_SIZE,
+            pool_pre_ping=True,
+            pool_timeout=CONNECT_TIMEOUT,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT,
+                "server_settings": {"application_name": "alert-relay", "timezone": "UTC", "jit": "off"},
+            },
+        )
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that commits at the end, or rolls back when the block raises."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+    async def answers(self) -> bool:
+        """Whether Postgres answers a query now."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT), self.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except AWAY:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+def _engine_url(url: str) -> URL:
+    try:
+        parsed = make_url(url).set(drivername="postgresql+asyncpg")
+    except (ArgumentError, ValueError):
+        raise SettingsError("RELAY_DATABASE_URL is not a URL such as postgresql://user@host/database") from None
+    if "sslmode" in parsed.query:  # libpq's name for what the driver calls ssl
+        parsed = parsed.update_query_dict({"ssl": parsed.query["sslmode"]}).difference_update_query(["sslmode"])
+    return parsed
+
+
+class HeldConnection:
+    """A driver connection kept over many statements, and opened anew after it broke.
+
+    It serves one user at a time; the others wait.
+    """
+
+    def __init__(self, database: Database, **server_settings: str) -> None:
+        """Take connections of `database`, and apply `SET name = value` to each."""
+        self._database = database
+        self._server_settings = server_settings
+        self._pooled: AsyncConnection | None = None
+        self._driver: Any = None
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[Any]:
+        """The connection for a block; if one of `AWAY` comes out of it, the next user gets a fresh one."""
+        async with self._lock:
+            try:
+                yield await self.driver()
+            except AWAY:
+                await self.drop()
+                raise
+
+    async def driver(self) -> Any:
+        """The asyncpg connection. One of `AWAY` is raised when there is none to be had."""
+        if self._driver is not None and not self._driver.is_closed():
+            return self._driver
+        await self.drop()
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            pooled = await self._database.engine.connect()
+            try:
+                driver = (await pooled.get_raw_connection()).driver_connection
+                if driver is None:
+                    raise ConnectionError("the pool gave a connection without a driver")
+                for name, value in self._server_settings.items():
+                    await driver.execute(f"SET {name} = {value}")
+            except BaseException:
+                await pooled.invalidate()
+                await pooled.close()
+                raise
+        self._pooled, self._driver = pooled, driver
+        return driver
+
+    async def drop(self) -> None:
+        """Throw the connection away; the next `driver()` opens another."""
+        pooled, self._pooled, self._driver = self._pooled, None, None
+        if pooled is not None:
+            with suppress(*AWAY, DBAPIError):
+                await pooled.invalidate()
+                await pooled.close()

@@ -1,0 +1,91 @@
+"""What is in the outbox, and what was?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from relay.domain.errors import NotFound
+from relay.domain.history import Attempt, Delivery, DeliveryDetail, State
+from relay.store.tables import attempts, deliveries, receipts
+
+_shown = [
+    deliveries.c.id,
+    deliveries.c.channel_id,
+    receipts.c.group_key,
+    deliveries.c.state,
+    deliveries.c.attempt.label("attempts"),
+    deliveries.c.created_at,
+    deliveries.c.next_attempt_at,
+    deliveries.c.delivered_at,
+    deliveries.c.last_reason,
+    deliveries.c.last_error,
+]
+_joined = deliveries.join(receipts, receipts.c.id == deliveries.c.receipt_id)
+
+
+class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller asks for; None asks for nothing."""
+
+    channel_id: str | None = None
+    state: State | None = None
+    group_key: str | None = None
+
+
+async def page(
+    connection: AsyncConnection, wanted: DeliveryFilter, before: int | None, limit: int
+) -> list[Delivery]:
+    """Deliveries, newest first, those before the id `before`."""
+    statement = select(*_shown).select_from(_joined).order_by(deliveries.c.id.desc()).limit(limit)
+    if wanted.channel_id is not None:
+        statement = statement.where(deliveries.c.channel_id == wanted.channel_id)
+    if wanted.state is not None:
+        statement = statement.where(deliveries.c.state == wanted.state.value)
+    if wanted.group_key is not None:
+        statement = statement.where(receipts.c.group_key == wanted.group_key)
+    if before is not None:
+        statement = statement.where(deliveries.c.id < before)
+    return [Delivery(**_delivery(row)) for row in await connection.execute(statement)]
+
+
+async def get(connection: AsyncConnection, delivery_id: int) -> DeliveryDetail:
+    """One delivery with its tries.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = await details(connection, [delivery_id])
+    if not found:
+        raise NotFound(f"there is no delivery {delivery_id}")
+    return found[0]
+
+
+async def details(connection: AsyncConnection, delivery_ids: Sequence[int]) -> list[DeliveryDetail]:
+    """Deliveries with their tries, by id; ids that don't exist are left out."""
+    tries: dict[int, list[Attempt]] = {}
+    statement = select(attempts).where(attempts.c.delivery_id.in_(delivery_ids)).order_by(attempts.c.number)
+    for row in await connection.execute(statement):
+        shown = {name: getattr(row, name) for name in Attempt.__struct_fields__}
+        tries.setdefault(row.delivery_id, []).append(Attempt(**shown))
+    rows = await connection.execute(
+        select(*_shown, deliveries.c.positions, receipts.c.alert_ids)
+        .select_from(_joined)
+        .where(deliveries.c.id.in_(delivery_ids))
+        .order_by(deliveries.c.id)
+    )
+    return [
+        DeliveryDetail(**_delivery(row), tries=tuple(tries.get(row.id, ())), alert_ids=_alert_ids(row))
+        for row in rows
+    ]
+
+
+def _delivery(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in Delivery.__struct_fields__} | {"state": State(row.state)}
+
+
+def _alert_ids(row: Any) -> tuple[int, ...]:
+    if row.positions is None:
+        return tuple(row.alert_ids)
+    return tuple(row.alert_ids[position] for position in row.positions)

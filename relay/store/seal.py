@@ -1,0 +1,84 @@
+"""How are secrets kept: sealed with AES-256-GCM, bound to their channel, under one of several keys.
+
+A sealed value is: format (1 byte) | key id (4) | nonce (12) | ciphertext and tag.
+The key id is the start of the key's SHA-256, so that rotation finds the right key without trying.
+"""
+
+import base64
+import binascii
+import hashlib
+import secrets
+from typing import Any, Final
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from relay.domain.errors import SealBroken, SettingsError
+
+FORMAT: Final = b"\x01"
+KEY_BYTES: Final = 32
+KEY_ID_BYTES: Final = 4
+NONCE_BYTES: Final = 12
+"""96 bits, as NIST SP 800-38D recommends; random, for far fewer than 2^32 seals a key."""
+HEADER_BYTES: Final = len(FORMAT) + KEY_ID_BYTES
+
+
+class Seal:
+    """Seals with the first key, opens with any."""
+
+    def __init__(self, keys: str) -> None:
+        """Read one or more keys, 32 bytes each in URL-safe base64, separated by commas.
+
+        Raises:
+            SettingsError: a key is malformed; says which, never its value.
+        """
+        self._keys: dict[bytes, AESGCM] = {}
+        for at, text in enumerate(keys.split(","), start=1):
+            key = _read_key(text.strip(), at)
+            self._keys.setdefault(_key_id(key), AESGCM(key))
+        self._first = next(iter(self._keys))
+
+    def seal(self, secret_fields: dict[str, Any], owner: str) -> bytes:
+        """Seal JSON data; it opens for the same owner alone."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        header = FORMAT + self._first
+        plain = msgspec.json.encode(secret_fields)
+        return header + nonce + self._keys[self._first].encrypt(nonce, plain, header + owner.encode())
+
+    def open(self, sealed: bytes, owner: str) -> dict[str, Any]:
+        """Open what `seal` made.
+
+        Raises:
+            SealBroken: the key is missing, or the value was changed or belongs to another owner.
+        """
+        header, nonce = sealed[:HEADER_BYTES], sealed[HEADER_BYTES : HEADER_BYTES + NONCE_BYTES]
+        key = self._keys.get(header[len(FORMAT) :])
+        if header[: len(FORMAT)] != FORMAT or key is None:
+            raise SealBroken(f"the secrets of {owner} are sealed with a key that RELAY_SECRET_KEY does not hold")
+        try:
+            plain = key.decrypt(nonce, sealed[HEADER_BYTES + NONCE_BYTES :], header + owner.encode())
+        except (InvalidTag, ValueError):
+            raise SealBroken(f"the sealed secrets of {owner} were changed, or belong to another channel") from None
+        return msgspec.json.decode(plain, type=dict[str, Any])
+
+
+def new_key() -> str:
+    """A fresh random key, as RELAY_SECRET_KEY wants it."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+
+
+def _read_key(text: str, at: int) -> bytes:
+    try:
+        key = base64.b64decode(text.encode(), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError, ValueError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise SettingsError(
+            f"RELAY_SECRET_KEY: key {at} is not 32 bytes in URL-safe base64; `relay secret` prints a new one"
+        )
+    return key
+
+
+def _key_id(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()[:KEY_ID_BYTES]

@@ -1,0 +1,165 @@
+"""Which tables are there? The same as the migrations make; a test holds the two together."""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata: Final = MetaData()
+_moment = DateTime(timezone=True)
+_waiting = "state IN ('pending', 'sending')"
+
+config_version = Table(
+    "config_version",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="config_version_one_row"),
+    comment="One row; a trigger counts up with every change of the configuration.",
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("channel_type", Text, nullable=False),
+    Column("config", JSONB, nullable=False, comment="All fields but the id, the type and the secret ones."),
+    Column("sealed", LargeBinary, nullable=False, comment="The secret fields, sealed with the id bound in."),
+    Column("enabled", Boolean, Computed("(config ->> 'enabled')::boolean", persisted=True), nullable=False),
+    Column("created_at", _moment, nullable=False, server_default=text("now()")),
+    Column("updated_at", _moment, nullable=False, server_default=text("now()")),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False, comment="SHA-256 of the key, which has 256 random bits."),
+    Column("role", Text, nullable=False),
+    Column("tenant_id", Text),
+    Column("created_at", _moment, nullable=False, server_default=text("now()")),
+    Column("revoked_at", _moment),
+    UniqueConstraint("hash", name="api_keys_hash_key"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Text, nullable=False, comment="Empty when the alert has no tenant."),
+    Column("fingerprint", Text, nullable=False),
+    Column("starts_at", _moment, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("alertname", Text, nullable=False),
+    Column("severity", Text),
+    Column("category", Text),
+    Column("labels", JSONB, nullable=False),
+    Column("annotations", JSONB, nullable=False),
+    Column("ends_at", _moment),
+    Column("generator_url", Text, nullable=False),
+    Column("first_received_at", _moment, nullable=False),
+    Column("last_received_at", _moment, nullable=False),
+    Column("resolved_received_at", _moment),
+    Column("group_hashes", ARRAY(BigInteger), nullable=False, comment="The groups that carried it."),
+    UniqueConstraint("tenant_id", "fingerprint", "starts_at", name="alerts_occurrence_key"),
+    CheckConstraint("status IN ('firing', 'resolved')", name="alerts_status"),
+)
+
+group_states = Table(
+    "group_states",
+    metadata,
+    Column("state_hash", LargeBinary, primary_key=True),
+    Column("accepted_at", _moment, nullable=False),
+    Index("group_states_accepted_at", "accepted_at"),
+    comment="When a state of a group was last taken for news; the same again soon after is a duplicate.",
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("state_hash", LargeBinary, nullable=False),
+    Column("group_hash", BigInteger, nullable=False, comment="Of the group_key, which may be too long to index."),
+    Column("group_key", Text, nullable=False),
+    Column("receiver", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("received_at", _moment, nullable=False),
+    Column("body", LargeBinary, nullable=False, comment="The webhook as it came."),
+    Column("alert_ids", ARRAY(BigInteger), nullable=False, comment="In the order of the body's alerts."),
+    Index("receipts_group", "group_hash", "received_at"),
+)
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("channel_id", Text, ForeignKey("channels.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "enqueued",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="Counts up with every commit.",
+    ),
+    Column("next_due", _moment, comment="When something may be sent; NULL when nothing waits."),
+    Column("owner", Text, comment="The worker that holds the lease."),
+    Column("lease_until", _moment),
+    Column("epoch", BigInteger, nullable=False, server_default=text("0"), comment="Counts up with every lease."),
+    postgresql_with={"fillfactor": "50"},
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("receipt_id", BigInteger, nullable=False),
+    Column("channel_id", Text, nullable=False, comment="No foreign key: the history outlives the channel."),
+    Column("group_hash", BigInteger, nullable=False),
+    Column("positions", ARRAY(Integer), comment="Which alerts of the body it tells; NULL for all."),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("created_at", _moment, nullable=False),
+    Column("next_attempt_at", _moment),
+    Column("delivered_at", _moment),
+    Column("last_reason", Text),
+    Column("last_error", Text),
+    CheckConstraint("state IN ('pending', 'sending', 'delivered', 'merged', 'dead')", name="deliveries_state"),
+    Index("deliveries_due", "channel_id", "next_attempt_at", "id", postgresql_where=text("state = 'pending'")),
+    Index("deliveries_order", "channel_id", "group_hash", "id", postgresql_where=text(_waiting)),
+    Index("deliveries_channel", "channel_id", "id"),
+    Index("deliveries_receipt", "receipt_id"),
+    Index("deliveries_dead", "id", postgresql_where=text("state = 'dead'")),
+    postgresql_with={"fillfactor": "70"},
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("delivery_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("started_at", _moment, nullable=False),
+    Column("duration", Double, nullable=False, comment="Seconds."),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text),
+    Column("status_code", Integer),
+    Column("detail", Text),
+)
