@@ -1,0 +1,137 @@
+"""What does every notifier share: classification of answers, redaction, and one attempt from end to end?"""
+
+import email.utils
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from relay.domain.channels import MASK, BaseChannel
+from relay.domain.notifications import Notification
+from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
+
+MAX_DETAIL: Final = 500
+"""Characters of a platform's words that are kept."""
+SHORTEST_SECRET: Final = 6
+TOO_EARLY: Final = 425
+RETRYABLE: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+
+JSON: Final = {"Content-Type": "application/json"}
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sent to a platform. `note` is for the history: something a reader should know of this request."""
+
+    url: str
+    body: bytes
+    headers: dict[str, str] = msgspec.field(default_factory=JSON.copy)
+    method: str = "POST"
+    note: str | None = None
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """What a platform answered; header names in lower case, the body cut to what was read."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def words(self) -> str:
+        """The body as text for people, in one line."""
+        return " ".join(self.body.decode(errors="replace").split())[:MAX_DETAIL]
+
+
+C = TypeVar("C", bound=BaseChannel)
+
+
+class Notifier(Generic[C]):
+    """One platform. Stateless: one instance serves all channels of its type."""
+
+    def check(self, channel: C) -> None:
+        """Refuse settings that this platform can't work with.
+
+        Raises:
+            InvalidInput: names the field.
+        """
+
+    def urls(self, channel: C) -> dict[str, str]:
+        """The URLs that this channel connects to, by field."""
+        return {"webhook_url": channel.webhook_url}  # type: ignore[attr-defined]
+
+    def request(self, channel: C, notification: Notification) -> Request:
+        """The request that tells the notification. Pure, so that it can be shown without being sent."""
+        raise NotImplementedError
+
+    def verdict(self, response: Response) -> Outcome:
+        """Read the platform's answer."""
+        return classify(response)
+
+
+def classify(response: Response, now: datetime | None = None) -> Outcome:
+    """Read an answer by its status: 2xx is a yes; 408, 425, 429 and 5xx may be tried again; the rest is a no."""
+    status, words = response.status, response.words
+    if 200 <= status < 300:
+        return Sent(status, words)
+    if status >= 500 or status in RETRYABLE:
+        return Retry(reason_of(status), f"{status} {words}".strip(), status, retry_after(response.headers, now))
+    if 300 <= status < 400:
+        words = f"redirects are not followed {words}"
+    return Rejected(reason_of(status), f"{status} {words}".strip(), status)
+
+
+def reason_of(status: int) -> Reason:
+    """Alertmanager's word for a status."""
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Reason.RATE_LIMITED
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return Reason.AUTH_ERROR
+    if 400 <= status < 500:
+        return Reason.CLIENT_ERROR
+    return Reason.SERVER_ERROR if status >= 500 else Reason.OTHER
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds to wait by the header Retry-After: a number, or an HTTP date. None when it says nothing usable.
+
+    Source: RFC 9110, section 10.2.3
+    """
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            moment = email.utils.parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        seconds = (moment - (now or datetime.now(UTC))).total_seconds()
+    return max(seconds, 0.0) if seconds == seconds and seconds < float("inf") else None
+
+
+def redact(text: str, channel: BaseChannel) -> str:
+    """Mask the channel's secrets in text that may leave the process."""
+    for secret in sorted(_secrets(channel), key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
+
+
+def _secrets(channel: BaseChannel) -> Iterator[str]:
+    for name in channel.SECRET:
+        value: Any = getattr(channel, name)
+        for secret in value.values() if isinstance(value, dict) else (value,):
+            if not isinstance(secret, str) or len(secret) < SHORTEST_SECRET:
+                continue
+            yield secret
+            # A platform may name but the path of its URL, or a proxy but the token of a header.
+            _, _, rest = secret.partition("://")
+            _, slash, path = rest.partition("/")
+            if slash and len(path) >= SHORTEST_SECRET:
+                yield path
+            _, space, token = secret.partition(" ")
+            if space and len(token) >= SHORTEST_SECRET:
+                yield token

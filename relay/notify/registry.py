@@ -1,0 +1,42 @@
+"""Which notifier serves which channel type?"""
+
+from typing import Any, Final
+
+from relay.domain.channels import (
+    BaseChannel,
+    Channel,
+    DiscordChannel,
+    SlackChannel,
+    TeamsChannel,
+    WebhookChannel,
+)
+from relay.notify.base import Notifier
+from relay.notify.discord import DiscordNotifier
+from relay.notify.slack import SlackNotifier
+from relay.notify.targets import Targets
+from relay.notify.teams import TeamsNotifier
+from relay.notify.webhook import WebhookNotifier
+
+NOTIFIERS: Final[dict[type[BaseChannel], Notifier[Any]]] = {
+    SlackChannel: SlackNotifier(),
+    DiscordChannel: DiscordNotifier(),
+    TeamsChannel: TeamsNotifier(),
+    WebhookChannel: WebhookNotifier(),
+}
+
+
+def notifier_for(channel: Channel) -> Notifier[Any]:
+    """The notifier of the channel's type."""
+    return NOTIFIERS[type(channel)]
+
+
+def check(channel: Channel, targets: Targets) -> None:
+    """Refuse a channel that could never deliver, as far as that can be told without connecting.
+
+    Raises:
+        InvalidInput: names the field.
+    """
+    notifier = notifier_for(channel)
+    for field, url in notifier.urls(channel).items():
+        targets.check_url(field, url)
+    notifier.check(channel)

@@ -1,0 +1,165 @@
+"""Where may a channel connect to?
+
+A channel's URL comes from a caller, so the relay must not be a way into its own network. Addresses are
+checked when a connection is made, and the connection goes to the very address that was checked: a name that
+resolves differently the second time changes nothing.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+from contextvars import ContextVar
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+from relay.domain.errors import InvalidInput, SettingsError
+
+MAX_URL: Final = 4096
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+"""Carries an IPv4 address in its last four bytes (RFC 6052)."""
+
+
+class BlockedTarget(OSError):
+    """The address is one that channels may not connect to."""
+
+
+class Connecting:
+    """What the current attempt connects to.
+
+    The HTTP library makes its sockets in tasks of its own, which share this with the attempt.
+    """
+
+    def __init__(self, targets: "Targets") -> None:
+        """Nothing is exempt before `enter`."""
+        self._targets = targets
+        self.exempt = False
+        self.blocked: str | None = None
+
+    def enter(self, url: str) -> None:
+        """Say which URL is connected to, so that its host's name may be exempt."""
+        self.exempt = self._targets.host_exempt((urlsplit(url).hostname or "").rstrip("."))
+
+
+_current: ContextVar[Connecting] = ContextVar("connecting")
+
+
+class Targets:
+    """The policy: public addresses over https, and whatever RELAY_ALLOWED_TARGETS exempts."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        """Read networks (`10.0.0.0/8`, `127.0.0.1`) and host names (`hooks.internal`, `*.internal`).
+
+        Raises:
+            SettingsError: an entry is neither.
+        """
+        self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        self._hosts: set[str] = set()
+        self._suffixes: tuple[str, ...] = ()
+        for entry in allowed:
+            try:
+                self._networks.append(ipaddress.ip_network(entry))
+            except ValueError:
+                self._add_host(entry.lower().rstrip("."))
+
+    def _add_host(self, host: str) -> None:
+        if not host or any(character in host for character in "/:@ "):
+            raise SettingsError(f"RELAY_ALLOWED_TARGETS: {host!r} is neither a network nor a host name")
+        if host.startswith("*."):
+            self._suffixes += (host[1:],)
+        else:
+            self._hosts.add(host)
+
+    def check_url(self, field: str, url: str) -> None:
+        """Refuse a URL that no connection would be made to anyway, as far as the URL itself tells.
+
+        Raises:
+            InvalidInput: names the field; never shows the URL, which may hold a secret.
+        """
+        parts = _split(field, url)
+        host = (parts.hostname or "").rstrip(".")
+        if self.host_exempt(host):
+            return
+        address = _literal(host)
+        exempt = address is not None and self.permits(address)
+        if address is not None and not exempt:
+            raise InvalidInput(field, _blocked(str(address)))
+        if host == "localhost" and not self.permits(ipaddress.ip_address("127.0.0.1")):
+            raise InvalidInput(field, _blocked("localhost"))
+        networked = address is not None and any(address in network for network in self._networks)
+        if parts.scheme != "https" and not networked and host != "localhost":
+            raise InvalidInput(field, "must start with https://, or its host be listed in RELAY_ALLOWED_TARGETS")
+
+    def permits(self, address: Address) -> bool:
+        """Whether a connection to the address may be made."""
+        real = _unwrapped(address)
+        if any(real in network for network in self._networks):
+            return True
+        return real.is_global and not real.is_multicast and not real.is_reserved
+
+    def connecting(self) -> Connecting:
+        """Begin an attempt in the current task."""
+        connecting = Connecting(self)
+        _current.set(connecting)
+        return connecting
+
+    def open_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        """Make the socket for one resolved address, `(family, type, protocol, name, sockaddr)`.
+
+        Raises:
+            BlockedTarget: channels may not connect there.
+        """
+        family, kind, protocol, _, where = address
+        connecting = _current.get()
+        if not connecting.exempt and not self.permits(ipaddress.ip_address(where[0].partition("%")[0])):
+            connecting.blocked = _blocked(where[0])
+            raise BlockedTarget(connecting.blocked)
+        opened = socket.socket(family, kind, protocol)
+        opened.setblocking(False)
+        return opened
+
+    def host_exempt(self, host: str) -> bool:
+        """Whether the name is listed, whatever it resolves to."""
+        return host in self._hosts or host.endswith(self._suffixes or ("\0",))
+
+
+def _split(field: str, url: str) -> SplitResult:
+    """Take a URL apart.
+
+    Raises:
+        InvalidInput: names the field.
+    """
+    if len(url) > MAX_URL:
+        raise InvalidInput(field, f"must not be longer than {MAX_URL} characters")
+    if any(character.isspace() or not character.isprintable() for character in url):
+        raise InvalidInput(field, "must not hold spaces or control characters")
+    try:
+        parts = urlsplit(url)
+        malformed = parts.port == 0 or not parts.hostname
+    except ValueError:
+        malformed = True
+        parts = urlsplit("")
+    if malformed or parts.scheme not in ("https", "http"):
+        raise InvalidInput(field, "must be a URL such as https://example.com/path")
+    return parts
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+
+
+def _unwrapped(address: Address) -> Address:
+    """The IPv4 address inside an IPv6 one, where it carries one."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return address.ipv4_mapped or address.sixtofour or address
+    return address
+
+
+def _blocked(where: str) -> str:
+    return f"{where} is not a public address; list it in RELAY_ALLOWED_TARGETS if channels may connect there"

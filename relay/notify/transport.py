@@ -1,0 +1,114 @@
+"""How is a request sent: one HTTP session for all, bounded in time and size, without redirects?"""
+
+import asyncio
+import io
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+import msgspec
+import structlog
+
+from relay.domain.channels import BaseChannel
+from relay.domain.fields import REPLACEMENT
+from relay.domain.notifications import Notification
+from relay.domain.outcomes import Outcome, Reason, Rejected, Retry
+from relay.notify.base import MAX_DETAIL, C, Notifier, Request, Response, redact
+from relay.notify.targets import Connecting, Targets
+
+MAX_ANSWER: Final = 64 * 1024
+"""Bytes of an answer that are read; no platform says more that matters."""
+ANSWER_TIMEOUT: Final = 5.0
+"""Seconds for the body after the status: the status has said what counts."""
+CONNECT_TIMEOUT: Final = 5.0
+MAX_CONNECTIONS: Final = 100
+HEADERS: Final = {"User-Agent": "alert-relay", "Accept-Encoding": "identity"}
+
+log = structlog.get_logger(__name__)
+
+
+class Transport:
+    """The one aiohttp session of a process; an asynchronous context manager."""
+
+    def __init__(self, targets: Targets, timeout: float) -> None:
+        """`timeout` is in seconds, for a whole attempt."""
+        self._targets = targets
+        self._timeout = timeout
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the session."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, socket_factory=self._targets.open_socket),
+            timeout=aiohttp.ClientTimeout(total=self._timeout, connect=CONNECT_TIMEOUT),
+            headers=HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session and its connections."""
+        assert self._session is not None
+        await self._session.close()
+
+    async def attempt(self, notifier: Notifier[C], channel: C, notification: Notification) -> Outcome:
+        """Tell a notification once, and say how that ended. Raises nothing but cancellation."""
+        connecting = self._targets.connecting()
+        note = None
+        try:
+            request = notifier.request(channel, notification)
+            note = request.note
+            connecting.enter(request.url)
+            outcome = notifier.verdict(await self._send(request))
+        except Exception as error:  # the one place where whatever went wrong becomes an outcome
+            outcome = _outcome_of(error, connecting)
+        return _finished(outcome, note, channel)
+
+    async def _send(self, request: Request) -> Response:
+        assert self._session is not None, "the transport is not open"
+        # In pieces, so that a large body neither holds up the event loop nor makes aiohttp warn of that.
+        body = io.BytesIO(request.body)
+        async with self._session.request(
+            request.method, request.url, data=body, headers=request.headers, allow_redirects=False
+        ) as response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            answer = await _read(response.content)
+            return Response(status=response.status, headers=headers, body=answer)
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """The start of an answer's body; one that is broken, endless or late counts as far as it came."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            while len(body) < MAX_ANSWER and (chunk := await content.read(MAX_ANSWER - len(body))):
+                body += chunk
+    except (aiohttp.ClientError, TimeoutError):
+        pass
+    return bytes(body)
+
+
+def _outcome_of(error: Exception, connecting: Connecting) -> Outcome:
+    """What an attempt without an answer means. A mistake of our own is a no: it would only happen again."""
+    if connecting.blocked is not None and isinstance(error, OSError):
+        return Rejected(Reason.BLOCKED_TARGET, connecting.blocked)
+    words = str(error) or type(error).__name__
+    match error:
+        case TimeoutError():
+            return Retry(Reason.DEADLINE_EXCEEDED, "no answer in time")
+        case aiohttp.InvalidURL():
+            return Rejected(Reason.CLIENT_ERROR, "the URL is malformed")
+        case aiohttp.ClientError() | OSError():
+            return Retry(Reason.CONNECTION_ERROR, words)
+        case _:
+            log.error("message_not_made", exc_info=error)
+            return Rejected(Reason.OTHER, f"the message could not be made: {type(error).__name__}: {words}")
+
+
+def _finished(outcome: Outcome, note: str | None, channel: BaseChannel) -> Outcome:
+    """The outcome with its words fit to be kept and shown."""
+    words = "; ".join(part for part in (note, outcome.detail) if part)
+    return msgspec.structs.replace(outcome, detail=redact(words, channel)[:MAX_DETAIL].replace("\0", REPLACEMENT))

@@ -1,0 +1,129 @@
+"""How is a notification told to any HTTP endpoint: as our documented JSON, or as the channel's template says?"""
+
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+import jinja2
+import msgspec
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from relay.domain.channels import WebhookChannel
+from relay.domain.errors import InvalidInput
+from relay.domain.notifications import Notification
+from relay.notify.base import JSON, Notifier, Request
+from relay.notify.content import worst_severity
+
+MAX_TEMPLATE: Final = 64 * 1024
+MAX_BODY: Final = 1024 * 1024
+MAX_HEADERS: Final = 50
+MAX_HEADER_VALUE: Final = 8192
+KEPT_HEADERS: Final = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "trailer"}
+)
+"""Headers that frame the request; setting them would break it, or smuggle another one in."""
+
+_header_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token, as RFC 9110, section 5.6.2 defines it."""
+_header_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+_jinja = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
+
+
+class WebhookNotifier(Notifier[WebhookChannel]):
+    """Any HTTP endpoint that takes JSON."""
+
+    def check(self, channel: WebhookChannel) -> None:
+        """Headers must be sendable, and the template must parse."""
+        _check_headers(channel.custom_headers)
+        template = channel.custom_payload_template
+        if template is None:
+            return
+        if len(template) > MAX_TEMPLATE:
+            raise InvalidInput("custom_payload_template", f"must not be longer than {MAX_TEMPLATE} characters")
+        try:
+            _compiled(template)
+        except jinja2.TemplateSyntaxError as error:
+            raise InvalidInput("custom_payload_template", f"line {error.lineno}: {error.message}") from None
+        except (RecursionError, SyntaxError):
+            raise InvalidInput("custom_payload_template", "is nested too deeply") from None
+
+    def request(self, channel: WebhookChannel, notification: Notification) -> Request:
+        """The payload as JSON; a template that fails gives way to it, for an alert must not die of a template."""
+        payload = payload_of(notification)
+        body, note = msgspec.json.encode(payload), None
+        if channel.custom_payload_template is not None:
+            try:
+                body = _rendered(channel.custom_payload_template, msgspec.json.decode(body))
+            except (
+                jinja2.TemplateError,
+                ArithmeticError,
+                LookupError,
+                TypeError,
+                ValueError,
+                RecursionError,
+            ) as error:
+                note = f"custom_payload_template failed, the built-in body was sent: {error}"
+        names = {name.lower() for name in channel.custom_headers}
+        headers = channel.custom_headers if "content-type" in names else JSON | channel.custom_headers
+        return Request(url=channel.webhook_url, body=body, headers=headers, note=note)
+
+
+def payload_of(notification: Notification) -> dict[str, Any]:
+    """The documented body; also what a template's names mean. Times are RFC 3339 in UTC."""
+    group = notification.group
+    return {
+        "id": notification.id,
+        "channel_id": notification.channel_id,
+        "status": notification.status,
+        "severity": worst_severity(notification.firing or notification.resolved),
+        "group_key": group.group_key,
+        "receiver": group.receiver,
+        "group_labels": group.group_labels,
+        "common_labels": group.common_labels,
+        "common_annotations": group.common_annotations,
+        "external_url": group.external_url,
+        "truncated_alerts": group.truncated,
+        "alerts": [
+            {
+                "status": alert.status,
+                "fingerprint": alert.fingerprint,
+                "alertname": alert.name,
+                "severity": alert.severity,
+                "labels": alert.labels,
+                "annotations": alert.annotations,
+                "starts_at": alert.starts_at,
+                "ends_at": alert.ends_at,
+                "generator_url": alert.generator_url,
+            }
+            for alert in notification.alerts
+        ],
+    }
+
+
+@lru_cache(maxsize=1024)
+def _compiled(template: str) -> jinja2.Template:
+    return _jinja.from_string(template)
+
+
+def _rendered(template: str, payload: dict[str, Any]) -> bytes:
+    parts: list[str] = []
+    size = 0
+    for part in _compiled(template).generate(payload):
+        size += len(part)
+        if size > MAX_BODY:
+            raise ValueError(f"the result is longer than {MAX_BODY} characters")
+        parts.append(part)
+    return "".join(parts).encode(errors="replace")
+
+
+def _check_headers(headers: dict[str, str]) -> None:
+    if len(headers) > MAX_HEADERS:
+        raise InvalidInput("custom_headers", f"must not hold more than {MAX_HEADERS} headers")
+    for name, value in headers.items():
+        if not _header_name.fullmatch(name):
+            raise InvalidInput("custom_headers", f"{name!r} is not a header name")
+        if name.lower() in KEPT_HEADERS:
+            raise InvalidInput(f"custom_headers.{name}", "is set by the relay itself")
+        if len(value) > MAX_HEADER_VALUE or not _header_value.fullmatch(value):
+            raise InvalidInput(f"custom_headers.{name}", "holds characters that a header can't, or too many")
