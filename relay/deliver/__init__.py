@@ -1,0 +1,1 @@
+"""④ Lanes, attempts, backoff: from the outbox to the platforms."""

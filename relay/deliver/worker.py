@@ -1,0 +1,165 @@
+"""Which lanes does this process work off?"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from typing import Final
+
+import structlog
+
+from relay.deliver.lane import Lane, Tools
+from relay.deliver.receipts import Receipts
+from relay.deliver.settler import Settler
+from relay.notify.transport import Transport
+from relay.store import lanes
+from relay.store.database import AWAY, Database, HeldConnection, in_words
+from relay.store.seal import Seal
+from relay.telemetry import Metrics
+
+POLL_EVERY: Final = 1.0
+"""Seconds; the net under the wake-ups, and the way to lanes that other processes lost."""
+RENEW_EVERY: Final = lanes.LEASE_SECONDS / 3
+SETTLE_TIMEOUT: Final = 2.0
+"""Seconds that a stop gives the database for what was broken off."""
+MAX_LANES: Final = 256
+MAX_UNDER_WAY: Final = 50
+"""Requests under way in a process; more of them bought nothing in measurements."""
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Claims lanes that are due, and works each off in a task of its own."""
+
+    def __init__(self, database: Database, transport: Transport, seal: Seal, metrics: Metrics) -> None:
+        """Nothing happens before `run`."""
+        self._settler = Settler(database)
+        # A claim that a crash of Postgres undoes is only claimed again; waiting for the disk would buy nothing.
+        self._connection = HeldConnection(database, synchronous_commit="off")
+        self._metrics = metrics
+        self._tools = Tools(
+            worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+            connection=self._connection,
+            receipts=Receipts(self._connection),
+            settler=self._settler,
+            transport=transport,
+            seal=seal,
+            metrics=metrics,
+            slots=asyncio.Semaphore(MAX_UNDER_WAY),
+        )
+        self._lanes: dict[str, Lane] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._woken: set[str] = set()
+        self._look = asyncio.Event()
+        self._look_everywhere = True
+        self._stopping = False
+        self._stopped = asyncio.Event()
+
+    def wake(self, channel_ids: set[str]) -> None:
+        """These channels have something to send."""
+        for channel_id in channel_ids:
+            if channel_id in self._lanes:
+                self._lanes[channel_id].wake()
+        self._woken |= channel_ids
+        self._look.set()
+
+    def wake_all(self) -> None:
+        """Some channel has something to send."""
+        self._look_everywhere = True
+        self._look.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; `stop` ends it in an orderly way."""
+        background = [asyncio.create_task(part) for part in (self._settler.run(), self._renew(), self._poll())]
+        try:
+            while not self._stopping:
+                await self._look.wait()
+                self._look.clear()
+                await self._claim()
+            await self._stopped.wait()
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await self._connection.drop()
+
+    async def stop(self, patience: float) -> None:
+        """Claim nothing more, wait some seconds for what is being sent, put the rest back, free the lanes."""
+        self._stopping = True
+        self._look.set()
+        for lane in self._lanes.values():
+            lane.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=patience)
+        for lane in self._lanes.values():
+            lane.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=SETTLE_TIMEOUT)
+        with contextlib.suppress(*AWAY):
+            async with asyncio.timeout(SETTLE_TIMEOUT), self._connection.use() as driver:
+                await lanes.give_back(driver, self._tools.worker)
+        self._stopped.set()
+
+    async def _claim(self) -> None:
+        """Take the lanes that were named by a wake-up, or after a poll any that are due."""
+        everywhere, self._look_everywhere = self._look_everywhere, False
+        woken, self._woken = self._woken - self._lanes.keys(), set()
+        room = MAX_LANES - len(self._lanes)
+        if room <= 0 or not (everywhere or woken):
+            return
+        try:
+            async with self._connection.use() as driver:
+                leases = await lanes.claim_lanes(
+                    driver,
+                    self._tools.worker,
+                    room,
+                    held=list(self._lanes),
+                    only=None if everywhere else sorted(woken),
+                )
+        except AWAY as error:
+            log.warning("claim_waits", error=in_words(error))
+            return
+        for lease in leases:
+            self._begin(lease)
+
+    def _begin(self, lease: lanes.Lease) -> None:
+        lane = self._lanes[lease.channel_id] = Lane(lease, self._tools)
+        self._metrics.lanes_held.set(len(self._lanes))
+        task = asyncio.create_task(self._work_off(lane))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work_off(self, lane: Lane) -> None:
+        due_in: float | None = None
+        try:
+            due_in = await lane.run()
+        except AWAY as error:
+            log.warning("lane_waits", channel_id=lane.channel_id, error=in_words(error))
+        finally:
+            await lane.drain()
+            del self._lanes[lane.channel_id]
+            self._metrics.lanes_held.set(len(self._lanes))
+        if due_in is not None:
+            asyncio.get_running_loop().call_later(max(due_in, 0.0), self.wake, {lane.channel_id})
+        if len(self._lanes) == MAX_LANES - 1:
+            self.wake_all()
+
+    async def _poll(self) -> None:
+        while True:
+            self.wake_all()
+            await asyncio.sleep(POLL_EVERY)
+
+    async def _renew(self) -> None:
+        """Keep the leases of the lanes at work; one that was lost claims nothing more."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY)
+            held = dict(self._lanes)
+            if not held:
+                continue
+            with contextlib.suppress(*AWAY):
+                async with self._connection.use() as driver:
+                    kept = await lanes.renew(driver, self._tools.worker, sorted(held))
+                for channel_id in held.keys() - {lease.channel_id for lease in kept}:
+                    held[channel_id].stop()

@@ -1,0 +1,1 @@
+"""① Alertmanager's webhook in, one durable transaction out."""
