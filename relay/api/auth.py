@@ -1,0 +1,31 @@
+"""Who may call the API? Whoever shows a key of the table, or the bootstrap admin key."""
+
+import hmac
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.exceptions import NotAuthorizedException
+from litestar.handlers import BaseRouteHandler
+
+from relay.settings import Settings
+from relay.store import keys
+from relay.store.database import Database
+
+
+async def require_admin(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard: let only administrators pass. It finds `settings` and `database` in the application's state.
+
+    Raises:
+        NotAuthorizedException: there is no key, or it opens nothing.
+    """
+    settings: Settings = connection.app.state.settings
+    database: Database = connection.app.state.database
+    scheme, _, given = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not given:
+        raise NotAuthorizedException("send an API key: `Authorization: Bearer KEY`")
+    if settings.admin_key is not None and hmac.compare_digest(given.encode(), settings.admin_key.encode()):
+        return
+    async with database.begin() as transaction:
+        key = await keys.find(transaction, given)
+    if key is None or key.role != keys.ADMIN or key.tenant_id is not None:
+        raise NotAuthorizedException("the API key is unknown or revoked")

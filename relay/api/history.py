@@ -1,0 +1,56 @@
+"""History: what happened to alerts?"""
+
+from datetime import datetime
+
+from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+
+from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, number_cursor, page_of
+from relay.domain.alerts import Status
+from relay.domain.history import HistoryDetail, HistoryItem
+from relay.store import history
+from relay.store.database import Database
+
+
+class HistoryController(Controller):
+    """Alerts, newest first."""
+
+    path = "/history"
+    tags = ["history"]  # noqa: RUF012 - the framework's way
+
+    @get()
+    async def list_all(
+        self,
+        database: NamedDependency[Database],
+        status: FromQuery[Status | None] = None,
+        alertname: FromQuery[str | None] = None,
+        severity: FromQuery[str | None] = None,
+        category: FromQuery[str | None] = None,
+        tenant_id: FromQuery[str | None] = None,
+        fingerprint: FromQuery[str | None] = None,
+        since: FromQuery[datetime | None] = None,
+        until: FromQuery[datetime | None] = None,
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> Page[HistoryItem]:
+        """List alerts; `since` and `until` bound the time they were last received."""
+        wanted = history.HistoryFilter(
+            status=status,
+            alertname=alertname,
+            severity=severity,
+            category=category,
+            tenant_id=tenant_id,
+            fingerprint=fingerprint,
+            since=since,
+            until=until,
+        )
+        async with database.begin() as connection:
+            items = await history.page(connection, wanted, number_cursor(cursor), limit + 1)
+        return page_of(items, limit, lambda item: item.id)
+
+    @get("/{alert_id:int}")
+    async def get_one(self, alert_id: FromPath[int], database: NamedDependency[Database]) -> HistoryDetail:
+        """Show one alert with its timeline: receipts, deliveries, attempts."""
+        async with database.begin() as connection:
+            return await history.get(connection, alert_id)

@@ -1,0 +1,180 @@
+"""Which options has a channel on the command line? One for each field of its type, made from the type itself."""
+
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec.inspect
+from cyclopts import Group, Parameter
+
+from relay.cli.output import Output
+from relay.domain.channels import CHANNEL_CLASSES, BaseChannel, Filters, own_fields
+from relay.domain.errors import InvalidInput
+
+FIRST: Final = ("name", "id")
+ChannelId = Annotated[str, Parameter(help="As `relay channels list` shows it.")]
+LONG_TEXTS: Final = frozenset({"custom_payload_template"})
+SETTINGS: Final = Group("Channel", sort_key=1)
+FILTERS: Final = Group("Filters", help="Which alerts it gets; a filter left out matches all.", sort_key=2)
+HELP: Final = {
+    "name": "What people call it.",
+    "id": "Its slug; made from the name when left out.",
+    "enabled": "Whether it gets anything.",
+    "tenant_id": "Only this tenant's alerts.",
+    "severities": "Only these severities.",
+    "alert_names": "Only these alerts.",
+    "alert_categories": "Only these categories.",
+    "matchers": "Only what matches all of these, such as 'team=~\"db|infra\"'.",
+    "send_resolved": "Whether it is told that an alert is over.",
+    "webhook_url": "Where to post.",
+    "slack_channel": "The channel to post to, where the webhook allows it.",
+    "slack_username": "The name to post under, where the webhook allows it.",
+    "slack_icon_emoji": "The icon to post under, such as :bell:.",
+    "discord_username": "The name to post under.",
+    "discord_avatar_url": "The picture to post under.",
+    "teams_title": "The title of its cards.",
+    "custom_headers": "A header to send, as 'Name: value'; repeat it for more.",
+    "custom_payload_template": "The body to send, as a template.",
+}
+
+
+def create_options(channel_class: type[BaseChannel]) -> inspect.Signature:
+    """The options of `create` for one type: its required fields are required."""
+    fields = _fields(channel_class)
+    names = [*FIRST, *own_fields(channel_class), *fields]
+    return _signature(_option(fields[name], required=fields[name].required) for name in dict.fromkeys(names))
+
+
+def update_options() -> inspect.Signature:
+    """The id, and as options the fields of all types, and those to clear."""
+    fields = {name: field for name, field in ALL_FIELDS.items() if name != "id"}
+    names = [*FIRST[:1], *(name for name in fields if name not in Filters.__struct_fields__), *fields]
+    clear = inspect.Parameter(
+        "clear", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_clear_annotation(fields.values())
+    )
+    channel_id = inspect.Parameter("channel_id", inspect.Parameter.POSITIONAL_ONLY, annotation=ChannelId)
+    options = [_option(fields[name], required=False) for name in dict.fromkeys(names)]
+    return _signature([channel_id, *options, clear])
+
+
+def taking(options: inspect.Signature, command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command take made options in place of those that it was written with."""
+    command.__signature__ = options  # type: ignore[attr-defined]
+    command.__annotations__ = {name: option.annotation for name, option in options.parameters.items()}
+    return command
+
+
+def payload(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What to send: the options that were given, as the API wants them.
+
+    Raises:
+        InvalidInput: names the option.
+    """
+    return {name: _value(name, given) for name, given in options.items() if given is not None}
+
+
+def flag(name: str) -> str:
+    """The option that stands for a field: `--webhook-url`."""
+    return "--" + name.replace("_", "-")
+
+
+def _fields(channel_class: type[BaseChannel]) -> dict[str, msgspec.inspect.Field]:
+    described = msgspec.inspect.type_info(channel_class)
+    assert isinstance(described, msgspec.inspect.StructType)
+    return {field.name: field for field in described.fields}
+
+
+ALL_FIELDS: Final = {name: field for kind in CHANNEL_CLASSES for name, field in _fields(kind).items()}
+FROM_FILE: Final = LONG_TEXTS.union(*(kind.SECRET for kind in CHANNEL_CLASSES))
+"""These may be given as `-` or `@FILE`: a command line is seen by others, and kept in the shell's history."""
+
+
+def _signature(parameters: Iterable[inspect.Parameter]) -> inspect.Signature:
+    output = inspect.Parameter("output", inspect.Parameter.KEYWORD_ONLY, default="table", annotation=Output)
+    return inspect.Signature([*parameters, output])
+
+
+def _option(field: msgspec.inspect.Field, *, required: bool) -> inspect.Parameter:
+    kind, name = _kind(field.type), field.name
+    text = HELP.get(name, name.replace("_", " ").capitalize() + ".")
+    parameter = Parameter(
+        help=f"{text} `-` reads it from standard input, `@FILE` from a file." if name in FROM_FILE else text,
+        group=FILTERS if name in Filters.__struct_fields__ else SETTINGS,
+        consume_multiple=1 if isinstance(field.type, msgspec.inspect.CollectionType) else False,
+        allow_leading_hyphen=name in FROM_FILE,
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if required else None,
+        annotation=Annotated[kind if required else kind | None, parameter],
+    )
+
+
+def _clear_annotation(fields: Iterable[msgspec.inspect.Field]) -> Any:
+    choices = tuple(field.name.replace("_", "-") for field in fields if not field.required)
+    text = "A field to set back to its default; repeat it for more."
+    return Annotated[list[Literal[choices]] | None, Parameter(help=text, consume_multiple=1)]  # type: ignore[valid-type]
+
+
+def _kind(described: msgspec.inspect.Type) -> Any:
+    """What an option takes; a field of a shape that no option has is given as JSON."""
+    match _without_none(described):
+        case msgspec.inspect.BoolType():
+            return bool
+        case msgspec.inspect.IntType():
+            return int
+        case msgspec.inspect.FloatType():
+            return float
+        case msgspec.inspect.CollectionType() | msgspec.inspect.DictType():
+            return list[str]
+        case _:
+            return str
+
+
+def _without_none(described: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    if not isinstance(described, msgspec.inspect.UnionType):
+        return described
+    others = [one for one in described.types if not isinstance(one, msgspec.inspect.NoneType)]
+    return others[0] if len(others) == 1 else described
+
+
+def _value(name: str, given: Any) -> Any:
+    described = _without_none(ALL_FIELDS[name].type)
+    if isinstance(described, msgspec.inspect.DictType):
+        texts = [_text(name, item) for item in given]
+        return dict(_pair(name, line) for text in texts for line in text.splitlines() if line.strip())
+    if isinstance(described, msgspec.inspect.StructType | msgspec.inspect.UnionType):
+        return _parsed(name, given)
+    return _text(name, given) if isinstance(given, str) else given
+
+
+def _pair(name: str, text: str) -> tuple[str, str]:
+    key, colon, value = text.partition(":")
+    if not colon or not key.strip():
+        raise InvalidInput(flag(name), "must look like 'Name: value'")
+    return key.strip(), value.strip()
+
+
+def _parsed(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(flag(name), f"must be JSON: {error}") from None
+
+
+def _text(name: str, given: str) -> str:
+    if name not in FROM_FILE or not (given == "-" or given.startswith("@")):
+        return given
+    try:
+        text = sys.stdin.read() if given == "-" else Path(given[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InvalidInput(flag(name), f"can't read {given}: {reason}") from None
+    text = text.rstrip("\r\n")
+    if not text:
+        raise InvalidInput(flag(name), f"there is nothing in {'standard input' if given == '-' else given[1:]}")
+    return text

@@ -1,0 +1,97 @@
+"""Which channels are there, and how are they made, changed and tried?"""
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from relay.cli.channel_options import ChannelId, create_options, flag, payload, taking, update_options
+from relay.cli.output import Output, show_item, show_items
+from relay.cli.server import connect
+from relay.domain.channels import CHANNEL_CLASSES, BaseChannel, type_name
+from relay.domain.errors import InvalidInput
+
+COLUMNS = ("id", "name", "channel_type", "enabled", "tenant_id", "severities", "alert_names", "matchers")
+
+app = App(name="channels", help="Channels: where alerts go.")
+create = App(name="create", help="Create a channel of one type.")
+app.command(create)
+
+
+def _creator(channel_class: type[BaseChannel]) -> Callable[..., Any]:
+    async def create_one(*, output: str = "table", **options: Any) -> None:
+        body = {"channel_type": type_name(channel_class), **payload(options)}
+        async with connect() as api:
+            created = await api.post("channels", body=body)
+        show_item(created, output)
+
+    create_one.__doc__ = channel_class.__doc__
+    return taking(create_options(channel_class), create_one)
+
+
+for _channel_class in CHANNEL_CLASSES:
+    create.command(_creator(_channel_class), name=type_name(_channel_class))
+
+
+@app.command(name="list")
+async def list_channels(*, output: Output = "table") -> None:
+    """List all channels."""
+    async with connect() as api:
+        channels = await api.pages("channels")
+    show_items(channels, COLUMNS, output)
+
+
+@app.command
+async def get(channel_id: ChannelId, /, *, output: Output = "table") -> None:
+    """Show one channel, secrets masked."""
+    async with connect() as api:
+        channel = await api.get("channels", channel_id)
+    show_item(channel, output)
+
+
+async def update(
+    channel_id: str, /, *, output: str = "table", clear: list[str] | None = None, **options: Any
+) -> None:
+    """Change a channel: the fields given, and nothing else."""
+    cleared = [name.replace("-", "_") for name in clear or ()]
+    body = payload(options)
+    for name in cleared:
+        if name in body:
+            raise InvalidInput(flag(name), "is both given and cleared")
+    body |= dict.fromkeys(cleared)
+    if not body:
+        raise InvalidInput("", "there is nothing to change; give an option, such as --no-enabled")
+    async with connect() as api:
+        channel = await api.patch("channels", channel_id, body=body)
+    show_item(channel, output)
+
+
+app.command(taking(update_options(), update))
+
+
+@app.command
+async def delete(channel_id: ChannelId, /) -> None:
+    """Delete a channel; the history keeps what it was sent."""
+    async with connect() as api:
+        await api.delete("channels", channel_id)
+    print(f"the channel {channel_id} is deleted")
+
+
+@app.command(name="test")
+async def send_test(
+    channel_id: ChannelId,
+    /,
+    *,
+    severity: Annotated[str | None, Parameter(help="The severity of the test alert.")] = None,
+    message: Annotated[str | None, Parameter(help="What it says.")] = None,
+    output: Output = "table",
+) -> None:
+    """Send a test alert through a channel now; exit with 1 when the platform did not take it."""
+    options = {"severity": severity, "message": message}
+    given = {name: value for name, value in options.items() if value is not None}
+    async with connect() as api:
+        outcome = await api.post("test", body={"channel_id": channel_id, **given})
+    show_item(outcome, output)
+    if not outcome.get("delivered"):
+        sys.exit(1)

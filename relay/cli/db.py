@@ -1,0 +1,67 @@
+"""At which revision is the database's schema, and how is it moved from a shell?"""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from relay.domain.errors import InvalidInput, SettingsError
+from relay.settings import load
+
+app = App(name="db", help="The database's schema.")
+
+
+@app.command
+async def upgrade(revision: Annotated[str, Parameter(help="How far; +1 is one step.")] = "head", /) -> None:
+    """Bring the schema up to a revision. Nothing happens when it is there already."""
+    from relay.cli.local_database import local_database
+    from relay.store import migrations
+
+    async with local_database(load()) as database, _known_revision():
+        await migrations.upgrade(database, revision)
+        at = await migrations.current(database)
+    print(f"the database is at revision {at or 'none'}")
+
+
+@app.command
+async def downgrade(
+    revision: Annotated[str, Parameter(help="How far; -1 is one step, `base` is an empty database.")], /
+) -> None:
+    """Take the schema back to a revision. What only the newer one can hold is lost."""
+    from relay.cli.local_database import local_database
+    from relay.store import migrations
+
+    async with local_database(load()) as database, _known_revision():
+        await migrations.downgrade(database, revision)
+        at = await migrations.current(database)
+    print(f"the database is at revision {at or 'none'}")
+
+
+@app.command
+async def current() -> None:
+    """Print the revision of the schema, or `none`; say so when it is not this release's."""
+    from relay.cli.local_database import local_database
+    from relay.store import migrations
+
+    advice = ""
+    async with local_database(load()) as database:
+        at = await migrations.current(database)
+        try:
+            await migrations.require_head(database)
+        except SettingsError as error:
+            advice = str(error)
+    print(at or "none")
+    if advice:
+        print(advice, file=sys.stderr)
+
+
+@asynccontextmanager
+async def _known_revision() -> AsyncIterator[None]:
+    from alembic.util import CommandError
+
+    try:
+        yield
+    except CommandError as error:
+        raise InvalidInput("revision", str(error)) from error

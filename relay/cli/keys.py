@@ -1,0 +1,67 @@
+"""Who may call the API? Keys are made directly in the database, so that the first one needs no server."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from cyclopts import App, Parameter
+
+from relay.cli.output import Output, show_item, show_items
+from relay.domain.errors import InvalidInput
+from relay.domain.fields import require_storable
+from relay.settings import load
+
+if TYPE_CHECKING:
+    from relay.store.keys import Key
+
+COLUMNS = ("id", "name", "role", "tenant_id", "created_at", "revoked_at")
+
+app = App(name="keys", help="API keys, directly in the database.")
+
+
+@app.command
+async def create(
+    *,
+    name: Annotated[str, Parameter(help="Who or what will use it.")],
+    output: Output = "table",
+) -> None:
+    """Make an admin key, and print its secret: nobody can read it again."""
+    from relay.cli.local_database import migrated_database
+    from relay.store import keys
+
+    require_storable(name, "name")
+    if not name.strip():
+        raise InvalidInput("name", "must not be empty")
+    async with migrated_database(load()) as database, database.begin() as connection:
+        key, secret = await keys.create(connection, name)
+    if output == "json":
+        return show_item({**_data(key), "secret": secret}, output)
+    print(f"the key {key.id} ({key.name}); its secret is shown this once:", file=sys.stderr)
+    return print(secret)
+
+
+@app.command(name="list")
+async def list_keys(*, output: Output = "table") -> None:
+    """List all keys, revoked ones included; their secrets are not kept."""
+    from relay.cli.local_database import migrated_database
+    from relay.store import keys
+
+    async with migrated_database(load()) as database, database.begin() as connection:
+        found = await keys.all_keys(connection)
+    show_items([_data(key) for key in found], COLUMNS, output)
+
+
+@app.command
+async def revoke(key_id: Annotated[str, Parameter(help="As `relay keys list` shows it.")], /) -> None:
+    """Let a key open nothing from now on."""
+    from relay.cli.local_database import migrated_database
+    from relay.store import keys
+
+    async with migrated_database(load()) as database, database.begin() as connection:
+        await keys.revoke(connection, key_id)
+    print(f"the key {key_id} is revoked")
+
+
+def _data(key: "Key") -> dict[str, Any]:
+    data: dict[str, Any] = msgspec.to_builtins(key)
+    return data

@@ -1,0 +1,54 @@
+"""How does a command open the database that the settings name, without a relay in between?"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import asyncpg
+
+from relay.domain.errors import Unavailable
+from relay.settings import Settings
+from relay.store import migrations
+from relay.store.database import AWAY, Database, in_words
+from relay.store.embedded import EmbeddedPostgres
+
+
+@asynccontextmanager
+async def local_database(settings: Settings) -> AsyncIterator[Database]:
+    """The database, whatever its schema; the embedded one is started for as long as it is used.
+
+    Raises:
+        SettingsError: the settings name no database that could be opened.
+        Unavailable: one line on why it can't be used now.
+    """
+    try:
+        with _running(settings) as url:
+            database = Database(url)
+            try:
+                yield database
+            finally:
+                await database.close()
+    except (*AWAY, asyncpg.PostgresError) as error:
+        raise Unavailable(f"the database can't be used: {in_words(error)}") from error
+
+
+@asynccontextmanager
+async def migrated_database(settings: Settings) -> AsyncIterator[Database]:
+    """The database with this release's schema: the embedded one is migrated, a given one has to be."""
+    async with local_database(settings) as database:
+        if settings.embedded:
+            await migrations.upgrade(database)
+        await migrations.require_head(database)
+        yield database
+
+
+@contextmanager
+def _running(settings: Settings) -> Iterator[str]:
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    server = EmbeddedPostgres(settings.data_dir)
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()

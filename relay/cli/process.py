@@ -1,0 +1,216 @@
+"""How does a server or a worker live: start, greet, run until a signal, stop in order?"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+import msgspec
+import uvicorn
+import uvloop
+
+from relay.app import BASE_PATH, application, composed, run_parts
+from relay.domain.errors import SettingsError
+from relay.settings import Settings
+from relay.store import migrations
+from relay.store.database import AWAY, Database, in_words
+from relay.store.embedded import EmbeddedPostgres
+from relay.store.local import announce, ensure_keys
+from relay.telemetry import configure_logging
+
+KEEP_ALIVE: Final = 330
+"""Seconds; longer than Go's HTTP client (so Alertmanager) keeps an idle connection, so that it closes first."""
+BACKLOG: Final = 1024
+
+
+class Prepared(NamedTuple):
+    """Settings that name a database and its keys. `fresh_admin_key` is to be shown this once."""
+
+    settings: Settings
+    embedded: bool
+    fresh_admin_key: str | None
+
+
+def serve(settings: Settings, *, delivery: bool, migrate: bool) -> None:
+    """Run the service in this process until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: it can't start; one line says why.
+    """
+    configure_logging(settings.log_format, settings.log_level)
+    with _bound(settings.host, settings.port) as listening, _prepared(settings) as prepared:
+        _run(_serve(prepared, listening, delivery=delivery, migrate=migrate))
+
+
+def work(settings: Settings, *, migrate: bool) -> None:
+    """Deliver in this process, without the HTTP API, until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: it can't start; one line says why.
+    """
+    configure_logging(settings.log_format, settings.log_level)
+    with _prepared(settings) as prepared:
+        _run(_work(prepared, migrate=migrate))
+
+
+async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool, migrate: bool) -> None:
+    settings = prepared.settings
+    async with composed(settings, receive=True, deliver=delivery) as parts:
+        await _bring_to_head(parts.database, migrate=migrate or prepared.embedded)
+        config = uvicorn.Config(
+            application(parts),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=max(int(settings.shutdown_timeout), 1),
+        )
+        stop = _stop_on_signals()
+        listens_on = _url_of(settings.host, listening.getsockname()[1])
+        if prepared.embedded:
+            announce(settings, listens_on)
+        _greet(prepared, settings.external_url or listens_on)
+        await run_parts(parts, stop, Server(config).serve_until(stop, listening))
+
+
+async def _work(prepared: Prepared, *, migrate: bool) -> None:
+    async with composed(prepared.settings, receive=False, deliver=True) as parts:
+        await _bring_to_head(parts.database, migrate=migrate or prepared.embedded)
+        print("Alert Relay's worker delivers; it listens nowhere.", flush=True)
+        await run_parts(parts, _stop_on_signals())
+
+
+class Server(uvicorn.Server):
+    """uvicorn, stopped by an event instead of by signals of its own."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to us: after the last request there is still delivery to be stopped."""
+        yield
+
+    async def serve_until(self, stop: asyncio.Event, listening: socket.socket) -> None:
+        """Serve until the event, then finish what is being answered."""
+        serving = asyncio.create_task(self.serve(sockets=[listening]))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        self.should_exit = True
+        await serving
+
+
+"""+"""
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets; the second one ends the process where it stands."""
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    return stop
+
+
+@contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening socket. Taken before anything is started, so that a taken port costs nothing."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise SettingsError(f"can't listen on {host}: {error.strerror or error}") from None
+    with listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(address)
+        except OSError as error:
+            raise SettingsError(
+                f"can't listen on {host} port {port}: {error.strerror}; choose another with --port or RELAY_PORT"
+            ) from None
+        listening.listen(BACKLOG)
+        yield listening
+
+
+@contextmanager
+def _prepared(settings: Settings) -> Iterator[Prepared]:
+    """Complete the settings: with the embedded Postgres and its keys, unless a database is given."""
+    if not settings.embedded:
+        if settings.secret_key is None:
+            raise SettingsError(
+                "RELAY_SECRET_KEY is required with RELAY_DATABASE_URL; `relay secret` prints a new one"
+            )
+        yield Prepared(settings, embedded=False, fresh_admin_key=None)
+        return
+    postgres = EmbeddedPostgres(settings.data_dir)
+    postgres.start()
+    try:
+        keys = ensure_keys(settings)
+        completed = msgspec.structs.replace(
+            settings,
+            database_url=postgres.url,
+            secret_key=settings.secret_key or keys.secret_key,
+            admin_key=settings.admin_key or keys.admin_key,
+        )
+        yield Prepared(completed, embedded=True, fresh_admin_key=keys.admin_key if keys.fresh else None)
+    finally:
+        postgres.stop()
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+async def _bring_to_head(database: Database, *, migrate: bool) -> None:
+    try:
+        if migrate:
+            await migrations.upgrade(database)
+        await migrations.require_head(database)
+    except (*AWAY, asyncpg.PostgresError) as error:
+        raise SettingsError(f"the database can't be used: {in_words(error)}") from None
+
+
+def _url_of(host: str, port: int) -> str:
+    """An address to connect to, for one to listen on."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - it is a comparison
+    return f"http://{f'[{reachable}]' if ':' in reachable and not reachable.startswith('[') else reachable}:{port}"
+
+
+def _greet(prepared: Prepared, url: str) -> None:
+    """Say where it listens, the new admin key, and what to paste into alertmanager.yml."""
+    settings = prepared.settings
+    lines = [f"Alert Relay listens on {url}"]
+    if prepared.embedded:
+        lines.append(f"  database   its own Postgres in {settings.data_dir}")
+    if prepared.fresh_admin_key is not None:
+        lines.append(f"  admin key  {prepared.fresh_admin_key}   (shown once; kept in {settings.admin_key_file})")
+    if settings.webhook_token is None and settings.host not in ("127.0.0.1", "::1", "localhost"):
+        lines.append("  warning    RELAY_WEBHOOK_TOKEN is not set: whoever reaches this port can post alerts")
+    lines += ["", "In alertmanager.yml:", "", *_receiver(url, with_token=settings.webhook_token is not None), ""]
+    print("\n".join(lines), flush=True)
+
+
+def _receiver(url: str, *, with_token: bool) -> list[str]:
+    lines = [
+        "  receivers:",
+        "    - name: alert-relay",
+        "      webhook_configs:",
+        f"        - url: {url}{BASE_PATH}/webhook",
+        "          send_resolved: true",
+    ]
+    if with_token:
+        lines += [
+            "          http_config:",
+            "            authorization:",
+            "              credentials: <the value of RELAY_WEBHOOK_TOKEN>",
+        ]
+    return lines

@@ -1,0 +1,3 @@
+"""The fixtures that all rooms share."""
+
+pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.sink", "tests.fixtures.relays"]
