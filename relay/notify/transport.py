@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import traceback
 from types import TracebackType
 from typing import Final, Self
 
@@ -64,7 +65,7 @@ class Transport:
             connecting.enter(request.url)
             outcome = notifier.verdict(await self._send(request))
         except Exception as error:  # the one place where whatever went wrong becomes an outcome
-            outcome = _outcome_of(error, connecting)
+            outcome = _outcome_of(error, connecting, channel)
         return _finished(outcome, note, channel)
 
     async def _send(self, request: Request) -> Response:
@@ -86,12 +87,12 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
         async with asyncio.timeout(ANSWER_TIMEOUT):
             while len(body) < MAX_ANSWER and (chunk := await content.read(MAX_ANSWER - len(body))):
                 body += chunk
-    except (aiohttp.ClientError, TimeoutError):
+    except (aiohttp.ClientError, OSError):
         pass
     return bytes(body)
 
 
-def _outcome_of(error: Exception, connecting: Connecting) -> Outcome:
+def _outcome_of(error: Exception, connecting: Connecting, channel: BaseChannel) -> Outcome:
     """What an attempt without an answer means. A mistake of our own is a no: it would only happen again."""
     if connecting.blocked is not None and isinstance(error, OSError):
         return Rejected(Reason.BLOCKED_TARGET, connecting.blocked)
@@ -104,7 +105,8 @@ def _outcome_of(error: Exception, connecting: Connecting) -> Outcome:
         case aiohttp.ClientError() | OSError():
             return Retry(Reason.CONNECTION_ERROR, words)
         case _:
-            log.error("message_not_made", exc_info=error)
+            trace = redact("".join(traceback.format_exception(error)), channel)
+            log.error("message_not_made", channel_id=channel.id, traceback=trace)
             return Rejected(Reason.OTHER, f"the message could not be made: {type(error).__name__}: {words}")
 
 

@@ -23,8 +23,6 @@ MAX_WAITING_WEBHOOKS: Final = 2_000
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 MAX_BATCH_ALERTS: Final = 2_000
 MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
-STATEMENT_TIMEOUT: Final = 5.0
-"""Seconds. Alertmanager waits ten; a commit that hangs for longer than this is refused, and may come again."""
 ATTEMPTS: Final = 5
 """How often a batch is tried anew when it met another transaction, or a change of the configuration."""
 PROBE_EVERY: Final = 0.25
@@ -117,7 +115,8 @@ class Writer:
             await self._write(self._take())
         if time.monotonic() - self._purged_at > PURGE_EVERY:
             self._purged_at = time.monotonic()
-            await ingest.purge_group_states(await self._connection.driver(), self._repeat_after * 2)
+            async with self._connection.use() as driver:
+                await ingest.purge_group_states(driver, self._repeat_after * 2)
 
     def _take(self) -> list[_Waiting]:
         """What goes into the next commit: all that waits, up to a size that keeps the statement short."""
@@ -158,15 +157,10 @@ class Writer:
             received_at = datetime.now(UTC)
             batch = build(webhooks, table, received_at)
             try:
-                written = await ingest.write(
-                    await self._connection.driver(),
-                    table.version,
-                    received_at,
-                    self._repeat_after,
-                    batch.alerts,
-                    batch.webhooks,
-                    STATEMENT_TIMEOUT,
-                )
+                async with self._connection.use() as driver:
+                    written = await ingest.write(
+                        driver, table.version, received_at, self._repeat_after, batch.alerts, batch.webhooks
+                    )
             except RETRYABLE:
                 continue
             if written is not None:
@@ -176,7 +170,8 @@ class Writer:
 
     async def _load_table(self) -> Table:
         self._stale = False
-        version, filters = await channels.load_filters(await self._connection.driver())
+        async with self._connection.use() as driver:
+            version, filters = await channels.load_filters(driver)
         self._table = Table(version, filters, self._tenant_label)
         for channel_id, why in self._table.broken.items():
             log.error("channel_not_routable", channel_id=channel_id, detail=why)

@@ -1,6 +1,6 @@
 """Where are channels kept, and what may be read without their secrets?"""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import delete, func, insert, select, update
@@ -8,11 +8,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.channels import CHANNEL_CLASSES, Channel, Filters, own_fields, type_name
-from relay.domain.errors import Conflict, NotFound
+from relay.domain.channels import CHANNEL_CLASSES, MASK, Channel, Filters, own_fields, type_name
+from relay.domain.errors import Conflict, NotFound, SealBroken
 from relay.domain.outcomes import Reason
 from relay.store.seal import Seal
 from relay.store.tables import channels, deliveries, lanes
+
+# One statement sees one moment; with no channels, the one row has the version alone.
+LOAD_FILTERS: Final = "SELECT v.version, c.id, c.config FROM config_version v LEFT JOIN channels c ON true ORDER BY c.id"
 
 _classes = {type_name(channel_class): channel_class for channel_class in CHANNEL_CLASSES}
 
@@ -49,15 +52,15 @@ async def get(connection: AsyncConnection, channel_id: str, seal: Seal, *, lock:
 
 
 async def page(connection: AsyncConnection, seal: Seal, after: str | None, limit: int) -> list[Channel]:
-    """Channels in the order of their ids, those after `after`."""
+    """Channels in the order of their ids, those after `after`; secrets that can't be opened are shown as MASK."""
     statement = select(channels).order_by(channels.c.id).limit(limit)
     if after is not None:
         statement = statement.where(channels.c.id > after)
-    return [_of_row(row, seal) for row in await connection.execute(statement)]
+    return [_listed(row, seal) for row in await connection.execute(statement)]
 
 
 async def change(connection: AsyncConnection, channel: Channel, seal: Seal) -> Channel:
-    """Write a changed channel, and look at its lane anew: what waits may now be sent."""
+    """Write a changed channel."""
     statement = (
         update(channels)
         .where(channels.c.id == channel.id)
@@ -90,10 +93,9 @@ async def remove(connection: AsyncConnection, channel_id: str) -> None:
 
 async def load_filters(driver: Any) -> tuple[int, dict[str, Filters]]:
     """The version of the configuration and the filters of all channels, from one moment."""
-    async with driver.transaction(isolation="repeatable_read", readonly=True):
-        version = await driver.fetchval("SELECT version FROM config_version")
-        rows = await driver.fetch("SELECT id, config FROM channels ORDER BY id")
-    return version, {row["id"]: msgspec.convert(row["config"], Filters) for row in rows}
+    rows = await driver.fetch(LOAD_FILTERS)
+    filters = {row["id"]: msgspec.convert(row["config"], Filters) for row in rows if row["id"] is not None}
+    return rows[0]["version"], filters
 
 
 async def load(driver: Any, channel_id: str, seal: Seal) -> Channel | None:
@@ -101,7 +103,7 @@ async def load(driver: Any, channel_id: str, seal: Seal) -> Channel | None:
     row = await driver.fetchrow("SELECT id, channel_type, config, sealed FROM channels WHERE id = $1", channel_id)
     if row is None:
         return None
-    return _channel(row["id"], row["channel_type"], row["config"], row["sealed"], seal)
+    return _channel(row["id"], row["channel_type"], row["config"], seal.open(row["sealed"], row["id"]))
 
 
 def _columns(channel: Channel, seal: Seal) -> dict[str, Any]:
@@ -112,13 +114,24 @@ def _columns(channel: Channel, seal: Seal) -> dict[str, Any]:
     return {"config": config, "sealed": seal.seal(secret, channel.id)}
 
 
-def _channel(channel_id: str, channel_type: str, config: Any, sealed: bytes, seal: Seal) -> Channel:
+def _channel(channel_id: str, channel_type: str, config: Any, secret: dict[str, Any]) -> Channel:
     channel_class = _classes[channel_type]
     known = {*Filters.__struct_fields__, "name", *own_fields(channel_class)}
-    data = {name: value for name, value in config.items() if name in known} | seal.open(sealed, channel_id)
+    data = {name: value for name, value in config.items() if name in known} | secret
     channel: Channel = msgspec.convert(data | {"id": channel_id, "channel_type": channel_type}, Channel)
     return channel
 
 
 def _of_row(row: Any, seal: Seal) -> Channel:
-    return _channel(row.id, row.channel_type, row.config, row.sealed, seal)
+    return _channel(row.id, row.channel_type, row.config, seal.open(row.sealed, row.id))
+
+
+def _listed(row: Any, seal: Seal) -> Channel:
+    """A channel of a list, which one with a broken seal must not make unreadable."""
+    try:
+        return _of_row(row, seal)
+    except SealBroken:
+        fields = msgspec.structs.fields(_classes[row.channel_type])
+        secret = _classes[row.channel_type].SECRET
+        masks = {field.name: MASK for field in fields if field.required and field.name in secret}
+        return _channel(row.id, row.channel_type, row.config, masks)

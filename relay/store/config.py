@@ -52,23 +52,26 @@ async def listen(database: Database, handlers: dict[str, Callable[[], None]]) ->
     try:
         while True:
             with suppress(*AWAY):
-                await _listen_once(await held.driver(), handlers)
+                closed = await _listen(held, handlers)
+                await closed.wait()
+                log.warning("feed_lost", detail="the change feed's connection ended; connecting again")
             await held.drop()
             await asyncio.sleep(RECONNECT_EVERY)
     finally:
         await held.drop()
 
 
-async def _listen_once(driver: Any, handlers: dict[str, Callable[[], None]]) -> None:
+async def _listen(held: HeldConnection, handlers: dict[str, Callable[[], None]]) -> asyncio.Event:
+    """Begin to listen; the event tells that the connection ended."""
     closed = asyncio.Event()
-    driver.add_termination_listener(lambda _: closed.set())
 
     def told(_connection: Any, _pid: int, channel: str, _payload: str) -> None:
         handlers[channel]()
 
-    for channel in handlers:
-        await driver.add_listener(channel, told)
+    async with held.use() as driver:
+        driver.add_termination_listener(lambda _: closed.set())
+        for channel in handlers:
+            await driver.add_listener(channel, told)
     for handler in handlers.values():
         handler()
-    await closed.wait()
-    log.warning("feed_lost", detail="the change feed's connection ended; connecting again")
+    return closed

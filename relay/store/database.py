@@ -14,6 +14,11 @@ from relay.domain.errors import SettingsError
 
 CONNECT_TIMEOUT: Final = 0.8
 """Seconds; a webhook that finds Postgres away is refused within one second."""
+STATEMENT_TIMEOUT: Final = 5.0
+"""Seconds for a use of a held connection. Alertmanager waits ten for an answer; a Postgres that hangs for longer
+than this counts as away, and what was being written is sent again."""
+QUERY_TIMEOUT: Final = 15.0
+"""Seconds for a transaction of the API."""
 POOL_SIZE: Final = 10
 
 AWAY: Final[tuple[type[Exception], ...]] = (
@@ -67,8 +72,8 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that commits at the end, or rolls back when the block raises."""
-        async with self.engine.begin() as connection:
+        """A transaction that commits at the end, or rolls back when the block raises; bounded in time."""
+        async with asyncio.timeout(QUERY_TIMEOUT), self.engine.begin() as connection:
             yield connection
 
     async def answers(self) -> bool:
@@ -111,16 +116,27 @@ class HeldConnection:
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[Any]:
-        """The connection for a block; if one of `AWAY` comes out of it, the next user gets a fresh one."""
+        """The asyncpg connection for a block, bounded in time.
+
+        If one of `AWAY` comes out of it, or it is cancelled, the next user gets a fresh connection.
+        """
         async with self._lock:
             try:
-                yield await self.driver()
+                driver = await self._open()
+                # Cut off, not cancelled: to be cancelled, the driver would have to talk to the server that hangs.
+                late = asyncio.get_running_loop().call_later(STATEMENT_TIMEOUT, driver.terminate)
+                try:
+                    yield driver
+                finally:
+                    late.cancel()
             except AWAY:
                 await self.drop()
                 raise
+            except asyncio.CancelledError:
+                await self.drop()
+                raise
 
-    async def driver(self) -> Any:
-        """The asyncpg connection. One of `AWAY` is raised when there is none to be had."""
+    async def _open(self) -> Any:
         if self._driver is not None and not self._driver.is_closed():
             return self._driver
         await self.drop()
@@ -140,9 +156,11 @@ class HeldConnection:
         return driver
 
     async def drop(self) -> None:
-        """Throw the connection away; the next `driver()` opens another."""
-        pooled, self._pooled, self._driver = self._pooled, None, None
+        """Throw the connection away; the next use opens another."""
+        pooled, driver, self._pooled, self._driver = self._pooled, self._driver, None, None
+        if driver is not None:
+            driver.terminate()  # a polite goodbye would wait for a server that may hang
         if pooled is not None:
-            with suppress(*AWAY, DBAPIError):
+            with suppress(*AWAY):
                 await pooled.invalidate()
                 await pooled.close()

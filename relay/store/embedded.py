@@ -64,8 +64,9 @@ class EmbeddedPostgres:
         if account is not None:
             _require_reachable(self._data_dir, account)
         with locked(self._data_dir / ".starting"):
-            self._users = (self._data_dir / ".in-use").open("a")
-            fcntl.flock(self._users, fcntl.LOCK_SH)
+            if self._users is None:
+                self._users = (self._data_dir / ".in-use").open("a")
+                fcntl.flock(self._users, fcntl.LOCK_SH)
             self._run_server(binaries, account)
 
     def stop(self) -> None:

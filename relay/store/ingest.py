@@ -157,16 +157,13 @@ async def write(
     repeat_after: timedelta,
     alerts: Sequence[AlertRow],
     webhooks: Sequence[WebhookRow],
-    timeout: float,
 ) -> list[Written] | None:
     """Write a batch in one implicit transaction; it is durable when this returns.
 
     The alerts must be distinct occurrences and the webhooks distinct states. The answer is in the order of
     the webhooks, or None when the configuration is not at `version` any more: then nothing was written.
     """
-    rows = await driver.fetch(
-        INGEST, version, received_at, repeat_after, *arguments(alerts, webhooks), timeout=timeout
-    )
+    rows = await driver.fetch(INGEST, version, received_at, repeat_after, *arguments(alerts, webhooks))
     if not rows:
         return None
     return [Written(row["duplicate"], row["late"], row["notifications"]) for row in rows]

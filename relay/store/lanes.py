@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-LEASE_SECONDS: Final = 15.0
+LEASE_SECONDS: Final = 10.0
+"""A worker that was killed holds its lanes for so long; one that is only slow must renew within it."""
 
 
 class Lease(msgspec.Struct, frozen=True):

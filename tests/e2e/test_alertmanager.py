@@ -1,0 +1,151 @@
+"""The whole way: a real Alertmanager, the relay as a process, and a sink for each type of channel."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from relay.app import BASE_PATH
+from tests.fixtures.processes import create_channel, free_port, on_database, relay_process
+from tests.fixtures.relays import ADMIN_KEY
+from tests.fixtures.sink import Received, Sink
+
+ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+STARTED = datetime.now(UTC) - timedelta(minutes=1)
+TYPES = ("slack", "discord", "teams", "webhook")
+CONFIG = """
+route:
+  receiver: alert-relay
+  group_by: [alertname, tenant_id]
+  group_wait: 300ms
+  group_interval: 1s
+  repeat_interval: 1h
+receivers:
+  - name: alert-relay
+    webhook_configs:
+      - url: {url}
+        send_resolved: true
+"""
+
+pytestmark = pytest.mark.skipif(
+    ALERTMANAGER is None, reason="no Alertmanager here; Debian has it: apt-get install prometheus-alertmanager"
+)
+
+
+async def test_alerts_pushed_to_alertmanager_arrive_firing_and_resolved_on_every_platform(
+    database_url: str, sink: Sink
+) -> None:
+    async with relay_process(on_database(database_url)) as relay:
+        for kind in TYPES:
+            await create_channel(relay.url, name=kind, channel_type=kind, webhook_url=f"{sink.url}/{kind}")
+        async with alertmanager(f"{relay.url}{BASE_PATH}/webhook") as push:
+            await push(pushed("api-1"), pushed("api-2"))
+            firing = {kind: (await sink.wait_for(1, f"/{kind}"))[0] for kind in TYPES}
+            await push(pushed("api-1", ended=True), pushed("api-2", ended=True))
+            resolved = {kind: (await sink.wait_for(2, f"/{kind}"))[1] for kind in TYPES}
+
+        assert_formatted(firing, "FIRING:2", slack="#D32F2F", discord=0xD32F2F, teams="attention")
+        assert_formatted(resolved, "RESOLVED:2", slack="#2E7D32", discord=0x2E7D32, teams="good")
+        assert {alert["status"] for alert in await history(relay.url)} == {"resolved"}
+
+
+def assert_formatted(messages: dict[str, Received], counts: str, **colours: str | int) -> None:
+    """Each platform got its own format, with the counts, the colour, the labels, the words and the links."""
+    slack, discord = messages["slack"].json, messages["discord"].json["embeds"][0]
+    teams = messages["teams"].json["attachments"][0]
+    assert slack["text"] == f"*[{counts}] HighErrorRate*"
+    assert slack["attachments"][0]["color"] == colours["slack"]
+    assert discord["title"] == f"\\[{counts}\\] HighErrorRate"
+    assert discord["color"] == colours["discord"]
+    assert teams["contentType"] == "application/vnd.microsoft.card.adaptive"
+    heading = teams["content"]["body"][0]["inlines"][0]
+    assert (heading["text"], heading["color"]) == (f"[{counts}] HighErrorRate", colours["teams"])
+    plain = messages["webhook"].json
+    assert f"{plain['status'].upper()}:{len(plain['alerts'])}" == counts
+    for kind in TYPES:
+        text = messages[kind].body.decode()
+        for said in (
+            "High error rate",
+            "12.4 errors/sec",
+            "api-1:8000",
+            "api-2:8000",
+            "tenant-a",
+            "prometheus.example",
+        ):
+            assert said in text, (kind, said)
+
+
+def pushed(instance: str, *, ended: bool = False) -> dict[str, Any]:
+    """An alert as Prometheus pushes it."""
+    alert = {
+        "startsAt": STARTED.isoformat(),
+        "labels": {
+            "alertname": "HighErrorRate",
+            "severity": "critical",
+            "tenant_id": "tenant-a",
+            "instance": f"{instance}:8000",
+        },
+        "annotations": {"summary": "High error rate", "description": "It is 12.4 errors/sec"},
+        "generatorURL": "http://prometheus.example.com/graph",
+    }
+    return alert | ({"endsAt": datetime.now(UTC).isoformat()} if ended else {})
+
+
+@asynccontextmanager
+async def alertmanager(webhook_url: str) -> AsyncIterator[Any]:
+    """A running Alertmanager that sends to the URL; what it yields pushes alerts to it."""
+    assert ALERTMANAGER is not None
+    url = f"http://127.0.0.1:{free_port()}"
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "alertmanager.yml")
+        config.write_text(CONFIG.format(url=webhook_url))
+        process = await asyncio.create_subprocess_exec(
+            ALERTMANAGER,
+            f"--config.file={config}",
+            f"--storage.path={folder}/data",
+            f"--web.listen-address={url.removeprefix('http://')}",
+            "--cluster.listen-address=",
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            async with aiohttp.ClientSession() as session:
+                await until_ready(session, url)
+
+                async def push(*alerts: dict[str, Any]) -> None:
+                    async with session.post(f"{url}/api/v2/alerts", json=list(alerts)) as response:
+                        assert response.status == 200, await response.text()
+
+                yield push
+        finally:
+            process.kill()
+            await process.wait()
+
+
+async def until_ready(session: aiohttp.ClientSession, url: str) -> None:
+    """Return when Alertmanager answers."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(aiohttp.ClientError):
+                async with session.get(f"{url}/-/ready") as response:
+                    if response.status == 200:
+                        return
+            await asyncio.sleep(0.05)
+
+
+async def history(url: str) -> list[dict[str, Any]]:
+    """The relay's history."""
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}{BASE_PATH}/history", headers=headers) as response,
+    ):
+        items: list[dict[str, Any]] = (await response.json())["items"]
+        return items
