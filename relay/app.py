@@ -16,7 +16,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from relay.api import errors, health
 from relay.api.auth import require_admin
-from relay.api.channels import ChannelBody, ChannelBodySchema, ChannelsController
+from relay.api.channels import ChannelBody, ChannelBodySchema, ChannelPatch, ChannelsController
 from relay.api.deliveries import DeliveriesController
 from relay.api.history import HistoryController
 from relay.api.pages import known_parameters
@@ -88,7 +88,7 @@ def application(parts: Parts) -> Litestar:
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
         ),
         plugins=[ChannelBodySchema()],
-        type_decoders=[(lambda kind: kind is ChannelBody, ChannelBody.decode)],
+        type_decoders=[(lambda kind: kind in (ChannelBody, ChannelPatch), ChannelBody.decode)],
         logging_config=None,
     )
 

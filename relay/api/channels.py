@@ -2,15 +2,17 @@
 
 from typing import Any
 
+import msgspec
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Schema
 from litestar.params import FromPath, JSONBody
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
+from msgspec import UNSET, UnsetType
 
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of, text_cursor
-from relay.domain.channels import Channel, masked, parse_channel, patched
+from relay.domain.channels import CHANNEL_CLASSES, Channel, masked, parse_channel, patched
 from relay.domain.errors import InvalidInput
 from relay.notify import registry
 from relay.notify.targets import Targets
@@ -22,25 +24,36 @@ from relay.store.seal import Seal
 class ChannelBody(dict[str, Any]):
     """A channel as JSON; read by the domain, whose errors name the field."""
 
-    @classmethod
-    def decode(cls, kind: type, value: Any) -> "ChannelBody":
+    @staticmethod
+    def decode(kind: "type[ChannelBody]", value: Any) -> "ChannelBody":
         """Take decoded JSON; must be an object."""
         if not isinstance(value, dict):
             raise InvalidInput("", "the body must be a JSON object")
-        return cls(value)
+        return kind(value)
+
+
+class ChannelPatch(ChannelBody):
+    """Some fields of a channel; null sets one back."""
+
+
+_fields = {field.name: field.type for kind in CHANNEL_CLASSES for field in msgspec.structs.fields(kind)}
+_AnyFields = msgspec.defstruct(
+    "ChannelPatch", [(name, kind | None | UnsetType, UNSET) for name, kind in _fields.items()]
+)
 
 
 class ChannelBodySchema(OpenAPISchemaPlugin):
-    """Shows ChannelBody in the OpenAPI document as what it stands for: any type of channel."""
+    """Shows the bodies in the OpenAPI document as what they stand for: a channel of any type, or some fields."""
 
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:
-        """Whether it is our type."""
-        return value is ChannelBody
+        """Whether it is one of ours."""
+        return value is ChannelBody or value is ChannelPatch
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
-        """The schema of the union."""
-        schema: Schema = schema_creator.for_field_definition(FieldDefinition.from_annotation(Channel))
+        """The schema of the union, or of all fields with none required."""
+        shown: Any = Channel if field_definition.annotation is ChannelBody else _AnyFields
+        schema: Schema = schema_creator.for_field_definition(FieldDefinition.from_annotation(shown))
         return schema
 
 
@@ -89,7 +102,7 @@ class ChannelsController(Controller):
     async def change(
         self,
         channel_id: FromPath[str],
-        data: JSONBody[dict[str, Any]],
+        data: JSONBody[ChannelPatch],
         database: NamedDependency[Database],
         seal: NamedDependency[Seal],
         targets: NamedDependency[Targets],

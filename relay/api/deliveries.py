@@ -4,9 +4,9 @@ from typing import Annotated
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromQuery, QueryParameter
 
-from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, number_cursor, page_of
+from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, Limit, Page, number_cursor, page_of
 from relay.domain.history import Delivery, DeliveryDetail, State
 from relay.store import deliveries
 from relay.store.database import Database
@@ -38,7 +38,7 @@ class DeliveriesController(Controller):
         return page_of(items, limit, lambda item: item.id)
 
     @get("/{delivery_id:int}")
-    async def get_one(self, delivery_id: FromPath[int], database: NamedDependency[Database]) -> DeliveryDetail:
+    async def get_one(self, delivery_id: Id, database: NamedDependency[Database]) -> DeliveryDetail:
         """Show one delivery with its tries."""
         async with database.begin() as connection:
             return await deliveries.get(connection, delivery_id)

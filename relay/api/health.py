@@ -39,7 +39,9 @@ async def health(database: NamedDependency[Database]) -> Response[Health]:
 @get("/metrics", tags=["health"], media_type=CONTENT_TYPE_LATEST)
 async def metrics_page(metrics: NamedDependency[Metrics]) -> Response[bytes]:
     """The relay's own metrics, for Prometheus."""
-    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    # As a header: to a media type the framework adds a second charset, and Prometheus then refuses the page.
+    headers = {"Content-Type": CONTENT_TYPE_LATEST}
+    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST, headers=headers)
 
 
 async def _health(database: Database, unready: int) -> Response[Health]:

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromQuery
 
-from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, number_cursor, page_of
+from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, Limit, Page, moment, number_cursor, page_of
 from relay.domain.alerts import Status
 from relay.domain.history import HistoryDetail, HistoryItem
 from relay.store import history
@@ -42,15 +42,15 @@ class HistoryController(Controller):
             category=category,
             tenant_id=tenant_id,
             fingerprint=fingerprint,
-            since=since,
-            until=until,
+            since=moment("since", since),
+            until=moment("until", until),
         )
         async with database.begin() as connection:
             items = await history.page(connection, wanted, number_cursor(cursor), limit + 1)
         return page_of(items, limit, lambda item: item.id)
 
     @get("/{alert_id:int}")
-    async def get_one(self, alert_id: FromPath[int], database: NamedDependency[Database]) -> HistoryDetail:
+    async def get_one(self, alert_id: Id, database: NamedDependency[Database]) -> HistoryDetail:
         """Show one alert with its timeline: receipts, deliveries, attempts."""
         async with database.begin() as connection:
             return await history.get(connection, alert_id)

@@ -11,6 +11,7 @@ from litestar.params import JSONBody
 
 from relay.domain.alerts import Alert, Group, Status, fingerprint
 from relay.domain.channels import Channel
+from relay.domain.fields import require_storable
 from relay.domain.notifications import Notification
 from relay.domain.outcomes import Reason, Sent
 from relay.notify.registry import notifier_for
@@ -61,6 +62,7 @@ class TestController(Controller):
         transport: NamedDependency[Transport],
     ) -> TestResult:
         """Really send one message to a channel, enabled or not, and say what the platform answered."""
+        require_storable(data.channel_id, "channel_id")
         async with database.begin() as connection:
             channel = await channels.get(connection, data.channel_id, seal)
         started = time.perf_counter()

@@ -42,7 +42,7 @@ def serve(settings: Settings, *, delivery: bool, migrate: bool) -> None:
         SettingsError: it can't start; one line says why.
     """
     configure_logging(settings.log_format, settings.log_level)
-    with _bound(settings.host, settings.port) as listening, _prepared(settings) as prepared:
+    with bound(settings.host, settings.port) as listening, _prepared(settings) as prepared:
         _run(_serve(prepared, listening, delivery=delivery, migrate=migrate))
 
 
@@ -103,9 +103,6 @@ class Server(uvicorn.Server):
         await serving
 
 
-"""+"""
-
-
 def _stop_on_signals() -> asyncio.Event:
     """An event that the first SIGTERM or SIGINT sets; the second one ends the process where it stands."""
     stop = asyncio.Event()
@@ -121,7 +118,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 @contextmanager
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
+def bound(host: str, port: int) -> Iterator[socket.socket]:
     """A listening socket. Taken before anything is started, so that a taken port costs nothing."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -1,24 +1,36 @@
 """What does every notifier share: classification of answers, redaction, and one attempt from end to end?"""
 
+import base64
 import email.utils
+import html
+import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
+from urllib.parse import unquote
 
 import msgspec
+import yarl
 
 from relay.domain.channels import MASK, BaseChannel
 from relay.domain.notifications import Notification
-from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
+from relay.domain.outcomes import GIVE_UP_AFTER, Outcome, Reason, Rejected, Retry, Sent
 
 MAX_DETAIL: Final = 500
 """Characters of a platform's words that are kept."""
 SHORTEST_SECRET: Final = 6
+LONGEST_WAIT: Final = GIVE_UP_AFTER.total_seconds()
+"""Seconds; a platform that asks for more is asked again after this."""
 TOO_EARLY: Final = 425
 RETRYABLE: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 JSON: Final = {"Content-Type": "application/json"}
+
+_token = re.compile(r"[\w-]{16,}", re.ASCII)
+"""What only a secret looks like, by itself."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +52,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """The body as text for people, in one line."""
-        return " ".join(self.body.decode(errors="replace").split())[:MAX_DETAIL]
+        """The body as text for people, in one line; whole, so that a secret in it can be told before it is cut."""
+        return " ".join(self.body.decode(errors="replace").split())
 
 
 C = TypeVar("C", bound=BaseChannel)
@@ -106,16 +118,23 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     except ValueError:
         try:
             moment = email.utils.parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         seconds = (moment - (now or datetime.now(UTC))).total_seconds()
-    return max(seconds, 0.0) if seconds == seconds and seconds < float("inf") else None
+    return bounded(seconds)
+
+
+def bounded(seconds: float) -> float | None:
+    """A wait that a platform asks for, within reason; None when it is no number."""
+    return min(max(seconds, 0.0), LONGEST_WAIT) if math.isfinite(seconds) else None
 
 
 def redact(text: str, channel: BaseChannel) -> str:
     """Mask the channel's secrets in text that may leave the process."""
-    for secret in sorted(_secrets(channel), key=len, reverse=True):
+    if len(text) < SHORTEST_SECRET:
+        return text
+    for secret in sorted(set(_secrets(channel)), key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
 
@@ -124,14 +143,31 @@ def _secrets(channel: BaseChannel) -> Iterator[str]:
     for name in channel.SECRET:
         value: Any = getattr(channel, name)
         for secret in value.values() if isinstance(value, dict) else (value,):
-            if not isinstance(secret, str) or len(secret) < SHORTEST_SECRET:
-                continue
-            yield secret
-            # A platform may name but the path of its URL, or a proxy but the token of a header.
-            _, _, rest = secret.partition("://")
-            _, slash, path = rest.partition("/")
-            if slash and len(path) >= SHORTEST_SECRET:
-                yield path
-            _, space, token = secret.partition(" ")
-            if space and len(token) >= SHORTEST_SECRET:
-                yield token
+            if isinstance(secret, str):
+                spellings = (spelling for part in _parts(secret) for spelling in _spellings(part))
+                yield from (spelling for spelling in spellings if len(spelling) >= SHORTEST_SECRET)
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """A secret, and what of it another may show: the path of a URL, the token of a header."""
+    yield secret
+    yield from secret.split()
+    if "://" not in secret:
+        yield from _token.findall(secret)
+        return
+    try:
+        url = yarl.URL(secret)
+    except ValueError:
+        return
+    path = secret.partition("://")[2].partition("/")[2]
+    yield from (str(url), path, url.raw_path_qs.lstrip("/"), *_token.findall(path))
+    yield from url.query.values()
+    if url.password:
+        yield url.password
+        yield base64.b64encode(f"{url.user or ''}:{url.password}".encode()).decode()
+
+
+def _spellings(text: str) -> Iterator[str]:
+    """Text as it is, and as JSON, HTML or a server's own decoding of URLs spells it."""
+    quoted = json.dumps(text)[1:-1]
+    yield from (text, quoted, quoted.replace("/", "\\/"), html.escape(text), unquote(text))

@@ -15,6 +15,7 @@ from relay.domain.notifications import Notification
 
 ELLIPSIS: Final = "…"
 RUNBOOK: Final = "runbook_url"
+MAX_URL: Final = 2048
 URL_SAFE: Final = "!#$%&'()*+,-./:;=?@[]~_"
 SEVERITY_ORDER: Final = ("critical", "error", "warning", "info")
 COLOURS: Final = {
@@ -110,12 +111,18 @@ def left_out(count: int) -> str:
 
 
 def web_url(text: str) -> str | None:
-    """A URL that is safe to link to, odd characters percent-encoded; None for anything but http and https."""
+    """A URL that is safe to link to, odd characters percent-encoded.
+
+    None for anything but http and https, and for what no platform would take.
+    """
+    if len(text) > MAX_URL:
+        return None
+    url = quote(text.strip(), safe=URL_SAFE)
     try:
-        parts = urlsplit(text)
+        parts = urlsplit(url)
     except ValueError:
         return None
-    return quote(text, safe=URL_SAFE) if parts.scheme in ("http", "https") and parts.netloc else None
+    return url if parts.scheme in ("http", "https") and parts.netloc else None
 
 
 def _headline(notification: Notification, shared: dict[str, str]) -> str:

@@ -13,7 +13,7 @@ from relay.domain.channels import DiscordChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Notification
 from relay.domain.outcomes import Outcome, Reason, Retry
-from relay.notify.base import Notifier, Request, Response, classify
+from relay.notify.base import LONGEST_WAIT, Notifier, Request, Response, bounded, classify
 from relay.notify.content import AlertText, Content, content_of, fit, labels_line, left_out, web_url
 
 MAX_TITLE: Final = 256
@@ -22,7 +22,8 @@ MAX_FOOTER: Final = 2048
 MAX_EMBED: Final = 6000
 """https://discord.com/developers/docs/resources/message#embed-object-embed-limits; 6000 is over all embeds."""
 MAX_USERNAME: Final = 80
-"""https://discord.com/developers/docs/resources/user#usernames-and-nicknames"""
+REFUSED_IN_USERNAME: Final = ("clyde", "discord")
+"""https://discord.com/developers/docs/resources/webhook#create-webhook"""
 MAX_ALERT_TITLE: Final = 300
 MAX_ALERT_DESCRIPTION: Final = 1000
 MAX_LABELS: Final = 600
@@ -37,8 +38,10 @@ class DiscordNotifier(Notifier[DiscordChannel]):
     def check(self, channel: DiscordChannel) -> None:
         """Discord limits the name, and refuses some."""
         name = channel.discord_username
-        if name is not None and not 0 < len(name) <= MAX_USERNAME:
+        if name is not None and not 0 < len(name.strip()) <= len(name) <= MAX_USERNAME:
             raise InvalidInput("discord_username", f"must have 1 to {MAX_USERNAME} characters")
+        if refused := [word for word in REFUSED_IN_USERNAME if word in (name or "").lower()]:
+            raise InvalidInput("discord_username", f"must not hold `{refused[0]}`: Discord refuses it")
         if channel.discord_avatar_url is not None and web_url(channel.discord_avatar_url) is None:
             raise InvalidInput("discord_avatar_url", "must be a URL such as https://example.com/avatar.png")
 
@@ -70,25 +73,25 @@ def _embed(content: Content) -> dict[str, Any]:
     footer = "\n".join(part for part in (labels_line(content.labels), content.truncated) if part)
     if footer:
         embed["footer"] = {"text": fit(footer, min(MAX_FOOTER, MAX_EMBED - MAX_TITLE - MAX_DESCRIPTION), str)}
-    if content.links:
-        embed["url"] = content.links[0][1]
     embed["description"] = _description(content)
     return embed
 
 
 def _description(content: Content) -> str:
+    # Not the embed's own `url`: Discord refuses the whole message for a host such as `alertmanager`.
+    closing = " · ".join(_links(content.links))
     parts: list[str] = []
-    room = MAX_DESCRIPTION
+    room = MAX_DESCRIPTION - len(closing)
     for at, alert in enumerate(content.alerts):
         part = _alert(alert) + "\n\n"
         left = len(content.alerts) - at
-        reserve = len(left_out(left)) if left > 1 else 0
+        reserve = len(left_out(left)) + 2 if left > 1 else 0
         if len(part) + reserve > room:
-            parts.append(left_out(left))
+            parts.append(left_out(left) + "\n\n")
             break
         parts.append(part)
         room -= len(part)
-    return "".join(parts).strip()
+    return "".join([*parts, closing]).strip()
 
 
 def _alert(alert: AlertText) -> str:
@@ -98,9 +101,13 @@ def _alert(alert: AlertText) -> str:
         lines.append(fit(alert.description, MAX_ALERT_DESCRIPTION, escape))
     if alert.labels:
         lines.append(fit(labels_line(alert.labels), MAX_LABELS, escape))
-    links = [f"[{text}]({url.replace('(', '%28').replace(')', '%29')})" for text, url in alert.links]
-    lines.append(" · ".join([alert.times, *(link for link in links if len(link) <= MAX_LINK)]))
+    lines.append(" · ".join([alert.times, *_links(alert.links)]))
     return "\n".join(lines)
+
+
+def _links(links: tuple[tuple[str, str], ...]) -> list[str]:
+    written = [f"[{text}]({url.replace('(', '%28').replace(')', '%29')})" for text, url in links]
+    return [link for link in written if len(link) <= MAX_LINK]
 
 
 def _retry_after(body: bytes) -> float | None:
@@ -109,4 +116,4 @@ def _retry_after(body: bytes) -> float | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     seconds = answer.get("retry_after") if isinstance(answer, dict) else None
-    return float(seconds) if isinstance(seconds, int | float) and seconds >= 0 else None
+    return bounded(min(seconds, LONGEST_WAIT)) if isinstance(seconds, int | float) else None

@@ -11,7 +11,7 @@ from relay.domain.alerts import Status
 from relay.domain.channels import SlackChannel
 from relay.domain.notifications import Notification
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry
-from relay.notify.base import Notifier, Request, Response, classify
+from relay.notify.base import Notifier, Request, Response, classify, retry_after
 from relay.notify.content import AlertText, Content, content_of, fit, labels_line, left_out
 
 MAX_SECTION: Final = 3000
@@ -25,7 +25,7 @@ MAX_TITLE: Final = 300
 MAX_DESCRIPTION: Final = 1000
 MAX_LABELS: Final = 600
 MAX_LINK: Final = 800
-"""A link that is longer is left out: it would take the room of the words."""
+"""A link that is longer as written is left out: it would take the room of the words."""
 
 RATE_LIMITED: Final = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"})
 AUTH_ERRORS: Final = frozenset(
@@ -105,8 +105,7 @@ def _alert(alert: AlertText) -> str:
     lines = [f"{mark} *{fit(alert.title, MAX_TITLE, escape)}*"]
     if alert.labels:
         lines.append(f"`{fit(labels_line(alert.labels).replace('`', chr(39)), MAX_LABELS, escape)}`")
-    links = [_link(text, url) for text, url in alert.links if len(url) <= MAX_LINK]
-    lines.append(" · ".join([alert.times, *links]))
+    lines.append(" · ".join([alert.times, *_links(alert.links)]))
     if alert.description:
         room = MAX_SECTION - len("\n".join(lines)) - 1
         lines.insert(1, fit(alert.description, min(room, MAX_DESCRIPTION), escape))
@@ -114,13 +113,13 @@ def _alert(alert: AlertText) -> str:
 
 
 def _closing(content: Content) -> list[dict[str, Any]]:
-    parts = [content.truncated] if content.truncated else []
-    parts += [_link(text, url) for text, url in content.links]
+    parts = [*([content.truncated] if content.truncated else []), *_links(content.links)]
     return [_context(" · ".join(parts))] if parts else []
 
 
-def _link(text: str, url: str) -> str:
-    return f"<{escape(url)}|{text}>"
+def _links(links: tuple[tuple[str, str], ...]) -> list[str]:
+    written = [f"<{escape(url)}|{text}>" for text, url in links]
+    return [link for link in written if len(link) <= MAX_LINK]
 
 
 def _section(text: str) -> dict[str, Any]:
@@ -147,7 +146,7 @@ def _error_in(body: bytes) -> str | None:
 
 def _outcome_of(error: str, response: Response) -> Outcome:
     if error in RATE_LIMITED:
-        return Retry(Reason.RATE_LIMITED, error, response.status)
+        return Retry(Reason.RATE_LIMITED, error, response.status, retry_after(response.headers))
     if error in SERVER_ERRORS:
-        return Retry(Reason.SERVER_ERROR, error, response.status)
+        return Retry(Reason.SERVER_ERROR, error, response.status, retry_after(response.headers))
     return Rejected(Reason.AUTH_ERROR if error in AUTH_ERRORS else Reason.CLIENT_ERROR, error, response.status)

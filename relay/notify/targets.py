@@ -6,11 +6,13 @@ resolves differently the second time changes nothing.
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
+
+import yarl
 
 from relay.domain.errors import InvalidInput, SettingsError
 
@@ -19,6 +21,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 """Carries an IPv4 address in its last four bytes (RFC 6052)."""
+
+_number = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 class BlockedTarget(OSError):
@@ -35,11 +39,12 @@ class Connecting:
         """Nothing is exempt before `enter`."""
         self._targets = targets
         self.exempt = False
+        self.begun = False
         self.blocked: str | None = None
 
     def enter(self, url: str) -> None:
         """Say which URL is connected to, so that its host's name may be exempt."""
-        self.exempt = self._targets.host_exempt((urlsplit(url).hostname or "").rstrip("."))
+        self.exempt = self._targets.host_exempt(_host(yarl.URL(url)))
 
 
 _current: ContextVar[Connecting] = ContextVar("connecting")
@@ -78,7 +83,7 @@ class Targets:
             InvalidInput: names the field; never shows the URL, which may hold a secret.
         """
         parts = _split(field, url)
-        host = (parts.hostname or "").rstrip(".")
+        host = _host(parts)
         if self.host_exempt(host):
             return
         address = _literal(host)
@@ -96,7 +101,8 @@ class Targets:
         real = _unwrapped(address)
         if any(real in network for network in self._networks):
             return True
-        return real.is_global and not real.is_multicast and not real.is_reserved
+        site_local = isinstance(real, ipaddress.IPv6Address) and real.is_site_local
+        return real.is_global and not real.is_multicast and not real.is_reserved and not site_local
 
     def connecting(self) -> Connecting:
         """Begin an attempt in the current task."""
@@ -113,19 +119,22 @@ class Targets:
         family, kind, protocol, _, where = address
         connecting = _current.get()
         if not connecting.exempt and not self.permits(ipaddress.ip_address(where[0].partition("%")[0])):
-            connecting.blocked = _blocked(where[0])
-            raise BlockedTarget(connecting.blocked)
+            if not connecting.begun:
+                connecting.blocked = _blocked(where[0])
+            raise BlockedTarget(_blocked(where[0]))
+        # A name may have several addresses: one that is permitted decides how the attempt ends.
+        connecting.begun, connecting.blocked = True, None
         opened = socket.socket(family, kind, protocol)
         opened.setblocking(False)
         return opened
 
     def host_exempt(self, host: str) -> bool:
-        """Whether the name is listed, whatever it resolves to."""
-        return host in self._hosts or host.endswith(self._suffixes or ("\0",))
+        """Whether the name is listed, whatever it resolves to. An address is no name, whatever its zone."""
+        return ":" not in host and (host in self._hosts or host.endswith(self._suffixes or ("\0",)))
 
 
-def _split(field: str, url: str) -> SplitResult:
-    """Take a URL apart.
+def _split(field: str, url: str) -> yarl.URL:
+    """Take a URL apart as the HTTP library does, so that what is checked is what is connected to.
 
     Raises:
         InvalidInput: names the field.
@@ -135,14 +144,24 @@ def _split(field: str, url: str) -> SplitResult:
     if any(character.isspace() or not character.isprintable() for character in url):
         raise InvalidInput(field, "must not hold spaces or control characters")
     try:
-        parts = urlsplit(url)
-        malformed = parts.port == 0 or not parts.hostname
+        parts = yarl.URL(url)
+        _host(parts).encode("idna")  # as the resolver will: it refuses labels that are empty or too long
+        malformed = parts.port == 0 or not _host(parts) or _is_odd_number(_host(parts))
     except ValueError:
         malformed = True
-        parts = urlsplit("")
+        parts = yarl.URL()
     if malformed or parts.scheme not in ("https", "http"):
         raise InvalidInput(field, "must be a URL such as https://example.com/path")
     return parts
+
+
+def _host(url: yarl.URL) -> str:
+    return (url.raw_host or "").rstrip(".")
+
+
+def _is_odd_number(host: str) -> bool:
+    """Whether it is an IPv4 address that only some read as one: `2130706433`, `0x7f.1`, `127.1`."""
+    return _number.fullmatch(host.rpartition(".")[2]) is not None and _literal(host) is None
 
 
 def _literal(host: str) -> Address | None:

@@ -74,7 +74,12 @@ def _card(channel: TeamsChannel, content: Content) -> dict[str, Any]:
     body.append(_line([_run(cut(content.headline, MAX_HEADLINE), size="large", weight="bolder", color=colour)]))
     if content.labels:
         body.append(_line([_run(cut(labels_line(content.labels), MAX_LABELS), isSubtle=True)]))
-    room = MAX_CARD - ENVELOPE - _size(body)
+    actions = [
+        {"type": "Action.OpenUrl", "title": text, "url": url}
+        for text, url in content.links
+        if len(url) <= MAX_LINK
+    ]
+    room = MAX_CARD - ENVELOPE - _size(body) - _size(actions)
     for at, alert in enumerate(content.alerts):
         container = _alert(alert, colour)
         if _size(container) > room:
@@ -91,8 +96,8 @@ def _card(channel: TeamsChannel, content: Content) -> dict[str, Any]:
         "msteams": {"width": "Full"},
         "body": body,
     }
-    if links := [(text, url) for text, url in content.links if len(url) <= MAX_LINK]:
-        card["actions"] = [{"type": "Action.OpenUrl", "title": text, "url": url} for text, url in links]
+    if actions:
+        card["actions"] = actions
     return card
 
 

@@ -1,11 +1,14 @@
 """How is a notification told to any HTTP endpoint: as our documented JSON, or as the channel's template says?"""
 
 import re
+from collections.abc import Sized
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import jinja2
 import msgspec
+from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from relay.domain.channels import WebhookChannel
@@ -27,7 +30,23 @@ _header_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token, as RFC 9110, section 5.6.2 defines it."""
 _header_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
-_jinja = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Also refuses what takes all time or memory in one step: `9 ** 9 ** 9`, `"x" * 1000000000`."""
+
+    intercepted_binops = frozenset({"**", "*"})
+
+    def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
+        """Let a multiplication through if its result is small; text and lists are repeated by it."""
+        pair = [(text, times) for text, times in ((left, right), (right, left)) if isinstance(text, Sized)]
+        if operator == "**" or any(
+            isinstance(times, int) and len(text) * times > MAX_BODY for text, times in pair
+        ):
+            raise SecurityError(f"the result of {operator} may be too large")
+        return super().call_binop(context, operator, left, right)
+
+
+_jinja = _Sandbox(undefined=jinja2.StrictUndefined, autoescape=False)
 
 
 class WebhookNotifier(Notifier[WebhookChannel]):
@@ -36,6 +55,9 @@ class WebhookNotifier(Notifier[WebhookChannel]):
     def check(self, channel: WebhookChannel) -> None:
         """Headers must be sendable, and the template must parse."""
         _check_headers(channel.custom_headers)
+        names = {name.lower() for name in channel.custom_headers}
+        if "authorization" in names and "@" in urlsplit(channel.webhook_url).netloc:
+            raise InvalidInput("custom_headers", "must not set Authorization, for the URL holds a user already")
         template = channel.custom_payload_template
         if template is None:
             return
@@ -58,10 +80,12 @@ class WebhookNotifier(Notifier[WebhookChannel]):
             except (
                 jinja2.TemplateError,
                 ArithmeticError,
+                AttributeError,
                 LookupError,
+                MemoryError,
+                RuntimeError,
                 TypeError,
                 ValueError,
-                RecursionError,
             ) as error:
                 note = f"custom_payload_template failed, the built-in body was sent: {error}"
         names = {name.lower() for name in channel.custom_headers}

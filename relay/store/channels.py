@@ -15,7 +15,9 @@ from relay.store.seal import Seal
 from relay.store.tables import channels, deliveries, lanes
 
 # One statement sees one moment; with no channels, the one row has the version alone.
-LOAD_FILTERS: Final = "SELECT v.version, c.id, c.config FROM config_version v LEFT JOIN channels c ON true ORDER BY c.id"
+LOAD_FILTERS: Final = (
+    "SELECT v.version, c.id, c.config FROM config_version v LEFT JOIN channels c ON true ORDER BY c.id"
+)
 
 _classes = {type_name(channel_class): channel_class for channel_class in CHANNEL_CLASSES}
 

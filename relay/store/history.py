@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, cast, func, or_, select
+from sqlalchemy import BigInteger, any_, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -100,7 +100,7 @@ async def _told(connection: AsyncConnection, alert_id: int, receipt_ids: list[in
         .join(receipts, receipts.c.id == deliveries.c.receipt_id)
         .where(
             deliveries.c.receipt_id.in_(receipt_ids),
-            or_(deliveries.c.positions.is_(None), deliveries.c.positions.any(position)),
+            or_(deliveries.c.positions.is_(None), position == any_(deliveries.c.positions)),
         )
         .order_by(deliveries.c.id)
     )

@@ -77,16 +77,20 @@ WHERE channel_id = ANY ($2) AND owner = $1
 RETURNING channel_id, epoch, enqueued
 """
 
-CLAIM_DELIVERIES: Final = """
+# A sub-select with a limit, not a join or NOT EXISTS: the planner can only look it up for each row, on the index,
+# and stops as soon as it has as many rows as asked for. A join would read all that waits, every time.
+FIRST_OF_GROUP: Final = """(
+      SELECT e.id FROM deliveries e
+      WHERE e.channel_id = d.channel_id AND e.group_hash = d.group_hash AND e.state IN ('pending', 'sending')
+      ORDER BY e.id LIMIT 1
+    )"""
+
+CLAIM_DELIVERIES: Final = f"""
 UPDATE deliveries SET state = 'sending', attempt = attempt + 1, next_attempt_at = NULL
 WHERE id = ANY (ARRAY(
   SELECT d.id FROM deliveries d
   WHERE d.channel_id = $1 AND d.state = 'pending' AND d.next_attempt_at <= now()
-    AND NOT EXISTS (
-      SELECT FROM deliveries e
-      WHERE e.channel_id = d.channel_id AND e.group_hash = d.group_hash AND e.id < d.id
-        AND e.state IN ('pending', 'sending')
-    )
+    AND d.id = {FIRST_OF_GROUP}
     AND EXISTS (
       SELECT FROM lanes l JOIN channels c ON c.id = l.channel_id
       WHERE l.channel_id = $1 AND l.owner = $2 AND l.epoch = $3 AND l.lease_until > now() AND c.enabled
@@ -98,6 +102,8 @@ RETURNING id, receipt_id, attempt, created_at, positions
 
 # The id list beside the join keeps the plan on the primary key, whatever the planner thinks of unnest.
 # A channel that was deleted during the attempt left the delivery dead; if it arrived all the same, that is told.
+# A claim is not waited for on disk: when a crash of Postgres undid it, the row is as before, and the outcome still
+# counts. That can't be mistaken for a row that another worker took over: there, the attempt was counted.
 SETTLE: Final = """
 WITH result AS MATERIALIZED (
   SELECT * FROM unnest(
@@ -107,13 +113,16 @@ WITH result AS MATERIALIZED (
 ), settled AS (
   UPDATE deliveries d SET
     state = r.state,
+    attempt = r.attempt,
     next_attempt_at = CASE WHEN r.state = 'pending' THEN now() + make_interval(secs => r.delay) END,
     delivered_at = CASE WHEN r.state = 'delivered' THEN now() END,
     last_reason = r.reason,
     last_error = CASE WHEN r.state <> 'delivered' THEN r.detail END
   FROM result r
-  WHERE d.id = ANY ($1) AND d.id = r.id AND d.attempt = r.attempt AND (
-    d.state = 'sending' OR (r.state = 'delivered' AND d.last_reason = 'channelDeleted')
+  WHERE d.id = ANY ($1) AND d.id = r.id AND (
+    (d.attempt = r.attempt AND d.state = 'sending')
+    OR (d.attempt = r.attempt AND r.state = 'delivered' AND d.last_reason = 'channelDeleted')
+    OR (d.attempt = r.attempt - 1 AND d.state = 'pending')
   )
   RETURNING d.id
 )
@@ -125,15 +134,11 @@ ON CONFLICT (delivery_id, number) DO NOTHING
 
 # The lane is given back only if nothing was queued since `enqueued` was read; else that would be overlooked.
 # What waits behind an earlier delivery of its group does not make the lane due.
-RELEASE: Final = """
+RELEASE: Final = f"""
 UPDATE lanes SET owner = NULL, lease_until = NULL, next_due = (
   SELECT d.next_attempt_at FROM deliveries d
   WHERE d.channel_id = $1 AND d.state = 'pending'
-    AND NOT EXISTS (
-      SELECT FROM deliveries e
-      WHERE e.channel_id = d.channel_id AND e.group_hash = d.group_hash AND e.id < d.id
-        AND e.state IN ('pending', 'sending')
-    )
+    AND d.id = {FIRST_OF_GROUP}
   ORDER BY d.next_attempt_at LIMIT 1
 )
 WHERE channel_id = $1 AND owner = $2 AND epoch = $3 AND enqueued = $4

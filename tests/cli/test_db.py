@@ -42,7 +42,7 @@ async def test_an_unknown_revision_is_one_line(relay: Relay, postgres: Path, com
     [
         ("postgresql://u:hidden@127.0.0.1:1/x", "relay: the database can't be used: "),
         ("postgresql://postgres@/gone?host={socket}", 'the database can\'t be used: database "gone" does not'),
-        ("postgresql://u:hidden@127.0.0.1:port/x", "relay: RELAY_DATABASE_URL is not a database's address"),
+        ("postgresql://u:hidden@127.0.0.1:port/x", "relay: RELAY_DATABASE_URL is not a URL"),
         ("mysql://u:hidden@127.0.0.1/x", "relay: RELAY_DATABASE_URL must start with postgresql://"),
     ],
     ids=["nobody listens", "no such database", "no address", "another kind"],

@@ -68,7 +68,7 @@ async def test_webhooks_are_refused_within_a_second_and_taken_again_when_postgre
     async with running(postgres.url) as relay:
         await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
         await relay.webhook(webhook(group="before"))
-        await sink.wait_for(1)
+        await relay.settled(1)
         postgres.crash()
 
         for _ in range(3):

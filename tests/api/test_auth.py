@@ -1,0 +1,84 @@
+"""Who may call the API, and who may not?"""
+
+import re
+
+from litestar.routes import HTTPRoute
+
+from relay.app import BASE_PATH, application
+from relay.store import keys
+from tests.fixtures.relays import ADMIN_KEY, Answer, Relay, webhook
+
+OPEN = {"/webhook"}
+
+
+def unauthorized(answer: Answer) -> None:
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert (answer.json["status"], answer.json["title"]) == (401, "Unauthorized")
+
+
+def guarded_calls(relay: Relay) -> list[tuple[str, str]]:
+    """Every method of every route under the base path but those that are open."""
+    found = []
+    for route in application(relay.parts).routes:
+        path = re.sub(r"\{[^}]*:int\}", "1", re.sub(r"\{[^}]*:str\}", "x", route.path))
+        if isinstance(route, HTTPRoute) and path.startswith(BASE_PATH):
+            found += [(method, path.removeprefix(BASE_PATH)) for method in route.methods]
+    return [(method, path) for method, path in found if path not in OPEN]
+
+
+async def test_every_route_demands_a_key_but_the_webhook(relay: Relay) -> None:
+    calls = guarded_calls(relay)
+    assert {("POST", "/channels"), ("DELETE", "/channels/x"), ("GET", "/history/1")} <= set(calls)
+
+    for method, path in calls:
+        unauthorized(await relay.call(method, path, key=None))
+
+
+async def test_the_webhook_and_the_pages_of_the_process_are_open(relay: Relay) -> None:
+    assert (await relay.webhook(webhook())).status == 202
+    for path in ("health", "-/healthy", "-/ready", "metrics", "schema", "schema/openapi.json"):
+        assert (await relay.call("GET", path, key=None)).status == 200
+
+
+async def test_what_is_no_key_opens_nothing(relay: Relay) -> None:
+    for given in (
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        f"Bearer {ADMIN_KEY}x",
+        f"Basic {ADMIN_KEY}",
+        ADMIN_KEY,
+        "Bearer é",
+    ):
+        unauthorized(await relay.call("GET", "/channels", key=None, headers={"Authorization": given}))
+
+
+async def test_the_admin_key_opens_and_the_scheme_may_be_written_in_any_case(relay: Relay) -> None:
+    for scheme in ("Bearer", "bearer", "BEARER"):
+        given = {"Authorization": f"{scheme} {ADMIN_KEY}"}
+        assert (await relay.call("GET", "/channels", key=None, headers=given)).status == 200
+
+
+async def test_a_key_of_the_table_opens_until_it_is_revoked(relay: Relay) -> None:
+    async with relay.parts.database.begin() as connection:
+        key, secret = await keys.create(connection, "deploy")
+    assert (await relay.call("GET", "/channels", key=secret)).status == 200
+
+    async with relay.parts.database.begin() as connection:
+        await keys.revoke(connection, key.id)
+
+    unauthorized(await relay.call("GET", "/channels", key=secret))
+    unauthorized(await relay.call("GET", "/channels", key=key.id))
+
+
+async def test_a_caller_without_a_key_learns_nothing_of_what_exists(relay: Relay) -> None:
+    await relay.channel(name="Ops", channel_type="slack", webhook_url="https://hooks.example.com/x")
+
+    there = await relay.call("GET", "/channels/ops", key=None)
+    gone = await relay.call("GET", "/channels/gone", key=None)
+    malformed = await relay.call("POST", "/channels", key=None, data="{")
+
+    assert there.json == gone.json == malformed.json

@@ -1,0 +1,129 @@
+"""Can channels be made, read, changed, tested and deleted, as the first guide promised?"""
+
+from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
+from tests.fixtures.sink import Sink
+
+GUIDE = {
+    "id": "slack-critical",
+    "name": "Critical Alerts",
+    "channel_type": "slack",
+    "webhook_url": "https://hooks.slack.com/services/YOUR/WEBHOOK/URL",
+    "enabled": True,
+    "severities": ["critical"],
+    "slack_channel": "#alerts-critical",
+}
+
+
+async def test_the_guides_walk(relay: Relay) -> None:
+    created = await relay.call("POST", "/channels", json=GUIDE)
+    assert created.status == 201
+    assert created.json == {
+        **GUIDE,
+        "webhook_url": "********",
+        "tenant_id": None,
+        "alert_names": [],
+        "alert_categories": [],
+        "matchers": [],
+        "send_resolved": True,
+        "slack_username": None,
+        "slack_icon_emoji": None,
+    }
+
+    assert (await relay.call("GET", "/channels")).json == {"items": [created.json], "next": None}
+    assert (await relay.call("GET", "/channels/slack-critical")).json == created.json
+
+    changed = await relay.call("PATCH", "/channels/slack-critical", json={"severities": ["warning"]})
+    assert (changed.status, changed.json) == (200, created.json | {"severities": ["warning"]})
+    assert (await relay.call("GET", "/channels/slack-critical")).json == changed.json
+
+    tested = await relay.call("POST", "/test", json={"channel_id": "slack-critical", "severity": "critical"})
+    assert (tested.status, tested.json["delivered"]) == (200, False)
+    assert tested.json["reason"]
+    assert tested.json["duration_ms"] > 0
+
+    deleted = await relay.call("DELETE", "/channels/slack-critical")
+    assert (deleted.status, deleted.body) == (204, b"")
+    for method in ("GET", "DELETE", "PATCH"):
+        assert (await relay.call(method, "/channels/slack-critical", json={})).status == 404
+    assert await relay.items("/channels") == []
+
+
+async def test_the_id_is_made_from_the_name_when_it_is_left_out(relay: Relay, sink: Sink) -> None:
+    channel = await relay.channel(name="Critical Älerts!", channel_type="webhook", webhook_url=sink.url)
+
+    assert channel["id"] == "critical-alerts"
+
+
+async def test_an_id_is_taken_once_and_free_again_after_deletion(relay: Relay, sink: Sink) -> None:
+    ops = {"name": "Ops", "channel_type": "webhook", "webhook_url": sink.url}
+    await relay.channel(**ops)
+
+    again = await relay.call("POST", "/channels", json=ops | {"name": "ops!"})
+    assert (again.status, again.json["title"]) == (409, "Conflict")
+    assert "'ops'" in again.json["detail"]
+    assert [channel["name"] for channel in await relay.items("/channels")] == ["Ops"]
+
+    await relay.call("DELETE", "/channels/ops")
+    assert (await relay.channel(**ops))["id"] == "ops"
+
+
+async def test_null_sets_a_field_back(relay: Relay, sink: Sink) -> None:
+    await relay.channel(
+        name="Ops", channel_type="slack", webhook_url=sink.url, severities=["critical"], slack_channel="#a"
+    )
+
+    changed = await relay.call("PATCH", "/channels/ops", json={"severities": None, "slack_channel": None})
+
+    assert (changed.json["severities"], changed.json["slack_channel"]) == ([], None)
+
+
+async def test_what_a_get_showed_can_be_sent_back_as_a_patch(relay: Relay, sink: Sink) -> None:
+    channel = await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+
+    assert (await relay.call("PATCH", "/channels/ops", json=channel)).json == channel
+
+
+async def test_a_changed_filter_governs_the_next_webhook(relay: Relay, sink: Sink) -> None:
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url, severities=["critical"])
+    assert (await relay.webhook(webhook(alert("A")))).json["notifications"] == 0
+
+    await relay.call("PATCH", "/channels/ops", json={"severities": ["warning"]})
+
+    assert (await relay.webhook(webhook(alert("B")))).json["notifications"] == 1
+
+
+async def test_what_waits_for_a_deleted_channel_is_dead_with_that_reason(
+    start_relay: RelayFactory, sink: Sink
+) -> None:
+    relay = await start_relay(deliver=False)
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    await relay.channel(name="Other", channel_type="webhook", webhook_url=sink.url)
+    await relay.webhook(webhook())
+
+    await relay.call("DELETE", "/channels/ops")
+
+    [dead] = await relay.items("/deliveries?channel_id=ops")
+    assert (dead["state"], dead["last_reason"], dead["next_attempt_at"]) == ("dead", "channelDeleted", None)
+    assert dead["last_error"] == "the channel was deleted before this could be sent"
+    [other] = await relay.items("/deliveries?channel_id=other")
+    assert other["state"] == "pending"
+
+
+async def test_a_disabled_channel_holds_what_waits_and_sends_it_when_enabled(
+    start_relay: RelayFactory, sink: Sink
+) -> None:
+    receiver = await start_relay(deliver=False)
+    await receiver.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    await receiver.channel(name="Other", channel_type="webhook", webhook_url=f"{sink.url}/other")
+    await receiver.webhook(webhook())
+    await receiver.call("PATCH", "/channels/ops", json={"enabled": False})
+
+    await start_relay()
+    await sink.wait_for(1, "/other")
+    assert (await receiver.webhook(webhook(group="later"))).json["notifications"] == 1
+    await sink.wait_for(2, "/other")
+    assert [one["state"] for one in await receiver.items("/deliveries?channel_id=ops")] == ["pending"]
+    assert sink.at("/") == []
+
+    await receiver.call("PATCH", "/channels/ops", json={"enabled": True})
+    assert len(await sink.wait_for(1, "/")) == 1

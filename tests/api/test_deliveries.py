@@ -1,0 +1,90 @@
+"""Does the outbox tell what was sent, what waits and what failed?"""
+
+import re
+
+from aiohttp import web
+
+from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
+from tests.fixtures.sink import Sink
+
+FIELDS = [
+    *("id", "channel_id", "group_key", "state", "attempts", "created_at", "next_attempt_at", "delivered_at"),
+    *("last_reason", "last_error"),
+]
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+
+async def test_a_delivered_one(relay: Relay, sink: Sink) -> None:
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    await relay.webhook(webhook(group="g"))
+
+    [item] = await relay.settled(1)
+
+    assert sorted(item) == sorted(FIELDS)
+    assert (item["channel_id"], item["group_key"]) == ("ops", '{}:{group="g"}')
+    assert (item["attempts"], item["next_attempt_at"], item["last_reason"], item["last_error"]) == (
+        *(1, None, None, None),
+    )
+    assert TIME.fullmatch(item["created_at"])
+    assert TIME.fullmatch(item["delivered_at"])
+
+
+async def test_a_waiting_one(start_relay: RelayFactory, sink: Sink) -> None:
+    relay = await start_relay(deliver=False)
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    await relay.webhook(webhook())
+
+    [item] = await relay.items("/deliveries")
+
+    assert (item["state"], item["attempts"], item["delivered_at"]) == ("pending", 0, None)
+    assert TIME.fullmatch(item["next_attempt_at"])
+
+
+async def test_a_dead_one_says_why(relay: Relay, sink: Sink) -> None:
+    sink.script = lambda _: web.Response(status=404, text="no such hook")
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    await relay.webhook(webhook())
+
+    [item] = await relay.settled(1, "dead")
+
+    assert (item["last_reason"], item["last_error"]) == ("clientError", "404 no such hook")
+
+
+async def test_one_delivery_adds_its_tries_and_its_alerts(relay: Relay, sink: Sink) -> None:
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url, severities=["critical"])
+    await relay.webhook(webhook(alert("A"), alert("B", severity="critical")))
+    [item] = await relay.settled(1)
+    ids = {one["alertname"]: one["id"] for one in await relay.items("/history")}
+
+    detail = (await relay.call("GET", f"/deliveries/{item['id']}")).json
+
+    tries, alert_ids = detail.pop("tries"), detail.pop("alert_ids")
+    assert detail == item
+    assert alert_ids == [ids["B"]]
+    [one] = tries
+    assert (one["number"], one["outcome"], one["reason"], one["status_code"], one["detail"]) == (
+        *(1, "sent", None, 200, "ok"),
+    )
+    assert TIME.fullmatch(one["started_at"])
+    assert 0 < one["duration"] < 10
+
+
+async def test_each_filter_shows_what_fits_alone(start_relay: RelayFactory, sink: Sink) -> None:
+    relay = await start_relay(deliver=False)
+    for name in ("a", "b"):
+        await relay.channel(name=name, channel_type="webhook", webhook_url=sink.url)
+    for group in ("one", "two"):
+        await relay.webhook(webhook(group=group))
+    await relay.call("DELETE", "/channels/a")
+
+    async def shown(query: dict[str, str]) -> set[tuple[str, str, str]]:
+        items = (await relay.call("GET", "/deliveries", params=query)).json["items"]
+        return {(item["channel_id"], item["group_key"][11:-2], item["state"]) for item in items}
+
+    dead = {("a", "one", "dead"), ("a", "two", "dead")}
+    pending = {("b", "one", "pending"), ("b", "two", "pending")}
+    assert await shown({}) == dead | pending
+    assert await shown({"channel_id": "a"}) == await shown({"state": "dead"}) == dead
+    assert await shown({"channel_id": "b"}) == await shown({"state": "pending"}) == pending
+    assert await shown({"group_key": '{}:{group="one"}', "state": "dead"}) == {("a", "one", "dead")}
+    assert await shown({"group_key": "one"}) == set()

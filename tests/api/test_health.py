@@ -1,0 +1,45 @@
+"""Does the process say whether it can take alerts, and what it measures?"""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.fixtures.postgres import execute, made, sibling
+from tests.fixtures.relays import Relay, running, webhook
+from tests.fixtures.sink import Sink
+
+
+async def test_all_is_well(relay: Relay) -> None:
+    assert (await relay.call("GET", "-/healthy", key=None)).body == b"alive"
+    for path in ("-/ready", "health"):
+        answer = await relay.call("GET", path, key=None)
+        assert (answer.status, answer.json) == (200, {"status": "ok", "database": True})
+
+
+async def test_without_its_database_it_lives_but_is_not_ready(postgres_url: str, migrated_template: str) -> None:
+    async with made(postgres_url, "dropped_under_it", template=migrated_template):
+        async with running(sibling(postgres_url, "dropped_under_it")) as relay:
+            await relay.channel(name="Ops", channel_type="slack", webhook_url="https://hooks.example.com/x")
+            await execute(postgres_url, "DROP DATABASE dropped_under_it WITH (FORCE)")
+
+            ready = await relay.call("GET", "-/ready", key=None)
+            assert (ready.status, ready.json) == (503, {"status": "degraded", "database": False})
+            assert (await relay.call("GET", "health", key=None)).status == 200
+            assert (await relay.call("GET", "-/healthy", key=None)).status == 200
+            assert (await relay.webhook(webhook())).status == 503
+            listed = await relay.call("GET", "/channels")
+            assert (listed.status, listed.json["status"], listed.headers["Retry-After"]) == (503, 503, "5")
+        await execute(postgres_url, "CREATE DATABASE dropped_under_it")
+
+
+async def test_the_metrics_are_a_page_that_prometheus_reads(relay: Relay, sink: Sink) -> None:
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    await relay.webhook(webhook())
+    await relay.settled(1)
+
+    page = await relay.call("GET", "metrics", key=None)
+
+    assert page.headers["Content-Type"].count("charset") == 1  # twice, and Prometheus refuses the page
+    families = {family.name: family for family in text_string_to_metric_families(page.body.decode())}
+    assert all(name.startswith("relay_") for name in families)
+    accepted = [one.value for one in families["relay_webhooks"].samples if one.labels == {"result": "accepted"}]
+    assert accepted == [1.0]
+    assert any(one.labels.get("outcome") == "sent" for one in families["relay_delivery_attempts"].samples)

@@ -1,0 +1,109 @@
+"""Does the history tell what happened to an alert, and only to that one?"""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from aiohttp import web
+
+from tests.fixtures.relays import Relay, alert, sample, webhook
+from tests.fixtures.sink import Sink
+
+FIELDS = [
+    *("id", "fingerprint", "status", "alertname", "severity", "category", "tenant_id", "labels", "annotations"),
+    *("starts_at", "ends_at", "first_received_at", "last_received_at", "generator_url"),
+]
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+
+async def test_an_item_has_these_fields_and_its_times_are_utc(relay: Relay) -> None:
+    await relay.webhook(sample("resolved"))
+
+    item = (await relay.items("/history"))[0]
+
+    assert sorted(item) == sorted(FIELDS)
+    for name in ("starts_at", "ends_at", "first_received_at", "last_received_at"):
+        assert TIME.fullmatch(item[name])
+    assert (item["alertname"], item["status"], item["tenant_id"]) == ("HighErrorRate", "resolved", "tenant-a")
+
+
+async def test_a_firing_alert_without_a_tenant_has_neither_end_nor_tenant(relay: Relay) -> None:
+    await relay.webhook(webhook(alert()))
+
+    [item] = await relay.items("/history")
+
+    assert (item["ends_at"], item["tenant_id"], item["category"]) == (None, None, None)
+
+
+async def test_each_filter_shows_what_fits_alone(relay: Relay) -> None:
+    await relay.webhook(
+        webhook(
+            alert("Up", severity="info", category="db", tenant_id="acme"),
+            alert("Down", severity="critical", category="web", tenant_id="globex", status="resolved"),
+        )
+    )
+    up = next(item for item in await relay.items("/history") if item["alertname"] == "Up")
+
+    for wanted in (
+        "status=firing",
+        "alertname=Up",
+        "severity=info",
+        "category=db",
+        "tenant_id=acme",
+        f"fingerprint={up['fingerprint']}",
+        "status=firing&severity=info&tenant_id=acme",
+    ):
+        assert await relay.items(f"/history?{wanted}") == [up], wanted
+    assert await relay.items("/history?alertname=Up&status=resolved") == []
+
+
+async def test_since_and_until_bound_the_time_of_receipt(relay: Relay) -> None:
+    await relay.webhook(webhook(alert("First"), group="1"))
+    [first] = await relay.items("/history")
+    await relay.webhook(webhook(alert("Second"), group="2"))
+    second = (await relay.items("/history"))[0]
+
+    at = second["last_received_at"]
+    assert await relay.items(f"/history?since={at}") == [second]
+    assert await relay.items(f"/history?until={at}") == [first]
+    elsewhere = datetime.fromisoformat(at).astimezone(UTC) + timedelta(hours=5, minutes=30)
+    shifted = elsewhere.isoformat().replace("+00:00", "%2B05:30")
+    assert await relay.items(f"/history?since={shifted}") == [second]
+
+
+async def test_the_timeline_tells_receipts_deliveries_and_tries(relay: Relay, sink: Sink) -> None:
+    answers = iter([500, 200, 200])
+    sink.script = lambda _: web.Response(status=next(answers), text="so it is")
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    await relay.webhook(webhook(alert()))
+    await relay.webhook(webhook(alert(status="resolved")))
+    await relay.settled(2)
+    [item] = await relay.items("/history")
+
+    detail = (await relay.call("GET", f"/history/{item['id']}")).json
+
+    timeline = detail.pop("timeline")
+    assert detail == item
+    assert [receipt["status"] for receipt in timeline] == ["firing", "resolved"]
+    assert all(receipt["receiver"] == "relay" for receipt in timeline)
+    assert all(TIME.fullmatch(receipt["received_at"]) for receipt in timeline)
+    [[firing], [resolved]] = [receipt["deliveries"] for receipt in timeline]
+    assert [(one["outcome"], one["status_code"]) for one in firing["tries"]] == [("retry", 500), ("sent", 200)]
+    assert [one["number"] for one in firing["tries"]] == [1, 2]
+    assert [(one["outcome"], one["detail"]) for one in resolved["tries"]] == [("sent", "so it is")]
+    assert firing["alert_ids"] == resolved["alert_ids"] == [item["id"]]
+
+
+async def test_a_channel_that_matched_another_alert_of_the_group_is_not_in_the_timeline(
+    relay: Relay, sink: Sink
+) -> None:
+    for name in ("critical", "info"):
+        await relay.channel(name=name, channel_type="webhook", webhook_url=sink.url, severities=[name])
+    await relay.channel(name="All", channel_type="webhook", webhook_url=sink.url)
+    await relay.webhook(webhook(alert("A", severity="critical"), alert("B", severity="info")))
+
+    told = {}
+    for item in await relay.items("/history"):
+        [receipt] = (await relay.call("GET", f"/history/{item['id']}")).json["timeline"]
+        told[item["alertname"]] = sorted(one["channel_id"] for one in receipt["deliveries"])
+
+    assert told == {"A": ["all", "critical"], "B": ["all", "info"]}

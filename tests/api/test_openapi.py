@@ -1,0 +1,71 @@
+"""Does the OpenAPI document show the API as it is?"""
+
+import re
+from typing import Any
+
+from litestar.routes import HTTPRoute
+
+from relay.app import BASE_PATH, application
+from relay.domain.channels import CHANNEL_CLASSES, channel_types
+from tests.fixtures.relays import Relay
+
+BODY = ("requestBody", "content", "application/json", "schema")
+
+
+async def document(relay: Relay) -> dict[str, Any]:
+    answer = await relay.call("GET", "schema/openapi.json", key=None)
+    assert answer.status == 200
+    shown: dict[str, Any] = answer.json
+    return shown
+
+
+def at(value: Any, *path: str) -> Any:
+    for name in path:
+        value = value[name]
+    return value
+
+
+def named(shown: dict[str, Any], reference: dict[str, str]) -> dict[str, Any]:
+    schema: dict[str, Any] = at(shown, *reference["$ref"].removeprefix("#/").split("/"))
+    return schema
+
+
+async def test_every_route_is_in_it(relay: Relay) -> None:
+    shown = await document(relay)
+
+    routes = [route for route in application(relay.parts).routes if isinstance(route, HTTPRoute)]
+    paths = {re.sub(r":\w+\}", "}", route.path) for route in routes if not route.path.startswith("/schema")}
+    assert set(shown["paths"]) == paths
+    assert f"{BASE_PATH}/webhook" in paths
+
+
+async def test_a_new_channel_is_shown_as_one_of_all_types(relay: Relay) -> None:
+    shown = await document(relay)
+
+    union = at(shown, "paths", f"{BASE_PATH}/channels", "post", *BODY)
+    schemas = [named(shown, reference) for reference in union["oneOf"]]
+
+    assert [schema["properties"]["channel_type"]["const"] for schema in schemas] == channel_types()
+    for channel_class, schema in zip(CHANNEL_CLASSES, schemas, strict=True):
+        assert set(schema["properties"]) == {*channel_class.__struct_fields__, "channel_type"}
+        assert {"channel_type", "name", "webhook_url"} <= set(schema["required"])
+
+
+async def test_a_change_is_shown_as_any_fields_of_any_type(relay: Relay) -> None:
+    shown = await document(relay)
+
+    schema = named(shown, at(shown, "paths", BASE_PATH + "/channels/{channel_id}", "patch", *BODY))
+
+    assert set(schema["properties"]) == {name for kind in CHANNEL_CLASSES for name in kind.__struct_fields__}
+    assert schema.get("required", []) == []
+
+
+async def test_what_wants_a_key_says_so(relay: Relay) -> None:
+    shown = await document(relay)
+
+    for path, operations in shown["paths"].items():
+        for operation in operations.values():
+            guarded = path.startswith(BASE_PATH) and not path.endswith("/webhook")
+            assert bool(operation.get("security")) == guarded
+            assert "400" in operation["responses"] or not guarded
+    assert shown["components"]["securitySchemes"]["key"] == {"type": "http", "scheme": "bearer"}

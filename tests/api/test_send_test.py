@@ -1,0 +1,56 @@
+"""Does POST /test really send one message, and say how that went?"""
+
+from aiohttp import web
+
+from tests.fixtures.relays import Relay
+from tests.fixtures.sink import Sink
+
+
+async def test_it_tells_the_platforms_words(relay: Relay, sink: Sink) -> None:
+    await relay.channel(name="Ops", channel_type="slack", webhook_url=f"{sink.url}/hook")
+
+    answer = await relay.call(
+        "POST", "/test", json={"channel_id": "ops", "severity": "critical", "message": "Is this on?"}
+    )
+
+    assert answer.status == 200
+    assert 0 < answer.json.pop("duration_ms") < 10_000
+    assert answer.json == {
+        "channel_id": "ops",
+        "delivered": True,
+        "status_code": 200,
+        "reason": None,
+        "detail": "ok",
+    }
+    assert b"Is this on?" in sink.at("/hook")[0].body
+
+
+async def test_it_tells_a_refusal(relay: Relay, sink: Sink) -> None:
+    sink.script = lambda _: web.Response(status=403, text="invalid_token")
+    await relay.channel(name="Ops", channel_type="slack", webhook_url=sink.url)
+
+    answer = await relay.call("POST", "/test", json={"channel_id": "ops"})
+
+    assert (answer.status, answer.json["delivered"], answer.json["status_code"]) == (200, False, 403)
+    assert (answer.json["reason"], answer.json["detail"]) == ("authError", "403 invalid_token")
+
+
+async def test_a_disabled_channel_can_be_tested(relay: Relay, sink: Sink) -> None:
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url, enabled=False)
+
+    assert (await relay.call("POST", "/test", json={"channel_id": "ops"})).json["delivered"] is True
+
+
+async def test_it_leaves_nothing_in_the_outbox_or_the_history(relay: Relay, sink: Sink) -> None:
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+
+    await relay.call("POST", "/test", json={"channel_id": "ops"})
+
+    assert await relay.items("/deliveries") == []
+    assert await relay.items("/history") == []
+
+
+async def test_an_unknown_channel_is_not_found(relay: Relay) -> None:
+    answer = await relay.call("POST", "/test", json={"channel_id": "nope"})
+
+    assert (answer.status, answer.json["detail"]) == (404, "there is no channel 'nope'")

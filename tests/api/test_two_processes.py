@@ -1,0 +1,55 @@
+"""Does a change made through one process govern the very next webhook that another one takes?"""
+
+from tests.fixtures.relays import Relay, RelayFactory, webhook
+from tests.fixtures.sink import Sink
+
+TURNS = 12
+
+
+async def notifications(relay: Relay, at: int) -> int:
+    answer = await relay.webhook(webhook(group=str(at)))
+    assert answer.status == 202
+    count: int = answer.json["notifications"]
+    return count
+
+
+async def test_a_created_channel_is_told(start_relay: RelayFactory, sink: Sink) -> None:
+    one, other = await start_relay(deliver=False), await start_relay(deliver=False)
+
+    for at in range(TURNS):
+        await one.channel(name=f"Channel {at}", channel_type="webhook", webhook_url=sink.url)
+        assert await notifications(other, at) == at + 1
+        one, other = other, one
+
+
+async def test_a_deleted_channel_is_told_nothing(start_relay: RelayFactory, sink: Sink) -> None:
+    one, other = await start_relay(deliver=False), await start_relay(deliver=False)
+
+    for at in range(TURNS):
+        await one.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+        await other.call("DELETE", "/channels/ops")
+        assert await notifications(one, at) == 0
+        one, other = other, one
+
+
+async def test_a_changed_filter_counts(start_relay: RelayFactory, sink: Sink) -> None:
+    one, other = await start_relay(deliver=False), await start_relay(deliver=False)
+    await one.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+
+    for at in range(TURNS):
+        wanted = "warning" if at % 2 else "critical"
+        await one.call("PATCH", "/channels/ops", json={"severities": [wanted]})
+        assert await notifications(other, at) == at % 2
+        one, other = other, one
+
+
+async def test_a_disabled_channel_is_told_nothing_until_it_is_enabled(
+    start_relay: RelayFactory, sink: Sink
+) -> None:
+    one, other = await start_relay(deliver=False), await start_relay(deliver=False)
+    await one.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+
+    for at in range(TURNS):
+        await one.call("PATCH", "/channels/ops", json={"enabled": at % 2 == 1})
+        assert await notifications(other, at) == at % 2
+        one, other = other, one

@@ -1,0 +1,1 @@
+"""How fast is the relay, as ratios to what the same machine does bare in the same run?"""

@@ -1,0 +1,102 @@
+"""How fast is a backlog delivered, beside a bare loop that posts the same to the same sink?"""
+
+import asyncio
+import time
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+
+import aiohttp
+import asyncpg
+import uvloop
+from aiohttp import web
+
+from relay.deliver.lane import CONCURRENCY
+from relay.domain.alertmanager import decode_webhook
+from relay.domain.channels import parse_channel
+from relay.domain.notifications import Notification
+from relay.notify.registry import notifier_for
+from tests.bench.figures import Figure
+from tests.bench.ingest import body_of
+from tests.fixtures.postgres import migrated_database
+from tests.fixtures.relays import running
+
+DELIVERIES = 5_000
+ENQUEUERS = 32
+
+
+async def measure(url: str) -> list[Figure]:
+    """One channel, each delivery a group of its own with ten alerts."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=sink, args=(theirs,), daemon=True)
+    process.start()
+    target = f"http://127.0.0.1:{await asyncio.to_thread(ours.recv)}/hook"
+    try:
+        bare = await bare_loop(target)
+        drained = await drain(url, target)
+    finally:
+        process.kill()
+        process.join()
+    behind = f"{drained:,.0f} of {bare:,.0f} deliveries/s ({DELIVERIES} to one sink, {CONCURRENCY} at a time)"
+    return [Figure("draining a backlog / a bare aiohttp loop", drained / bare, behind, at_least=0.4)]
+
+
+async def bare_loop(target: str) -> float:
+    """Posts a second of bodies made beforehand."""
+    channel = parse_channel({"name": "Ops", "channel_type": "webhook", "webhook_url": target})
+    group = decode_webhook(body_of("bare", 1))
+    notification = Notification(id="1", channel_id="ops", group=group, alerts=group.alerts)
+    request = notifier_for(channel).request(channel, notification)
+    left = iter(range(DELIVERIES))
+
+    async def post(session: aiohttp.ClientSession) -> None:
+        for _ in left:
+            async with session.post(target, data=request.body, headers=request.headers) as response:
+                await response.read()
+                assert response.status == 200
+
+    async with aiohttp.ClientSession() as session:
+        started = time.perf_counter()
+        await asyncio.gather(*(post(session) for _ in range(CONCURRENCY)))
+        return DELIVERIES / (time.perf_counter() - started)
+
+
+async def drain(url: str, target: str) -> float:
+    """Deliveries a second, from the first claim to the last settle."""
+    async with migrated_database(url) as database_url:
+        async with running(database_url, deliver=False) as relay:
+            await relay.channel(name="Ops", channel_type="webhook", webhook_url=target)
+            left = iter(range(DELIVERIES))
+
+            async def enqueue() -> None:
+                for at in left:
+                    assert (await relay.webhook(body_of("drain", at))).status == 202
+
+            await asyncio.gather(*(enqueue() for _ in range(ENQUEUERS)))
+        connection = await asyncpg.connect(database_url)
+        async with running(database_url):
+            started = time.perf_counter()
+            while await connection.fetchval("SELECT EXISTS (SELECT FROM deliveries WHERE state <> 'delivered')"):
+                await asyncio.sleep(0.02)
+            rate = DELIVERIES / (time.perf_counter() - started)
+        assert await connection.fetchval("SELECT count(*) FROM deliveries") == DELIVERIES
+        await connection.close()
+    return rate
+
+
+def sink(answer: Connection) -> None:
+    """A platform in a process of its own that says yes to everything; answers its port."""
+
+    async def serve() -> None:
+        async def ok(request: web.BaseRequest) -> web.Response:
+            await request.read()
+            return web.Response(text="ok")
+
+        runner = web.ServerRunner(web.Server(ok, access_log=None))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        answer.send(runner.addresses[0][1])
+        await asyncio.Event().wait()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as event_loop:
+        event_loop.run(serve())

@@ -1,0 +1,45 @@
+"""The channel types, and the transport that tells them."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from relay.domain.channels import BaseChannel, type_name
+from relay.domain.notifications import Notification
+from relay.domain.outcomes import Outcome
+from relay.notify.registry import NOTIFIERS
+from relay.notify.targets import Targets
+from relay.notify.transport import Transport
+from tests.notify.makers import channel, notification
+
+LOOPBACK = ("127.0.0.0/8",)
+
+Tell = Callable[..., Awaitable[Outcome]]
+
+
+@pytest.fixture(params=NOTIFIERS, ids=type_name)
+def kind(request: pytest.FixtureRequest) -> type[BaseChannel]:
+    """Each registered channel type in turn."""
+    chosen: type[BaseChannel] = request.param
+    return chosen
+
+
+@pytest.fixture
+def tell() -> Tell:
+    """Tell one notification to a URL, and say how that ended."""
+
+    async def once(
+        kind: type[BaseChannel],
+        url: str,
+        told: Notification | None = None,
+        *,
+        patience: float = 10.0,
+        allowed: tuple[str, ...] = LOOPBACK,
+        **settings: Any,
+    ) -> Outcome:
+        one = channel(kind, url, **settings)
+        async with Transport(Targets(allowed), patience) as transport:
+            return await transport.attempt(NOTIFIERS[kind], one, told or notification())
+
+    return once

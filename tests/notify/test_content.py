@@ -1,0 +1,95 @@
+"""Do people see the worst first, in its colour, with a headline that counts?"""
+
+import json
+from typing import Any
+
+import pytest
+
+from relay.domain.channels import DiscordChannel, SlackChannel, TeamsChannel
+from relay.domain.notifications import Notification
+from relay.notify.registry import NOTIFIERS
+from tests.notify.limits import check_discord, check_slack, check_teams
+from tests.notify.makers import alert, channel, notification
+
+MIXED = notification(
+    alert("Gone", "resolved"), alert("First", instance="a"), alert("Past", "resolved"), alert("Second")
+)
+
+
+def message(kind: Any, told: Notification, **settings: Any) -> Any:
+    return NOTIFIERS[kind].request(channel(kind, **settings), told)
+
+
+def texts(told: Notification) -> list[str]:
+    return [
+        check_slack(message(SlackChannel, told).body),
+        check_discord(message(DiscordChannel, told).body).replace("\\", ""),
+        check_teams(message(TeamsChannel, told).body),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("alerts", "headline"),
+    [
+        ([alert()], "[FIRING:1] DiskFull"),
+        ([alert(instance="a"), alert(instance="b")], "[FIRING:2] DiskFull"),
+        ([alert(status="resolved")], "[RESOLVED:1] DiskFull"),
+        ([alert(status="resolved", instance="a"), alert()], "[FIRING:1, RESOLVED:1] DiskFull"),
+        ([alert("B"), alert("A")], "[FIRING:2] A, B"),
+        ([alert(name) for name in "EDCBA"], "[FIRING:5] A, B, C and 2 more"),
+        ([alert("")], "[FIRING:1] alert"),
+    ],
+)
+def test_the_headline_counts_and_names(alerts: Any, headline: str) -> None:
+    for text in texts(notification(*alerts)):
+        assert headline in text
+
+
+def test_firing_alerts_come_before_resolved_ones() -> None:
+    for text in texts(MIXED):
+        order = [text.index(f"{name} is ") for name in ("First", "Second", "Gone", "Past")]
+        assert order == sorted(order)
+
+
+def test_a_resolved_alert_tells_how_long_it_lasted() -> None:
+    for text in texts(notification(alert(status="resolved"))):
+        assert "from 2026-11-23 15:33:27 UTC to 2026-11-23 15:40:27 UTC (0:07:00)" in text
+
+
+@pytest.mark.parametrize(
+    ("alerts", "colour", "teams"),
+    [
+        ([alert(severity="critical")], 0xD32F2F, "attention"),
+        ([alert(severity="error")], 0xE64A19, "attention"),
+        ([alert(severity="warning")], 0xF9A825, "warning"),
+        ([alert(severity="info")], 0x1976D2, "accent"),
+        ([alert(severity="page")], 0x757575, "default"),
+        ([alert(severity="")], 0x757575, "default"),
+        ([alert(severity="critical", status="resolved")], 0x2E7D32, "good"),
+        ([alert(severity="info"), alert(severity="warning")], 0xF9A825, "warning"),
+        ([alert(severity="info"), alert(severity="critical", status="resolved")], 0x1976D2, "accent"),
+    ],
+)
+def test_the_colour_is_that_of_the_worst_that_fires(alerts: Any, colour: int, teams: str) -> None:
+    told = notification(*alerts)
+    assert json.loads(message(SlackChannel, told).body)["attachments"][0]["color"] == f"#{colour:06X}"
+    assert json.loads(message(DiscordChannel, told).body)["embeds"][0]["color"] == colour
+    card = json.loads(message(TeamsChannel, told).body)["attachments"][0]["content"]
+    assert card["body"][0]["inlines"][0]["color"] == teams
+
+
+def test_labels_that_all_alerts_share_are_told_once() -> None:
+    told = notification(*(alert(instance=f"db{n}", region="north") for n in range(3)))
+    for text in texts(told):
+        assert text.replace("\\", "").count("region=north") == 1
+        assert "instance=db2" in text
+
+
+def test_a_description_that_repeats_the_summary_is_left_out() -> None:
+    for text in texts(notification(alert(annotations={"summary": "same words", "description": "same words"}))):
+        assert text.count("same words") == 1
+
+
+def test_the_receiver_is_linked_without_its_quoting() -> None:
+    for text in texts(notification()):
+        assert "#/alerts?receiver=web.hook" in text

@@ -1,0 +1,87 @@
+"""Are Discord's and Teams' own ways of refusing understood, and bad settings refused when they are made?"""
+
+import pytest
+from aiohttp import web
+
+from relay.domain.channels import DiscordChannel, TeamsChannel
+from relay.domain.errors import InvalidInput
+from relay.domain.outcomes import Reason, Rejected, Retry
+from relay.notify.registry import check
+from relay.notify.targets import Targets
+from tests.fixtures.sink import Sink
+from tests.notify.conftest import Tell
+from tests.notify.makers import channel
+
+
+@pytest.mark.parametrize(
+    ("body", "after"),
+    [
+        ('{"message": "slow", "retry_after": 0.65, "global": false}', 0.65),
+        ('{"retry_after": 64}', 64.0),
+        ('{"retry_after": 1e308}', 86_400.0),
+        (f'{{"retry_after": {"9" * 400}}}', 86_400.0),
+        ('{"retry_after": 0}', 9.0),
+        ('{"retry_after": "1"}', 9.0),
+        ('{"retry_after": null}', 9.0),
+        ("[]", 9.0),
+        ("error code: 1015", 9.0),
+        ("", 9.0),
+    ],
+)
+async def test_discord_says_in_the_body_how_long_to_wait(body: str, after: float, sink: Sink, tell: Tell) -> None:
+    sink.script = lambda _: web.Response(status=429, text=body, headers={"Retry-After": "9"})
+    outcome = await tell(DiscordChannel, sink.url)
+    assert isinstance(outcome, Retry)
+    assert (outcome.reason, outcome.after) == (Reason.RATE_LIMITED, after)
+
+
+async def test_the_settings_of_discord_are_sent(sink: Sink, tell: Tell) -> None:
+    await tell(DiscordChannel, sink.url, discord_username="Relay", discord_avatar_url="https://x.example/a.png")
+    message = sink.received[0].json
+    assert (message["username"], message["avatar_url"]) == ("Relay", "https://x.example/a.png")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("discord_username", ""),
+        ("discord_username", "   "),
+        ("discord_username", "x" * 81),
+        ("discord_username", "My Discord bot"),
+        ("discord_username", "CLYDE"),
+        ("discord_avatar_url", "javascript:alert(1)"),
+        ("discord_avatar_url", "avatar.png"),
+    ],
+)
+def test_what_discord_refuses_is_refused_at_once(field: str, value: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check(channel(DiscordChannel, **{field: value}), Targets(()))
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("status", [200, 202])
+async def test_teams_refuses_a_large_card_inside_a_2xx(status: int, sink: Sink, tell: Tell) -> None:
+    text = "Webhook failed: Request Entity too large"
+    sink.script = lambda _: web.Response(status=status, text=text)
+    assert await tell(TeamsChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, text, status)
+
+
+async def test_the_title_of_teams_is_shown(sink: Sink, tell: Tell) -> None:
+    await tell(TeamsChannel, sink.url, teams_title="Production " + "x" * 1000)
+    card = sink.received[0].json["attachments"][0]["content"]
+    assert card["body"][0]["inlines"][0]["text"].startswith("Production x")
+
+
+@pytest.mark.parametrize("host", ["contoso.webhook.office.com", "WEBHOOK.office.com.", "a.webhook.office.com:443"])
+def test_a_connector_that_microsoft_switched_off_is_refused(host: str) -> None:
+    with pytest.raises(InvalidInput, match="Workflows") as caught:
+        check(channel(TeamsChannel, f"https://{host}/webhookb2/hidden"), Targets(()))
+    assert caught.value.field == "webhook_url"
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["prod-1.westeurope.logic.azure.com", "x.environment.api.powerplatform.com", "notwebhook.office.com"]
+)
+def test_other_hosts_are_taken(host: str) -> None:
+    check(channel(TeamsChannel, f"https://{host}/x"), Targets(()))

@@ -1,0 +1,118 @@
+"""Does any notification fit each platform, and is every alert of it shown or counted?"""
+
+import re
+
+import msgspec
+import pytest
+
+from relay.domain.alerts import Alert
+from relay.domain.channels import BaseChannel, WebhookChannel
+from relay.domain.notifications import Notification
+from relay.notify.registry import NOTIFIERS
+from tests.notify.limits import CHECKS
+from tests.notify.makers import ALERTMANAGER, RUNBOOK, SOURCE, alert, channel, notification
+
+TEXTS = {
+    "ampersands": "&" * 3000,
+    "backslashes": "\\" * 3000,
+    "brackets": "<" * 3000,
+    "quotes": '"' * 3000,
+    "backticks": "`" * 3000,
+    "emoji": "🔥" * 3000,
+    "combined emoji": "👩‍👩‍👧‍👦" * 800,
+    "control characters": "\x01\x1f\x7f" * 1000,
+    "lines": "line\n" * 600,
+    "right to left": "تنبيه: القرص ممتلئ\u202e " * 100,
+    "chinese": "磁盘已满" * 700,
+    "html": "<script>alert(1)</script><b>bold</b>&nbsp;",
+    "markdown": "**bold** _it_ `code` [link](http://evil.example) # head > quote ||spoiler|| ~~no~~",
+    "mentions": "<!channel> <!here> <@U123> <#C1> @everyone @here <@&99> <at>Bob</at>",
+    "a javascript link": "[x](javascript:alert(1)) <javascript:alert(1)|x>",
+    "spaces": "   ",
+}
+COUNTED = re.compile(r"… and (\d+) more alerts? that did not fit here")
+
+
+def said(kind: type[BaseChannel], told: Notification) -> str:
+    one = channel(kind)
+    return CHECKS[kind](NOTIFIERS[kind].request(one, told).body)
+
+
+def accounted_for(kind: type[BaseChannel], text: str) -> int:
+    """How many alerts the text shows or counts."""
+    if kind is WebhookChannel:
+        return text.count('"fingerprint"')
+    shown = len(re.findall(r"^(?:🔥|✅) ", text, re.MULTILINE))
+    return shown + sum(map(int, COUNTED.findall(text)))
+
+
+def labelled(name: str, labels: dict[str, str]) -> Alert:
+    return msgspec.structs.replace(alert(name), labels=labels | {"alertname": name})
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 12, 47, 48, 49, 50, 51, 500])
+@pytest.mark.parametrize("size", [0, 10, 2048])
+def test_every_alert_is_shown_or_counted(kind: type[BaseChannel], count: int, size: int) -> None:
+    alerts = [alert(instance=f"db{n}", annotations={"description": "x" * size}) for n in range(count)]
+    text = said(kind, notification(*alerts, truncated=3))
+    assert accounted_for(kind, text) == count
+    if kind is not WebhookChannel:
+        assert "3 more alerts were left out by Alertmanager" in text
+
+
+@pytest.mark.parametrize("count", [1, 3, 100])
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_odd_text_fits_wherever_it_stands(kind: type[BaseChannel], text: str, count: int) -> None:
+    annotations = {"summary": text, "description": f"{text}.", "runbook_url": f"http://x/?{text}"}
+    alerts = [
+        alert(text, severity=text, annotations=annotations, url=f"http://x/?{text}", instance=text, at=f"{n}")
+        for n in range(count)
+    ]
+    told = notification(*alerts, truncated=2**31 - 1, external_url=f"http://x/{text}")
+    assert kind is WebhookChannel or f"{count}" in said(kind, told)
+    if kind is not WebhookChannel and text not in (TEXTS["lines"], TEXTS["spaces"]):
+        assert accounted_for(kind, said(kind, told)) == count
+
+
+@pytest.mark.parametrize("length", [700, 780, 799, 800, 1400, 1490, 1500, 5000, 20_000])
+@pytest.mark.parametrize("character", ["a", "&", "(", "é"])
+def test_long_urls_fit_or_are_left_out(kind: type[BaseChannel], length: int, character: str) -> None:
+    url = "http://x.example/?" + character * (length - 18)
+    annotations = {"runbook_url": url, "description": "&" * 3000, "summary": "&" * 300}
+    alerts = [alert(annotations=annotations, url=url, instance="&" * 700, at=f"{n}") for n in range(40)]
+    assert accounted_for(kind, said(kind, notification(*alerts, external_url=url))) == len(alerts)
+
+
+def test_labels_without_end_fit(kind: type[BaseChannel]) -> None:
+    many = {f"label_{n}": "é" * 50 for n in range(300)}
+    told = notification(labelled("DiskFull", many), labelled("Other", many | {"huge": "🔥" * 10_000}))
+    assert accounted_for(kind, said(kind, told)) == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", " javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "//x", "http://"],
+)
+def test_only_web_pages_are_linked(kind: type[BaseChannel], url: str) -> None:
+    told = notification(alert(url=url, annotations={"runbook_url": url}), external_url=url)
+    text = said(kind, told)
+    assert kind is WebhookChannel or not any(word in text for word in ("Source", "Runbook", "Alertmanager"))
+
+
+def test_an_alert_with_nothing_to_say_is_told(kind: type[BaseChannel]) -> None:
+    text = said(kind, notification(alert("", severity="", annotations={}, url=""), external_url=""))
+    assert accounted_for(kind, text) == 1
+
+
+def test_an_alert_without_a_summary_goes_by_its_name(kind: type[BaseChannel]) -> None:
+    assert "DiskFull" in said(kind, notification(alert(annotations={})))
+
+
+def test_the_links_of_an_alert_are_there(kind: type[BaseChannel]) -> None:
+    text = said(kind, notification(alert(annotations={"runbook_url": RUNBOOK})))
+    for url in (SOURCE, RUNBOOK, ALERTMANAGER):
+        assert url in text
+
+
+def test_the_alertmanager_that_people_reach_by_a_bare_name_is_linked(kind: type[BaseChannel]) -> None:
+    assert "http://alertmanager:9093" in said(kind, notification(external_url="http://alertmanager:9093/"))
