@@ -25,8 +25,12 @@ from relay.telemetry import Metrics
 
 CONCURRENCY: Final = 32
 """Different groups of one channel that may be on their way at the same time."""
-REFILL: Final = CONCURRENCY // 2
-"""Free places that make a claim worth its round trip while others are on their way."""
+AHEAD: Final = 2 * CONCURRENCY
+"""Deliveries that are claimed and not yet answered: as many again wait here, so that no place stands empty."""
+REFILL: Final = AHEAD // 2
+"""Claims that may be made at once before one is worth its round trip while others are on their way."""
+MAX_UNSETTLED: Final = 4 * AHEAD
+"""Deliveries that are claimed and not yet settled: the bound while Postgres is slow or away."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,9 +55,12 @@ class Lane:
         """Nothing happens before `run`."""
         self._lease = lease
         self._tools = tools
-        self._woken = asyncio.Event()
+        self._woken = False
+        self._changed = asyncio.Event()
         self._stopping = False
+        self._unanswered = 0
         self._under_way: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(CONCURRENCY)
 
     @property
     def channel_id(self) -> str:
@@ -62,12 +69,13 @@ class Lane:
 
     def wake(self) -> None:
         """Something was queued."""
-        self._woken.set()
+        self._woken = True
+        self._changed.set()
 
     def stop(self) -> None:
         """Claim nothing more; what is under way goes on."""
         self._stopping = True
-        self._woken.set()
+        self._changed.set()
 
     def cancel(self) -> None:
         """Break off what is under way; it goes back into the outbox."""
@@ -80,14 +88,17 @@ class Lane:
         Returns:
             Seconds until something in it is due again, or None when nothing waits, or the lane was lost.
         """
-        more, eager = True, False
+        more = True
         while not self._stopping:
-            free = CONCURRENCY - len(self._under_way)
-            if (more and free >= REFILL) or (eager and free):
-                more, eager = await self._claim(free), False
-            elif self._under_way:
-                eager = await self._wait() or eager
+            if self._changed.is_set():
+                self._changed.clear()
                 more = True  # what waited behind a settled delivery of its group may be due now
+            free = min(AHEAD - self._unanswered, MAX_UNSETTLED - len(self._under_way))
+            if free > 0 and (self._woken or (more and free >= REFILL)):
+                self._woken = False
+                more = await self._claim(free)
+            elif self._under_way:
+                await self._changed.wait()
             else:
                 released, due_in = await self._release()
                 if released:
@@ -107,13 +118,18 @@ class Lane:
         async with self._tools.connection.use() as driver:
             claimed = await lanes.claim_deliveries(driver, self._tools.worker, self._lease, limit)
             channel = await self._load_channel(driver) if claimed else None
+        self._unanswered += len(claimed)
         groups = await self._tools.receipts.groups(delivery.receipt_id for delivery in claimed)
         for delivery in claimed:
             attempt = self._attempt(delivery, channel, groups.get(delivery.receipt_id))
             task = asyncio.create_task(attempt)
             self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            task.add_done_callback(self._settled)
         return len(claimed) == limit
+
+    def _settled(self, task: "asyncio.Task[None]") -> None:
+        self._under_way.discard(task)
+        self._changed.set()
 
     async def _load_channel(self, driver: object) -> Channel | Outcome:
         try:
@@ -121,15 +137,6 @@ class Lane:
         except SealBroken as error:
             return Retry(Reason.OTHER, str(error))
         return channel or Rejected(Reason.CHANNEL_DELETED, "the channel was deleted before this could be sent")
-
-    async def _wait(self) -> bool:
-        """Until an attempt has ended, or the lane is woken; whether it was woken."""
-        woken = asyncio.ensure_future(self._woken.wait())
-        await asyncio.wait({*self._under_way, woken}, return_when=asyncio.FIRST_COMPLETED)
-        woken.cancel()
-        was_woken = self._woken.is_set()
-        self._woken.clear()
-        return was_woken
 
     async def _release(self) -> tuple[bool, float | None]:
         async with self._tools.connection.use() as driver:
@@ -149,12 +156,14 @@ class Lane:
     ) -> None:
         started_at, started = datetime.now(UTC), time.perf_counter()
         try:
-            async with self._tools.slots:
+            async with self._places, self._tools.slots:
                 started_at, started = datetime.now(UTC), time.perf_counter()
                 outcome = await self._call(delivery, channel, group)
         except asyncio.CancelledError:
             outcome = Retry(Reason.INTERRUPTED, "the relay stopped while this was being sent")
         duration = time.perf_counter() - started
+        self._unanswered -= 1
+        self._changed.set()
         settlement = decide(delivery, outcome, started_at, duration, random.random())  # noqa: S311 - jitter
         # Whatever ends this task now, the outcome must be recorded.
         await asyncio.shield(self._tools.settler.settle(settlement))

@@ -29,12 +29,12 @@ class Settler:
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
 
-    async def settle(self, settlement: Settlement) -> None:
-        """Return when the outcome is committed."""
+    def settle(self, settlement: Settlement) -> "asyncio.Future[None]":
+        """Record an outcome soon; the future is done when it is committed."""
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(settlement, settled))
         self._arrived.set()
-        await settled
+        return settled
 
     async def run(self) -> None:
         """Record what comes, until cancelled."""

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import unquote
@@ -144,8 +145,13 @@ def _secrets(channel: BaseChannel) -> Iterator[str]:
         value: Any = getattr(channel, name)
         for secret in value.values() if isinstance(value, dict) else (value,):
             if isinstance(secret, str):
-                spellings = (spelling for part in _parts(secret) for spelling in _spellings(part))
-                yield from (spelling for spelling in spellings if len(spelling) >= SHORTEST_SECRET)
+                yield from _shown_as(secret)
+
+
+@lru_cache(maxsize=1024)
+def _shown_as(secret: str) -> tuple[str, ...]:
+    spellings = (spelling for part in _parts(secret) for spelling in _spellings(part))
+    return tuple(spelling for spelling in spellings if len(spelling) >= SHORTEST_SECRET)
 
 
 def _parts(secret: str) -> Iterator[str]:

@@ -22,6 +22,7 @@ MAX_ANSWER: Final = 64 * 1024
 ANSWER_TIMEOUT: Final = 5.0
 """Seconds for the body after the status: the status has said what counts."""
 CONNECT_TIMEOUT: Final = 5.0
+MAX_PIECE: Final = 512 * 1024
 MAX_CONNECTIONS: Final = 100
 HEADERS: Final = {"User-Agent": "alert-relay", "Accept-Encoding": "identity"}
 
@@ -70,8 +71,8 @@ class Transport:
 
     async def _send(self, request: Request) -> Response:
         assert self._session is not None, "the transport is not open"
-        # In pieces, so that a large body neither holds up the event loop nor makes aiohttp warn of that.
-        body = io.BytesIO(request.body)
+        # A large body in pieces, so that it neither holds up the event loop nor makes aiohttp warn of that.
+        body = request.body if len(request.body) <= MAX_PIECE else io.BytesIO(request.body)
         async with self._session.request(
             request.method, request.url, data=body, headers=request.headers, allow_redirects=False
         ) as response:
@@ -82,6 +83,8 @@ class Transport:
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
     """The start of an answer's body; one that is broken, endless or late counts as far as it came."""
+    if content.is_eof() and content.exception() is None:
+        return content.read_nowait(MAX_ANSWER)  # it came with the status, as most do
     body = bytearray()
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT):

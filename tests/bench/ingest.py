@@ -119,19 +119,19 @@ async def send_one(
     writer.close()
 
 
-def template() -> tuple[bytes, ...]:
-    """A webhook's body, cut where its number goes."""
+def template(size: int) -> tuple[bytes, ...]:
+    """A webhook's body with so many alerts, cut where its number goes."""
     alerts = [
         _alert | {"fingerprint": f"{at:02d}@@", "labels": _alert["labels"] | {"instance": f"api-{at}-@@:8000"}}
-        for at in range(ALERTS)
+        for at in range(size)
     ]
     body = json.loads(sample("firing-two")) | {"alerts": alerts, "groupKey": '{}:{n="@@"}'}
     return tuple(json.dumps(body).encode().split(b"@@"))
 
 
-_parts = template()
+_templates = {size: template(size) for size in (1, ALERTS)}
 
 
-def body_of(prefix: str, at: int) -> bytes:
+def body_of(prefix: str, at: int, size: int = ALERTS) -> bytes:
     """The body of a webhook that nobody has sent before."""
-    return f"{prefix}-{at}".encode().join(_parts)
+    return f"{prefix}-{at}".encode().join(_templates[size])
