@@ -148,6 +148,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError("RELAY_LOG_LEVEL must be debug, info, warning or error")
     if not settings.tenant_label:
         raise SettingsError("RELAY_TENANT_LABEL must not be empty")
+    if settings.send_timeout == 0:
+        raise SettingsError("RELAY_SEND_TIMEOUT must be more than 0 seconds")
     for name in ("repeat_after", "send_timeout", "shutdown_timeout"):
         if not 0 <= getattr(settings, name) <= 7 * 86400:
             raise SettingsError(f"RELAY_{name.upper()} must be seconds between 0 and a week")

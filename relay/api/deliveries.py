@@ -19,7 +19,7 @@ class DeliveriesController(Controller):
     """The outbox, newest first, dead letters included."""
 
     path = "/deliveries"
-    tags = ["deliveries"]  # noqa: RUF012 - the framework's way
+    tags = ("deliveries",)
 
     @get()
     async def list_all(

@@ -10,7 +10,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from relay.api.pages import query_parameters
-from relay.domain.errors import Conflict, InvalidInput, NotFound, RelayError, SealBroken, Unavailable
+from relay.domain.errors import Conflict, InvalidInput, NotFound, RelayError, Unavailable, Unreadable
 from relay.domain.fields import field_of
 from relay.domain.problems import PROBLEM_TYPE, FieldError, Problem
 from relay.store.database import AWAY
@@ -24,7 +24,7 @@ _STATUS: Final[dict[type[Exception], HTTPStatus]] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    SealBroken: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Unreadable: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
 

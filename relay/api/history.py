@@ -17,7 +17,7 @@ class HistoryController(Controller):
     """Alerts, newest first."""
 
     path = "/history"
-    tags = ["history"]  # noqa: RUF012 - the framework's way
+    tags = ("history",)
 
     @get()
     async def list_all(

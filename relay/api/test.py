@@ -51,7 +51,7 @@ class TestController(Controller):
 
     __test__ = False
     path = "/test"
-    tags = ["channels"]  # noqa: RUF012 - the framework's way
+    tags = ("channels",)
 
     @post(status_code=200)
     async def send(

@@ -2,10 +2,12 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.alerts import Group
+from relay.domain.errors import InvalidWebhook
 from relay.domain.notifications import Notification
 from relay.store.database import HeldConnection
 from relay.store.lanes import Claimed, load_bodies
@@ -23,7 +25,7 @@ class Receipts:
         self._size = 0
 
     async def groups(self, receipt_ids: Iterable[int]) -> dict[int, Group]:
-        """The groups of receipts. One that is gone from the history is left out."""
+        """The groups of receipts. One that can't be read any more is left out."""
         wanted = set(receipt_ids)
         found = {receipt_id: self._kept[receipt_id][1] for receipt_id in wanted if receipt_id in self._kept}
         missing = sorted(wanted - found.keys())
@@ -31,8 +33,9 @@ class Receipts:
             async with self._connection.use() as driver:
                 bodies = await load_bodies(driver, missing)
             for receipt_id, body in bodies.items():
-                found[receipt_id] = decode_webhook(body)
-                self._keep(receipt_id, len(body), found[receipt_id])
+                with suppress(InvalidWebhook):  # only if a later release refuses what an earlier one took
+                    found[receipt_id] = decode_webhook(body)
+                    self._keep(receipt_id, len(body), found[receipt_id])
         return found
 
     def _keep(self, receipt_id: int, size: int, group: Group) -> None:

@@ -208,6 +208,10 @@ def _check(channel: Channel) -> None:
         raise InvalidInput(
             "id", f"must be 1 to {MAX_ID} of a-z, 0-9, - and _, with a letter or digit at both ends"
         )
+    for name in channel.SECRET:
+        value = getattr(channel, name)
+        if value == MASK or (isinstance(value, dict) and MASK in value.values()):
+            raise InvalidInput(name, "is the mask that stands for a secret; send the secret itself")
     if channel.tenant_id == "":
         raise InvalidInput("tenant_id", "must not be empty; leave it out to match all tenants")
     for name in ("severities", "alert_names", "alert_categories", "matchers"):

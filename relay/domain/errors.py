@@ -7,7 +7,8 @@ RelayError
 ├── NotFound             no such resource
 ├── Conflict             the resource exists already, or is in the way
 ├── Unavailable          Postgres is away, or too much waits: try again
-└── SealBroken           a sealed secret can't be opened with the keys at hand
+└── Unreadable           something stored can't be read by this release, or with its keys
+    └── SealBroken       a sealed secret can't be opened with the keys at hand
 """
 
 
@@ -48,5 +49,9 @@ class Unavailable(RelayError):
     """Nothing was stored; the same request may succeed later."""
 
 
-class SealBroken(RelayError):
+class Unreadable(RelayError):
+    """Something stored can't be read by this release, or with its keys."""
+
+
+class SealBroken(Unreadable):
     """A sealed secret can't be opened with the keys at hand."""

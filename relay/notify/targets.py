@@ -69,7 +69,7 @@ class Targets:
                 self._add_host(entry.lower().rstrip("."))
 
     def _add_host(self, host: str) -> None:
-        if not host or any(character in host for character in "/:@ "):
+        if not host or host == "*" or any(character in host for character in "/:@ "):
             raise SettingsError(f"RELAY_ALLOWED_TARGETS: {host!r} is neither a network nor a host name")
         if host.startswith("*."):
             self._suffixes += (host[1:],)

@@ -17,6 +17,7 @@ from relay.notify.base import Notifier, Request, Response, classify
 from relay.notify.content import AlertText, Content, content_of, cut, labels_line, left_out
 
 RETIRED_HOST: Final = "webhook.office.com"
+OLDEST_HOST: Final = "outlook.office.com"
 """Office 365 connectors; Microsoft switched them off in May 2026."""
 MAX_CARD: Final = 20_000
 """Bytes. Teams refuses about 28 KB; this leaves room for what Workflows adds.
@@ -39,8 +40,10 @@ class TeamsNotifier(Notifier[TeamsChannel]):
 
     def check(self, channel: TeamsChannel) -> None:
         """Refuse the URLs of connectors, which nobody answers any more."""
-        host = (urlsplit(channel.webhook_url).hostname or "").rstrip(".")
-        if host == RETIRED_HOST or host.endswith(f".{RETIRED_HOST}"):
+        parts = urlsplit(channel.webhook_url)
+        host = (parts.hostname or "").rstrip(".")
+        oldest = host == OLDEST_HOST and parts.path.startswith("/webhook")
+        if oldest or host == RETIRED_HOST or host.endswith(f".{RETIRED_HOST}"):
             raise InvalidInput(
                 "webhook_url",
                 "is an Office 365 connector, which Microsoft switched off in May 2026; create a Workflows webhook "

@@ -22,7 +22,7 @@ MAX_BODY: Final = 1024 * 1024
 MAX_HEADERS: Final = 50
 MAX_HEADER_VALUE: Final = 8192
 KEPT_HEADERS: Final = frozenset(
-    {"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "trailer"}
+    {"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "trailer", "expect"}
 )
 """Headers that frame the request; setting them would break it, or smuggle another one in."""
 

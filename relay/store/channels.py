@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.channels import CHANNEL_CLASSES, MASK, Channel, Filters, own_fields, type_name
-from relay.domain.errors import Conflict, NotFound, SealBroken
+from relay.domain.errors import Conflict, NotFound, SealBroken, Unreadable
 from relay.domain.outcomes import Reason
 from relay.store.seal import Seal
 from relay.store.tables import channels, deliveries, lanes
@@ -44,7 +44,7 @@ async def get(connection: AsyncConnection, channel_id: str, seal: Seal, *, lock:
 
     Raises:
         NotFound: there is none.
-        SealBroken: its secrets can't be opened.
+        Unreadable: this release does not know its type, or its secrets can't be opened.
     """
     statement = select(channels).where(channels.c.id == channel_id)
     row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
@@ -117,10 +117,13 @@ def _columns(channel: Channel, seal: Seal) -> dict[str, Any]:
 
 
 def _channel(channel_id: str, channel_type: str, config: Any, secret: dict[str, Any]) -> Channel:
-    channel_class = _classes[channel_type]
-    known = {*Filters.__struct_fields__, "name", *own_fields(channel_class)}
-    data = {name: value for name, value in config.items() if name in known} | secret
-    channel: Channel = msgspec.convert(data | {"id": channel_id, "channel_type": channel_type}, Channel)
+    try:
+        channel_class = _classes[channel_type]
+        known = {*Filters.__struct_fields__, "name", *own_fields(channel_class)}
+        data = {name: value for name, value in config.items() if name in known} | secret
+        channel: Channel = msgspec.convert(data | {"id": channel_id, "channel_type": channel_type}, Channel)
+    except (KeyError, msgspec.ValidationError) as error:
+        raise Unreadable(f"the channel {channel_id!r} was stored by another release: {error}") from None
     return channel
 
 
