@@ -20,6 +20,7 @@ from relay.api.channels import ChannelBody, ChannelBodySchema, ChannelPatch, Cha
 from relay.api.deliveries import DeliveriesController
 from relay.api.history import HistoryController
 from relay.api.pages import known_parameters
+from relay.api.route import RouteController
 from relay.api.test import TestController
 from relay.deliver.worker import Worker
 from relay.notify.targets import Targets
@@ -70,7 +71,13 @@ def application(parts: Parts) -> Litestar:
     """The HTTP surface over the parts."""
     admin = Router(
         BASE_PATH,
-        route_handlers=[ChannelsController, TestController, HistoryController, DeliveriesController],
+        route_handlers=[
+            ChannelsController,
+            TestController,
+            RouteController,
+            HistoryController,
+            DeliveriesController,
+        ],
         guards=[require_admin, known_parameters],
         security=[{"key": []}],
     )

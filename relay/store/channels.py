@@ -93,6 +93,12 @@ async def remove(connection: AsyncConnection, channel_id: str) -> None:
     )
 
 
+async def all_filters(connection: AsyncConnection) -> dict[str, Filters]:
+    """The filters of all channels, by id."""
+    rows = await connection.execute(select(channels.c.id, channels.c.config).order_by(channels.c.id))
+    return {row.id: msgspec.convert(row.config, Filters) for row in rows}
+
+
 async def load_filters(driver: Any) -> tuple[int, dict[str, Filters]]:
     """The version of the configuration and the filters of all channels, from one moment."""
     rows = await driver.fetch(LOAD_FILTERS)

@@ -1,0 +1,50 @@
+"""Does the dry run say where an alert would go, and why not elsewhere?"""
+
+from typing import Any
+
+from tests.fixtures.relays import Relay, alert, webhook
+from tests.fixtures.sink import Sink
+
+
+async def test_each_channel_says_whether_it_matches_and_what_stopped_it(relay: Relay, sink: Sink) -> None:
+    wanted: dict[str, dict[str, Any]] = {
+        "all": {},
+        "critical": {"severities": ["critical"]},
+        "db": {"matchers": ['team=~"db|infra"']},
+        "off": {"enabled": False},
+        "other": {"tenant_id": "t2"},
+    }
+    for name, filters in wanted.items():
+        await relay.channel(name=name, channel_type="webhook", webhook_url=sink.url, **filters)
+
+    labels = {"alertname": "Down", "severity": "warning", "team": "web", "tenant_id": "t1"}
+    answer = await relay.call("POST", "/route", json={"labels": labels})
+
+    assert answer.status == 200
+    [verdict] = answer.json["alerts"]
+    assert verdict["labels"] == labels
+    assert {one["channel_id"]: one["reason"] for one in verdict["channels"]} == {
+        "all": None,
+        "critical": "severities: wants critical, the alert has 'warning'",
+        "db": "matchers: team=~\"db|infra\" does not match 'web'",
+        "off": "the channel is disabled",
+        "other": "tenant_id: wants 't2', the alert has 't1'",
+    }
+    assert [one["channel_id"] for one in verdict["channels"] if one["matched"]] == ["all"]
+
+
+async def test_a_whole_webhook_is_explained_alert_by_alert_and_stores_nothing(relay: Relay, sink: Sink) -> None:
+    await relay.channel(name="ops", channel_type="webhook", webhook_url=sink.url, send_resolved=False)
+
+    answer = await relay.call("POST", "/route", json=webhook(alert(), alert("Down", status="resolved")))
+
+    reasons = [one["channels"][0]["reason"] for one in answer.json["alerts"]]
+    assert reasons == [None, "send_resolved: the channel is not told of resolved alerts"]
+    assert await relay.items("/history") == []
+    assert sink.received == []
+
+
+async def test_a_question_that_is_none_is_refused_by_the_field(relay: Relay) -> None:
+    for question, field in (({}, "labels"), ({"labels": {"a": 1}}, "labels[...]"), ({"alerts": []}, "alerts")):
+        answer = await relay.call("POST", "/route", json=question)
+        assert (answer.status, answer.json["errors"][0]["field"]) == (400, field)
