@@ -14,7 +14,7 @@ from relay.deliver.receipts import Receipts, notification_of
 from relay.deliver.settler import Settler
 from relay.domain.alerts import Group
 from relay.domain.channels import Channel
-from relay.domain.errors import SealBroken
+from relay.domain.errors import Unreadable
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.registry import notifier_for
 from relay.notify.transport import Transport
@@ -31,6 +31,8 @@ REFILL: Final = AHEAD // 2
 """Claims that may be made at once before one is worth its round trip while others are on their way."""
 MAX_UNSETTLED: Final = 4 * AHEAD
 """Deliveries that are claimed and not yet settled: the bound while Postgres is slow or away."""
+LOOK_EVERY: Final = 1.0
+"""Seconds; a retry may come due while another group's request hangs, and nothing else would tell of it."""
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +60,7 @@ class Lane:
         self._woken = False
         self._changed = asyncio.Event()
         self._stopping = False
+        self._retries = False
         self._unanswered = 0
         self._under_way: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(CONCURRENCY)
@@ -98,11 +101,12 @@ class Lane:
                 self._woken = False
                 more = await self._claim(free)
             elif self._under_way:
-                await self._changed.wait()
+                await self._wait_for_change()
             else:
                 released, due_in = await self._release()
                 if released:
-                    return due_in
+                    # A wake-up that came during the release found the lane still held, and must not be lost.
+                    return 0.0 if self._woken else due_in
                 if not await self._renew():
                     return None
                 more = True
@@ -127,6 +131,13 @@ class Lane:
             task.add_done_callback(self._settled)
         return len(claimed) == limit
 
+    async def _wait_for_change(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_EVERY if self._retries else None):
+                await self._changed.wait()
+        except TimeoutError:
+            self._woken = True
+
     def _settled(self, task: "asyncio.Task[None]") -> None:
         self._under_way.discard(task)
         self._changed.set()
@@ -134,7 +145,7 @@ class Lane:
     async def _load_channel(self, driver: object) -> Channel | Outcome:
         try:
             channel = await channels.load(driver, self.channel_id, self._tools.seal)
-        except SealBroken as error:
+        except Unreadable as error:
             return Retry(Reason.OTHER, str(error))
         return channel or Rejected(Reason.CHANNEL_DELETED, "the channel was deleted before this could be sent")
 
@@ -165,6 +176,7 @@ class Lane:
         self._unanswered -= 1
         self._changed.set()
         settlement = decide(delivery, outcome, started_at, duration, random.random())  # noqa: S311 - jitter
+        self._retries = self._retries or isinstance(outcome, Retry)
         # Whatever ends this task now, the outcome must be recorded.
         await asyncio.shield(self._tools.settler.settle(settlement))
         self._observe(channel, outcome, delivery, duration)
@@ -177,7 +189,7 @@ class Lane:
         if isinstance(channel, Sent | Retry | Rejected):
             return channel
         if channel is None or group is None:
-            return Rejected(Reason.OTHER, "the webhook that this comes from is gone from the history")
+            return Rejected(Reason.OTHER, "the webhook that this comes from can't be read any more")
         with self._tools.metrics.in_flight.track_inprogress():
             notification = notification_of(delivery, self.channel_id, group)
             return await self._tools.transport.attempt(notifier_for(channel), channel, notification)

@@ -60,14 +60,21 @@ class EmbeddedPostgres:
         as_root = os.geteuid() == 0
         make_private(self._data_dir, mode=0o755 if as_root else 0o700)
         account = _system_account() if as_root else None
-        binaries = _binaries(self._data_dir, account)
         if account is not None:
             _require_reachable(self._data_dir, account)
         with locked(self._data_dir / ".starting"):
-            if self._users is None:
-                self._users = (self._data_dir / ".in-use").open("a")
-                fcntl.flock(self._users, fcntl.LOCK_SH)
-            self._run_server(binaries, account)
+            binaries = _binaries(self._data_dir, account)
+            if self._users is not None:
+                self._run_server(binaries, account)
+                return
+            users = (self._data_dir / ".in-use").open("a")
+            try:
+                fcntl.flock(users, fcntl.LOCK_SH)
+                self._run_server(binaries, account)
+            except BaseException:
+                users.close()
+                raise
+            self._users = users
 
     def stop(self) -> None:
         """Leave; the last one stops the server."""
@@ -142,18 +149,23 @@ def _binaries(data_dir: Path, account: pwd.struct_passwd | None) -> Path:
             "RELAY_DATABASE_URL is not set, and the embedded Postgres is not installed; "
             "set it, or: pip install 'alert-relay[server,embedded]'"
         )
-    binaries = Path(wheel.submodule_search_locations[0], f"pginstall{MAJOR}", "bin")
+    package = Path(wheel.submodule_search_locations[0])
+    binaries = package / f"pginstall{MAJOR}" / "bin"
     if account is None or _closed_to(binaries, account) is None:
         return binaries
     copy = data_dir / f"postgres-{MAJOR}"
     if not copy.exists():
-        unfinished = data_dir / f"postgres-{MAJOR}.{os.getpid()}"
-        shutil.copytree(binaries.parent, unfinished, symlinks=True)
+        unfinished = data_dir / f"postgres-{MAJOR}.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        # The programs find their libraries by the way from the one folder to the other.
+        for part in (binaries.parent, package.with_name(f"{package.name}.libs")):
+            if part.is_dir():
+                shutil.copytree(part, unfinished / part.relative_to(package.parent), symlinks=True)
         for path in (unfinished, *unfinished.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
         unfinished.rename(copy)
-    return copy / binaries.name
+    return copy / binaries.relative_to(package.parent)
 
 
 def _system_account() -> pwd.struct_passwd:

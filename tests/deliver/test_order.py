@@ -1,0 +1,113 @@
+"""What waits for what: within a group, between the groups of a channel, and between channels?"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from relay.deliver.lane import CONCURRENCY
+from tests.fixtures.relays import Relay, alert, webhook
+from tests.fixtures.sink import Sink
+
+
+class Platform:
+    """Answers 500 to the groups that are `broken`, holds back those that `hang`, and counts what is under way."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.broken: set[str] = set()
+        self.hanging: set[str] = set()
+        self.pause = 0.0
+        self.let_go = asyncio.Event()
+        self.taken: list[tuple[str, str]] = []
+        self.under_way = 0
+        self.most_under_way = 0
+        sink.script = self.answer
+
+    async def answer(self, request: web.Request) -> web.Response:
+        message: dict[str, Any] = json.loads(await request.read())
+        group = message["group_labels"]["group"]
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        await asyncio.sleep(self.pause)
+        if request.path in self.hanging:
+            await self.let_go.wait()
+        self.under_way -= 1
+        if group in self.broken:
+            return web.Response(status=500)
+        self.taken.append((group, message["status"]))
+        return web.Response()
+
+
+@asynccontextmanager
+async def platform(sink: Sink) -> AsyncIterator[Platform]:
+    """A platform that lets go of everything at the end."""
+    made = Platform(sink)
+    try:
+        yield made
+    finally:
+        made.let_go.set()
+
+
+async def test_the_resolved_waits_for_the_firing_of_its_group_and_nothing_else_does(
+    relay: Relay, sink: Sink
+) -> None:
+    async with platform(sink) as slack:
+        slack.broken.add("a")
+        await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+        await relay.webhook(webhook(alert("A"), group="a"))
+        await sink.wait_for(1)
+        await relay.webhook(webhook(alert("A", status="resolved"), group="a"))
+
+        await relay.webhook(webhook(alert("B"), group="b"))
+
+        await relay.settled(1)
+        await sink.wait_for(4)
+        assert slack.taken == [("b", "firing")]
+        slack.broken.clear()
+        await relay.settled(3)
+        assert slack.taken == [("b", "firing"), ("a", "firing"), ("a", "resolved")]
+
+
+async def test_a_group_that_flaps_is_told_in_order(relay: Relay, sink: Sink) -> None:
+    async with platform(sink) as slack:
+        slack.pause = 0.02
+        await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+
+        for at in range(10):
+            started = {"startsAt": f"2026-11-23T15:{at:02}:00Z"}
+            await relay.webhook(webhook(alert() | started))
+            await relay.webhook(webhook(alert(status="resolved") | started))
+
+        await relay.settled(20)
+        assert slack.taken == [("g", "firing"), ("g", "resolved")] * 10
+
+
+async def test_the_groups_of_a_channel_go_at_the_same_time_up_to_its_concurrency(relay: Relay, sink: Sink) -> None:
+    async with platform(sink) as slack:
+        slack.pause = 0.3
+        await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+
+        count = CONCURRENCY * 2
+        await asyncio.gather(*(relay.webhook(webhook(group=str(at))) for at in range(count)))
+
+        await relay.settled(count)
+        assert CONCURRENCY // 2 < slack.most_under_way <= CONCURRENCY
+        assert len(sink.received) == count
+
+
+async def test_a_channel_that_hangs_does_not_hold_up_another(relay: Relay, sink: Sink) -> None:
+    async with platform(sink) as slack:
+        slack.hanging.add("/slow")
+        for name in ("slow", "fast"):
+            await relay.channel(name=name, channel_type="webhook", webhook_url=f"{sink.url}/{name}")
+
+        await asyncio.gather(*(relay.webhook(webhook(group=str(at))) for at in range(40)))
+
+        await relay.settled(40, patience=8)
+        assert len(sink.at("/fast")) == 40
+        assert {item["channel_id"] for item in await relay.items("/deliveries?state=delivered")} == {"fast"}
+        slack.let_go.set()
+        await relay.settled(80)
