@@ -98,4 +98,6 @@ def configure_logging(log_format: str, level: str) -> None:
         cache_logger_on_first_use=False,
     )
     # The libraries' own logs: warnings and worse, in the same place.
+    # But whoever reaches the port can make uvicorn warn of malformed requests as often as they like.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s", force=True)

@@ -185,7 +185,7 @@ class Lane:
         self, delivery: lanes.Claimed, channel: Channel | Outcome | None, group: Group | None
     ) -> Outcome:
         if self._stopping:
-            return Retry(Reason.INTERRUPTED, "the relay stopped before this was sent")
+            return Retry(Reason.INTERRUPTED, "this worker gave the lane up before it was sent")
         if isinstance(channel, Sent | Retry | Rejected):
             return channel
         if channel is None or group is None:

@@ -39,6 +39,8 @@ class Receipts:
         return found
 
     def _keep(self, receipt_id: int, size: int, group: Group) -> None:
+        if receipt_id in self._kept:
+            return  # two lanes asked for it at the same time
         self._kept[receipt_id] = (size, group)
         self._size += size
         while self._size > MAX_KEPT_BYTES and len(self._kept) > 1:

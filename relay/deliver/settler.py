@@ -10,6 +10,8 @@ from relay.store.database import AWAY, Database, HeldConnection, in_words
 from relay.store.lanes import Settlement, settle
 
 RETRY_EVERY: Final = 0.5
+ATTEMPTS: Final = 3
+"""How often a statement that fails is sent again: it may have been cancelled, or met another."""
 MAX_BATCH: Final = 500
 
 log = structlog.get_logger(__name__)
@@ -49,6 +51,7 @@ class Settler:
             await self._connection.drop()
 
     async def _write(self, batch: list[_Waiting]) -> None:
+        failures = 0
         while True:
             try:
                 async with self._connection.use() as driver:
@@ -58,6 +61,10 @@ class Settler:
                 await asyncio.sleep(RETRY_EVERY)
                 continue
             except Exception:  # one result that can't be stored must not take the others along
+                failures += 1
+                if failures < ATTEMPTS:
+                    await asyncio.sleep(RETRY_EVERY)
+                    continue
                 if len(batch) > 1:
                     for waiting in batch:
                         await self._write([waiting])

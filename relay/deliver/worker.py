@@ -14,7 +14,7 @@ from relay.deliver.receipts import Receipts
 from relay.deliver.settler import Settler
 from relay.notify.transport import Transport
 from relay.store import lanes
-from relay.store.database import AWAY, Database, HeldConnection, in_words
+from relay.store.database import FAILED, Database, HeldConnection, in_words
 from relay.store.seal import Seal
 from relay.telemetry import Metrics
 
@@ -98,7 +98,7 @@ class Worker:
             lane.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=SETTLE_TIMEOUT)
-        with contextlib.suppress(*AWAY):
+        with contextlib.suppress(*FAILED):
             async with asyncio.timeout(SETTLE_TIMEOUT), self._connection.use() as driver:
                 await lanes.give_back(driver, self._tools.worker)
         self._stopped.set()
@@ -119,7 +119,7 @@ class Worker:
                     held=list(self._lanes),
                     only=None if everywhere else sorted(woken),
                 )
-        except AWAY as error:
+        except FAILED as error:
             log.warning("claim_waits", error=in_words(error))
             return
         for lease in leases:
@@ -138,7 +138,7 @@ class Worker:
         due_in: float | None = None
         try:
             due_in = await lane.run()
-        except AWAY as error:
+        except FAILED as error:
             log.warning("lane_waits", channel_id=lane.channel_id, error=in_words(error))
         finally:
             await lane.drain()
@@ -161,7 +161,7 @@ class Worker:
             held = dict(self._lanes)
             if not held:
                 continue
-            with contextlib.suppress(*AWAY):
+            with contextlib.suppress(*FAILED):
                 async with self._connection.use() as driver:
                     kept = await lanes.renew(driver, self._tools.worker, sorted(held))
                 for channel_id in held.keys() - {lease.channel_id for lease in kept}:

@@ -60,6 +60,8 @@ def decode_webhook(body: bytes) -> Group:
     Raises:
         InvalidWebhook: it is no JSON, or not the shape of a webhook; names the field.
     """
+    if not body.strip():
+        raise InvalidWebhook("", "the body is empty")
     wire = _decode_wire(body)
     if not wire.alerts:
         raise InvalidWebhook("alerts", "must hold at least one alert")
@@ -97,7 +99,7 @@ def _decode_wire(body: bytes) -> _WireGroup:
 
 def _decode_unclean(body: bytes) -> _WireGroup:
     try:
-        raw: Any = json.loads(body.decode(errors="replace"))
+        raw: Any = json.loads(body.decode("utf-8-sig", errors="replace"))
     except ValueError as error:  # also what the standard library says of a number with thousands of digits
         raise InvalidWebhook("", f"the body is not JSON: {error}") from error
     return msgspec.convert(clean(raw), _WireGroup)

@@ -1,7 +1,10 @@
 """How is a notification told to any HTTP endpoint: as our documented JSON, or as the channel's template says?"""
 
 import re
-from collections.abc import Sized
+import signal
+import threading
+from collections.abc import Iterator, Sized
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,6 +22,8 @@ from relay.notify.content import worst_severity
 
 MAX_TEMPLATE: Final = 64 * 1024
 MAX_BODY: Final = 1024 * 1024
+MAX_SECONDS: Final = 0.05
+"""A template may take so long; meanwhile nothing else goes on in the process."""
 MAX_HEADERS: Final = 50
 MAX_HEADER_VALUE: Final = 8192
 KEPT_HEADERS: Final = frozenset(
@@ -133,12 +138,35 @@ def _compiled(template: str) -> jinja2.Template:
 def _rendered(template: str, payload: dict[str, Any]) -> bytes:
     parts: list[str] = []
     size = 0
-    for part in _compiled(template).generate(payload):
-        size += len(part)
-        if size > MAX_BODY:
-            raise ValueError(f"the result is longer than {MAX_BODY} characters")
-        parts.append(part)
+    with _bounded_in_time():
+        for part in _compiled(template).generate(payload):
+            size += len(part)
+            if size > MAX_BODY:
+                raise ValueError(f"the result is longer than {MAX_BODY} characters")
+            parts.append(part)
     return "".join(parts).encode(errors="replace")
+
+
+@contextmanager
+def _bounded_in_time() -> Iterator[None]:
+    """Break off what takes too long: a timer's signal raises in the middle of it.
+
+    Signals reach the main thread alone, which is where the relay's event loop runs.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise RuntimeError(f"it took longer than {MAX_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _check_headers(headers: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ from relay.domain.errors import RelayError, Unavailable
 from relay.receive.batch import Batch, Webhook, build
 from relay.route.table import Table
 from relay.store import channels, ingest
-from relay.store.database import AWAY, RETRYABLE, Database, HeldConnection, in_words
+from relay.store.database import AWAY, FAILED, RETRYABLE, Database, HeldConnection, in_words
 from relay.telemetry import Metrics
 
 MAX_WAITING_WEBHOOKS: Final = 2_000
@@ -102,7 +102,7 @@ class Writer:
                 self._arrived.clear()
                 try:
                     await self._work()
-                except AWAY as error:
+                except FAILED as error:
                     await self._went_away(error)
         finally:
             self._refuse("the relay is shutting down")
@@ -218,7 +218,7 @@ class Writer:
     async def _probe(self) -> None:
         """Wait until Postgres answers again; meanwhile `submit` refuses at once."""
         while True:
-            with contextlib.suppress(*AWAY):
+            with contextlib.suppress(*FAILED):
                 await self._load_table()
                 self._away = False
                 log.info("database_back")

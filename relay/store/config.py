@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 
-from relay.store.database import AWAY, Database, HeldConnection
+from relay.store.database import FAILED, Database, HeldConnection
 
 CONFIG_CHANNEL: Final = "relay_config"
 """A trigger notifies here at each change of the configuration; the payload is the version."""
@@ -38,7 +38,7 @@ class RemoteWake:
 
     async def _send(self) -> None:
         await asyncio.sleep(WAKE_COALESCE)
-        with suppress(*AWAY):
+        with suppress(*FAILED):
             async with self._database.begin() as connection:
                 await connection.exec_driver_sql(f"NOTIFY {WAKE_CHANNEL}")
 
@@ -51,7 +51,7 @@ async def listen(database: Database, handlers: dict[str, Callable[[], None]]) ->
     held = HeldConnection(database)
     try:
         while True:
-            with suppress(*AWAY):
+            with suppress(*FAILED):
                 closed = await _listen(held, handlers)
                 await closed.wait()
                 log.warning("feed_lost", detail="the change feed's connection ended; connecting again")

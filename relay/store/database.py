@@ -39,6 +39,9 @@ AWAY: Final[tuple[type[Exception], ...]] = (
 )
 """What says that Postgres can't be used now: nothing was asked of it that it could not do later."""
 
+FAILED: Final[tuple[type[Exception], ...]] = (*AWAY, asyncpg.PostgresError)
+"""What a loop that tries again anyway goes on after: a cancelled or deadlocked statement, too."""
+
 RETRYABLE: Final[tuple[type[Exception], ...]] = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """What says that two transactions met, and that the same statement will succeed when it is sent again."""
 

@@ -62,8 +62,10 @@ class Written(msgspec.Struct, frozen=True):
 # Everything hangs on `config`: when the version moved on, it is empty and nothing is written. FOR SHARE
 # lets no change of the configuration commit between this check and our own commit.
 #
-# `stored` never reopens a resolved alert. An alert that was resolved before this batch keeps its old
-# resolved_received_at, which tells a late firing report from a new one; what is late is not delivered.
+# `stored` keeps a resolved alert resolved against a late firing report, one within the window after it was
+# resolved; what is late is not delivered. After the window it fires again: Prometheus keeps startsAt when it was
+# cut off from Alertmanager for so long that the alert was taken for resolved meanwhile. An alert that was resolved
+# before this batch keeps its old resolved_received_at, which tells it from one that this batch resolved.
 #
 # `accepted` returns a state of a group only if it is news: never seen, or seen longer ago than the window.
 #
@@ -89,17 +91,22 @@ WITH config AS MATERIALIZED (
     ends_at, generator_url, $2, $2, CASE WHEN status = 'resolved' THEN $2::timestamptz END, group_hashes::bigint[]
   FROM incoming ORDER BY k
   ON CONFLICT (tenant_id, fingerprint, starts_at) DO UPDATE SET
-    status = CASE WHEN a.status = 'resolved' THEN a.status ELSE excluded.status END,
-    annotations = CASE WHEN a.status = 'resolved' THEN a.annotations ELSE excluded.annotations END,
-    ends_at = CASE WHEN a.status = 'resolved' THEN a.ends_at ELSE excluded.ends_at END,
+    status = CASE WHEN a.resolved_received_at > $2 - $3::interval THEN a.status ELSE excluded.status END,
+    annotations = CASE WHEN a.resolved_received_at > $2 - $3::interval
+      THEN a.annotations ELSE excluded.annotations END,
+    ends_at = CASE WHEN a.status = 'resolved' AND (
+      excluded.status = 'resolved' OR a.resolved_received_at > $2 - $3::interval
+    ) THEN a.ends_at ELSE excluded.ends_at END,
     generator_url = excluded.generator_url,
+    first_received_at = least(a.first_received_at, excluded.first_received_at),
     last_received_at = greatest(a.last_received_at, excluded.last_received_at),
-    resolved_received_at = coalesce(a.resolved_received_at, excluded.resolved_received_at),
+    resolved_received_at = CASE WHEN a.resolved_received_at > $2 - $3::interval OR excluded.status = 'resolved'
+      THEN coalesce(a.resolved_received_at, excluded.resolved_received_at) END,
     group_hashes = CASE WHEN a.group_hashes @> excluded.group_hashes THEN a.group_hashes
       ELSE ARRAY(SELECT DISTINCT unnest(a.group_hashes || excluded.group_hashes)) END
   RETURNING a.id, a.tenant_id, a.fingerprint, a.starts_at, a.resolved_received_at
 ), known AS MATERIALIZED (
-  SELECT i.k, s.id, s.resolved_received_at <> $2 AS was_resolved
+  SELECT i.k, s.id, s.resolved_received_at <> $2 AND s.resolved_received_at > $2 - $3::interval AS was_resolved
   FROM incoming i JOIN stored s USING (tenant_id, fingerprint, starts_at)
 ), webhooks AS MATERIALIZED (
   SELECT t.* FROM config, unnest(

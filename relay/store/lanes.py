@@ -87,7 +87,7 @@ FIRST_OF_GROUP: Final = """(
 
 CLAIM_DELIVERIES: Final = f"""
 UPDATE deliveries SET state = 'sending', attempt = attempt + 1, next_attempt_at = NULL
-WHERE id = ANY (ARRAY(
+WHERE state = 'pending' AND id = ANY (ARRAY(
   SELECT d.id FROM deliveries d
   WHERE d.channel_id = $1 AND d.state = 'pending' AND d.next_attempt_at <= now()
     AND d.id = {FIRST_OF_GROUP}
@@ -133,14 +133,17 @@ ON CONFLICT (delivery_id, number) DO NOTHING
 """
 
 # The lane is given back only if nothing was queued since `enqueued` was read; else that would be overlooked.
-# What waits behind an earlier delivery of its group does not make the lane due.
+# What waits behind an earlier delivery of its group does not make the lane due. What is still `sending`, because
+# its outcome could not be recorded, makes it due soon: whoever claims the lane then puts it back.
 RELEASE: Final = f"""
-UPDATE lanes SET owner = NULL, lease_until = NULL, next_due = (
+UPDATE lanes SET owner = NULL, lease_until = NULL, next_due = least((
   SELECT d.next_attempt_at FROM deliveries d
   WHERE d.channel_id = $1 AND d.state = 'pending'
     AND d.id = {FIRST_OF_GROUP}
   ORDER BY d.next_attempt_at LIMIT 1
-)
+), (
+  SELECT now() + interval '5 seconds' FROM deliveries d WHERE d.channel_id = $1 AND d.state = 'sending' LIMIT 1
+))
 WHERE channel_id = $1 AND owner = $2 AND epoch = $3 AND enqueued = $4
 RETURNING extract(epoch FROM next_due - now())::float8 AS due_in
 """

@@ -74,6 +74,25 @@ async def test_a_resolved_alert_never_reopens_by_a_late_firing(relay: Relay, sin
     assert [one.json["status"] for one in sink.received] == ["resolved"]
 
 
+async def test_an_alert_that_fires_again_with_the_same_start_is_told_again(
+    start_relay: RelayFactory, sink: Sink
+) -> None:
+    relay = await start_relay(repeat_after=0.3)
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    for status in ("firing", "resolved"):
+        await relay.webhook(webhook(alert(status=status)))
+    await asyncio.sleep(0.4)
+
+    # Prometheus was cut off from Alertmanager, which took the alert for resolved; startsAt stays what it was.
+    answer = await relay.webhook(webhook(alert(status="firing")))
+
+    assert (answer.json["notifications"], answer.json["suppressed"]) == (1, 0)
+    [item] = await relay.items("/history")
+    assert (item["status"], item["ends_at"]) == ("firing", None)
+    received = await sink.wait_for(3)
+    assert [one.json["status"] for one in received] == ["firing", "resolved", "firing"]
+
+
 async def test_only_the_late_alert_of_a_group_is_left_out(relay: Relay, sink: Sink) -> None:
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     await relay.webhook(webhook(alert(instance="a", status="resolved")))

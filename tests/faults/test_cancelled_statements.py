@@ -1,0 +1,44 @@
+"""Does the relay go on when Postgres breaks off single statements, as an administrator or a time-out may?"""
+
+import asyncio
+
+import asyncpg
+
+from tests.fixtures.relays import Relay, alert, webhook
+from tests.fixtures.sink import Sink
+
+WEBHOOKS = 60
+CANCEL = """
+SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'alert-relay' AND state = 'active'
+"""
+
+
+async def test_statements_that_are_cancelled_lose_nothing_and_end_nobody(
+    relay: Relay, sink: Sink, database_url: str
+) -> None:
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    administrator = await asyncpg.connect(database_url)
+    locking = await asyncpg.connect(database_url)
+    sending = asyncio.gather(*(accepted(relay, at) for at in range(WEBHOOKS)))
+    for _ in range(6):
+        # What waits for these locks is certain to be met by the cancelling.
+        async with locking.transaction():
+            await locking.execute("LOCK TABLE lanes, deliveries IN EXCLUSIVE MODE")
+            await asyncio.sleep(0.1)
+            await administrator.execute(CANCEL)
+        await asyncio.sleep(0.1)
+    await sending
+    await locking.close()
+    await administrator.close()
+
+    await relay.settled(WEBHOOKS, patience=40)
+    assert len({one.json["group_key"] for one in sink.received}) == WEBHOOKS
+
+
+async def accepted(relay: Relay, at: int) -> None:
+    """Send a webhook until it is taken."""
+    await asyncio.sleep(at * 0.02)
+    async with asyncio.timeout(30):
+        while (await relay.webhook(webhook(alert(instance=str(at)), group=str(at)))).status != 202:
+            await asyncio.sleep(0.1)
