@@ -29,9 +29,19 @@ def test_the_body_that_the_others_spoil_is_good() -> None:
     assert len(decode_webhook(body_of(GOOD, **SLOW)).alerts) == 2
 
 
+@pytest.mark.parametrize("body", [b"", b" \n"])
+def test_an_empty_body_is_refused_as_empty(body: bytes) -> None:
+    with pytest.raises(InvalidWebhook, match="the body is empty"):
+        decode_webhook(body)
+
+
+def test_a_byte_order_mark_is_no_reason_to_refuse_an_alert() -> None:
+    assert len(decode_webhook(b"\xef\xbb\xbf" + body_of(GOOD)).alerts) == 2
+
+
 @pytest.mark.parametrize(
     "body",
-    [b"", b" ", b"nope", b"{", b'{"alerts": [', b'{"alerts": []} x', b"\x00", b"\xff\xfe", b"{'alerts': 1}"],
+    [b"nope", b"{", b'{"alerts": [', b'{"alerts": []} x', b"\x00", b"\xff\xfe", b"{'alerts': 1}"],
 )
 def test_what_is_no_json_is_refused_as_such(body: bytes) -> None:
     error = refusal(body)
