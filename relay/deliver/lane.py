@@ -25,11 +25,11 @@ from relay.telemetry import Metrics
 
 CONCURRENCY: Final = 32
 """Different groups of one channel that may be on their way at the same time."""
-AHEAD: Final = 2 * CONCURRENCY
-"""Deliveries that are claimed and not yet answered: as many again wait here, so that no place stands empty."""
+AHEAD: Final = 4 * CONCURRENCY
+"""Deliveries that are claimed and not yet answered: most wait, so that no place stands empty during a claim."""
 REFILL: Final = AHEAD // 2
 """Claims that may be made at once before one is worth its round trip while others are on their way."""
-MAX_UNSETTLED: Final = 4 * AHEAD
+MAX_UNSETTLED: Final = 2 * AHEAD
 """Deliveries that are claimed and not yet settled: the bound while Postgres is slow or away."""
 LOOK_EVERY: Final = 1.0
 """Seconds; a retry may come due while another group's request hangs, and nothing else would tell of it."""
