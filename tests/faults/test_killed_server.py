@@ -30,7 +30,7 @@ async def test_what_was_answered_with_202_is_delivered_although_the_server_is_ki
         kills = await kill_until_done(relay, sending, chance)
 
         assert len(acknowledged) == WEBHOOKS
-        assert kills >= 3
+        assert kills >= 2
         await told_all(sink, acknowledged)
         told = Counter(group for received in sink.received for group in groups_of(received.json))
         again = sum(count - 1 for count in told.values())
