@@ -41,6 +41,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where people reach this relay; by default made from host and port."""
     repeat_after: float = 60.0
     """The same state of the same group within this time is a duplicate, after it a deliberate repeat."""
+    digest_after: float = 10.0
+    """When more groups wait than a channel's limit lets through in this time, they are told as one digest."""
+    give_up_after: float = 86_400.0
+    """How long a delivery is tried before it is dead."""
+    give_up_resolved_after: float = 3_600.0
+    """The same for what is resolved by now and whose firing was never told."""
+    fallback_after: float = 300.0
+    """How long a channel's circuit breaker is open before what waits goes to its fallback."""
     send_timeout: float = 15.0
     """How long one attempt at a platform may take."""
     shutdown_timeout: float = 10.0
@@ -150,7 +158,11 @@ def _check(settings: Settings) -> None:
         raise SettingsError("RELAY_TENANT_LABEL must not be empty")
     if settings.send_timeout == 0:
         raise SettingsError("RELAY_SEND_TIMEOUT must be more than 0 seconds")
-    for name in ("repeat_after", "send_timeout", "shutdown_timeout"):
+    durations = (
+        *("repeat_after", "digest_after", "give_up_after", "give_up_resolved_after", "fallback_after"),
+        *("send_timeout", "shutdown_timeout"),
+    )
+    for name in durations:
         if not 0 <= getattr(settings, name) <= 7 * 86400:
             raise SettingsError(f"RELAY_{name.upper()} must be seconds between 0 and a week")
 

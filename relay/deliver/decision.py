@@ -4,8 +4,10 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from relay.domain.history import State
-from relay.domain.outcomes import GIVE_UP_AFTER, Outcome, Reason, Rejected, Retry, Sent, backoff
+from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent, backoff
 from relay.store.lanes import Claimed, Settlement
+
+GIVE_UP_AFTER = timedelta(hours=24)
 
 
 def decide(claimed: Claimed, outcome: Outcome, started_at: datetime, duration: float, chance: float) -> Settlement:

@@ -10,6 +10,8 @@ import msgspec
 FNV_OFFSET: Final = 14695981039346656037
 FNV_PRIME: Final = 1099511628211
 LABEL_SEPARATOR: Final = 0xFF
+SEVERITY_ORDER: Final = ("critical", "error", "warning", "info")
+"""The usual severities, the worst first."""
 
 
 class Status(StrEnum):
@@ -62,6 +64,11 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 def status_of(alerts: Iterable[Alert]) -> Status:
     """Several alerts are firing while one of them is."""
     return Status.FIRING if any(alert.firing for alert in alerts) else Status.RESOLVED
+
+
+def severity_rank(severity: str) -> int:
+    """The place of a severity, 0 for the worst; those that are not in the usual order come last."""
+    return SEVERITY_ORDER.index(severity) if severity in SEVERITY_ORDER else len(SEVERITY_ORDER)
 
 
 def fingerprint(labels: dict[str, str]) -> str:

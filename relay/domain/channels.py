@@ -17,6 +17,8 @@ MASK: Final = "********"
 MAX_ID: Final = 63
 MAX_NAME: Final = 200
 MAX_FILTER_VALUES: Final = 1000
+MIN_RATE: Final = 1 / 3600
+MAX_RATE: Final = 10_000
 _slug = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 
 
@@ -46,6 +48,13 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(parsed)
 
 
+class RateLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A token bucket: `per_second` messages in the long run, and up to `burst` at once."""
+
+    per_second: float
+    burst: int = 1
+
+
 class BaseChannel(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="channel_type"):
     """What all channel types have in common. Fields named in `SECRET` are sealed at rest and masked in answers."""
 
@@ -53,6 +62,10 @@ class BaseChannel(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     id: str = ""
     name: str
+    rate_limit: RateLimit | None = None
+    """None: the platform's own."""
+    fallback_channel_id: str | None = None
+    """Who is told what this channel can't be told."""
 
     @property
     def channel_type(self) -> str:
@@ -221,3 +234,14 @@ def _check(channel: Channel) -> None:
         if "" in values:
             raise InvalidInput(f"{name}[{values.index('')}]", "must not be empty")
     channel.parsed_matchers()
+    _check_delivery(channel)
+
+
+def _check_delivery(channel: Channel) -> None:
+    if channel.rate_limit is not None:
+        if not MIN_RATE <= channel.rate_limit.per_second <= MAX_RATE:
+            raise InvalidInput("rate_limit.per_second", f"must be between one an hour and {MAX_RATE}")
+        if not 1 <= channel.rate_limit.burst <= MAX_RATE:
+            raise InvalidInput("rate_limit.burst", f"must be between 1 and {MAX_RATE}")
+    if channel.fallback_channel_id is not None and channel.fallback_channel_id == channel.id:
+        raise InvalidInput("fallback_channel_id", "must be another channel")

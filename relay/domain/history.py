@@ -37,17 +37,32 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
     generator_url: str
 
 
+class Kind(StrEnum):
+    """What a delivery tells: one group, or many that were merged into a digest."""
+
+    GROUP = "group"
+    DIGEST = "digest"
+
+
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the outbox as the API shows it. `attempts` counts tries, the one under way included."""
+    """A row of the outbox as the API shows it. `attempts` counts tries, the one under way included.
+
+    `merged_into` is the delivery that tells this one too; `fallback_of` the one in whose place this one is
+    sent; `redelivered_at` when it was last asked for again.
+    """
 
     id: int
     channel_id: str
-    group_key: str
+    kind: Kind
+    group_key: str | None
     state: State
     attempts: int
     created_at: datetime
     next_attempt_at: datetime | None
     delivered_at: datetime | None
+    redelivered_at: datetime | None
+    merged_into: int | None
+    fallback_of: int | None
     last_reason: str | None
     last_error: str | None
 

@@ -1,20 +1,35 @@
-"""What is one channel told of one group?"""
+"""What is one channel told: a notification of one group, or a digest of many?"""
+
+from collections.abc import Iterable
 
 import msgspec
 
-from relay.domain.alerts import Alert, Group, Status, status_of
+from relay.domain.alerts import SEVERITY_ORDER, Alert, Group, Status, severity_rank, status_of
+
+
+class FallbackFor(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a channel is told what was meant for another one."""
+
+    channel_id: str
+    reason: str
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    """The alerts of a group that matched a channel, in the group's order; never empty.
+    """The alerts of a group that matched a channel; never empty.
 
-    `id` names the delivery, and is the same on every attempt.
+    `id` names the delivery, and is the same on every attempt. When several notifications of the group waited,
+    this is all of them in one: each alert once, as it was reported last.
+
+    `untold` holds the positions of resolved alerts whose firing was not told before, so that this message
+    tells both.
     """
 
     id: str
     channel_id: str
     group: Group
     alerts: tuple[Alert, ...]
+    untold: frozenset[int] = frozenset()
+    fallback_for: FallbackFor | None = None
 
     @property
     def firing(self) -> tuple[Alert, ...]:
@@ -30,3 +45,59 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     def status(self) -> Status:
         """Firing while one of its alerts is."""
         return status_of(self.alerts)
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True):
+    """How many alerts of one severity and name a digest tells of."""
+
+    severity: str
+    alertname: str
+    firing: int
+    resolved: int
+
+
+class Digest(msgspec.Struct, frozen=True, kw_only=True):
+    """Many groups in one message, because more waited than the channel's limit lets through.
+
+    `counts` has every severity and name, worst severity first, the most frequent name first within one.
+    `alerts` are the worst and newest ones: firing before resolved, then by severity, then newest first; they
+    are as many as a message may show, not all. `history_url` leads to all of them.
+    """
+
+    id: str
+    channel_id: str
+    groups: int
+    counts: tuple[Count, ...]
+    alerts: tuple[Alert, ...]
+    history_url: str
+    fallback_for: FallbackFor | None = None
+
+    @property
+    def total(self) -> int:
+        """All the alerts that it tells of."""
+        return self.firing + self.resolved
+
+    @property
+    def firing(self) -> int:
+        """How many of them fire."""
+        return sum(count.firing for count in self.counts)
+
+    @property
+    def resolved(self) -> int:
+        """How many of them are resolved."""
+        return sum(count.resolved for count in self.counts)
+
+    @property
+    def status(self) -> Status:
+        """Firing while one of its alerts is."""
+        return Status.FIRING if self.firing else Status.RESOLVED
+
+
+Message = Notification | Digest
+
+
+def rank_of(alerts: Iterable[Alert]) -> int:
+    """The place of a message in a queue: by its worst firing alert; what is only resolved comes last."""
+    return min(
+        (severity_rank(alert.severity) for alert in alerts if alert.firing), default=len(SEVERITY_ORDER) + 1
+    )

@@ -1,6 +1,5 @@
 """How did an attempt end, and when is the next one?"""
 
-from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -8,7 +7,6 @@ import msgspec
 
 FIRST_DELAY: Final = 1.0
 MAX_DELAY: Final = 300.0
-GIVE_UP_AFTER: Final = timedelta(hours=24)
 
 
 class Reason(StrEnum):
@@ -24,18 +22,28 @@ class Reason(StrEnum):
     BLOCKED_TARGET = "blockedTarget"
     INTERRUPTED = "interrupted"
     EXPIRED = "expired"
+    CIRCUIT_OPEN = "circuitOpen"
+    DESTINATION_GONE = "destinationGone"
     CHANNEL_DELETED = "channelDeleted"
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """The platform took the message. `detail` says what a reader of the history should know all the same."""
+    """The platform took the message. `detail` says what a reader of the history should know all the same.
+
+    `after`: seconds in which the platform wants nothing more of this channel.
+    """
 
     status_code: int | None = None
     detail: str | None = None
+    after: float | None = None
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """It may succeed later. `after` is in seconds and comes from the platform; None leaves it to the backoff."""
+    """It may succeed later: what is wrong is the destination, or the moment, and not the message.
+
+    `after`: seconds in which the platform wants nothing of this channel; None leaves it to the backoff.
+    With DESTINATION_GONE it waits until people have mended the channel.
+    """
 
     reason: Reason
     detail: str
@@ -44,7 +52,7 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """The same message will never be taken."""
+    """The message is at fault: the same one will never be taken."""
 
     reason: Reason
     detail: str

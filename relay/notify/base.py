@@ -18,12 +18,12 @@ import yarl
 
 from relay.domain.channels import MASK, BaseChannel
 from relay.domain.notifications import Notification
-from relay.domain.outcomes import GIVE_UP_AFTER, Outcome, Reason, Rejected, Retry, Sent
+from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 
 MAX_DETAIL: Final = 500
 """Characters of a platform's words that are kept."""
 SHORTEST_SECRET: Final = 6
-LONGEST_WAIT: Final = GIVE_UP_AFTER.total_seconds()
+LONGEST_WAIT: Final = 24 * 3600.0
 """Seconds; a platform that asks for more is asked again after this."""
 TOO_EARLY: Final = 425
 RETRYABLE: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})

@@ -10,14 +10,13 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from relay.domain.alerts import Alert, Status
+from relay.domain.alerts import SEVERITY_ORDER, Alert, Status
 from relay.domain.notifications import Notification
 
 ELLIPSIS: Final = "…"
 RUNBOOK: Final = "runbook_url"
 MAX_URL: Final = 2048
 URL_SAFE: Final = "!#$%&'()*+,-./:;=?@[]~_"
-SEVERITY_ORDER: Final = ("critical", "error", "warning", "info")
 COLOURS: Final = {
     "critical": 0xD32F2F,
     "error": 0xE64A19,

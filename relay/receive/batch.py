@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from relay.domain.alerts import Alert, Group, Status, status_of
+from relay.domain.notifications import rank_of
 from relay.route.table import Table
 from relay.store.ingest import MAX_INDEXED_TEXT, AlertRow, DeliveryRow, WebhookRow
 
@@ -140,7 +141,8 @@ def _webhook_row(
             every = range(len(group.alerts)) if positions is None else positions
             kept = tuple(position for position in every if position not in late)
         if kept is None or kept:
-            deliveries.append(DeliveryRow(channel_id, kept))
+            told = group.alerts if kept is None else [group.alerts[position] for position in kept]
+            deliveries.append(DeliveryRow(channel_id, kept, rank_of(told)))
     return WebhookRow(
         state_hash=state,
         group_hash=group_hash(group.group_key),

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.channels import CHANNEL_CLASSES, MASK, Channel, Filters, own_fields, type_name
+from relay.domain.channels import CHANNEL_CLASSES, MASK, BaseChannel, Channel, Filters, own_fields, type_name
 from relay.domain.errors import Conflict, NotFound, SealBroken, Unreadable
 from relay.domain.outcomes import Reason
 from relay.store.seal import Seal
@@ -125,7 +125,7 @@ def _columns(channel: Channel, seal: Seal) -> dict[str, Any]:
 def _channel(channel_id: str, channel_type: str, config: Any, secret: dict[str, Any]) -> Channel:
     try:
         channel_class = _classes[channel_type]
-        known = {*Filters.__struct_fields__, "name", *own_fields(channel_class)}
+        known = {*BaseChannel.__struct_fields__, *own_fields(channel_class)}
         data = {name: value for name, value in config.items() if name in known} | secret
         channel: Channel = msgspec.convert(data | {"id": channel_id, "channel_type": channel_type}, Channel)
     except (KeyError, msgspec.ValidationError) as error:

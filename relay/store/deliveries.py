@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.errors import NotFound
-from relay.domain.history import Attempt, Delivery, DeliveryDetail, State
+from relay.domain.history import Attempt, Delivery, DeliveryDetail, Kind, State
 from relay.store.tables import attempts, deliveries, receipts
 
 _shown = [
@@ -20,10 +20,13 @@ _shown = [
     deliveries.c.created_at,
     deliveries.c.next_attempt_at,
     deliveries.c.delivered_at,
+    deliveries.c.redelivered_at,
+    deliveries.c.merged_into,
+    deliveries.c.fallback_of,
     deliveries.c.last_reason,
     deliveries.c.last_error,
 ]
-_joined = deliveries.join(receipts, receipts.c.id == deliveries.c.receipt_id)
+_joined = deliveries.outerjoin(receipts, receipts.c.id == deliveries.c.receipt_id)
 
 
 class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,10 +85,14 @@ async def details(connection: AsyncConnection, delivery_ids: Sequence[int]) -> l
 
 
 def _delivery(row: Any) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in Delivery.__struct_fields__} | {"state": State(row.state)}
+    kind = Kind.DIGEST if row.group_key is None else Kind.GROUP
+    shown = {name: getattr(row, name) for name in Delivery.__struct_fields__ if name != "kind"}
+    return shown | {"kind": kind, "state": State(row.state)}
 
 
 def _alert_ids(row: Any) -> tuple[int, ...]:
+    if row.alert_ids is None:
+        return ()
     if row.positions is None:
         return tuple(row.alert_ids)
     return tuple(row.alert_ids[position] for position in row.positions)

@@ -28,10 +28,14 @@ class AlertRow(msgspec.Struct, frozen=True):
 
 
 class DeliveryRow(msgspec.Struct, frozen=True):
-    """What one channel is to be told of one webhook; `positions` is None for all its alerts."""
+    """What one channel is to be told of one webhook; `positions` is None for all its alerts.
+
+    `rank` is its place in the queue, 0 for the most urgent.
+    """
 
     channel_id: str
     positions: tuple[int, ...] | None
+    rank: int
 
 
 class WebhookRow(msgspec.Struct, frozen=True):
@@ -129,21 +133,24 @@ WITH config AS MATERIALIZED (
   FROM webhooks JOIN accepted USING (state_hash) JOIN contents USING (w) ORDER BY w
   RETURNING id, state_hash
 ), wanted AS (
-  SELECT t.n, t.w, t.channel_id, webhooks.group_hash, receipt.id AS receipt_id,
+  SELECT t.n, t.w, t.channel_id, t.rank, webhooks.group_hash, receipt.id AS receipt_id,
     CASE WHEN contents.late = '{}' THEN t.positions::int[] ELSE ARRAY(
       SELECT position FROM unnest(
         coalesce(t.positions::int[], ARRAY(SELECT generate_series(0, cardinality(contents.alert_ids) - 1)))
       ) AS position WHERE position <> ALL (contents.late)
     ) END AS positions
-  FROM unnest($26::bigint[], $27::text[], $28::text[]) WITH ORDINALITY AS t (w, channel_id, positions, n)
+  FROM unnest($26::bigint[], $27::text[], $28::text[], $29::int[]) WITH ORDINALITY
+    AS t (w, channel_id, positions, rank, n)
   JOIN webhooks USING (w) JOIN receipt USING (state_hash) JOIN contents USING (w)
 ), queued AS (
-  INSERT INTO deliveries (receipt_id, channel_id, group_hash, positions, state, created_at, next_attempt_at)
-  SELECT receipt_id, channel_id, group_hash, positions, 'pending', $2, now()
+  INSERT INTO deliveries (
+    receipt_id, channel_id, group_hash, positions, rank, state, created_at, waiting_since, next_attempt_at
+  )
+  SELECT receipt_id, channel_id, group_hash, positions, rank, 'pending', $2, $2, now()
   FROM wanted WHERE positions IS NULL OR positions <> '{}' ORDER BY n
   RETURNING receipt_id, channel_id
 ), woken AS (
-  UPDATE lanes SET enqueued = enqueued + 1, next_due = least(next_due, now())
+  UPDATE lanes SET enqueued = enqueued + 1, next_due = least(next_due, greatest(now(), held_until))
   WHERE channel_id = ANY (ARRAY(
     SELECT channel_id FROM lanes WHERE channel_id IN (SELECT channel_id FROM queued)
     ORDER BY channel_id FOR NO KEY UPDATE
@@ -184,7 +191,7 @@ def arguments(alerts: Sequence[AlertRow], webhooks: Sequence[WebhookRow]) -> lis
         for position, (k, firing) in enumerate(zip(webhook.alerts, webhook.firing, strict=True))
     ]
     deliveries = [
-        (w, delivery.channel_id, _array(delivery.positions))
+        (w, delivery.channel_id, _array(delivery.positions), delivery.rank)
         for w, webhook in enumerate(webhooks, start=1)
         for delivery in webhook.deliveries
     ]
@@ -193,7 +200,7 @@ def arguments(alerts: Sequence[AlertRow], webhooks: Sequence[WebhookRow]) -> lis
         *_columns(map(msgspec.structs.astuple, alerts), len(AlertRow.__struct_fields__)),
         *_columns(heads, 6),
         *_columns(contents, 4),
-        *_columns(deliveries, 3),
+        *_columns(deliveries, 4),
     ]
 
 

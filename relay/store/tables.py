@@ -26,7 +26,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata: Final = MetaData()
 _moment = DateTime(timezone=True)
-_waiting = "state IN ('pending', 'sending')"
 
 config_version = Table(
     "config_version",
@@ -45,6 +44,7 @@ channels = Table(
     Column("config", JSONB, nullable=False, comment="All fields but the id, the type and the secret ones."),
     Column("sealed", LargeBinary, nullable=False, comment="The secret fields, sealed with the id bound in."),
     Column("enabled", Boolean, Computed("(config ->> 'enabled')::boolean", persisted=True), nullable=False),
+    Column("disabled_reason", Text, comment="Why the relay itself disabled it."),
     Column("created_at", _moment, nullable=False, server_default=text("now()")),
     Column("updated_at", _moment, nullable=False, server_default=text("now()")),
 )
@@ -124,30 +124,65 @@ lanes = Table(
     Column("owner", Text, comment="The worker that holds the lease."),
     Column("lease_until", _moment),
     Column("epoch", BigInteger, nullable=False, server_default=text("0"), comment="Counts up with every lease."),
-    postgresql_with={"fillfactor": "50"},
+    Column("tokens", Double, comment="Of the bucket, at tokens_at; NULL for a full one."),
+    Column("tokens_at", _moment),
+    Column("held_until", _moment, comment="Nothing is sent before: the platform asked so, or the breaker."),
+    Column("failures", Integer, nullable=False, server_default=text("0"), comment="One after the other."),
+    Column("opened_at", _moment, comment="Since when the circuit breaker is open; NULL when it is closed."),
+    Column("probes", Integer, nullable=False, server_default=text("0"), comment="Tries since it opened."),
+    Column("digested_at", _moment, comment="When the last digest was begun."),
+    Column("last_success_at", _moment),
+    Column("last_failure_at", _moment),
+    Column("last_reason", Text),
+    Column("last_error", Text),
+    postgresql_with={
+        "fillfactor": "50",
+        "autovacuum_vacuum_scale_factor": "0",
+        "autovacuum_vacuum_threshold": "500",
+    },
 )
 
+# Partitioned by the state into deliveries_waiting and deliveries_finished; their own indexes are in the migration.
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("receipt_id", BigInteger, nullable=False),
+    Column(
+        "id",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        server_default=text("nextval('deliveries_id_seq'::regclass)"),
+    ),
+    Column("receipt_id", BigInteger, comment="NULL for a digest."),
     Column("channel_id", Text, nullable=False, comment="No foreign key: the history outlives the channel."),
-    Column("group_hash", BigInteger, nullable=False),
+    Column("group_hash", BigInteger, nullable=False, comment="0 for a digest."),
     Column("positions", ARRAY(Integer), comment="Which alerts of the body it tells; NULL for all."),
-    Column("state", Text, nullable=False),
+    Column("rank", SmallInteger, nullable=False, comment="Its place in the queue: 0 is critical."),
+    Column("state", Text, primary_key=True),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     Column("created_at", _moment, nullable=False),
+    Column("waiting_since", _moment, nullable=False, comment="Of now when it is asked for again."),
     Column("next_attempt_at", _moment),
     Column("delivered_at", _moment),
+    Column("redelivered_at", _moment),
+    Column("merged_into", BigInteger, comment="The delivery that tells this one too."),
+    Column("fallback_of", BigInteger, comment="The delivery in whose place this one is sent."),
     Column("last_reason", Text),
     Column("last_error", Text),
     CheckConstraint("state IN ('pending', 'sending', 'delivered', 'merged', 'dead')", name="deliveries_state"),
-    Index("deliveries_due", "channel_id", "next_attempt_at", "id", postgresql_where=text("state = 'pending'")),
-    Index("deliveries_order", "channel_id", "group_hash", "id", postgresql_where=text(_waiting)),
-    Index("deliveries_channel", "channel_id", "id"),
     Index("deliveries_receipt", "receipt_id"),
-    Index("deliveries_dead", "id", postgresql_where=text("state = 'dead'")),
+    postgresql_partition_by="LIST (state)",
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("channel_id", Text, primary_key=True),
+    Column("period", _moment, primary_key=True, comment="Where its five minutes begin."),
+    Column("outcome", Text, primary_key=True),
+    Column("bucket", SmallInteger, primary_key=True, comment="Of the duration; see store/health.py."),
+    Column("attempts", BigInteger, nullable=False),
+    comment="How attempts ended, counted: what a channel's health is told from.",
     postgresql_with={"fillfactor": "70"},
 )
 

@@ -25,6 +25,8 @@ async def test_the_guides_walk(relay: Relay) -> None:
         "alert_categories": [],
         "matchers": [],
         "send_resolved": True,
+        "rate_limit": None,
+        "fallback_channel_id": None,
         "slack_username": None,
         "slack_icon_emoji": None,
     }

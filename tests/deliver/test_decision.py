@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relay.deliver.decision import decide
-from relay.domain.outcomes import GIVE_UP_AFTER, MAX_DELAY, Outcome, Reason, Rejected, Retry, Sent
+from relay.deliver.decision import GIVE_UP_AFTER, decide
+from relay.domain.outcomes import MAX_DELAY, Outcome, Reason, Rejected, Retry, Sent
 from relay.store.lanes import Claimed, Settlement
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -12,8 +12,10 @@ async def queue(driver: Any, channel_id: str, *groups: int) -> list[int]:
     """Put one delivery for each group into the outbox, as an ingest would."""
     rows = await driver.fetch(
         """
-        INSERT INTO deliveries (receipt_id, channel_id, group_hash, state, created_at, next_attempt_at)
-        SELECT 1, $1, g, 'pending', now(), now() FROM unnest($2::bigint[]) WITH ORDINALITY AS t (g, n)
+        INSERT INTO deliveries (
+          receipt_id, channel_id, group_hash, rank, state, created_at, waiting_since, next_attempt_at
+        )
+        SELECT 1, $1, g, 0, 'pending', now(), now(), now() FROM unnest($2::bigint[]) WITH ORDINALITY AS t (g, n)
         ORDER BY n RETURNING id
         """,
         channel_id,
@@ -180,8 +182,10 @@ async def test_what_arrived_although_its_channel_was_deleted_is_told_so(driver: 
 async def test_claiming_and_settling_never_scan_the_outbox(driver: Any, ops: str) -> None:
     await driver.execute(
         """
-        INSERT INTO deliveries (receipt_id, channel_id, group_hash, state, created_at, next_attempt_at)
-        SELECT n, 'ops', n % 5000, CASE WHEN n <= 100000 THEN 'delivered' ELSE 'pending' END, now(),
+        INSERT INTO deliveries (
+          receipt_id, channel_id, group_hash, rank, state, created_at, waiting_since, next_attempt_at
+        )
+        SELECT n, 'ops', n % 5000, 0, CASE WHEN n <= 100000 THEN 'delivered' ELSE 'pending' END, now(), now(),
           CASE WHEN n > 100000 THEN now() END
         FROM generate_series(1, 120000) AS n
         """
