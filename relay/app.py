@@ -58,7 +58,8 @@ async def composed(settings: Settings, *, receive: bool, deliver: bool) -> Async
     targets, metrics, seal = Targets(settings.allowed_targets), Metrics(), Seal(settings.secret_key)
     try:
         async with Transport(targets, settings.send_timeout) as transport:
-            worker = Worker(database, transport, seal, metrics) if deliver else None
+            history_url = f"{settings.reached_at}{BASE_PATH}/history?delivery_id="
+            worker = Worker(database, transport, seal, metrics, settings, history_url) if deliver else None
             wake = worker.wake if worker is not None else RemoteWake(database)
             repeat_after = timedelta(seconds=settings.repeat_after)
             writer = Writer(database, settings.tenant_label, repeat_after, metrics, wake) if receive else None

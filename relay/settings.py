@@ -70,6 +70,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.database_url is None
 
     @property
+    def reached_at(self) -> str:
+        """Where people reach this relay, without a slash at the end."""
+        return (self.external_url or url_of(self.host, self.port)).rstrip("/")
+
+    @property
     def secret_key_file(self) -> pathlib.Path:
         """Where an embedded server keeps the key that seals."""
         return self.data_dir / "secret.key"
@@ -107,6 +112,12 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     settings = _convert(given)
     _check(settings)
     return msgspec.structs.replace(settings, database_url=_plain_url(settings.database_url))
+
+
+def url_of(host: str, port: int) -> str:
+    """An address to connect to, for one to listen on."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - it is a comparison
+    return f"http://{f'[{reachable}]' if ':' in reachable and not reachable.startswith('[') else reachable}:{port}"
 
 
 def default_data_dir() -> pathlib.Path:

@@ -123,7 +123,11 @@ def indexes() -> None:
     pending = sa.text("state = 'pending'")
     ready = ["channel_id", "rank", "id"]
     op.create_index("deliveries_waiting_ready", "deliveries_waiting", ready, postgresql_where=pending)
-    op.create_index("deliveries_waiting_order", "deliveries_waiting", ["channel_id", "group_hash", "id"])
+    ordered = ["channel_id", "group_hash", "rank", "id"]
+    op.create_index("deliveries_waiting_order", "deliveries_waiting", ordered, postgresql_where=pending)
+    sending = sa.text("state = 'sending'")
+    under_way = ["channel_id", "group_hash"]
+    op.create_index("deliveries_waiting_sending", "deliveries_waiting", under_way, postgresql_where=sending)
     op.create_index("deliveries_finished_channel", "deliveries_finished", ["channel_id", "id"])
     merged = sa.text("merged_into IS NOT NULL")
     op.create_index("deliveries_finished_merged", "deliveries_finished", ["merged_into"], postgresql_where=merged)

@@ -16,7 +16,7 @@ import uvloop
 
 from relay.app import BASE_PATH, application, composed, run_parts
 from relay.domain.errors import SettingsError
-from relay.settings import Settings
+from relay.settings import Settings, url_of
 from relay.store import migrations
 from relay.store.database import AWAY, Database, in_words
 from relay.store.embedded import EmbeddedPostgres
@@ -74,7 +74,7 @@ async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool
             timeout_graceful_shutdown=max(int(settings.shutdown_timeout), 1),
         )
         stop = _stop_on_signals()
-        listens_on = _url_of(settings.host, listening.getsockname()[1])
+        listens_on = url_of(settings.host, listening.getsockname()[1])
         if prepared.embedded:
             announce(settings, listens_on)
         _greet(prepared, settings.external_url or listens_on)
@@ -181,12 +181,6 @@ async def _bring_to_head(database: Database, *, migrate: bool) -> None:
         await migrations.require_head(database)
     except (*AWAY, asyncpg.PostgresError) as error:
         raise SettingsError(f"the database can't be used: {in_words(error)}") from None
-
-
-def _url_of(host: str, port: int) -> str:
-    """An address to connect to, for one to listen on."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - it is a comparison
-    return f"http://{f'[{reachable}]' if ':' in reachable and not reachable.startswith('[') else reachable}:{port}"
 
 
 def _greet(prepared: Prepared, url: str) -> None:

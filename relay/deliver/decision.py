@@ -3,17 +3,25 @@
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from relay.domain.health import bucket_of
 from relay.domain.history import State
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent, backoff
-from relay.store.lanes import Claimed, Settlement
-
-GIVE_UP_AFTER = timedelta(hours=24)
+from relay.store.outbox import Claimed, Settlement
 
 
-def decide(claimed: Claimed, outcome: Outcome, started_at: datetime, duration: float, chance: float) -> Settlement:
+def decide(
+    claimed: Claimed,
+    outcome: Outcome,
+    started_at: datetime,
+    duration: float,
+    chance: float,
+    give_up_after: timedelta,
+    fallback: str | None,
+) -> Settlement:
     """The settlement of an attempt that began at `started_at` and took `duration` seconds.
 
     `chance` is a random number in [0, 1) for the backoff's jitter; what the platform asks for is waited in full.
+    A delivery that is dead goes to the channel `fallback`.
     """
     state, delay, reason, detail = State.DELIVERED, 0.0, None, outcome.detail
     match outcome:
@@ -21,16 +29,14 @@ def decide(claimed: Claimed, outcome: Outcome, started_at: datetime, duration: f
             pass
         case Rejected():
             state, reason = State.DEAD, outcome.reason
-        case Retry() if started_at - claimed.created_at >= GIVE_UP_AFTER:
+        case Retry(reason=Reason.INTERRUPTED | Reason.DESTINATION_GONE):
+            state, reason = State.PENDING, outcome.reason
+        case Retry() if started_at - claimed.waiting_since >= give_up_after:
             state, reason = State.DEAD, Reason.EXPIRED
-            detail = f"given up after {_hours(GIVE_UP_AFTER)}; at last: {detail}"
+            detail = f"given up after {_hours(give_up_after)}; at last: {detail}"
         case Retry():
             state, reason = State.PENDING, outcome.reason
-            delay = (
-                0.0
-                if reason is Reason.INTERRUPTED
-                else max(outcome.after or 0.0, backoff(claimed.attempt, chance))
-            )
+            delay = max(outcome.after or 0.0, backoff(claimed.attempt, chance))
         case _:
             assert_never(outcome)
     return Settlement(
@@ -44,6 +50,26 @@ def decide(claimed: Claimed, outcome: Outcome, started_at: datetime, duration: f
         reason=reason,
         status_code=outcome.status_code,
         detail=detail,
+        bucket=None if reason is Reason.INTERRUPTED else bucket_of(duration),
+        fallback=fallback if reason is not Reason.CHANNEL_DELETED else None,
+    )
+
+
+def unsent(claimed: Claimed, now: datetime) -> Settlement:
+    """Put a claimed delivery back that was not sent at all: no attempt was made."""
+    return Settlement(
+        delivery_id=claimed.id,
+        attempt=claimed.attempt,
+        state=State.PENDING.value,
+        delay=0.0,
+        started_at=now,
+        duration=0.0,
+        outcome="unsent",
+        reason=None,
+        status_code=None,
+        detail=None,
+        bucket=None,
+        fallback=None,
     )
 
 

@@ -3,36 +3,40 @@
 import asyncio
 import random
 import time
+from collections import deque
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
 
-from relay.deliver.decision import decide
-from relay.deliver.receipts import Receipts, notification_of
-from relay.deliver.settler import Settler
-from relay.domain.alerts import Group
-from relay.domain.channels import Channel
-from relay.domain.errors import Unreadable
-from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
-from relay.notify.registry import notifier_for
-from relay.notify.transport import Transport
-from relay.store import channels, lanes
-from relay.store.database import HeldConnection
+from relay.deliver.attempt import Attempt, Attempts, channel_type_of
+from relay.deliver.batches import Batches
+from relay.deliver.contents import Contents
+from relay.deliver.decision import unsent
+from relay.deliver.flow import Flow, Pacer
+from relay.deliver.settler import Ended, Settler
+from relay.domain.channels import RateLimit
+from relay.domain.notifications import Message
+from relay.domain.outcomes import Reason, Retry, Sent
+from relay.notify.registry import limit_of
+from relay.store import digests, lanes
+from relay.store.database import FAILED, HeldConnection
+from relay.store.lanes import LaneState, Lease, Release
+from relay.store.outbox import Answer, Ask, Claimed
 from relay.store.seal import Seal
 from relay.telemetry import Metrics
 
-CONCURRENCY: Final = 32
-"""Different groups of one channel that may be on their way at the same time."""
-AHEAD: Final = 4 * CONCURRENCY
-"""Deliveries that are claimed and not yet answered: most wait, so that no place stands empty during a claim."""
-REFILL: Final = AHEAD // 2
-"""Claims that may be made at once before one is worth its round trip while others are on their way."""
-MAX_UNSETTLED: Final = 2 * AHEAD
+AHEAD: Final = 4
+"""Deliveries that are claimed for each that is on its way, so that no place stands empty during a claim."""
+MAX_UNSETTLED: Final = 256
 """Deliveries that are claimed and not yet settled: the bound while Postgres is slow or away."""
 LOOK_EVERY: Final = 1.0
 """Seconds; a retry may come due while another group's request hangs, and nothing else would tell of it."""
+KEEP_FOR: Final = 2.0
+"""Seconds; a lane that is held for longer is given back meanwhile."""
+STATE_EVERY: Final = 1.0
+"""Seconds between successes that are written to the lane's row; what goes wrong is written at once."""
 
 log = structlog.get_logger(__name__)
 
@@ -42,9 +46,11 @@ class Tools(msgspec.Struct, frozen=True):
 
     worker: str
     connection: HeldConnection
-    receipts: Receipts
+    claims: Batches[Ask, Answer]
+    releases: Batches[Release, tuple[bool, float | None]]
+    contents: Contents
+    attempts: Attempts
     settler: Settler
-    transport: Transport
     seal: Seal
     metrics: Metrics
     slots: asyncio.Semaphore
@@ -53,30 +59,40 @@ class Tools(msgspec.Struct, frozen=True):
 class Lane:
     """One lane that this process holds the lease of."""
 
-    def __init__(self, lease: lanes.Lease, tools: Tools) -> None:
+    def __init__(self, lease: Lease, tools: Tools) -> None:
         """Nothing happens before `run`."""
-        self._lease = lease
         self._tools = tools
-        self._woken = False
         self._changed = asyncio.Event()
         self._stopping = False
-        self._retries = False
-        self._unanswered = 0
+        self._ready: deque[tuple[Claimed, Message | None]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(CONCURRENCY)
+        self._unanswered = 0
+        self._enqueued = -1
+        self._look = True
+        self._look_at = 0.0
+        self._overlooked = False
+        self._retries = False
+        self._digest_due = False
+        self._state_written = 0.0
+        self._take(lease)
 
     @property
     def channel_id(self) -> str:
         """Whose lane it is."""
         return self._lease.channel_id
 
+    @property
+    def epoch(self) -> int:
+        """Which lease of it this is."""
+        return self._lease.epoch
+
     def wake(self) -> None:
         """Something was queued."""
-        self._woken = True
+        self._look = True
         self._changed.set()
 
     def stop(self) -> None:
-        """Claim nothing more; what is under way goes on."""
+        """Claim and begin nothing more; what is under way goes on."""
         self._stopping = True
         self._changed.set()
 
@@ -91,126 +107,221 @@ class Lane:
         Returns:
             Seconds until something in it is due again, or None when nothing waits, or the lane was lost.
         """
-        more = True
         while not self._stopping:
-            if self._changed.is_set():
-                self._changed.clear()
-                more = True  # what waited behind a settled delivery of its group may be due now
-            free = min(AHEAD - self._unanswered, MAX_UNSETTLED - len(self._under_way))
-            if free > 0 and (self._woken or (more and free >= REFILL)):
-                self._woken = False
-                more = await self._claim(free)
-            elif self._under_way:
-                await self._wait_for_change()
+            self._changed.clear()
+            self._begin()
+            now = time.monotonic()
+            if (room := self._room(now)) > 0:
+                if not await self._claim(room):
+                    return None
+            elif self._digest_due and not self._under_way and self._rest(now) == 0:
+                await self._claim_digest()
+            elif self._under_way or 0 < self._rest(now) <= KEEP_FOR:
+                await self._wait_for_change(now)
             else:
-                released, due_in = await self._release()
+                released, due_in = await self._tools.releases.ask(
+                    Release(self.channel_id, self.epoch, self._enqueued, self._rest(now))
+                )
                 if released:
                     # A wake-up that came during the release found the lane still held, and must not be lost.
-                    return 0.0 if self._woken else due_in
-                if not await self._renew():
-                    return None
-                more = True
+                    return 0.0 if self._look else due_in
+                self._look = True
         return None
 
     async def drain(self) -> None:
-        """Return when all that was under way is settled."""
-        while self._under_way:
+        """Put back what was not begun, and return when all that was under way is settled."""
+        self._stopping = True
+        while self._ready or self._under_way:
+            self._put_back()
             await asyncio.wait(set(self._under_way))
 
-    async def _claim(self, limit: int) -> bool:
-        """Begin attempts that are due; whether there may be more of them."""
-        async with self._tools.connection.use() as driver:
-            claimed = await lanes.claim_deliveries(driver, self._tools.worker, self._lease, limit)
-            channel = await self._load_channel(driver) if claimed else None
-        self._unanswered += len(claimed)
-        groups = await self._tools.receipts.groups(delivery.receipt_id for delivery in claimed)
-        for delivery in claimed:
-            attempt = self._attempt(delivery, channel, groups.get(delivery.receipt_id))
-            task = asyncio.create_task(attempt)
-            self._under_way.add(task)
-            task.add_done_callback(self._settled)
-        return len(claimed) == limit
+    def _take(self, lease: Lease) -> None:
+        """Go on with the channel's settings and the breaker as the lease has them."""
+        self._lease = lease
+        self._flow = Flow(lease.failures, lease.probes, is_open=lease.is_open)
+        self._limit: RateLimit | None = None if lease.channel is None else limit_of(lease.channel)
+        self._pacer: Pacer | None = None
 
-    async def _wait_for_change(self) -> None:
+    def _rest(self, now: float) -> float:
+        """Seconds in which nothing is to be claimed."""
+        return max(self._flow.held_for(now), self._look_at - now, 0.0)
+
+    def _room(self, now: float) -> int:
+        """How many deliveries to claim now."""
+        if not self._look or self._digest_due or self._rest(now) > 0:
+            return 0
+        if self._flow.is_open:
+            return 0 if self._under_way or self._ready else 1
+        ahead = AHEAD * self._flow.width
+        free = min(ahead - self._unanswered, MAX_UNSETTLED - len(self._under_way) - len(self._ready))
+        return free if free >= ahead // 2 or not self._ready else 0
+
+    async def _claim(self, room: int) -> bool:
+        """Claim what is due; whether the lane is still ours."""
+        self._look, self._overlooked = False, bool(self._under_way)
+        limit = self._limit
+        ask = Ask(
+            channel_id=self.channel_id,
+            epoch=self.epoch,
+            stamp=self._lease.stamp,
+            room=room,
+            per_second=None if limit is None else limit.per_second,
+            burst=None if limit is None else limit.burst,
+        )
+        answer = await self._tools.claims.ask(ask)
+        if answer.held and not answer.fresh:
+            return await self._read_lease()
+        now = time.monotonic()
+        if limit is not None and self._pacer is None:
+            self._pacer = Pacer(limit.per_second, limit.burst, answer.tokens, now)
+        self._enqueued = answer.enqueued
+        self._look = self._look or (answer.usable and (len(answer.claimed) == room or answer.next_in > 0))
+        self._look_at = now + answer.next_in
+        if answer.crowded and answer.usable and not answer.claimed and answer.next_in == 0:
+            self._digest_due = answer.digest_in == 0
+            self._look, self._look_at = True, now + min(answer.digest_in, LOOK_EVERY)
+        await self._prepare(answer.claimed)
+        return answer.held
+
+    async def _claim_digest(self) -> None:
+        """Gather what waits, and claim the digest that tells it. Nothing of the lane is under way meanwhile."""
+        limit = self._limit
+        gathered = digests.GATHERED_AT_ONCE
+        while gathered == digests.GATHERED_AT_ONCE and not self._stopping:
+            async with self._tools.connection.use() as driver:
+                gathered = await digests.gather(driver, self._tools.worker, self.channel_id, self.epoch)
+            self._count_merged(gathered, "digest")
+        async with self._tools.connection.use() as driver:
+            claimed, due_in = await digests.claim_digest(
+                driver,
+                self._tools.worker,
+                self.channel_id,
+                self.epoch,
+                None if limit is None else limit.per_second,
+                None if limit is None else limit.burst,
+            )
+        self._digest_due = False
+        self._look, self._look_at = True, time.monotonic() + due_in
+        await self._prepare(() if claimed is None else (claimed,))
+
+    async def _prepare(self, claimed: tuple[Claimed, ...]) -> None:
+        """Read what the claimed ones tell; if that can't be, they wait as before."""
+        if not claimed:
+            return
+        self._unanswered += len(claimed)
+        self._count_merged(sum(one.merged for one in claimed), "group")
+        messages: dict[int, Message] = {}
         try:
-            async with asyncio.timeout(LOOK_EVERY if self._retries else None):
-                await self._changed.wait()
-        except TimeoutError:
-            self._woken = True
+            messages = await self._tools.contents.messages(claimed)
+        except FAILED:
+            self._stopping = True
+            raise
+        finally:
+            self._ready.extend((one, messages.get(one.id)) for one in claimed)
+
+    async def _read_lease(self) -> bool:
+        """The channel was changed: read it anew; whether the lane is still ours."""
+        async with self._tools.connection.use() as driver:
+            lease = await lanes.read_lease(
+                driver, self._tools.worker, self._tools.seal, self.channel_id, self.epoch
+            )
+        if lease is not None:
+            self._take(lease)
+            self._look = True
+        return lease is not None
+
+    def _begin(self) -> None:
+        """Begin as many attempts as may be under way; when the channel is held, put back what was not begun."""
+        if self._flow.held_for(time.monotonic()) > 0:
+            self._put_back()
+        while self._ready and self._unanswered - len(self._ready) < self._flow.width:
+            self._spawn(self._attempt(*self._ready.popleft()))
+
+    def _put_back(self) -> None:
+        while self._ready:
+            claimed, _ = self._ready.popleft()
+            self._unanswered -= 1
+            self._look = True
+            self._spawn(self._unsent(claimed))
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._settled)
 
     def _settled(self, task: "asyncio.Task[None]") -> None:
         self._under_way.discard(task)
+        # What waited behind a settled delivery of its group may be due now.
+        self._look = self._look or self._overlooked
         self._changed.set()
 
-    async def _load_channel(self, driver: object) -> Channel | Outcome:
+    async def _wait_for_change(self, now: float) -> None:
+        rest = self._rest(now)
+        patience = rest if rest > 0 and (self._look or self._digest_due) else None
+        if self._retries:
+            patience = min(patience or LOOK_EVERY, LOOK_EVERY)
         try:
-            channel = await channels.load(driver, self.channel_id, self._tools.seal)
-        except Unreadable as error:
-            return Retry(Reason.OTHER, str(error))
-        return channel or Rejected(Reason.CHANNEL_DELETED, "the channel was deleted before this could be sent")
+            async with asyncio.timeout(patience):
+                await self._changed.wait()
+        except TimeoutError:
+            self._look = True
 
-    async def _release(self) -> tuple[bool, float | None]:
-        async with self._tools.connection.use() as driver:
-            return await lanes.release(driver, self._tools.worker, self._lease)
+    async def _unsent(self, claimed: Claimed) -> None:
+        await asyncio.shield(self._tools.settler.settle(Ended(unsent(claimed, datetime.now(UTC)))))
 
-    async def _renew(self) -> bool:
-        """Read the lane anew, for something was queued; whether it is still ours."""
-        async with self._tools.connection.use() as driver:
-            renewed = await lanes.renew(driver, self._tools.worker, [self.channel_id])
-        if not renewed or renewed[0].epoch != self._lease.epoch:
-            return False
-        self._lease = renewed[0]
-        return True
-
-    async def _attempt(
-        self, delivery: lanes.Claimed, channel: Channel | Outcome | None, group: Group | None
-    ) -> None:
-        started_at, started = datetime.now(UTC), time.perf_counter()
+    async def _attempt(self, claimed: Claimed, message: Message | None) -> None:
+        probe, begun = self._flow.is_open, None
         try:
-            async with self._places, self._tools.slots:
-                started_at, started = datetime.now(UTC), time.perf_counter()
-                outcome = await self._call(delivery, channel, group)
+            async with self._tools.slots:
+                if self._pacer is not None:
+                    await asyncio.sleep(self._pacer.delay(time.monotonic()))
+                if not self._refuses(probe=probe):
+                    begun = self._tools.attempts.begin(self._lease, claimed, message)
+                    await begun.call()
         except asyncio.CancelledError:
-            outcome = Retry(Reason.INTERRUPTED, "the relay stopped while this was being sent")
-        duration = time.perf_counter() - started
+            if begun is not None:
+                begun.interrupted()
         self._unanswered -= 1
         self._changed.set()
-        settlement = decide(delivery, outcome, started_at, duration, random.random())  # noqa: S311 - jitter
-        self._retries = self._retries or isinstance(outcome, Retry)
-        # Whatever ends this task now, the outcome must be recorded.
-        await asyncio.shield(self._tools.settler.settle(settlement))
-        self._observe(channel, outcome, delivery, duration)
-
-    async def _call(
-        self, delivery: lanes.Claimed, channel: Channel | Outcome | None, group: Group | None
-    ) -> Outcome:
-        if self._stopping:
-            return Retry(Reason.INTERRUPTED, "this worker gave the lane up before it was sent")
-        if isinstance(channel, Sent | Retry | Rejected):
-            return channel
-        if channel is None or group is None:
-            return Rejected(Reason.OTHER, "the webhook that this comes from can't be read any more")
-        with self._tools.metrics.in_flight.track_inprogress():
-            notification = notification_of(delivery, self.channel_id, group)
-            return await self._tools.transport.attempt(notifier_for(channel), channel, notification)
-
-    def _observe(
-        self, channel: Channel | Outcome | None, outcome: Outcome, delivery: lanes.Claimed, duration: float
-    ) -> None:
-        metrics = self._tools.metrics
-        kind = getattr(channel, "channel_type", "unknown")
-        reason = "" if isinstance(outcome, Sent) else outcome.reason.value
-        metrics.attempts.labels(kind, type(outcome).__name__.lower(), reason).inc()
-        metrics.attempt_seconds.labels(kind).observe(duration)
-        if isinstance(outcome, Sent):
-            age = (datetime.now(UTC) - delivery.created_at).total_seconds()
-            metrics.delivery_seconds.labels(kind).observe(age)
+        if begun is None:
+            self._look = True
+            await self._unsent(claimed)
             return
-        log.warning(
-            "attempt_failed",
+        ended = Ended(begun.settlement(), self._learned(begun, probe=probe), begun.gone())
+        # Whatever ends this task now, the outcome must be recorded.
+        await asyncio.shield(self._tools.settler.settle(ended))
+        begun.observe()
+
+    def _refuses(self, *, probe: bool) -> bool:
+        """Whether nothing may be begun any more, since it was claimed."""
+        held = self._flow.held_for(time.monotonic()) > 0
+        return self._stopping or held or (self._flow.is_open and not probe)
+
+    def _learned(self, attempt: Attempt, *, probe: bool) -> LaneState | None:
+        """What the attempt teaches of the destination, if the lane's row is to say it."""
+        outcome, now, was_open = attempt.outcome, time.monotonic(), self._flow.is_open
+        self._retries = self._retries or isinstance(outcome, Retry)
+        changed = self._flow.note(outcome, now, random.random(), probe=probe)  # noqa: S311 - jitter
+        failed = not isinstance(outcome, Sent) and outcome.reason is not Reason.INTERRUPTED
+        if not changed and not failed and now - self._state_written < STATE_EVERY:
+            return None
+        self._state_written = now
+        if self._flow.is_open and not was_open:
+            self._tools.metrics.breaker_opened.labels(attempt.channel_type).inc()
+            log.warning("breaker_opened", channel_id=self.channel_id, failures=self._flow.failures)
+        return LaneState(
             channel_id=self.channel_id,
-            delivery_id=delivery.id,
-            attempt=delivery.attempt,
-            reason=reason,
-            detail=outcome.detail,
+            epoch=self.epoch,
+            failures=self._flow.failures,
+            probes=self._flow.probes,
+            is_open=self._flow.is_open,
+            held_for=self._flow.held_for(now),
+            succeeded=isinstance(outcome, Sent),
+            failed=failed,
+            reason=None if isinstance(outcome, Sent) else outcome.reason.value,
+            error=None if isinstance(outcome, Sent) else outcome.detail,
         )
+
+    def _count_merged(self, count: int, into: str) -> None:
+        if count:
+            self._tools.metrics.merged.labels(channel_type_of(self._lease), into).inc(count)

@@ -1,18 +1,19 @@
-"""What did the webhook say that a delivery comes from?"""
+"""What did the webhooks say that deliveries come from?"""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from relay.deliver.batches import Batches
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.alerts import Group
 from relay.domain.errors import InvalidWebhook
-from relay.domain.notifications import Notification
+from relay.store.contents import load_bodies
 from relay.store.database import HeldConnection
-from relay.store.lanes import Claimed, load_bodies
 
 MAX_KEPT_BYTES: Final = 16 * 1024 * 1024
+MAX_LANES_AT_ONCE: Final = 64
 
 
 class Receipts:
@@ -23,32 +24,34 @@ class Receipts:
         self._connection = connection
         self._kept: OrderedDict[int, tuple[int, Group]] = OrderedDict()
         self._size = 0
+        self._batches: Batches[frozenset[int], dict[int, Group]] = Batches(self._load, MAX_LANES_AT_ONCE)
+
+    async def run(self) -> None:
+        """Read what is asked for, until cancelled."""
+        await self._batches.run()
 
     async def groups(self, receipt_ids: Iterable[int]) -> dict[int, Group]:
         """The groups of receipts. One that can't be read any more is left out."""
-        wanted = set(receipt_ids)
+        wanted = frozenset(receipt_ids)
         found = {receipt_id: self._kept[receipt_id][1] for receipt_id in wanted if receipt_id in self._kept}
-        missing = sorted(wanted - found.keys())
-        if missing:
-            async with self._connection.use() as driver:
-                bodies = await load_bodies(driver, missing)
-            for receipt_id, body in bodies.items():
-                with suppress(InvalidWebhook):  # only if a later release refuses what an earlier one took
-                    found[receipt_id] = decode_webhook(body)
-                    self._keep(receipt_id, len(body), found[receipt_id])
-        return found
+        missing = wanted - found.keys()
+        return found | await self._batches.ask(missing) if missing else found
+
+    async def _load(self, asked: Sequence[frozenset[int]]) -> list[dict[int, Group]]:
+        async with self._connection.use() as driver:
+            bodies = await load_bodies(driver, sorted(frozenset().union(*asked)))
+        found: dict[int, Group] = {}
+        for receipt_id, body in bodies.items():
+            with suppress(InvalidWebhook):  # only if a later release refuses what an earlier one took
+                found[receipt_id] = decode_webhook(body)
+                self._keep(receipt_id, len(body), found[receipt_id])
+        return [{receipt_id: found[receipt_id] for receipt_id in ids if receipt_id in found} for ids in asked]
 
     def _keep(self, receipt_id: int, size: int, group: Group) -> None:
         if receipt_id in self._kept:
-            return  # two lanes asked for it at the same time
+            return
         self._kept[receipt_id] = (size, group)
         self._size += size
         while self._size > MAX_KEPT_BYTES and len(self._kept) > 1:
             _, (dropped, _) = self._kept.popitem(last=False)
             self._size -= dropped
-
-
-def notification_of(claimed: Claimed, channel_id: str, group: Group) -> Notification:
-    """What the channel is to be told."""
-    alerts = group.alerts if claimed.positions is None else tuple(group.alerts[at] for at in claimed.positions)
-    return Notification(id=str(claimed.id), channel_id=channel_id, group=group, alerts=alerts)

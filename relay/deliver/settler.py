@@ -1,13 +1,17 @@
 """How are outcomes recorded: many in one statement, and again until Postgres takes them?"""
 
 import asyncio
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import msgspec
 import structlog
 
+from relay.deliver.batches import Batches
+from relay.store import lanes
 from relay.store.database import AWAY, Database, HeldConnection, in_words
-from relay.store.lanes import Settlement, settle
+from relay.store.lanes import LaneState
+from relay.store.outbox import Settlement, settle
 
 RETRY_EVERY: Final = 0.5
 ATTEMPTS: Final = 3
@@ -17,45 +21,47 @@ MAX_BATCH: Final = 500
 log = structlog.get_logger(__name__)
 
 
-class _Waiting(msgspec.Struct, frozen=True):
+class Ended(msgspec.Struct, frozen=True):
+    """How an attempt ended. `state` is what the lane's row is to say now, if that changed.
+
+    `gone` disables the channel: the stamp of the settings that the attempt was made with, and why.
+    """
+
     settlement: Settlement
-    settled: "asyncio.Future[None]"
+    state: LaneState | None = None
+    gone: tuple[Any, str] | None = None
 
 
 class Settler:
     """Records outcomes, one commit at a time, each with all that came during the one before."""
 
-    def __init__(self, database: Database) -> None:
-        """Write through a connection of its own."""
+    def __init__(self, database: Database, worker: str, wake: Callable[[set[str]], None]) -> None:
+        """Write through a connection of its own; `wake` is told of fallback channels that got something."""
         self._connection = HeldConnection(database)
-        self._waiting: list[_Waiting] = []
-        self._arrived = asyncio.Event()
+        self._worker = worker
+        self._wake = wake
+        self._batches: Batches[Ended, None] = Batches(self._record, MAX_BATCH)
 
-    def settle(self, settlement: Settlement) -> "asyncio.Future[None]":
+    def settle(self, ended: Ended) -> "asyncio.Future[None]":
         """Record an outcome soon; the future is done when it is committed."""
-        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(settlement, settled))
-        self._arrived.set()
-        return settled
+        return self._batches.ask(ended)
 
     async def run(self) -> None:
         """Record what comes, until cancelled."""
         try:
-            while True:
-                await self._arrived.wait()
-                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-                if not self._waiting:
-                    self._arrived.clear()
-                await self._write(batch)
+            await self._batches.run()
         finally:
             await self._connection.drop()
 
-    async def _write(self, batch: list[_Waiting]) -> None:
+    async def _record(self, batch: Sequence[Ended]) -> list[None]:
+        await self._insist(batch)
+        return [None] * len(batch)
+
+    async def _insist(self, batch: Sequence[Ended]) -> None:
         failures = 0
         while True:
             try:
-                async with self._connection.use() as driver:
-                    await settle(driver, [waiting.settlement for waiting in batch])
+                await self._write(batch)
             except AWAY as error:
                 log.warning("settle_waits", waiting=len(batch), error=in_words(error))
                 await asyncio.sleep(RETRY_EVERY)
@@ -66,11 +72,20 @@ class Settler:
                     await asyncio.sleep(RETRY_EVERY)
                     continue
                 if len(batch) > 1:
-                    for waiting in batch:
-                        await self._write([waiting])
+                    for ended in batch:
+                        await self._insist([ended])
                     return
                 log.exception("settle_failed", delivery_id=batch[0].settlement.delivery_id)
-            for waiting in batch:
-                if not waiting.settled.done():
-                    waiting.settled.set_result(None)
             return
+
+    async def _write(self, batch: Sequence[Ended]) -> None:
+        states = {ended.state.channel_id: ended.state for ended in batch if ended.state is not None}
+        async with self._connection.use() as driver:
+            fallbacks = await settle(driver, [ended.settlement for ended in batch])
+            if states:
+                await lanes.write_states(driver, self._worker, list(states.values()))
+            for ended in batch:
+                if ended.gone is not None and ended.state is not None:
+                    await lanes.disable(driver, ended.state.channel_id, *ended.gone)
+        if fallbacks:
+            self._wake(fallbacks)

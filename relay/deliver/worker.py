@@ -3,18 +3,28 @@
 import asyncio
 import contextlib
 import os
+import random
 import secrets
 import socket
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 import structlog
 
+from relay.deliver.attempt import Attempts, Patience
+from relay.deliver.batches import Batches
+from relay.deliver.contents import Contents
 from relay.deliver.lane import Lane, Tools
+from relay.deliver.overdue import Overdue
 from relay.deliver.receipts import Receipts
 from relay.deliver.settler import Settler
 from relay.notify.transport import Transport
-from relay.store import lanes
+from relay.settings import Settings
+from relay.store import lanes, outbox
 from relay.store.database import FAILED, Database, HeldConnection, in_words
+from relay.store.lanes import Release
+from relay.store.outbox import Answer, Ask
 from relay.store.seal import Seal
 from relay.telemetry import Metrics
 
@@ -23,7 +33,9 @@ POLL_EVERY: Final = 1.0
 RENEW_EVERY: Final = lanes.LEASE_SECONDS / 3
 SETTLE_TIMEOUT: Final = 2.0
 """Seconds that a stop gives the database for what was broken off."""
-MAX_LANES: Final = 256
+MAX_LANES: Final = 1024
+MAX_LANES_AT_ONCE: Final = 64
+"""Lanes that share a statement."""
 MAX_UNDER_WAY: Final = 100
 """Requests under way in a process. Half of them bought as much speed in measurements; the other half is there for
 those who share the process with channels whose platform hangs."""
@@ -34,18 +46,39 @@ log = structlog.get_logger(__name__)
 class Worker:
     """Claims lanes that are due, and works each off in a task of its own."""
 
-    def __init__(self, database: Database, transport: Transport, seal: Seal, metrics: Metrics) -> None:
-        """Nothing happens before `run`."""
-        self._settler = Settler(database)
+    def __init__(
+        self,
+        database: Database,
+        transport: Transport,
+        seal: Seal,
+        metrics: Metrics,
+        settings: Settings,
+        history_url: str,
+    ) -> None:
+        """Nothing happens before `run`. `history_url` leads to what a delivery tells, its id put behind it."""
+        worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         # A claim that a crash of Postgres undoes is only claimed again; waiting for the disk would buy nothing.
         self._connection = HeldConnection(database, synchronous_commit="off")
+        self._reading = HeldConnection(database)
+        self._settler = Settler(database, worker, self.wake)
+        self._receipts = Receipts(self._reading)
+        self._overdue = Overdue(database, metrics, self.wake, settings.fallback_after, settings.give_up_after)
+        self._claims: Batches[Ask, Answer] = Batches(self._claim_deliveries, MAX_LANES_AT_ONCE)
+        self._releases: Batches[Release, tuple[bool, float | None]] = Batches(self._release, MAX_LANES_AT_ONCE)
+        self._digest_after = settings.digest_after
         self._metrics = metrics
+        patience = Patience(
+            usual=timedelta(seconds=settings.give_up_after),
+            resolved=timedelta(seconds=min(settings.give_up_after, settings.give_up_resolved_after)),
+        )
         self._tools = Tools(
-            worker=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+            worker=worker,
             connection=self._connection,
-            receipts=Receipts(self._connection),
+            claims=self._claims,
+            releases=self._releases,
+            contents=Contents(self._reading, self._receipts, history_url),
+            attempts=Attempts(transport, metrics, patience, random.random),
             settler=self._settler,
-            transport=transport,
             seal=seal,
             metrics=metrics,
             slots=asyncio.Semaphore(MAX_UNDER_WAY),
@@ -73,7 +106,9 @@ class Worker:
 
     async def run(self) -> None:
         """Deliver until cancelled; `stop` ends it in an orderly way."""
-        background = [asyncio.create_task(part) for part in (self._settler.run(), self._renew(), self._poll())]
+        parts = (self._settler, self._claims, self._releases, self._receipts, self._overdue)
+        running = [*(part.run() for part in parts), self._renew(), self._poll()]
+        background = [asyncio.create_task(part) for part in running]
         try:
             while not self._stopping:
                 await self._look.wait()
@@ -85,6 +120,7 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
             await self._connection.drop()
+            await self._reading.drop()
 
     async def stop(self, patience: float) -> None:
         """Claim nothing more, wait some seconds for what is being sent, put the rest back, free the lanes."""
@@ -115,6 +151,7 @@ class Worker:
                 leases = await lanes.claim_lanes(
                     driver,
                     self._tools.worker,
+                    self._tools.seal,
                     room,
                     held=list(self._lanes),
                     only=None if everywhere else sorted(woken),
@@ -164,5 +201,17 @@ class Worker:
             with contextlib.suppress(*FAILED):
                 async with self._connection.use() as driver:
                     kept = await lanes.renew(driver, self._tools.worker, sorted(held))
-                for channel_id in held.keys() - {lease.channel_id for lease in kept}:
-                    held[channel_id].stop()
+                for channel_id, lane in held.items():
+                    if kept.get(channel_id) != lane.epoch:
+                        lane.stop()
+
+    async def _claim_deliveries(self, asks: Sequence[Ask]) -> list[Answer]:
+        async with self._connection.use() as driver:
+            answers = await outbox.claim(driver, self._tools.worker, asks, self._digest_after)
+        return [answers[ask.channel_id] for ask in asks]
+
+    async def _release(self, asked: Sequence[Release]) -> list[tuple[bool, float | None]]:
+        """Whether each was given back, and in how many seconds it is due again."""
+        async with self._connection.use() as driver:
+            due_in = await lanes.release(driver, self._tools.worker, asked)
+        return [(one.channel_id in due_in, due_in.get(one.channel_id)) for one in asked]

@@ -106,12 +106,14 @@ async def load_filters(driver: Any) -> tuple[int, dict[str, Filters]]:
     return rows[0]["version"], filters
 
 
-async def load(driver: Any, channel_id: str, seal: Seal) -> Channel | None:
-    """A channel with its secrets open, for sending; None when it is gone."""
-    row = await driver.fetchrow("SELECT id, channel_type, config, sealed FROM channels WHERE id = $1", channel_id)
-    if row is None:
-        return None
-    return _channel(row["id"], row["channel_type"], row["config"], seal.open(row["sealed"], row["id"]))
+def opened(
+    channel_id: str, channel_type: str, config: Any, sealed: bytes, seal: Seal
+) -> tuple[Channel | None, str]:
+    """A channel with its secrets open, for sending; or None, and why it can't be read."""
+    try:
+        return _channel(channel_id, channel_type, config, seal.open(sealed, channel_id)), ""
+    except Unreadable as error:
+        return None, str(error)
 
 
 def _columns(channel: Channel, seal: Seal) -> dict[str, Any]:

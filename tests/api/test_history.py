@@ -75,6 +75,7 @@ async def test_the_timeline_tells_receipts_deliveries_and_tries(relay: Relay, si
     sink.script = lambda _: web.Response(status=next(answers), text="so it is")
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     await relay.webhook(webhook(alert()))
+    await relay.settled(1)
     await relay.webhook(webhook(alert(status="resolved")))
     await relay.settled(2)
     [item] = await relay.items("/history")

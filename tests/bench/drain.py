@@ -11,7 +11,7 @@ import asyncpg
 import uvloop
 from aiohttp import web
 
-from relay.deliver.lane import CONCURRENCY
+from relay.deliver.flow import MAX_WIDTH as CONCURRENCY
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.channels import parse_channel
 from relay.domain.notifications import Notification

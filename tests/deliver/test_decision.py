@@ -4,19 +4,32 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relay.deliver.decision import GIVE_UP_AFTER, decide
+from relay.deliver.decision import decide
 from relay.domain.outcomes import MAX_DELAY, Outcome, Reason, Rejected, Retry, Sent
-from relay.store.lanes import Claimed, Settlement
+from relay.store.outbox import Claimed, Settlement
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+GIVE_UP_AFTER = timedelta(hours=24)
 FAILED = Retry(Reason.SERVER_ERROR, "500 oh", 500)
 
 
 def decided(
     outcome: Outcome, *, attempt: int = 1, age: timedelta = timedelta(0), chance: float = 0.5
 ) -> Settlement:
-    claimed = Claimed(id=7, receipt_id=1, attempt=attempt, created_at=NOW - age, positions=None)
-    return decide(claimed, outcome, NOW, 0.25, chance)
+    claimed = Claimed(
+        id=7,
+        channel_id="ops",
+        receipt_id=1,
+        positions=None,
+        attempt=attempt,
+        created_at=NOW - age * 2,
+        waiting_since=NOW - age,
+        redelivered=False,
+        fallback_of=None,
+        carries=False,
+        merged=0,
+    )
+    return decide(claimed, outcome, NOW, 0.25, chance, GIVE_UP_AFTER, "fallback")
 
 
 def test_what_was_sent_is_delivered_and_keeps_the_platforms_words() -> None:
@@ -32,6 +45,13 @@ def test_what_is_rejected_is_dead_at_once() -> None:
     settlement = decided(Rejected(Reason.CLIENT_ERROR, "400 no", 400))
 
     assert (settlement.state, settlement.outcome, settlement.reason) == ("dead", "rejected", "clientError")
+    assert settlement.fallback == "fallback"
+
+
+def test_what_waits_for_its_channel_to_be_mended_is_not_given_up() -> None:
+    settlement = decided(Retry(Reason.DESTINATION_GONE, "410 gone", 410), age=GIVE_UP_AFTER * 2)
+
+    assert (settlement.state, settlement.delay, settlement.reason) == ("pending", 0.0, "destinationGone")
 
 
 @pytest.mark.parametrize(("attempt", "longest"), [(1, 1), (2, 2), (3, 4), (500, MAX_DELAY)])

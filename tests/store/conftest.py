@@ -9,7 +9,7 @@ import pytest
 from relay.domain.channels import WebhookChannel
 from relay.store import channels
 from relay.store.database import Database
-from relay.store.seal import Seal, new_key
+from tests.store.makers import SEAL
 
 
 @asynccontextmanager
@@ -32,10 +32,20 @@ async def other(database: Database) -> AsyncIterator[Any]:
         yield connection
 
 
+async def make(database: Database, channel_id: str) -> str:
+    channel = WebhookChannel(id=channel_id, name=channel_id, webhook_url="https://example.com/x")
+    async with database.begin() as connection:
+        await channels.add(connection, channel, SEAL)
+    return channel.id
+
+
 @pytest.fixture
 async def ops(database: Database) -> str:
     """A channel with its lane."""
-    channel = WebhookChannel(id="ops", name="Ops", webhook_url="https://example.com/x")
-    async with database.begin() as connection:
-        await channels.add(connection, channel, Seal(new_key()))
-    return channel.id
+    return await make(database, "ops")
+
+
+@pytest.fixture
+async def backup(database: Database) -> str:
+    """Another one."""
+    return await make(database, "backup")

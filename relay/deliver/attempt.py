@@ -1,0 +1,126 @@
+"""How is one delivery attempted: call the platform, and say what follows?"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import structlog
+
+from relay.deliver.decision import decide
+from relay.domain.notifications import Message, Notification
+from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
+from relay.notify.registry import notifier_for
+from relay.notify.transport import Transport
+from relay.store.lanes import Lease
+from relay.store.outbox import Claimed, Settlement
+from relay.telemetry import Metrics
+
+log = structlog.get_logger(__name__)
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long deliveries are tried. `resolved`: what is resolved by now and whose firing was never told."""
+
+    usual: timedelta
+    resolved: timedelta
+
+
+class Attempts:
+    """Makes attempts; one for a whole worker."""
+
+    def __init__(self, transport: Transport, metrics: Metrics, patience: Patience, chance: Any) -> None:
+        """`chance` gives random numbers in [0, 1) for the backoff's jitter."""
+        self.transport = transport
+        self.metrics = metrics
+        self.patience = patience
+        self.chance = chance
+
+    def begin(self, lease: Lease, claimed: Claimed, message: Message | None) -> "Attempt":
+        """An attempt that begins now. Without a message its webhook can't be read any more."""
+        return Attempt(self, lease, claimed, message)
+
+
+class Attempt:
+    """One attempt, from its beginning to what follows from it."""
+
+    def __init__(self, attempts: Attempts, lease: Lease, claimed: Claimed, message: Message | None) -> None:
+        """The clock runs from here."""
+        self.outcome: Outcome = Rejected(Reason.OTHER, "the webhook that this comes from can't be read any more")
+        self._attempts = attempts
+        self._lease = lease
+        self._claimed = claimed
+        self._message = message
+        self._started_at = datetime.now(UTC)
+        self._started = time.perf_counter()
+        self._duration = 0.0
+
+    @property
+    def channel_type(self) -> str:
+        """For the metrics."""
+        return channel_type_of(self._lease)
+
+    async def call(self) -> None:
+        """Tell the platform."""
+        if self._lease.channel is None:
+            self.outcome = Retry(Reason.OTHER, self._lease.unreadable)
+        elif self._message is not None:
+            channel = self._lease.channel
+            with self._attempts.metrics.in_flight.track_inprogress():
+                self.outcome = await self._attempts.transport.attempt(
+                    notifier_for(channel), channel, self._message
+                )
+        self._duration = time.perf_counter() - self._started
+
+    def interrupted(self) -> None:
+        """It was broken off, and whether the platform got it is not known."""
+        self.outcome = Retry(Reason.INTERRUPTED, "the relay stopped while this was being sent")
+        self._duration = time.perf_counter() - self._started
+
+    def settlement(self) -> Settlement:
+        """What follows from the outcome."""
+        channel, patience = self._lease.channel, self._attempts.patience
+        return decide(
+            self._claimed,
+            self.outcome,
+            self._started_at,
+            self._duration,
+            self._attempts.chance(),
+            patience.resolved if _nobody_waits(self._message) else patience.usual,
+            None if channel is None else channel.fallback_channel_id,
+        )
+
+    def gone(self) -> tuple[Any, str] | None:
+        """What disables the channel, if the platform said that the destination is gone."""
+        if not isinstance(self.outcome, Retry) or self.outcome.reason is not Reason.DESTINATION_GONE:
+            return None
+        return self._lease.stamp, f"the destination is gone: {self.outcome.detail}"
+
+    def observe(self) -> None:
+        """Count it, and log what failed."""
+        metrics, kind, outcome = self._attempts.metrics, self.channel_type, self.outcome
+        reason = "" if isinstance(outcome, Sent) else outcome.reason.value
+        metrics.attempts.labels(kind, type(outcome).__name__.lower(), reason).inc()
+        metrics.attempt_seconds.labels(kind).observe(self._duration)
+        if isinstance(outcome, Sent):
+            age = (datetime.now(UTC) - self._claimed.created_at).total_seconds()
+            metrics.delivery_seconds.labels(kind).observe(age)
+            return
+        log.warning(
+            "attempt_failed",
+            channel_id=self._claimed.channel_id,
+            delivery_id=self._claimed.id,
+            attempt=self._claimed.attempt,
+            reason=reason,
+            detail=outcome.detail,
+        )
+
+
+def channel_type_of(lease: Lease) -> str:
+    """The channel's type as a metric's label."""
+    return "unknown" if lease.channel is None else lease.channel.channel_type
+
+
+def _nobody_waits(message: Message | None) -> bool:
+    """Whether all that it tells is over, and nobody was told that it began."""
+    return isinstance(message, Notification) and len(message.untold) == len(message.alerts)

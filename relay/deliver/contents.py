@@ -1,0 +1,160 @@
+"""What is a channel to be told by the deliveries that were claimed?"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Final
+
+import msgspec
+
+from relay.deliver.receipts import Receipts
+from relay.domain.alerts import Alert, Group, Status
+from relay.domain.notifications import Digest, FallbackFor, Message, Notification
+from relay.store import contents, digests
+from relay.store.contents import Member, Origin
+from relay.store.database import HeldConnection
+from relay.store.outbox import Claimed
+
+STALE_AFTER: Final = timedelta(seconds=60)
+"""What waited for longer is held against what is known of its alerts now."""
+READ_AT_ONCE: Final = 50
+"""Webhooks of one merged delivery that are in memory at the same time."""
+
+
+class Contents:
+    """Reads what deliveries tell, off the connection that claims."""
+
+    def __init__(self, connection: HeldConnection, receipts: Receipts, history_url: str) -> None:
+        """`history_url` leads to all the alerts of a delivery, whose id is put behind it."""
+        self._connection = connection
+        self._receipts = receipts
+        self._history_url = history_url
+
+    async def messages(self, claimed: Sequence[Claimed]) -> dict[int, Message]:
+        """The messages by delivery. One whose webhook can't be read any more is left out."""
+        now = datetime.now(UTC)
+        as_sent = [one for one in claimed if _is_plain(one, now)]
+        groups = await self._receipts.groups(one.receipt_id for one in as_sent if one.receipt_id is not None)
+        messages: dict[int, Message] = {
+            one.id: _as_sent(one, groups[one.receipt_id]) for one in as_sent if one.receipt_id in groups
+        }
+        others = [one for one in claimed if not _is_plain(one, now)]
+        if others:
+            messages |= await self._reviewed(others)
+        return messages
+
+    async def _reviewed(self, claimed: Sequence[Claimed]) -> dict[int, Message]:
+        """What was merged, tried before or waited for long, with each alert as it is by now."""
+        notifications = [one for one in claimed if one.receipt_id is not None]
+        fallbacks = [one.id for one in claimed if one.fallback_of is not None]
+        async with self._connection.use() as driver:
+            members = await contents.members(driver, [one.id for one in notifications])
+            resolved = await contents.resolved(driver, _alert_ids(members))
+            origins = await contents.origins(driver, fallbacks) if fallbacks else {}
+        told = {root: tuple(of_root) for root, of_root in groupby(members, key=lambda member: member.root)}
+        messages: dict[int, Message] = {}
+        for one in claimed:
+            mark = _mark(origins.get(one.id))
+            if one.receipt_id is None:
+                messages[one.id] = await self._digest(one, mark)
+            elif one.id in told:
+                folded = await self._fold(told[one.id])
+                if folded is not None:
+                    messages[one.id] = folded.notification(one, resolved, mark)
+        return messages
+
+    async def _digest(self, claimed: Claimed, mark: FallbackFor | None) -> Digest:
+        async with self._connection.use() as driver:
+            told = await digests.told(driver, claimed.id)
+        return Digest(
+            id=str(claimed.id),
+            channel_id=claimed.channel_id,
+            groups=told.groups,
+            counts=told.counts,
+            alerts=told.alerts,
+            history_url=f"{self._history_url}{claimed.id}",
+            fallback_for=mark,
+        )
+
+    async def _fold(self, members: Sequence[Member]) -> "_Folded | None":
+        folded: _Folded | None = None
+        for at in range(0, len(members), READ_AT_ONCE):
+            part = members[at : at + READ_AT_ONCE]
+            groups = await self._receipts.groups(member.receipt_id for member in part)
+            for member in part:
+                if (group := groups.get(member.receipt_id)) is not None:
+                    folded = folded or _Folded(group)
+                    folded.add(member, group)
+        return folded
+
+
+class _Folded:
+    """Several notifications of a group in one: each alert once, as it was reported last."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._alerts: dict[int, Alert] = {}
+        self._fired: set[int] = set()
+
+    def add(self, member: Member, group: Group) -> None:
+        """Add a later notification."""
+        self._group = group
+        for position in range(len(group.alerts)) if member.positions is None else member.positions:
+            alert, alert_id = group.alerts[position], member.alert_ids[position]
+            self._alerts[alert_id] = alert
+            if alert.firing:
+                self._fired.add(alert_id)
+
+    def notification(
+        self, claimed: Claimed, resolved: dict[int, datetime | None], mark: FallbackFor | None
+    ) -> Notification:
+        """The notification, in which an alert that was resolved meanwhile is."""
+        alerts = [_as_it_is(alert, alert_id, resolved) for alert_id, alert in self._alerts.items()]
+        return Notification(
+            id=str(claimed.id),
+            channel_id=claimed.channel_id,
+            group=self._group,
+            alerts=tuple(alerts),
+            untold=frozenset(
+                position
+                for position, (alert, alert_id) in enumerate(zip(alerts, self._alerts, strict=True))
+                if not alert.firing and alert_id in self._fired
+            ),
+            fallback_for=mark,
+        )
+
+
+def _is_plain(claimed: Claimed, now: datetime) -> bool:
+    """Whether it tells its own webhook and nothing else, as that said it."""
+    return (
+        claimed.receipt_id is not None
+        and claimed.attempt == 1
+        and not (claimed.carries or claimed.redelivered or claimed.fallback_of is not None)
+        and now - claimed.waiting_since < STALE_AFTER
+    )
+
+
+def _as_sent(claimed: Claimed, group: Group) -> Notification:
+    alerts = group.alerts if claimed.positions is None else tuple(group.alerts[at] for at in claimed.positions)
+    return Notification(id=str(claimed.id), channel_id=claimed.channel_id, group=group, alerts=alerts)
+
+
+def _as_it_is(alert: Alert, alert_id: int, resolved: dict[int, datetime | None]) -> Alert:
+    if not alert.firing or alert_id not in resolved:
+        return alert
+    return msgspec.structs.replace(alert, status=Status.RESOLVED, ends_at=resolved[alert_id])
+
+
+def _alert_ids(members: Sequence[Member]) -> list[int]:
+    return sorted({alert_id for member in members for alert_id in _of(member)})
+
+
+def _of(member: Member) -> Iterator[int]:
+    if member.positions is None:
+        yield from member.alert_ids
+    else:
+        yield from (member.alert_ids[position] for position in member.positions)
+
+
+def _mark(origin: Origin | None) -> FallbackFor | None:
+    return None if origin is None else FallbackFor(channel_id=origin.channel_id, reason=origin.reason)

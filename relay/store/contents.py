@@ -1,0 +1,78 @@
+"""Of what do deliveries tell that were merged, tried before, or sent in place of others?"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from relay.store.digests import TOLD
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One notification that the delivery `root` tells. `alert_ids` are those of the whole webhook."""
+
+    root: int
+    receipt_id: int
+    positions: tuple[int, ...] | None
+    alert_ids: tuple[int, ...]
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """The delivery in whose place another one is sent, and why it was not told itself."""
+
+    channel_id: str
+    reason: str
+
+
+MEMBERS: Final = f"""
+WITH RECURSIVE told AS ({TOLD})
+SELECT DISTINCT t.root, t.receipt_id, t.positions, r.alert_ids
+FROM told t JOIN receipts r ON r.id = t.receipt_id ORDER BY t.root, t.receipt_id
+"""
+
+RESOLVED: Final = """
+SELECT id, ends_at FROM alerts WHERE id = ANY ($1) AND status = 'resolved'
+"""
+
+ORIGINS: Final = """
+WITH RECURSIVE origin AS (
+  SELECT d.id AS root, d.fallback_of, d.channel_id, d.last_reason, d.last_error, 0 AS depth
+  FROM deliveries d WHERE d.id = ANY ($1)
+  UNION ALL
+  SELECT o.root, d.fallback_of, d.channel_id, d.last_reason, d.last_error, o.depth + 1
+  FROM origin o JOIN deliveries d ON d.id = o.fallback_of
+)
+SELECT DISTINCT ON (root) root, channel_id, coalesce(last_error, last_reason, '') AS reason
+FROM origin ORDER BY root, depth DESC
+"""
+
+
+async def members(driver: Any, delivery_ids: Sequence[int]) -> list[Member]:
+    """The notifications that deliveries tell, their own included, each delivery's in the order of receipt."""
+    return [
+        Member(
+            root=row["root"],
+            receipt_id=row["receipt_id"],
+            positions=None if row["positions"] is None else tuple(row["positions"]),
+            alert_ids=tuple(row["alert_ids"]),
+        )
+        for row in await driver.fetch(MEMBERS, delivery_ids)
+    ]
+
+
+async def resolved(driver: Any, alert_ids: Sequence[int]) -> dict[int, datetime | None]:
+    """Those of the alerts that are resolved by now, and when they ended."""
+    return {row["id"]: row["ends_at"] for row in await driver.fetch(RESOLVED, alert_ids)}
+
+
+async def origins(driver: Any, delivery_ids: Sequence[int]) -> dict[int, Origin]:
+    """Where deliveries of fallback channels were meant to go first."""
+    rows = await driver.fetch(ORIGINS, delivery_ids)
+    return {row["root"]: Origin(channel_id=row["channel_id"], reason=row["reason"]) for row in rows}
+
+
+async def load_bodies(driver: Any, receipt_ids: Sequence[int]) -> dict[int, bytes]:
+    """The webhooks' bodies of receipts."""
+    rows = await driver.fetch("SELECT id, body FROM receipts WHERE id = ANY ($1)", receipt_ids)
+    return {row["id"]: row["body"] for row in rows}

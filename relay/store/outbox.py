@@ -1,0 +1,281 @@
+"""What is sent next, and how did it end: claim deliveries and settle them, many at once."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from relay.store.lanes import IS_HEAD
+
+MERGED_AT_ONCE: Final = 1000
+"""Waiting deliveries of one group that a claim merges into its newest; the rest is left to the next claim."""
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """What a lane wants: up to `room` messages, within the token bucket of `per_second` (None: no limit)."""
+
+    channel_id: str
+    epoch: int
+    stamp: Any
+    room: int
+    per_second: float | None
+    burst: int | None
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A delivery to be attempted now; `attempt` is 1 at the first time. `positions` is None for all alerts.
+
+    `receipt_id` is None for a digest. `carries`: others were merged into it, which it has to tell too.
+    """
+
+    id: int
+    channel_id: str
+    receipt_id: int | None
+    positions: tuple[int, ...] | None
+    attempt: int
+    created_at: datetime
+    waiting_since: datetime
+    redelivered: bool
+    fallback_of: int | None
+    carries: bool
+    merged: int
+    """How many were merged into it by this claim."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a lane got.
+
+    `held`: the lease is still ours. `usable`: the channel is enabled and not held. `fresh`: its settings are as we
+    know them. `tokens` were in the bucket before. `next_in`: seconds until the bucket lets the next one through.
+    `crowded`: more groups wait than the limit lets through, so that a digest is due in `digest_in` seconds.
+    """
+
+    held: bool
+    usable: bool
+    fresh: bool
+    enqueued: int
+    tokens: float
+    next_in: float
+    crowded: bool
+    digest_in: float
+    claimed: tuple[Claimed, ...]
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """How an attempt ended, and what follows: the new state, and for `pending` the seconds to wait.
+
+    With the outcome `unsent` there was no attempt at all: it waits as before. What is dead goes to the
+    channel `fallback`. `bucket` is of the duration, None for what says nothing of the channel's health.
+    """
+
+    delivery_id: int
+    attempt: int
+    state: str
+    delay: float
+    started_at: datetime
+    duration: float
+    outcome: str
+    reason: str | None
+    status_code: int | None
+    detail: str | None
+    bucket: int | None
+    fallback: str | None
+
+
+CLAIMED_COLUMNS: Final = """
+  id, channel_id, receipt_id, positions, attempt, created_at, waiting_since,
+  redelivered_at IS NOT NULL AS redelivered, fallback_of
+"""
+
+TOKENS: Final = """least(a.burst, coalesce(
+      l.tokens + extract(epoch FROM now() - l.tokens_at)::float8 * a.per_second, a.burst
+    ))"""
+"""What is in the bucket of the lane `l` now, by the limit `a`."""
+
+# A newer notification of a group takes the place of those that still wait: the newest carries them all, and they
+# say into which they went.
+#
+# When more groups wait on a limited channel than its limit lets through in $8 seconds, only critical ones are
+# claimed; the others are gathered into a digest (store/digests.py). While one waits, nothing else is sent.
+CLAIM: Final = f"""
+WITH asked AS MATERIALIZED (
+  SELECT a.*, l.channel_id IS NOT NULL AS held, c.updated_at = a.stamp AS fresh, l.enqueued,
+    c.enabled AND (l.held_until IS NULL OR l.held_until <= now()) AS usable,
+    CASE WHEN a.per_second IS NULL THEN a.room ELSE {TOKENS} END AS tokens,
+    coalesce(greatest(0, extract(epoch FROM l.digested_at - now())::float8 + $8), 0) AS digest_in
+  FROM unnest($2::text[], $3::bigint[], $4::timestamptz[], $5::int[], $6::float8[], $7::float8[])
+    AS a (channel_id, epoch, stamp, room, per_second, burst)
+  LEFT JOIN (lanes l JOIN channels c ON c.id = l.channel_id)
+    ON l.channel_id = a.channel_id AND l.owner = $1 AND l.epoch = a.epoch AND l.lease_until > now()
+), judged AS MATERIALIZED (
+  SELECT a.*, CASE WHEN held AND usable AND fresh THEN floor(least(room, tokens))::int ELSE 0 END AS allowed,
+    (
+      SELECT d.id FROM deliveries d
+      WHERE d.channel_id = a.channel_id AND d.group_hash = 0 AND d.state = 'pending' AND d.receipt_id IS NULL
+        AND d.fallback_of IS NULL
+      ORDER BY d.rank, d.id LIMIT 1
+    ) IS NOT NULL AS digest_waits,
+    per_second IS NOT NULL AND (
+      SELECT count(*) FROM (
+        SELECT FROM deliveries d WHERE d.channel_id = a.channel_id AND d.state = 'pending' AND {IS_HEAD}
+        LIMIT floor(tokens + per_second * $8)::int + 1
+      ) AS waiting
+    ) > floor(tokens + per_second * $8) AS crowded
+  FROM asked a
+), heads AS MATERIALIZED (
+  SELECT h.channel_id, h.group_hash FROM judged j CROSS JOIN LATERAL (
+    SELECT d.channel_id, d.group_hash FROM deliveries d
+    WHERE d.channel_id = j.channel_id AND d.state = 'pending' AND d.next_attempt_at <= now()
+      AND NOT j.digest_waits AND (d.rank = 0 OR NOT j.crowded) AND {IS_HEAD}
+    ORDER BY d.rank, d.id LIMIT j.allowed
+  ) AS h
+), carriers AS MATERIALIZED (
+  SELECT h.*, (
+    SELECT max(d.id) FROM deliveries d
+    WHERE d.channel_id = h.channel_id AND d.group_hash = h.group_hash AND d.state = 'pending'
+  ) AS id
+  FROM heads h
+), others AS MATERIALIZED (
+  SELECT o.id, c.id AS carrier FROM carriers c CROSS JOIN LATERAL (
+    SELECT d.id FROM deliveries d
+    WHERE d.channel_id = c.channel_id AND d.group_hash = c.group_hash AND d.state = 'pending' AND d.id <> c.id
+    LIMIT {MERGED_AT_ONCE}
+  ) AS o
+), ready AS MATERIALIZED (
+  SELECT c.id, count(o.id) AS merged FROM carriers c LEFT JOIN others o ON o.carrier = c.id
+  GROUP BY c.id HAVING count(o.id) < {MERGED_AT_ONCE}
+), changes AS MATERIALIZED (
+  SELECT id, NULL::bigint AS carrier FROM ready UNION ALL SELECT id, carrier FROM others
+), moved AS (
+  UPDATE deliveries d SET
+    state = CASE WHEN c.carrier IS NULL THEN 'sending' ELSE 'merged' END,
+    attempt = CASE WHEN c.carrier IS NULL THEN d.attempt + 1 ELSE d.attempt END,
+    merged_into = c.carrier,
+    next_attempt_at = NULL
+  FROM changes c
+  WHERE d.state = 'pending' AND d.id = ANY (ARRAY(SELECT id FROM changes)) AND d.id = c.id
+  RETURNING d.*
+), claimed AS (
+  SELECT {CLAIMED_COLUMNS}, ready.merged, ready.merged > 0 OR (
+    SELECT f.id FROM deliveries f WHERE f.merged_into = moved.id AND f.state = 'merged'
+    ORDER BY f.merged_into LIMIT 1
+  ) IS NOT NULL AS carries
+  FROM moved JOIN ready USING (id) WHERE moved.state = 'sending'
+), spent AS (
+  UPDATE lanes l SET tokens = j.tokens - s.count, tokens_at = now()
+  FROM (SELECT channel_id, count(*) FROM claimed GROUP BY channel_id) s JOIN judged j USING (channel_id)
+  WHERE l.channel_id = s.channel_id AND j.per_second IS NOT NULL
+)
+SELECT j.channel_id AS lane, j.held, coalesce(j.usable, false) AS usable, coalesce(j.fresh, false) AS fresh,
+  coalesce(j.enqueued, 0) AS enqueued, coalesce(j.tokens, 0) AS tokens, j.per_second,
+  CASE WHEN j.digest_waits THEN 0 ELSE j.digest_in END AS digest_in,
+  j.crowded OR j.digest_waits AS crowded, claimed.*
+FROM judged j LEFT JOIN claimed USING (channel_id) ORDER BY claimed.id
+"""
+
+# The id list beside the join keeps the plan on the primary key, whatever the planner thinks of unnest.
+# A channel that was deleted during the attempt left the delivery dead; if it arrived all the same, that is told.
+# A claim is not waited for on disk: when a crash of Postgres undid it, the row is as before, and the outcome still
+# counts. That can't be mistaken for a row that another worker took over: there, the attempt was counted.
+SETTLE: Final = """
+WITH result AS MATERIALIZED (
+  SELECT * FROM unnest(
+    $1::bigint[], $2::int[], $3::text[], $4::float8[], $5::timestamptz[], $6::float8[], $7::text[], $8::text[],
+    $9::int[], $10::text[], $11::int[], $12::text[]
+  ) AS t (
+    id, attempt, state, delay, started_at, duration, outcome, reason, status_code, detail, bucket, fallback
+  )
+), settled AS (
+  UPDATE deliveries d SET
+    state = r.state,
+    attempt = CASE WHEN r.outcome = 'unsent' THEN r.attempt - 1 ELSE r.attempt END,
+    next_attempt_at = CASE WHEN r.state = 'pending' THEN now() + make_interval(secs => r.delay) END,
+    delivered_at = CASE WHEN r.state = 'delivered' THEN now() END,
+    last_reason = CASE WHEN r.outcome = 'unsent' THEN d.last_reason ELSE r.reason END,
+    last_error = CASE WHEN r.outcome = 'unsent' THEN d.last_error WHEN r.state <> 'delivered' THEN r.detail END
+  FROM result r
+  WHERE d.id = ANY ($1) AND d.id = r.id AND (
+    (d.attempt = r.attempt AND d.state = 'sending')
+    OR (d.attempt = r.attempt AND r.state = 'delivered' AND d.last_reason = 'channelDeleted')
+    OR (d.attempt = r.attempt - 1 AND d.state = 'pending')
+  )
+  RETURNING d.*
+), tried AS (
+  INSERT INTO attempts (delivery_id, number, started_at, duration, outcome, reason, status_code, detail)
+  SELECT id, r.attempt, started_at, duration, outcome, reason, status_code, detail
+  FROM result r JOIN settled USING (id) WHERE outcome <> 'unsent'
+  ON CONFLICT (delivery_id, number) DO NOTHING
+), counted AS (
+  INSERT INTO tallies AS t (channel_id, period, outcome, bucket, attempts)
+  SELECT channel_id, date_bin('5 minutes', started_at, 'epoch') AS period, outcome, bucket, count(*)
+  FROM result JOIN settled USING (id) WHERE bucket IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+  ON CONFLICT (channel_id, period, outcome, bucket) DO UPDATE SET attempts = t.attempts + excluded.attempts
+), fallen AS (
+  INSERT INTO deliveries (
+    receipt_id, channel_id, group_hash, positions, rank, state, created_at, waiting_since, next_attempt_at,
+    fallback_of
+  )
+  SELECT s.receipt_id, c.id, s.group_hash, s.positions, s.rank, 'pending', now(), now(), now(), s.id
+  FROM settled s JOIN result r USING (id) JOIN channels c ON c.id = r.fallback
+  WHERE s.state = 'dead' ORDER BY s.id
+  RETURNING channel_id
+), woken AS (
+  UPDATE lanes SET enqueued = enqueued + 1, next_due = least(next_due, greatest(now(), held_until))
+  WHERE channel_id = ANY (ARRAY(
+    SELECT channel_id FROM lanes WHERE channel_id IN (SELECT channel_id FROM fallen)
+    ORDER BY channel_id FOR NO KEY UPDATE
+  ))
+)
+SELECT DISTINCT channel_id FROM fallen
+"""
+
+
+async def claim(driver: Any, worker: str, asks: Sequence[Ask], digest_after: float) -> dict[str, Answer]:
+    """Take for each lane the deliveries that are due, the most urgent first, and merge what a newer one overtook.
+
+    `digest_after` is in seconds. A lane whose lease was lost gets `held=False`.
+    """
+    columns = zip(*map(msgspec.structs.astuple, asks), strict=True)
+    answers: dict[str, Answer] = {}
+    claimed: dict[str, list[Claimed]] = {ask.channel_id: [] for ask in asks}
+    rows = await driver.fetch(CLAIM, worker, *map(list, columns), digest_after)
+    for row in rows:
+        if row["id"] is not None:
+            claimed[row["lane"]].append(claimed_of(row))
+    for row in rows:
+        if row["lane"] not in answers:
+            taken = claimed[row["lane"]]
+            answers[row["lane"]] = Answer(
+                held=row["held"],
+                usable=row["usable"],
+                fresh=row["fresh"],
+                enqueued=row["enqueued"],
+                tokens=row["tokens"],
+                next_in=next_token_in(row["tokens"] - len(taken), row["per_second"]),
+                crowded=row["crowded"],
+                digest_in=row["digest_in"],
+                claimed=tuple(taken),
+            )
+    return answers
+
+
+async def settle(driver: Any, settlements: Sequence[Settlement]) -> set[str]:
+    """Record how attempts ended. One that another worker took over meanwhile is left as that one has it.
+
+    Returns:
+        The channels that have something to send now, because they are fallbacks of others.
+    """
+    columns = zip(*map(msgspec.structs.astuple, settlements), strict=True)
+    return {row["channel_id"] for row in await driver.fetch(SETTLE, *map(list, columns))}
+
+
+def claimed_of(row: Any) -> Claimed:
+    """A row with CLAIMED_COLUMNS, `carries` and `merged`."""
+    values = {name: row[name] for name in Claimed.__struct_fields__}
+    return Claimed(**values | {"positions": None if row["positions"] is None else tuple(row["positions"])})
+
+
+def next_token_in(tokens: float, per_second: float | None) -> float:
+    """Seconds until a bucket with so many tokens lets the next message through."""
+    return 0.0 if per_second is None or tokens >= 1 else (1 - tokens) / per_second
