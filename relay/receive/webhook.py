@@ -9,7 +9,8 @@ from typing import Any, Final
 from litestar import Request, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.exceptions import NotAuthorizedException
+from litestar.exceptions import InternalServerException, NotAuthorizedException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.errors import InvalidWebhook, Unavailable
@@ -18,6 +19,14 @@ from relay.settings import Settings
 from relay.telemetry import Metrics
 
 MAX_BODY: Final = 10 * 1024 * 1024
+
+_REFUSALS: Final[dict[type[Exception], str]] = {
+    NotAuthorizedException: "unauthorized",
+    RequestEntityTooLarge: "too_large",
+    InvalidWebhook: "invalid",
+    Unavailable: "unavailable",
+    InternalServerException: "broken_off",  # what the framework says when the sender goes before its body is read
+}
 
 
 # The body is read and decoded here, not by the framework: as a typed `data` argument it costs several times more.
@@ -33,16 +42,17 @@ async def receive_webhook(
     503 asks for the same again later; 400 and 413 would only happen again. With RELAY_WEBHOOK_TOKEN set, the
     request must carry it as a bearer token.
     """
-    _authorize(request.headers.get("authorization", ""), settings.webhook_token)
-    body = await request.body()
     try:
+        _authorize(request.headers.get("authorization", ""), settings.webhook_token)
+        body = await request.body()
         return await writer.submit(body, decode_webhook(body))
-    except InvalidWebhook:
-        metrics.webhooks.labels("invalid").inc()
+    except Exception as error:  # whatever it is, it is counted on its way to the answer
+        metrics.webhooks.labels(_result_of(error)).inc()
         raise
-    except Unavailable:
-        metrics.webhooks.labels("unavailable").inc()
-        raise
+
+
+def _result_of(error: Exception) -> str:
+    return next((result for kind, result in _REFUSALS.items() if isinstance(error, kind)), "failed")
 
 
 def _authorize(given: str, token: str | None) -> None:
