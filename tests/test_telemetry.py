@@ -1,0 +1,114 @@
+"""Is each webhook counted by what became of it, and is every series there before it is needed?"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from io import BytesIO
+
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from relay.domain.channels import channel_types
+from relay.receive.webhook import MAX_BODY
+from relay.telemetry import Metrics
+from tests.fixtures.postgres import execute, made, sibling
+from tests.fixtures.relays import Relay, RelayFactory, running, webhook
+
+CHUNK = 256 * 1024
+
+
+async def results(relay: Relay) -> dict[str, float]:
+    """How many webhooks ended how; what never happened is left out."""
+    page = (await relay.call("GET", "metrics", key=None)).body.decode()
+    return {
+        sample.labels["result"]: sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == "relay_webhooks_total" and sample.value
+    }
+
+
+async def test_webhooks_are_counted_by_what_became_of_them(start_relay: RelayFactory) -> None:
+    relay = await start_relay(webhook_token="the-token")
+    given = {"key": "the-token"}
+    for body in (webhook(), webhook()):
+        await relay.call("POST", "/webhook", json=body, **given)
+    await relay.call("POST", "/webhook", data=b"{}", **given)
+    await relay.call("POST", "/webhook", data=b"[" * 100_000, **given)
+    too_large = await relay.call("POST", "/webhook", data=BytesIO(b"x" * (MAX_BODY + 1)), **given)
+    await relay.call("POST", "/webhook", json=webhook(), key="another")
+    await relay.call("POST", "/webhook", json=webhook(), key=None)
+
+    assert too_large.status == 413
+    assert await results(relay) == {
+        "accepted": 1,
+        "duplicate": 1,
+        "invalid": 2,
+        "too_large": 1,
+        "unauthorized": 2,
+    }
+
+
+async def test_a_body_too_large_is_counted_when_its_length_was_not_announced(relay: Relay) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(MAX_BODY // CHUNK + 1):
+            yield b"x" * CHUNK
+
+    answer = await relay.call("POST", "/webhook", data=chunks())
+
+    assert (answer.status, await results(relay)) == (413, {"too_large": 1})
+
+
+async def test_a_webhook_that_ends_early_is_no_failure_of_the_relay(relay: Relay) -> None:
+    host, port = relay.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /api/v1/monitoring/alerts/webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+    async with asyncio.timeout(20):
+        while not (counted := await results(relay)):
+            await asyncio.sleep(0.05)
+    assert counted == {"broken_off": 1}
+
+
+async def test_webhooks_refused_without_a_database_are_counted(postgres_url: str, migrated_template: str) -> None:
+    async with made(postgres_url, "dropped_for_counting", template=migrated_template):
+        async with running(sibling(postgres_url, "dropped_for_counting")) as relay:
+            await execute(postgres_url, "DROP DATABASE dropped_for_counting WITH (FORCE)")
+
+            for _ in range(3):
+                assert (await relay.webhook(webhook())).status == 503
+
+            assert await results(relay) == {"unavailable": 3}
+        await execute(postgres_url, "CREATE DATABASE dropped_for_counting")
+
+
+def test_what_rules_ask_for_is_there_from_the_start_and_stays_bounded() -> None:
+    page = generate_latest(Metrics().registry).decode()
+    shown = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+
+    for name in (
+        *("relay_deliveries_waiting", "relay_oldest_waiting_seconds", "relay_dead_letters", "relay_channels_gone"),
+        *("relay_deliveries_dead_total", "relay_deliveries_merged_total", "relay_digests_total"),
+        *("relay_fallbacks_total", "relay_breaker_opened_total", "relay_channels_disabled_total"),
+        *("relay_rate_limited_total", "relay_channels"),
+    ):
+        of_name = [sample for sample in shown if sample.name == name]
+        assert {sample.labels["channel_type"] for sample in of_name} == set(channel_types())
+        assert {sample.value for sample in of_name} == {0.0}
+    labels = {label for sample in shown for label in sample.labels}
+    assert labels <= {"channel_type", "outcome", "reason", "state", "into", "result", "status", "le"}
+    assert len(shown) < 500
+
+
+def test_two_applications_in_one_process_count_apart() -> None:
+    one, other = Metrics(), Metrics()
+    one.dead.labels("slack", "expired").inc()
+
+    assert (
+        other.registry.get_sample_value(
+            "relay_deliveries_dead_total", {"channel_type": "slack", "reason": "expired"}
+        )
+        == 0
+    )
