@@ -1,32 +1,40 @@
 """What does every notifier share: classification of answers, redaction, and one attempt from end to end?"""
 
 import base64
-import email.utils
 import html
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 from urllib.parse import unquote
 
 import msgspec
 import yarl
 
-from relay.domain.channels import MASK, BaseChannel
-from relay.domain.notifications import Notification
+from relay.domain.channels import MASK, BaseChannel, RateLimit
+from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
+from relay.notify.pauses import pause_after_refusal, until_reset
 
 MAX_DETAIL: Final = 500
 """Characters of a platform's words that are kept."""
 SHORTEST_SECRET: Final = 6
-LONGEST_WAIT: Final = 24 * 3600.0
-"""Seconds; a platform that asks for more is asked again after this."""
 TOO_EARLY: Final = 425
-RETRYABLE: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+OF_THE_MOMENT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+OF_THE_DESTINATION: Final = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+        HTTPStatus.GONE,
+    }
+)
+"""What people can mend in the channel or at the platform, and then the same message is taken."""
 
 JSON: Final = {"Content-Type": "application/json"}
 
@@ -63,6 +71,9 @@ C = TypeVar("C", bound=BaseChannel)
 class Notifier(Generic[C]):
     """One platform. Stateless: one instance serves all channels of its type."""
 
+    rate_limit: ClassVar[RateLimit | None] = None
+    """What the platform takes from one channel, unless the channel says otherwise; None: no limit."""
+
     def check(self, channel: C) -> None:
         """Refuse settings that this platform can't work with.
 
@@ -74,8 +85,8 @@ class Notifier(Generic[C]):
         """The URLs that this channel connects to, by field."""
         return {"webhook_url": channel.webhook_url}  # type: ignore[attr-defined]
 
-    def request(self, channel: C, notification: Notification) -> Request:
-        """The request that tells the notification. Pure, so that it can be shown without being sent."""
+    def request(self, channel: C, message: Message) -> Request:
+        """The request that tells the message. Pure, so that it can be shown without being sent."""
         raise NotImplementedError
 
     def verdict(self, response: Response) -> Outcome:
@@ -84,51 +95,42 @@ class Notifier(Generic[C]):
 
 
 def classify(response: Response, now: datetime | None = None) -> Outcome:
-    """Read an answer by its status: 2xx is a yes; 408, 425, 429 and 5xx may be tried again; the rest is a no."""
+    """Read an answer by its status: 2xx is a yes, and a 4xx that speaks of the message is a no.
+
+    All else speaks of the destination or of the moment, so that the same message may be taken later.
+    """
     status, words = response.status, response.words
     if 200 <= status < 300:
-        return Sent(status, words)
-    if status >= 500 or status in RETRYABLE:
-        return Retry(reason_of(status), f"{status} {words}".strip(), status, retry_after(response.headers, now))
+        return Sent(status, words, until_reset(response.headers))
+    if 400 <= status < 500 and status not in OF_THE_MOMENT | OF_THE_DESTINATION:
+        return Rejected(reason_of(status), f"{status} {words}".strip(), status)
     if 300 <= status < 400:
         words = f"redirects are not followed {words}"
-    return Rejected(reason_of(status), f"{status} {words}".strip(), status)
+    return retry(reason_of(status), f"{status} {words}".strip(), response, now)
+
+
+def retry(reason: Reason, detail: str, response: Response, now: datetime | None = None) -> Retry:
+    """An answer that leaves the message to a later attempt, with the wait that it asks for."""
+    after = pause_after_refusal(response.status, response.headers, response.body, now)
+    return Retry(reason, detail, response.status, after)
+
+
+def gone(response: Response) -> Retry:
+    """An answer that says that the destination is no more."""
+    return retry(Reason.DESTINATION_GONE, f"{response.status} {response.words}".strip(), response)
 
 
 def reason_of(status: int) -> Reason:
-    """Alertmanager's word for a status."""
+    """Alertmanager's word for a status, and ours for 410."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Reason.RATE_LIMITED
+    if status == HTTPStatus.GONE:
+        return Reason.DESTINATION_GONE
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return Reason.AUTH_ERROR
     if 400 <= status < 500:
         return Reason.CLIENT_ERROR
     return Reason.SERVER_ERROR if status >= 500 else Reason.OTHER
-
-
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds to wait by the header Retry-After: a number, or an HTTP date. None when it says nothing usable.
-
-    Source: RFC 9110, section 10.2.3
-    """
-    text = headers.get("retry-after", "").strip()
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            moment = email.utils.parsedate_to_datetime(text)
-        except (ValueError, OverflowError):
-            return None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        seconds = (moment - (now or datetime.now(UTC))).total_seconds()
-    return bounded(seconds)
-
-
-def bounded(seconds: float) -> float | None:
-    """A wait that a platform asks for, within reason; None when it is no number."""
-    return min(max(seconds, 0.0), LONGEST_WAIT) if math.isfinite(seconds) else None
 
 
 def redact(text: str, channel: BaseChannel) -> str:

@@ -11,10 +11,11 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER, Alert, Status
-from relay.domain.notifications import Notification
+from relay.domain.notifications import Count, Digest, FallbackFor, Message, Notification
 
 ELLIPSIS: Final = "…"
 RUNBOOK: Final = "runbook_url"
+UNTOLD: Final = ": it fired, and was resolved before that could be told"
 MAX_URL: Final = 2048
 URL_SAFE: Final = "!#$%&'()*+,-./:;=?@[]~_"
 COLOURS: Final = {
@@ -28,7 +29,10 @@ RESOLVED_COLOUR: Final = 0x2E7D32
 
 
 class AlertText(msgspec.Struct, frozen=True):
-    """One alert in words. `labels` are those that the message's alerts don't share; `links` are (text, URL)."""
+    """One alert in words. `labels` are those that the message's alerts don't share; `links` are (text, URL).
+
+    `times` says when it fired, and that this was not told before if so.
+    """
 
     status: Status
     title: str
@@ -38,44 +42,91 @@ class AlertText(msgspec.Struct, frozen=True):
     links: tuple[tuple[str, str], ...]
 
 
-class Content(msgspec.Struct, frozen=True):
-    """A message in words: firing alerts first, then resolved ones. `colour` is 0xRRGGBB."""
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """A message in words: firing alerts first, then resolved ones. `colour` is 0xRRGGBB.
+
+    `notes` stand near the top. `counts` are a digest's, to be put in words by how much room there is for
+    them. `total` is how many alerts there are to tell, be they in `alerts` or not.
+    """
 
     headline: str
     status: Status
     colour: int
     severity: str
-    labels: dict[str, str]
+    notes: tuple[str, ...]
+    counts: tuple[Count, ...] = ()
+    labels: dict[str, str] = {}
     alerts: tuple[AlertText, ...]
-    truncated: str
+    total: int
+    truncated: str = ""
     links: tuple[tuple[str, str], ...]
 
 
-def content_of(notification: Notification) -> Content:
-    """Put a notification in words."""
-    ordered = (*notification.firing, *notification.resolved)
-    shared = _shared_labels(ordered)
-    severity = worst_severity(notification.firing or notification.resolved)
+def content_of(message: Message) -> Content:
+    """Put a message in words."""
+    return _digest_content(message) if isinstance(message, Digest) else _group_content(message)
+
+
+def _group_content(notification: Notification) -> Content:
+    alerts = notification.alerts
+    ordered = sorted(range(len(alerts)), key=lambda at: not alerts[at].firing)
+    shared = _shared_labels(alerts)
+    severity = severity_of(notification)
     truncated = notification.group.truncated
     return Content(
         headline=_headline(notification, shared),
         status=notification.status,
-        colour=COLOURS.get(severity, OTHER_COLOUR) if notification.firing else RESOLVED_COLOUR,
+        colour=_colour(severity, notification.status),
         severity=severity,
+        notes=_notes(notification.fallback_for),
         labels={name: value for name, value in shared.items() if name != "alertname"},
-        alerts=tuple(_alert_text(alert, shared) for alert in ordered),
+        alerts=tuple(_alert_text(alerts[at], shared, untold=at in notification.untold) for at in ordered),
+        total=len(ordered),
         truncated=f"{truncated} more alerts were left out by Alertmanager (max_alerts)" if truncated else "",
         links=_group_links(notification),
     )
 
 
-def worst_severity(alerts: Iterable[Alert]) -> str:
-    """The worst severity of some alerts; one that is not in the usual order counts as the least."""
-    found = {alert.severity for alert in alerts}
+def _digest_content(digest: Digest) -> Content:
+    severity = severity_of(digest)
+    groups = f"{digest.groups} group{'s' if digest.groups != 1 else ''}"
+    url = web_url(digest.history_url)
+    return Content(
+        headline=f"[DIGEST of {groups}] {_tally(digest.firing, digest.resolved)}",
+        status=digest.status,
+        colour=_colour(severity, digest.status),
+        severity=severity,
+        notes=_notes(digest.fallback_for),
+        counts=digest.counts,
+        alerts=tuple(_alert_text(alert, {}) for alert in digest.alerts),
+        total=max(digest.total, len(digest.alerts)),
+        links=(("All of them", url),) if url is not None else (),
+    )
+
+
+def severity_of(message: Message) -> str:
+    """The worst severity of what fires in a message; of what is resolved, when nothing fires."""
+    if isinstance(message, Digest):
+        return _worst({count.severity for count in message.counts if count.firing or not message.firing})
+    return _worst({alert.severity for alert in message.firing or message.alerts})
+
+
+def _worst(found: set[str]) -> str:
+    """The worst of some severities; one that is not in the usual order counts as the least."""
     for severity in SEVERITY_ORDER:
         if severity in found:
             return severity
     return max(found, default="")
+
+
+def _colour(severity: str, status: Status) -> int:
+    return COLOURS.get(severity, OTHER_COLOUR) if status is Status.FIRING else RESOLVED_COLOUR
+
+
+def _notes(fallback_for: FallbackFor | None) -> tuple[str, ...]:
+    if fallback_for is None:
+        return ()
+    return (f"Meant for the channel {fallback_for.channel_id}, which could not be told: {fallback_for.reason}",)
 
 
 def cut(text: str, limit: int) -> str:
@@ -125,17 +176,19 @@ def web_url(text: str) -> str | None:
 
 
 def _headline(notification: Notification, shared: dict[str, str]) -> str:
-    firing, resolved = len(notification.firing), len(notification.resolved)
-    counts = [f"FIRING:{firing}"] if firing else []
-    counts += [f"RESOLVED:{resolved}"] if resolved else []
     names = sorted({alert.name for alert in notification.alerts if alert.name})
     subject = shared.get("alertname") or ", ".join(names[:3]) + (
         f" and {len(names) - 3} more" if len(names) > 3 else ""
     )
-    return f"[{', '.join(counts)}] {subject or 'alert'}"
+    return f"[{_tally(len(notification.firing), len(notification.resolved))}] {subject or 'alert'}"
 
 
-def _alert_text(alert: Alert, shared: dict[str, str]) -> AlertText:
+def _tally(firing: int, resolved: int) -> str:
+    counts = (("FIRING", firing), ("RESOLVED", resolved))
+    return ", ".join(f"{status}:{count}" for status, count in counts if count)
+
+
+def _alert_text(alert: Alert, shared: dict[str, str], *, untold: bool = False) -> AlertText:
     notes = alert.annotations
     links = (("Source", web_url(alert.generator_url)), ("Runbook", web_url(notes.get(RUNBOOK, ""))))
     summary, description = notes.get("summary", ""), notes.get("description", "")
@@ -144,7 +197,7 @@ def _alert_text(alert: Alert, shared: dict[str, str]) -> AlertText:
         title=summary or alert.name or "alert",
         description=description if description != summary else "",
         labels={name: value for name, value in sorted(alert.labels.items()) if name not in shared},
-        times=_times(alert),
+        times=_times(alert) + (UNTOLD if untold and not alert.firing else ""),
         links=tuple((text, url) for text, url in links if url is not None),
     )
 

@@ -6,6 +6,7 @@ from relay.domain.channels import (
     BaseChannel,
     Channel,
     DiscordChannel,
+    RateLimit,
     SlackChannel,
     TeamsChannel,
     WebhookChannel,
@@ -28,6 +29,11 @@ NOTIFIERS: Final[dict[type[BaseChannel], Notifier[Any]]] = {
 def notifier_for(channel: Channel) -> Notifier[Any]:
     """The notifier of the channel's type."""
     return NOTIFIERS[type(channel)]
+
+
+def limit_of(channel: Channel) -> RateLimit | None:
+    """How many messages the channel takes: what it says itself, else what its platform does. None: any number."""
+    return channel.rate_limit if channel.rate_limit is not None else notifier_for(channel).rate_limit
 
 
 def check(channel: Channel, targets: Targets) -> None:

@@ -1,18 +1,21 @@
-"""How is a notification told on Slack, over an incoming webhook?
+"""How is a message told on Slack, over an incoming webhook?
 
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 """
 
+import re
 from typing import Any, Final
 
 import msgspec
 
 from relay.domain.alerts import Status
-from relay.domain.channels import SlackChannel
-from relay.domain.notifications import Notification
-from relay.domain.outcomes import Outcome, Reason, Rejected, Retry
-from relay.notify.base import Notifier, Request, Response, classify, retry_after
+from relay.domain.channels import RateLimit, SlackChannel
+from relay.domain.notifications import Message
+from relay.domain.outcomes import Outcome, Reason, Rejected
+from relay.notify.base import Notifier, Request, Response, classify, gone, retry
 from relay.notify.content import AlertText, Content, content_of, fit, labels_line, left_out
+from relay.notify.pauses import json_object
+from relay.notify.summary import Room, summary_lines
 
 MAX_SECTION: Final = 3000
 """Characters of a section's text. https://docs.slack.dev/reference/block-kit/blocks/section-block"""
@@ -20,7 +23,10 @@ MAX_BLOCKS: Final = 50
 """Blocks of a message. https://docs.slack.dev/reference/block-kit/blocks"""
 MAX_TEXT: Final = 12_000
 """Characters over all blocks; about 13,200 are refused as msg_blocks_too_long, which no page says."""
+RATE_LIMIT: Final = RateLimit(per_second=1, burst=3)
+"""One message a second, "short bursts" allowed. https://docs.slack.dev/apis/web-api/rate-limits"""
 MAX_HEADLINE: Final = 300
+MAX_NOTE: Final = 600
 MAX_TITLE: Final = 300
 MAX_DESCRIPTION: Final = 1000
 MAX_LABELS: Final = 600
@@ -30,27 +36,55 @@ MAX_LINK: Final = 800
 RATE_LIMITED: Final = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"})
 AUTH_ERRORS: Final = frozenset(
     {
+        "access_denied",
+        "account_inactive",
+        "action_prohibited",
+        "ekm_access_denied",
         "invalid_auth",
         "invalid_token",
-        "not_authed",
-        "token_revoked",
-        "token_expired",
-        "account_inactive",
+        "missing_scope",
         "no_permission",
+        "not_authed",
+        "not_in_channel",
+        "org_login_required",
+        "posting_to_general_channel_denied",
+        "restricted_action",
+        "team_access_not_granted",
+        "token_expired",
+        "token_revoked",
     }
 )
 SERVER_ERRORS: Final = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 """https://docs.slack.dev/reference/methods/chat.postMessage#errors"""
+GONE: Final = frozenset(
+    {
+        "channel_is_archived",
+        "channel_not_found",
+        "is_archived",
+        "no_active_hooks",
+        "no_service",
+        "no_service_id",
+        "no_team",
+        "user_not_found",
+    }
+)
+"""https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling-errors"""
+MAX_WORDS: Final = 200
+"""Characters of a refusal in which its word is looked for."""
+
+_word = re.compile(r"[a-z_]+")
 
 
 class SlackNotifier(Notifier[SlackChannel]):
     """Slack, and servers that speak its incoming webhooks."""
 
-    def request(self, channel: SlackChannel, notification: Notification) -> Request:
+    rate_limit = RATE_LIMIT
+
+    def request(self, channel: SlackChannel, message: Message) -> Request:
         """One message: the headline, and the alerts in an attachment that carries the severity's colour."""
-        content = content_of(notification)
+        content = content_of(message)
         headline = _headline(content)
-        message: dict[str, Any] = {
+        body: dict[str, Any] = {
             "text": headline,
             "attachments": [{"color": f"#{content.colour:06X}", "fallback": headline, "blocks": _blocks(content)}],
         }
@@ -59,15 +93,17 @@ class SlackNotifier(Notifier[SlackChannel]):
             "username": channel.slack_username,
             "icon_emoji": channel.slack_icon_emoji,
         }
-        message |= {name: value for name, value in overrides.items() if value is not None}
-        return Request(url=channel.webhook_url, body=msgspec.json.encode(message))
+        body |= {name: value for name, value in overrides.items() if value is not None}
+        return Request(url=channel.webhook_url, body=msgspec.json.encode(body))
 
     def verdict(self, response: Response) -> Outcome:
-        """Slack may refuse inside a 200: `{"ok": false, "error": "…"}`."""
-        outcome = classify(response)
-        if 200 <= response.status < 300 and (error := _error_in(response.body)) is not None:
-            return _outcome_of(error, response)
-        return outcome
+        """Slack names the error in a word, and may refuse inside a 200: `{"ok": false, "error": "…"}`."""
+        if 200 <= response.status < 300:
+            error = _error_in(response.body)
+            return classify(response) if error is None else _outcome_of(error, response)
+        if 400 <= response.status < 500 and not GONE.isdisjoint(_word.findall(response.words[:MAX_WORDS])):
+            return gone(response)
+        return classify(response)
 
 
 def escape(text: str) -> str:
@@ -84,19 +120,25 @@ def _headline(content: Content) -> str:
 
 def _blocks(content: Content) -> list[dict[str, Any]]:
     closing = _closing(content)
-    blocks: list[dict[str, Any]] = []
+    blocks = [_context(fit(note, MAX_NOTE, escape)) for note in content.notes]
     if content.labels:
         blocks.append(_context(fit(labels_line(content.labels), MAX_LABELS, escape)))
     room = MAX_TEXT - sum(map(_length, [*blocks, *closing]))
-    for at, alert in enumerate(content.alerts):
+    if content.counts:
+        lines = summary_lines(content.counts, Room(total=room, line=MAX_SECTION, escape=escape))
+        blocks += map(_section, lines)
+        room -= sum(map(len, lines))
+    shown = 0
+    for alert in content.alerts:
         block = _section(_alert(alert))
-        left = len(content.alerts) - at
-        after = len(closing) + (left > 1)
+        after = len(closing) + (content.total - shown > 1)
         if _length(block) > room or len(blocks) + 1 + after > MAX_BLOCKS:
-            blocks.append(_context(left_out(left)))
             break
         blocks.append(block)
         room -= _length(block)
+        shown += 1
+    if shown < content.total:
+        blocks.append(_context(left_out(content.total - shown)))
     return [*blocks, *closing]
 
 
@@ -135,18 +177,18 @@ def _length(block: dict[str, Any]) -> int:
 
 
 def _error_in(body: bytes) -> str | None:
-    try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    if not isinstance(answer, dict) or answer.get("ok") is not False:
-        return None
-    return str(answer.get("error", "unknown_error"))
+    answer = json_object(body)
+    return str(answer.get("error", "unknown_error")) if answer.get("ok") is False else None
 
 
 def _outcome_of(error: str, response: Response) -> Outcome:
-    if error in RATE_LIMITED:
-        return Retry(Reason.RATE_LIMITED, error, response.status, retry_after(response.headers))
-    if error in SERVER_ERRORS:
-        return Retry(Reason.SERVER_ERROR, error, response.status, retry_after(response.headers))
-    return Rejected(Reason.AUTH_ERROR if error in AUTH_ERRORS else Reason.CLIENT_ERROR, error, response.status)
+    kinds = (
+        (RATE_LIMITED, Reason.RATE_LIMITED),
+        (SERVER_ERRORS, Reason.SERVER_ERROR),
+        (AUTH_ERRORS, Reason.AUTH_ERROR),
+        (GONE, Reason.DESTINATION_GONE),
+    )
+    for errors, reason in kinds:
+        if error in errors:
+            return retry(reason, error, response)
+    return Rejected(Reason.CLIENT_ERROR, error, response.status)

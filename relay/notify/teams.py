@@ -1,20 +1,22 @@
-"""How is a notification told on Microsoft Teams, over a webhook made by Workflows?
+"""How is a message told on Microsoft Teams, over a webhook made by Workflows?
 
 https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
 """
 
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from relay.domain.alerts import Status
-from relay.domain.channels import TeamsChannel
+from relay.domain.channels import RateLimit, TeamsChannel
 from relay.domain.errors import InvalidInput
-from relay.domain.notifications import Notification
+from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected
-from relay.notify.base import Notifier, Request, Response, classify
+from relay.notify.base import Notifier, Request, Response, classify, gone, retry
 from relay.notify.content import AlertText, Content, content_of, cut, labels_line, left_out
+from relay.notify.summary import Room, summary_lines
 
 RETIRED_HOST: Final = "webhook.office.com"
 OLDEST_HOST: Final = "outlook.office.com"
@@ -27,6 +29,19 @@ https://learn.microsoft.com/en-us/microsoftteams/platform/bots/how-to/format-you
 ENVELOPE: Final = 1_000
 """Bytes for what surrounds the alerts, and for the line that stands for those that did not fit."""
 CARD_VERSION: Final = "1.4"
+RATE_LIMIT: Final = RateLimit(per_second=1, burst=3)
+"""More than four requests in a second are throttled.
+
+https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using#rate-limiting-for-connectors
+"""
+GONE: Final = "workflownotfound"
+SWITCHED_OFF: Final = "workflowtriggerisnotenabled"
+"""Codes of Logic Apps, which runs the workflows; the second comes with a 400.
+
+https://learn.microsoft.com/en-us/azure/logic-apps/logic-apps-workflow-actions-triggers
+"""
+MAX_LINE: Final = 1500
+MAX_NOTE: Final = 600
 MAX_HEADLINE: Final = 300
 MAX_TITLE: Final = 300
 MAX_DESCRIPTION: Final = 1000
@@ -37,6 +52,8 @@ COLOURS: Final = {"critical": "attention", "error": "attention", "warning": "war
 
 class TeamsNotifier(Notifier[TeamsChannel]):
     """Microsoft Teams."""
+
+    rate_limit = RATE_LIMIT
 
     def check(self, channel: TeamsChannel) -> None:
         """Refuse the URLs of connectors, which nobody answers any more."""
@@ -50,23 +67,27 @@ class TeamsNotifier(Notifier[TeamsChannel]):
                 "in Teams instead (its host ends in .logic.azure.com or .environment.api.powerplatform.com)",
             )
 
-    def request(self, channel: TeamsChannel, notification: Notification) -> Request:
+    def request(self, channel: TeamsChannel, message: Message) -> Request:
         """One Adaptive Card over the full width."""
-        card = _card(channel, content_of(notification))
+        card = _card(channel, content_of(message))
         attachment = {
             "contentType": "application/vnd.microsoft.card.adaptive",
             "contentUrl": None,
             "content": card,
         }
-        message = {"type": "message", "attachments": [attachment]}
-        return Request(url=channel.webhook_url, body=msgspec.json.encode(message))
+        body = {"type": "message", "attachments": [attachment]}
+        return Request(url=channel.webhook_url, body=msgspec.json.encode(body))
 
     def verdict(self, response: Response) -> Outcome:
-        """Teams may refuse a card that is too large inside a 200."""
-        outcome = classify(response)
-        if 200 <= response.status < 300 and "request entity too large" in response.words.lower():
-            return Rejected(Reason.CLIENT_ERROR, response.words, response.status)
-        return outcome
+        """Teams may refuse a card that is too large inside a 200; Workflows names its errors."""
+        status, words = response.status, response.words.lower()
+        if 200 <= status < 300 and "request entity too large" in words:
+            return Rejected(Reason.CLIENT_ERROR, response.words, status)
+        if status == HTTPStatus.NOT_FOUND and GONE in words:
+            return gone(response)
+        if 400 <= status < 500 and SWITCHED_OFF in words:
+            return retry(Reason.CLIENT_ERROR, f"{status} {response.words}", response)
+        return classify(response)
 
 
 def _card(channel: TeamsChannel, content: Content) -> dict[str, Any]:
@@ -75,6 +96,7 @@ def _card(channel: TeamsChannel, content: Content) -> dict[str, Any]:
     if channel.teams_title:
         body.append(_line([_run(cut(channel.teams_title, MAX_TITLE), size="small", isSubtle=True)]))
     body.append(_line([_run(cut(content.headline, MAX_HEADLINE), size="large", weight="bolder", color=colour)]))
+    body += [_line([_run(cut(note, MAX_NOTE), weight="bolder")]) for note in content.notes]
     if content.labels:
         body.append(_line([_run(cut(labels_line(content.labels), MAX_LABELS), isSubtle=True)]))
     actions = [
@@ -83,13 +105,21 @@ def _card(channel: TeamsChannel, content: Content) -> dict[str, Any]:
         if len(url) <= MAX_LINK
     ]
     room = MAX_CARD - ENVELOPE - _size(body) - _size(actions)
-    for at, alert in enumerate(content.alerts):
+    if content.counts:
+        limits = Room(total=room, line=MAX_LINE, overhead=_size(_line([_run("")])), size=_text_size)
+        lines = [_line([_run(line)]) for line in summary_lines(content.counts, limits)]
+        body += lines
+        room -= sum(map(_size, lines))
+    shown = 0
+    for alert in content.alerts:
         container = _alert(alert, colour)
         if _size(container) > room:
-            body.append(_line([_run(left_out(len(content.alerts) - at), weight="bolder")]))
             break
         body.append(container)
         room -= _size(container)
+        shown += 1
+    if shown < content.total:
+        body.append(_line([_run(left_out(content.total - shown), weight="bolder")]))
     if content.truncated:
         body.append(_line([_run(content.truncated, isSubtle=True)]))
     card: dict[str, Any] = {
@@ -137,3 +167,7 @@ def _run(text: str, **style: Any) -> dict[str, Any]:
 
 def _size(part: Any) -> int:
     return len(msgspec.json.encode(part)) + 1
+
+
+def _text_size(text: str) -> int:
+    return len(msgspec.json.encode(text)) - len('""')

@@ -12,7 +12,7 @@ import structlog
 
 from relay.domain.channels import BaseChannel
 from relay.domain.fields import REPLACEMENT
-from relay.domain.notifications import Notification
+from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry
 from relay.notify.base import MAX_DETAIL, C, Notifier, Request, Response, redact
 from relay.notify.targets import Connecting, Targets
@@ -56,14 +56,14 @@ class Transport:
         assert self._session is not None
         await self._session.close()
 
-    async def attempt(self, notifier: Notifier[C], channel: C, notification: Notification) -> Outcome:
-        """Tell a notification once, and say how that ended. Raises nothing but cancellation."""
+    async def attempt(self, notifier: Notifier[C], channel: C, message: Message) -> Outcome:
+        """Tell a message once, and say how that ended. Raises nothing but cancellation."""
         connecting = self._targets.connecting()
         note = None
         try:
-            request = notifier.request(channel, notification)
+            request = notifier.request(channel, message)
             note = request.note
-            connecting.enter(request.url)
+            _enter(connecting, request.url)
             outcome = notifier.verdict(await self._send(request))
         except Exception as error:  # the one place where whatever went wrong becomes an outcome
             outcome = _outcome_of(error, connecting, channel)
@@ -95,16 +95,33 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
     return bytes(body)
 
 
+def _enter(connecting: Connecting, url: str) -> None:
+    try:
+        connecting.enter(url)
+    except ValueError:
+        raise aiohttp.InvalidURL(url) from None
+
+
 def _outcome_of(error: Exception, connecting: Connecting, channel: BaseChannel) -> Outcome:
-    """What an attempt without an answer means. A mistake of our own is a no: it would only happen again."""
+    """What an attempt without an answer means.
+
+    The channel's URL and the relay's settings are no fault of the message. A mistake of our own is a no: it
+    would only happen again.
+    """
     if connecting.blocked is not None and isinstance(error, OSError):
-        return Rejected(Reason.BLOCKED_TARGET, connecting.blocked)
+        return Retry(Reason.BLOCKED_TARGET, connecting.blocked)
     words = str(error) or type(error).__name__
     match error:
         case TimeoutError():
             return Retry(Reason.DEADLINE_EXCEEDED, "no answer in time")
         case aiohttp.InvalidURL():
-            return Rejected(Reason.CLIENT_ERROR, "the URL is malformed")
+            return Retry(Reason.CLIENT_ERROR, "the URL is malformed")
+        case aiohttp.ClientConnectorCertificateError():
+            return Retry(Reason.CONNECTION_ERROR, f"TLS failed, the certificate is not trusted: {words}")
+        case aiohttp.ClientSSLError():
+            return Retry(Reason.CONNECTION_ERROR, f"TLS failed: {words}")
+        case aiohttp.ClientConnectorDNSError():
+            return Retry(Reason.CONNECTION_ERROR, f"the name could not be resolved: {words}")
         case aiohttp.ClientError() | OSError():
             return Retry(Reason.CONNECTION_ERROR, words)
         case _:

@@ -1,4 +1,4 @@
-"""How is a notification told to any HTTP endpoint: as our documented JSON, or as the channel's template says?"""
+"""How is a message told to any HTTP endpoint: as our documented JSON, or as the channel's template says?"""
 
 import re
 import signal
@@ -16,9 +16,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from relay.domain.channels import WebhookChannel
 from relay.domain.errors import InvalidInput
-from relay.domain.notifications import Notification
+from relay.domain.notifications import Digest, Message, Notification
 from relay.notify.base import JSON, Notifier, Request
-from relay.notify.content import worst_severity
+from relay.notify.content import severity_of
 
 MAX_TEMPLATE: Final = 64 * 1024
 MAX_BODY: Final = 1024 * 1024
@@ -75,9 +75,9 @@ class WebhookNotifier(Notifier[WebhookChannel]):
         except (RecursionError, SyntaxError):
             raise InvalidInput("custom_payload_template", "is nested too deeply") from None
 
-    def request(self, channel: WebhookChannel, notification: Notification) -> Request:
+    def request(self, channel: WebhookChannel, message: Message) -> Request:
         """The payload as JSON; a template that fails gives way to it, for an alert must not die of a template."""
-        payload = payload_of(notification)
+        payload = payload_of(message)
         body, note = msgspec.json.encode(payload), None
         if channel.custom_payload_template is not None:
             try:
@@ -98,24 +98,24 @@ class WebhookNotifier(Notifier[WebhookChannel]):
         return Request(url=channel.webhook_url, body=body, headers=headers, note=note)
 
 
-def payload_of(notification: Notification) -> dict[str, Any]:
-    """The documented body; also what a template's names mean. Times are RFC 3339 in UTC."""
-    group = notification.group
+def payload_of(message: Message) -> dict[str, Any]:
+    """The documented body; also what a template's names mean. Times are RFC 3339 in UTC.
+
+    A digest has the same names as a group, so that what reads the one can read the other.
+    """
+    untold = frozenset() if isinstance(message, Digest) else message.untold
     return {
-        "id": notification.id,
-        "channel_id": notification.channel_id,
-        "status": notification.status,
-        "severity": worst_severity(notification.firing or notification.resolved),
-        "group_key": group.group_key,
-        "receiver": group.receiver,
-        "group_labels": group.group_labels,
-        "common_labels": group.common_labels,
-        "common_annotations": group.common_annotations,
-        "external_url": group.external_url,
-        "truncated_alerts": group.truncated,
+        "id": message.id,
+        "channel_id": message.channel_id,
+        "kind": "digest" if isinstance(message, Digest) else "group",
+        "status": message.status,
+        "severity": severity_of(message),
+        "fallback_for": message.fallback_for,
+        **(_digest(message) if isinstance(message, Digest) else _group(message)),
         "alerts": [
             {
                 "status": alert.status,
+                "untold_firing": at in untold,
                 "fingerprint": alert.fingerprint,
                 "alertname": alert.name,
                 "severity": alert.severity,
@@ -125,8 +125,41 @@ def payload_of(notification: Notification) -> dict[str, Any]:
                 "ends_at": alert.ends_at,
                 "generator_url": alert.generator_url,
             }
-            for alert in notification.alerts
+            for at, alert in enumerate(message.alerts)
         ],
+    }
+
+
+def _group(notification: Notification) -> dict[str, Any]:
+    group = notification.group
+    return {
+        "group_key": group.group_key,
+        "receiver": group.receiver,
+        "group_labels": group.group_labels,
+        "common_labels": group.common_labels,
+        "common_annotations": group.common_annotations,
+        "external_url": group.external_url,
+        "truncated_alerts": group.truncated,
+        "digest": None,
+    }
+
+
+def _digest(digest: Digest) -> dict[str, Any]:
+    return {
+        "group_key": "",
+        "receiver": "",
+        "group_labels": {},
+        "common_labels": {},
+        "common_annotations": {},
+        "external_url": "",
+        "truncated_alerts": 0,
+        "digest": {
+            "groups": digest.groups,
+            "firing": digest.firing,
+            "resolved": digest.resolved,
+            "counts": digest.counts,
+            "history_url": digest.history_url,
+        },
     }
 
 

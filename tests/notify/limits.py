@@ -61,20 +61,25 @@ def check_slack(body: bytes) -> str:
 def check_discord(body: bytes) -> str:
     """https://discord.com/developers/docs/resources/message#embed-object-embed-limits"""
     message = json.loads(body)
-    assert set(message) <= {"embeds", "allowed_mentions", "username", "avatar_url"}
+    assert set(message) <= {"content", "embeds", "allowed_mentions", "username", "avatar_url"}
     assert message["allowed_mentions"] == {"parse": []}
-    [embed] = message["embeds"]
-    assert set(embed) <= {"title", "color", "description", "footer"}, "a `url` may get the whole message refused"
-    assert 0 <= embed["color"] <= 0xFFFFFF
-    title, description = embed["title"], embed["description"]
-    footer = embed.get("footer", {"text": ""})["text"]
-    assert 0 < len(title) <= 256
-    assert 0 < len(description) <= 4096
-    assert "footer" not in embed or 0 < len(footer) <= 2048
-    assert len(title) + len(description) + len(footer) <= 6000
-    assert not re.search(r"(?<!\\)(?:\\\\)*<[@#!]", title + description)
-    _check_links(DISCORD_LINK.findall(description))
-    return f"{title}\n{description}\n{footer}"
+    texts = [message.get("content", "")]
+    assert "content" not in message or 0 < len(texts[0]) <= 2000
+    assert 0 < len(message["embeds"]) <= 10
+    for embed in message["embeds"]:
+        assert set(embed) <= {"title", "color", "description", "footer"}, "a `url` may get the message refused"
+        assert 0 <= embed["color"] <= 0xFFFFFF
+        assert "title" not in embed or 0 < len(embed["title"]) <= 256
+        assert 0 < len(embed["description"]) <= 4096
+        assert "footer" not in embed or 0 < len(embed["footer"]["text"]) <= 2048
+        texts += [embed.get("title", ""), embed["description"], embed.get("footer", {"text": ""})["text"]]
+    assert message["embeds"][0]["title"]
+    assert sum(map(len, texts[1:])) <= 6000, "over all embeds"
+    whole = "\n".join(texts)
+    footers = [embed.get("footer", {"text": ""})["text"] for embed in message["embeds"]]
+    assert not re.search(r"(?<!\\)(?:\\\\)*<[@#!]", whole if not any(footers) else whole[: -len(footers[-1])])
+    _check_links(DISCORD_LINK.findall(whole))
+    return whole
 
 
 def check_teams(body: bytes) -> str:

@@ -3,14 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from relay.domain.alerts import Alert, Group, Status, fingerprint
+from relay.domain.alerts import Alert, Group, Status, fingerprint, severity_rank
 from relay.domain.channels import BaseChannel, Channel, own_fields, parse_channel, type_name
-from relay.domain.notifications import Notification
+from relay.domain.notifications import Count, Digest, FallbackFor, Notification
 
 STARTED = datetime(2026, 11, 23, 15, 33, 27, tzinfo=UTC)
 SOURCE = "http://prometheus.example.com/graph?g0.expr=up"
 RUNBOOK = "https://runbooks.example.com/disk"
 ALERTMANAGER = "http://alertmanager.example.com"
+HISTORY = "https://relay.example.com/api/v1/monitoring/alerts/deliveries/42"
+FALLBACK = FallbackFor(channel_id="slack-critical", reason="circuit breaker open since 15:33")
 
 
 def alert(
@@ -34,7 +36,13 @@ def alert(
     )
 
 
-def notification(*alerts: Alert, truncated: int = 0, external_url: str = ALERTMANAGER) -> Notification:
+def notification(
+    *alerts: Alert,
+    truncated: int = 0,
+    external_url: str = ALERTMANAGER,
+    untold: frozenset[int] = frozenset(),
+    fallback_for: FallbackFor | None = None,
+) -> Notification:
     alerts = alerts or (alert(),)
     group = Group(
         group_key='{}:{team="db"}',
@@ -46,7 +54,36 @@ def notification(*alerts: Alert, truncated: int = 0, external_url: str = ALERTMA
         external_url=external_url,
         truncated=truncated,
     )
-    return Notification(id="42", channel_id="c", group=group, alerts=alerts)
+    return Notification(
+        id="42", channel_id="c", group=group, alerts=alerts, untold=untold, fallback_for=fallback_for
+    )
+
+
+def count(alertname: str, severity: str = "critical", firing: int = 1, resolved: int = 0) -> Count:
+    return Count(severity=severity, alertname=alertname, firing=firing, resolved=resolved)
+
+
+def digest(
+    *counts: Count,
+    groups: int = 27,
+    alerts: tuple[Alert, ...] | None = None,
+    history_url: str = HISTORY,
+    fallback_for: FallbackFor | None = None,
+) -> Digest:
+    """A digest of these counts, the worst severity first; it shows an alert of each of the first ten, if need be."""
+    counts = tuple(sorted(counts or (count("DiskFull"),), key=lambda one: severity_rank(one.severity)))
+    first = tuple(
+        alert(one.alertname, "firing" if one.firing else "resolved", one.severity) for one in counts[:10]
+    )
+    return Digest(
+        id="42",
+        channel_id="c",
+        groups=groups,
+        counts=counts,
+        alerts=first if alerts is None else alerts,
+        history_url=history_url,
+        fallback_for=fallback_for,
+    )
 
 
 def channel(kind: type[BaseChannel], url: str = "https://hooks.example.com/x", **settings: Any) -> Channel:
