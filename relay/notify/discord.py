@@ -129,19 +129,22 @@ def _begun(content: Content, end: int) -> _Pages:
         return _filled([MAX_DESCRIPTION - end], notes)[0]
     sizes = [MAX_CONTENT, MAX_DESCRIPTION, MAX_REST - end]
     room = sum(sizes) - sum(map(len, notes))
-    for lost in (MAX_LINE, LONGEST_LINE):
+
+    def parts(lost: int) -> list[str]:
         limits = Room(total=room - (len(sizes) - 1) * lost, line=MAX_LINE, escape=escape)
-        parts = [*notes, *(line + "\n" for line in summary_lines(content.counts, limits)), "\n"]
-        for first in (1, 0):
-            pages, whole = _filled(sizes[first:], parts)
-            if whole:
-                return pages
+        return [*notes, *(line + "\n" for line in summary_lines(content.counts, limits)), "\n"]
+
+    pages, whole = _filled(sizes[1:], parts(MAX_LINE))
+    if not whole:
+        pages, whole = _filled(sizes, parts(MAX_LINE))
+    if not whole:
+        pages, _ = _filled(sizes, parts(LONGEST_LINE))
     return pages
 
 
 def _filled(sizes: list[int], parts: list[str]) -> tuple[_Pages, bool]:
-    pages = _Pages(sizes)
-    return pages, all([pages.add(part) for part in parts])
+    pages = _Pages(list(sizes))
+    return pages, [pages.add(part) for part in parts].count(False) == 0
 
 
 def _alert(alert: AlertText) -> str:

@@ -43,8 +43,14 @@ class Connecting:
         self.blocked: str | None = None
 
     def enter(self, url: str) -> None:
-        """Say which URL is connected to, so that its host's name may be exempt."""
-        self.exempt = self._targets.host_exempt(_host(yarl.URL(url)))
+        """Say which URL is connected to, so that its host's name may be exempt.
+
+        Raises:
+            ValueError: it is no URL that a resolver would take.
+        """
+        host = _host(yarl.URL(url))
+        host.encode("idna")
+        self.exempt = self._targets.host_exempt(host)
 
 
 _current: ContextVar[Connecting] = ContextVar("connecting")

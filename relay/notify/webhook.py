@@ -115,7 +115,7 @@ def payload_of(message: Message) -> dict[str, Any]:
         "alerts": [
             {
                 "status": alert.status,
-                "untold_firing": at in untold,
+                "untold_firing": at in untold and not alert.firing,
                 "fingerprint": alert.fingerprint,
                 "alertname": alert.name,
                 "severity": alert.severity,

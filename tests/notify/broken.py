@@ -1,16 +1,24 @@
 """What stands in for platforms that don't speak HTTP well: a socket that answers bytes of the test's choice."""
 
 import asyncio
+import ipaddress
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 Misbehaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def broken(misbehave: Misbehaviour) -> AsyncIterator[str]:
+async def broken(misbehave: Misbehaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """A server that reads a request's head, and then does as it is told."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -28,7 +36,7 @@ async def broken(misbehave: Misbehaviour) -> AsyncIterator[str]:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
@@ -79,3 +87,28 @@ def never_ends(start: bytes, piece: bytes, pause: float = 0.0) -> Misbehaviour:
 async def hangs(_: asyncio.StreamWriter) -> None:
     """Say nothing at all."""
     await asyncio.sleep(3600)
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """TLS with a certificate that only its owner vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "tls.pem").write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "tls.pem")
+    return context

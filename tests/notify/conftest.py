@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.domain.channels import BaseChannel, type_name
-from relay.domain.notifications import Notification
+from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome
 from relay.notify.registry import NOTIFIERS
 from relay.notify.targets import Targets
@@ -27,12 +27,12 @@ def kind(request: pytest.FixtureRequest) -> type[BaseChannel]:
 
 @pytest.fixture
 def tell() -> Tell:
-    """Tell one notification to a URL, and say how that ended."""
+    """Tell one message to a URL, and say how that ended."""
 
     async def once(
         kind: type[BaseChannel],
         url: str,
-        told: Notification | None = None,
+        told: Message | None = None,
         *,
         patience: float = 10.0,
         allowed: tuple[str, ...] = LOOPBACK,

@@ -70,7 +70,7 @@ def digest(
     history_url: str = HISTORY,
     fallback_for: FallbackFor | None = None,
 ) -> Digest:
-    """A digest of these counts, the worst severity first; it shows an alert of each of the first ten, if need be."""
+    """A digest of these counts, the worst severity first; it shows an alert of each of the first ten."""
     counts = tuple(sorted(counts or (count("DiskFull"),), key=lambda one: severity_rank(one.severity)))
     first = tuple(
         alert(one.alertname, "firing" if one.firing else "resolved", one.severity) for one in counts[:10]

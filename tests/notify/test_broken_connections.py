@@ -2,13 +2,14 @@
 
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from relay.domain.channels import BaseChannel
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
 from tests.fixtures.sink import Sink
-from tests.notify.broken import broken, hangs, never_ends, resets_after, says
+from tests.notify.broken import broken, hangs, never_ends, resets_after, says, self_signed
 from tests.notify.conftest import Tell
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
@@ -90,11 +91,41 @@ async def test_a_name_that_is_not_found_is_tried_again(kind: type[BaseChannel], 
     outcome = await tell(kind, "https://does-not-exist.invalid/x")
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.CONNECTION_ERROR
+    assert outcome.detail.startswith("the name could not be resolved: ")
     assert "does-not-exist.invalid" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1/x",
+        "https://",
+        "nothing",
+        "https://a..b/x",
+        f"https://{'a' * 64}.example/",
+        "ftp://127.0.0.1/x",
+    ],
+)
+async def test_a_url_that_is_none_is_no_fault_of_the_message(
+    kind: type[BaseChannel], url: str, tell: Tell
+) -> None:
+    outcome = await tell(kind, url)
+    assert outcome == Retry(Reason.CLIENT_ERROR, "the URL is malformed")
 
 
 async def test_tls_that_fails_is_tried_again(kind: type[BaseChannel], sink: Sink, tell: Tell) -> None:
     outcome = await tell(kind, sink.url.replace("http://", "https://"))
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.CONNECTION_ERROR
+    assert outcome.detail.startswith("TLS failed: ")
     assert sink.received == []
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
+    kind: type[BaseChannel], tmp_path: Path, tell: Tell
+) -> None:
+    async with broken(says(OK + b"\r\nok"), self_signed(tmp_path)) as url:
+        outcome = await tell(kind, url.replace("http://", "https://"))
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.CONNECTION_ERROR
+    assert outcome.detail.startswith("TLS failed, the certificate is not trusted: ")

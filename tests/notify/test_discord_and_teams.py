@@ -13,26 +13,31 @@ from tests.notify.conftest import Tell
 from tests.notify.makers import channel
 
 
-@pytest.mark.parametrize(
-    ("body", "after"),
-    [
-        ('{"message": "slow", "retry_after": 0.65, "global": false}', 0.65),
-        ('{"retry_after": 64}', 64.0),
-        ('{"retry_after": 1e308}', 86_400.0),
-        (f'{{"retry_after": {"9" * 400}}}', 86_400.0),
-        ('{"retry_after": 0}', 9.0),
-        ('{"retry_after": "1"}', 9.0),
-        ('{"retry_after": null}', 9.0),
-        ("[]", 9.0),
-        ("error code: 1015", 9.0),
-        ("", 9.0),
-    ],
-)
-async def test_discord_says_in_the_body_how_long_to_wait(body: str, after: float, sink: Sink, tell: Tell) -> None:
-    sink.script = lambda _: web.Response(status=429, text=body, headers={"Retry-After": "9"})
+async def test_a_discord_webhook_that_was_deleted_is_gone(sink: Sink, tell: Tell) -> None:
+    sink.script = lambda _: web.json_response({"message": "Unknown Webhook", "code": 10015}, status=404)
     outcome = await tell(DiscordChannel, sink.url)
     assert isinstance(outcome, Retry)
-    assert (outcome.reason, outcome.after) == (Reason.RATE_LIMITED, after)
+    assert outcome.reason is Reason.DESTINATION_GONE
+    assert "Unknown Webhook" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (404, "WorkflowNotFound", Reason.DESTINATION_GONE),
+        (404, "ResourceNotFound", Reason.CLIENT_ERROR),
+        (400, "WorkflowTriggerIsNotEnabled", Reason.CLIENT_ERROR),
+        (401, "DirectApiAuthorizationRequired", Reason.AUTH_ERROR),
+    ],
+)
+async def test_a_workflow_that_is_deleted_or_switched_off_is_no_fault_of_the_message(
+    status: int, code: str, reason: Reason, sink: Sink, tell: Tell
+) -> None:
+    sink.script = lambda _: web.json_response({"error": {"code": code, "message": "no"}}, status=status)
+    outcome = await tell(TeamsChannel, sink.url)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is reason
+    assert code in outcome.detail
 
 
 async def test_the_settings_of_discord_are_sent(sink: Sink, tell: Tell) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from relay.domain.alerts import Alert
 from relay.domain.channels import BaseChannel, WebhookChannel
-from relay.domain.notifications import Notification
+from relay.domain.notifications import Message
 from relay.notify.registry import NOTIFIERS
 from tests.notify.limits import CHECKS
 from tests.notify.makers import ALERTMANAGER, RUNBOOK, SOURCE, alert, channel, notification
@@ -33,7 +33,7 @@ TEXTS = {
 COUNTED = re.compile(r"… and (\d+) more alerts? that did not fit here")
 
 
-def said(kind: type[BaseChannel], told: Notification) -> str:
+def said(kind: type[BaseChannel], told: Message) -> str:
     one = channel(kind)
     return CHECKS[kind](NOTIFIERS[kind].request(one, told).body)
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from relay.domain.channels import BaseChannel, WebhookChannel
-from relay.domain.notifications import Notification
+from relay.domain.notifications import Message
 from relay.domain.outcomes import Rejected
 from relay.notify.base import Notifier, Request
 from relay.notify.targets import Targets
@@ -94,7 +94,7 @@ async def test_a_broken_connection_gives_nothing_away(kind: type[BaseChannel], m
 class Clumsy(Notifier[Any]):
     """A notifier with a mistake in it, that talks."""
 
-    def request(self, channel: Any, notification: Notification) -> Request:
+    def request(self, channel: Any, message: Message) -> Request:
         raise KeyError(channel.webhook_url)
 
 

@@ -24,26 +24,49 @@ async def told(tell: Tell, sink: Sink, answer: object, **headers: str) -> Outcom
         ("fatal_error", Reason.SERVER_ERROR),
         ("service_unavailable", Reason.SERVER_ERROR),
         ("request_timeout", Reason.SERVER_ERROR),
-    ],
-)
-async def test_what_may_pass_is_tried_again(error: str, reason: Reason, sink: Sink, tell: Tell) -> None:
-    assert await told(tell, sink, {"ok": False, "error": error}) == Retry(reason, error, 200)
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
         ("invalid_auth", Reason.AUTH_ERROR),
         ("token_revoked", Reason.AUTH_ERROR),
         ("account_inactive", Reason.AUTH_ERROR),
-        ("channel_not_found", Reason.CLIENT_ERROR),
-        ("invalid_blocks", Reason.CLIENT_ERROR),
-        ("msg_too_long", Reason.CLIENT_ERROR),
-        ("something_new", Reason.CLIENT_ERROR),
+        ("not_in_channel", Reason.AUTH_ERROR),
+        ("channel_not_found", Reason.DESTINATION_GONE),
+        ("is_archived", Reason.DESTINATION_GONE),
     ],
 )
-async def test_what_will_not_pass_is_final(error: str, reason: Reason, sink: Sink, tell: Tell) -> None:
-    assert await told(tell, sink, {"ok": False, "error": error}) == Rejected(reason, error, 200)
+async def test_what_is_no_fault_of_the_message_is_tried_again(
+    error: str, reason: Reason, sink: Sink, tell: Tell
+) -> None:
+    assert await told(tell, sink, {"ok": False, "error": error}) == Retry(reason, error, 200)
+
+
+@pytest.mark.parametrize("error", ["invalid_blocks", "msg_too_long", "something_new"])
+async def test_what_is_wrong_with_the_message_is_final(error: str, sink: Sink, tell: Tell) -> None:
+    assert await told(tell, sink, {"ok": False, "error": error}) == Rejected(Reason.CLIENT_ERROR, error, 200)
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [
+        (404, "no_service"),
+        (404, "no_active_hooks"),
+        (404, "no_team"),
+        (404, "channel_not_found"),
+        (410, "channel_is_archived"),
+        (400, "user_not_found"),
+    ],
+)
+@pytest.mark.parametrize("body", ["{}", '{{"ok":false,"error":"{}"}}'])
+async def test_a_destination_that_is_gone_is_told_by_its_word(
+    status: int, word: str, body: str, sink: Sink, tell: Tell
+) -> None:
+    text = body.format(word)
+    sink.script = lambda _: web.Response(status=status, text=text)
+    assert await tell(SlackChannel, sink.url) == Retry(Reason.DESTINATION_GONE, f"{status} {text}", status)
+
+
+@pytest.mark.parametrize("word", ["invalid_payload", "too_many_attachments", "no_text"])
+async def test_a_message_that_slack_can_t_take_is_refused(word: str, sink: Sink, tell: Tell) -> None:
+    sink.script = lambda _: web.Response(status=400, text=word)
+    assert await tell(SlackChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, f"400 {word}", 400)
 
 
 async def test_a_refusal_without_a_word_is_still_one(sink: Sink, tell: Tell) -> None:
