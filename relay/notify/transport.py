@@ -114,7 +114,7 @@ def _outcome_of(error: Exception, connecting: Connecting, channel: BaseChannel) 
     match error:
         case TimeoutError():
             return Retry(Reason.DEADLINE_EXCEEDED, "no answer in time")
-        case aiohttp.InvalidURL():
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return Retry(Reason.CLIENT_ERROR, "the URL is malformed")
         case aiohttp.ClientConnectorCertificateError():
             return Retry(Reason.CONNECTION_ERROR, f"TLS failed, the certificate is not trusted: {words}")
