@@ -22,6 +22,7 @@ from relay.api.history import HistoryController
 from relay.api.pages import known_parameters
 from relay.api.route import RouteController
 from relay.api.test import TestController
+from relay.deliver import watch
 from relay.deliver.worker import Worker
 from relay.notify.targets import Targets
 from relay.notify.transport import Transport
@@ -115,6 +116,7 @@ async def run_parts(parts: Parts, stop: asyncio.Event, *serving: Coroutine[Any, 
         feed[WAKE_CHANNEL] = parts.worker.wake_all
         background.append(parts.worker.run())
     background.append(listen(parts.database, feed))
+    background.append(watch.run(parts.database, parts.metrics, parts.settings.give_up_after))
     tasks = [asyncio.create_task(part) for part in background]
     front = [asyncio.create_task(part) for part in serving]
     stopping = asyncio.ensure_future(stop.wait())

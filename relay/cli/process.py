@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 import uvicorn
 import uvloop
+from prometheus_client import start_http_server
 
 from relay.app import BASE_PATH, application, composed, run_parts
 from relay.domain.errors import SettingsError
@@ -21,7 +22,7 @@ from relay.store import migrations
 from relay.store.database import AWAY, Database, in_words
 from relay.store.embedded import EmbeddedPostgres
 from relay.store.local import announce, ensure_keys
-from relay.telemetry import configure_logging
+from relay.telemetry import Metrics, configure_logging
 
 KEEP_ALIVE: Final = 330
 """Seconds; longer than Go's HTTP client (so Alertmanager) keeps an idle connection, so that it closes first."""
@@ -49,15 +50,15 @@ def serve(settings: Settings, *, delivery: bool, migrate: bool) -> None:
         _run(_serve(prepared, listening, delivery=delivery, migrate=migrate))
 
 
-def work(settings: Settings, *, migrate: bool) -> None:
-    """Deliver in this process, without the HTTP API, until SIGTERM or SIGINT.
+def work(settings: Settings, *, migrate: bool, metrics_port: int | None) -> None:
+    """Deliver in this process, without the HTTP API, until SIGTERM or SIGINT; with a port, /metrics is served.
 
     Raises:
         SettingsError: it can't start; one line says why.
     """
     configure_logging(settings.log_format, settings.log_level)
     with _prepared(settings) as prepared:
-        _run(_work(prepared, migrate=migrate))
+        _run(_work(prepared, migrate=migrate, metrics_port=metrics_port))
 
 
 async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool, migrate: bool) -> None:
@@ -81,11 +82,34 @@ async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool
         await run_parts(parts, stop, Server(config).serve_until(stop, listening))
 
 
-async def _work(prepared: Prepared, *, migrate: bool) -> None:
-    async with composed(prepared.settings, receive=False, deliver=True) as parts:
+async def _work(prepared: Prepared, *, migrate: bool, metrics_port: int | None) -> None:
+    settings = prepared.settings
+    async with composed(settings, receive=False, deliver=True) as parts:
         await _bring_to_head(parts.database, migrate=migrate or prepared.embedded)
-        print("Alert Relay's worker delivers; it listens nowhere.", flush=True)
-        await run_parts(parts, _stop_on_signals())
+        with _metrics_page(settings.host, metrics_port, parts.metrics):
+            shown = (
+                "nowhere" if metrics_port is None else f"on {url_of(settings.host, metrics_port)}/metrics alone"
+            )
+            print(f"Alert Relay's worker delivers; it listens {shown}.", flush=True)
+            await run_parts(parts, _stop_on_signals())
+
+
+@contextmanager
+def _metrics_page(host: str, port: int | None, metrics: Metrics) -> Iterator[None]:
+    """Serve the metrics of a process that serves nothing else."""
+    if port is None:
+        yield
+        return
+    try:
+        server, thread = start_http_server(port, host, metrics.registry)
+    except OSError as error:
+        raise SettingsError(f"can't listen on {host} port {port}: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 class Server(uvicorn.Server):

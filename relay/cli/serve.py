@@ -28,9 +28,15 @@ def serve(
     process.serve(settings, delivery=not no_delivery, migrate=migrate)
 
 
-def worker(*, migrate: Migrate = False) -> None:
+def worker(
+    *,
+    migrate: Migrate = False,
+    metrics_port: Annotated[
+        int | None, Parameter(help="Serve /metrics on this port of RELAY_HOST; otherwise it listens nowhere.")
+    ] = None,
+) -> None:
     """Run the delivery alone, beside a relay that was started with --no-delivery, or to share its work."""
     settings = load()
     from relay.cli import process
 
-    process.work(settings, migrate=migrate)
+    process.work(settings, migrate=migrate, metrics_port=metrics_port)

@@ -8,6 +8,7 @@ import msgspec
 import structlog
 
 from relay.deliver.decision import decide
+from relay.domain.history import State
 from relay.domain.notifications import Message, Notification
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.registry import notifier_for
@@ -96,10 +97,18 @@ class Attempt:
             return None
         return self._lease.stamp, f"the destination is gone: {self.outcome.detail}"
 
-    def observe(self) -> None:
-        """Count it, and log what failed."""
+    def observe(self, settlement: Settlement) -> None:
+        """Count it and what followed, and log what failed."""
         metrics, kind, outcome = self._attempts.metrics, self.channel_type, self.outcome
         reason = "" if isinstance(outcome, Sent) else outcome.reason.value
+        if settlement.state == State.DEAD:
+            metrics.dead.labels(kind, settlement.reason).inc()
+            if settlement.fallback is not None:
+                metrics.fallbacks.labels(kind, settlement.reason).inc()
+        if reason == Reason.RATE_LIMITED:
+            metrics.rate_limited.labels(kind).inc()
+        if reason == Reason.DESTINATION_GONE:
+            metrics.channels_disabled.labels(kind).inc()
         metrics.attempts.labels(kind, type(outcome).__name__.lower(), reason).inc()
         metrics.attempt_seconds.labels(kind).observe(self._duration)
         if isinstance(outcome, Sent):

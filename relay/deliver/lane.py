@@ -200,6 +200,8 @@ class Lane:
                 None if limit is None else limit.per_second,
                 None if limit is None else limit.burst,
             )
+        if claimed is not None:
+            self._tools.metrics.digests.labels(channel_type_of(self._lease)).inc()
         self._digest_due = False
         self._look, self._look_at = True, time.monotonic() + due_in
         await self._prepare(() if claimed is None else (claimed,))
@@ -290,7 +292,7 @@ class Lane:
         ended = Ended(begun.settlement(), self._learned(begun, probe=probe), begun.gone())
         # Whatever ends this task now, the outcome must be recorded.
         await asyncio.shield(self._tools.settler.settle(ended))
-        begun.observe()
+        begun.observe(ended.settlement)
 
     def _refuses(self, *, probe: bool) -> bool:
         """Whether nothing may be begun any more, since it was claimed."""

@@ -53,13 +53,13 @@ async def test_a_lane_is_not_given_back_when_something_was_queued_meanwhile(
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
     answer = await ask(driver, "one", lease)
-    await settle(driver, [ended(*answer.claimed)])
+    await settle(driver, [ended(answer.claimed[0])])
     await queue(other, ops, 2)
 
     assert await release(driver, "one", lease, answer.enqueued) == (False, None)
 
     answer = await ask(driver, "one", lease)
-    await settle(driver, [ended(*answer.claimed)])
+    await settle(driver, [ended(answer.claimed[0])])
     assert await release(driver, "one", lease, answer.enqueued) == (True, None)
 
 
@@ -67,7 +67,7 @@ async def test_a_lane_given_back_says_when_it_is_due_again(driver: Any, ops: str
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
     answer = await ask(driver, "one", lease)
-    await settle(driver, [ended(*answer.claimed, "pending", delay=60)])
+    await settle(driver, [ended(answer.claimed[0], "pending", delay=60)])
 
     released, due_in = await release(driver, "one", lease, answer.enqueued)
 
