@@ -1,3 +1,8 @@
 """The fixtures that all rooms share."""
 
-pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.sink", "tests.fixtures.relays"]
+pytest_plugins = [
+    "tests.fixtures.postgres",
+    "tests.fixtures.sink",
+    "tests.fixtures.relays",
+    "tests.fixtures.platforms",
+]

@@ -1,46 +1,16 @@
 """What happens to webhooks and deliveries when Postgres goes away, and comes back?"""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import aiohttp
 import pytest
 
 from relay.app import BASE_PATH
-from relay.store import migrations
-from relay.store.database import Database
-from relay.store.embedded import EmbeddedPostgres
-from tests.fixtures.postgres import short_folder
+from tests.fixtures.postgres import OwnPostgres, migrate, short_folder
 from tests.fixtures.relays import Relay, alert, running, webhook
 from tests.fixtures.sink import Sink
-
-
-class OwnPostgres(EmbeddedPostgres):
-    """A server that this test may crash."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self._pid_file = folder / "postgres" / "postmaster.pid"
-
-    def crash(self) -> None:
-        """SIGQUIT: an immediate shutdown, as after a power cut; the next start recovers from the log."""
-        os.kill(self._pid(), signal.SIGQUIT)
-        while self._pid_file.exists():
-            time.sleep(0.02)
-
-    def freeze(self, *, frozen: bool) -> None:
-        """Stop all its processes where they stand, or let them go on."""
-        main = self._pid()
-        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-        for pid in (main, *map(int, children)):
-            os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
-
-    def _pid(self) -> int:
-        return int(self._pid_file.read_text().splitlines()[0])
 
 
 @pytest.fixture
@@ -54,17 +24,10 @@ def postgres() -> Iterator[OwnPostgres]:
         server.stop()
 
 
-async def migrate(server: OwnPostgres) -> None:
-    """Make the schema."""
-    database = Database(server.url)
-    await migrations.upgrade(database)
-    await database.close()
-
-
 async def test_webhooks_are_refused_within_a_second_and_taken_again_when_postgres_is_back(
     postgres: OwnPostgres, sink: Sink
 ) -> None:
-    await migrate(postgres)
+    await migrate(postgres.url)
     async with running(postgres.url) as relay:
         await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
         await relay.webhook(webhook(group="before"))
@@ -87,7 +50,7 @@ async def test_webhooks_are_refused_within_a_second_and_taken_again_when_postgre
 
 
 async def test_nothing_is_lost_when_postgres_crashes_in_the_middle(postgres: OwnPostgres, sink: Sink) -> None:
-    await migrate(postgres)
+    await migrate(postgres.url)
     async with running(postgres.url) as relay:
         await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
         sending = asyncio.gather(
@@ -106,7 +69,7 @@ async def test_nothing_is_lost_when_postgres_crashes_in_the_middle(postgres: Own
 
 
 async def test_a_frozen_postgres_is_refused_too(postgres: OwnPostgres) -> None:
-    await migrate(postgres)
+    await migrate(postgres.url)
     async with running(postgres.url) as relay:
         await relay.webhook(webhook(group="before"))
         postgres.freeze(frozen=True)
