@@ -86,14 +86,14 @@ async def relay(start_relay: RelayFactory) -> Relay:
     return await start_relay(send_timeout=SEND_TIMEOUT, allowed_targets="127.0.0.0/8,does-not-exist.invalid")
 
 
-async def told_once(relay: Relay, url: str, channel_type: str = "webhook") -> dict[str, Any]:
+async def told_once(relay: Relay, url: str, channel_type: str = "webhook") -> Any:
     """The delivery of one alert to a new channel, after its first attempt."""
     await relay.channel(name="Ops", channel_type=channel_type, webhook_url=url)
     await relay.webhook(webhook(group="first"))
     return await attempted(relay)
 
 
-async def attempted(relay: Relay) -> dict[str, Any]:
+async def attempted(relay: Relay) -> Any:
     """The first delivery with its tries, once there is one."""
     [delivery] = await relay.items("/deliveries")
     return await until(

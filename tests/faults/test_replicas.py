@@ -1,0 +1,178 @@
+"""Do several servers and workers on one Postgres obey a limit together, and take over from one another?"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+
+from relay.app import BASE_PATH
+from relay.store.lanes import LEASE_SECONDS
+from tests.fixtures.behaviours import Behaviour, answers, hangs
+from tests.fixtures.platforms import Arrival, Platform
+from tests.fixtures.processes import (
+    RelayProcess,
+    WorkerProcess,
+    create_channel,
+    on_database,
+    relay_process,
+    worker_process,
+)
+from tests.fixtures.relays import alert, webhook
+
+GROUPS = 30
+MOST_MESSAGES = 15
+WINDOW = 1.0
+TOLERANCE = 0.05
+"""Seconds by which the way over loopback may differ from one request to the next."""
+PATIENCE = 60.0
+
+
+class OneASecond:
+    """A platform that takes one request a second, and answers 429 to what comes sooner."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.told: set[str] = set()
+        self.messages = 0
+        self.refused = 0
+        self._platform = platform
+        platform.script = self._answer
+
+    def _answer(self, arrival: Arrival) -> Behaviour:
+        before = [one.at for one in self._platform.received if one is not arrival]
+        if before and arrival.at - max(before) < WINDOW - TOLERANCE:
+            self.refused += 1
+            return answers(429, headers={"Retry-After": "1"})
+        self.messages += 1
+        self.told |= names_in(arrival.json)
+        return answers(200, "ok")
+
+
+def names_in(message: dict[str, Any]) -> set[str]:
+    """The alerts that a message tells of: all of its group's, or all that its digest counts."""
+    if digest := message.get("digest"):
+        return {count["alertname"] for count in digest["counts"]}
+    return {one["alertname"] for one in message["alerts"]}
+
+
+async def test_replicas_obey_a_limit_together_and_tell_a_burst_in_few_messages(
+    database_url: str, platform: Platform
+) -> None:
+    sink = OneASecond(platform)
+    environ = on_database(database_url)
+    async with (
+        relay_process(environ) as one,
+        relay_process(environ) as other,
+        worker_process(environ),
+        worker_process(environ),
+    ):
+        limit = {"per_second": 1, "burst": 1}
+        await create_channel(
+            one.url, name="Ops", channel_type="webhook", webhook_url=platform.url, rate_limit=limit
+        )
+        names = [f"Alert{number:02}" for number in range(GROUPS)]
+
+        await asyncio.gather(*(post((one, other)[at % 2], name) for at, name in enumerate(names)))
+
+        await nothing_waits(database_url)
+    assert sink.told == set(names)
+    assert sink.messages < MOST_MESSAGES
+    assert sink.refused == 0
+    gaps = [later.at - earlier.at for earlier, later in pairwise(platform.received)]
+    assert min(gaps) >= WINDOW - TOLERANCE
+
+
+async def post(relay: RelayProcess, name: str) -> None:
+    """Post a webhook with one alert in a group of its own."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{relay.url}{BASE_PATH}/webhook", json=webhook(alert(name), group=name)) as response,
+    ):
+        assert response.status == 202
+
+
+async def nothing_waits(database_url: str) -> None:
+    """Return when the outbox is worked off, and every delivery was told."""
+    states: Counter[str] = Counter()
+    async with asyncio.timeout(PATIENCE):
+        while not states or states["pending"] or states["sending"]:
+            await asyncio.sleep(0.2)
+            rows = await fetch(database_url, "SELECT state FROM deliveries")
+            states = Counter(row["state"] for row in rows)
+    assert states["dead"] == 0
+
+
+async def fetch(database_url: str, query: str) -> list[Any]:
+    """The rows of a query, on a connection of its own."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        return list(await connection.fetch(query))
+    finally:
+        await connection.close()
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lane at work: the first worker's request hangs at the platform, and a second worker stands by."""
+
+    database_url: str
+    first: WorkerProcess
+    platform: Platform
+
+    async def lease_until(self) -> datetime:
+        """When the lease of the lane ends that a worker holds."""
+        [row] = await fetch(self.database_url, "SELECT lease_until FROM lanes WHERE owner IS NOT NULL")
+        until: datetime = row["lease_until"]
+        return until
+
+    async def attempts(self) -> list[Any]:
+        """The attempts of the one delivery once it is delivered, in their order."""
+        await nothing_waits(self.database_url)
+        return await fetch(self.database_url, "SELECT * FROM attempts ORDER BY number")
+
+
+@pytest.fixture
+async def held(database_url: str, platform: Platform) -> AsyncIterator[Held]:
+    """See `Held`; the platform answers whatever comes after the first request."""
+    platform.script = lambda arrival: hangs if arrival is platform.received[0] else answers(200, "ok")
+    environ = on_database(database_url) | {"RELAY_SEND_TIMEOUT": "60", "RELAY_SHUTDOWN_TIMEOUT": "0.2"}
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(relay_process(environ, "--no-delivery"))
+        first = await stack.enter_async_context(worker_process(environ))
+        await create_channel(server.url, name="Ops", channel_type="webhook", webhook_url=platform.url)
+        await post(server, "Stuck")
+        await platform.wait_for(1)
+        await stack.enter_async_context(worker_process(environ))
+        yield Held(database_url, first, platform)
+
+
+async def test_the_lanes_of_a_killed_worker_are_taken_over_when_its_lease_ends(held: Held) -> None:
+    await held.first.kill()
+    lease_until = await held.lease_until()
+
+    *_, last = await held.attempts()
+
+    assert last["outcome"] == "sent"
+    assert last["started_at"] >= lease_until
+    assert last["started_at"] - lease_until < timedelta(seconds=LEASE_SECONDS)
+    assert len(held.platform.received) == 2
+    assert json.loads(held.platform.received[1].body)["id"] == json.loads(held.platform.received[0].body)["id"]
+
+
+async def test_the_lanes_of_a_worker_that_is_stopped_are_taken_over_at_once(held: Held) -> None:
+    lease_until = await held.lease_until()
+    assert await held.first.stop() == 0
+
+    *before, last = await held.attempts()
+
+    assert [(one["outcome"], one["reason"]) for one in before] == [("retry", "interrupted")]
+    assert last["outcome"] == "sent"
+    assert last["started_at"] < lease_until
