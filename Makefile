@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check bench requirements clean
+.PHONY: run test check bench torture requirements clean
 
 run: $(READY)
 	$(BIN)/relay serve
@@ -20,6 +20,10 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench
+
+# Replicas are killed, Postgres is restarted and platforms fail; nothing may be lost. SEED=… repeats a run.
+torture: $(READY)
+	$(BIN)/python -m tests.faults.torture $(if $(SEED),--seed $(SEED))
 
 # Pins anew what requirements.txt holds, from the ranges in pyproject.toml.
 requirements:

@@ -1,0 +1,26 @@
+"""Are the promises held while replicas are killed, Postgres crashes and platforms fail? The run in short."""
+
+from tests.faults.torture.__main__ import lines
+from tests.faults.torture.records import Verdict
+from tests.faults.torture.run import Plan, run
+
+PLAN = Plan(
+    seed=20261123,
+    webhooks=150,
+    seconds=8,
+    groups=25,
+    kill_every=(0.5, 1.5),
+    restarts=("immediate",),
+    patience=90,
+)
+
+
+async def test_nothing_is_lost_or_told_out_of_order_while_everything_fails() -> None:
+    report = await run(PLAN)
+
+    told = "\n".join(lines(report))
+    assert report.breaches == [], told
+    assert len(report.acknowledged) == PLAN.webhooks, told
+    assert len(report.interruptions) > PLAN.least_kills, told
+    for sink in report.sinks:
+        assert {one.verdict for one in sink.requests} == set(Verdict), told
