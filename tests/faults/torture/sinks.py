@@ -20,6 +20,9 @@ SLOWEST: Final = 0.05
 """Seconds; answers take up to so long, so that a kill meets some requests under way."""
 UNLIMITED: Final = {"per_second": 10_000, "burst": 10_000}
 
+SLACK_UNTOLD: Final = "before that could be told"
+"""Of the words that say on Slack that a message tells a firing, too."""
+
 _slack_alert = re.compile(r"((g\d+)-o\d+) seq (\d+)")
 
 
@@ -149,19 +152,17 @@ def read_webhook(channel: str, arrival: Arrival) -> Request:
 def read_slack(channel: str, arrival: Arrival) -> Request:
     """What a message in Slack's blocks tells of a group.
 
-    It carries no delivery's id, but no two deliveries say the same; and whether a resolved alert is told as both
-    is said in words for people, which are not read here.
+    It carries no delivery's id, but no two deliveries say the same.
     """
     blocks = [block for attachment in arrival.json["attachments"] for block in attachment["blocks"]]
     texts = [block["text"]["text"] for block in blocks if block["type"] == "section"]
-    found = [(match, "✅" in text) for text in texts if (match := _slack_alert.search(text))]
-    resolved = frozenset(match[1] for match, over in found if over)
+    found = [(match, text) for text in texts if (match := _slack_alert.search(text))]
     return Request(
         channel=channel,
         delivery=hashlib.sha256(arrival.body).hexdigest(),
         group=found[0][0][2] if found else None,
         seq=max((int(match[3]) for match, _ in found), default=0),
-        firing=frozenset(match[1] for match, over in found if not over),
-        resolved=resolved,
-        untold=resolved,
+        firing=frozenset(match[1] for match, text in found if "✅" not in text),
+        resolved=frozenset(match[1] for match, text in found if "✅" in text),
+        untold=frozenset(match[1] for match, text in found if SLACK_UNTOLD in text),
     )
