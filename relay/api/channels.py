@@ -1,6 +1,7 @@
 """Channels: where alerts go, changed at run time."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final, Union
 
 import msgspec
 from litestar import Controller, delete, get, patch, post
@@ -10,15 +11,21 @@ from litestar.params import FromPath, JSONBody
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 from msgspec import UNSET, UnsetType
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of, text_cursor
-from relay.domain.channels import CHANNEL_CLASSES, Channel, masked, parse_channel, patched
+from relay.api.transactions import transacted
+from relay.domain.channels import CHANNEL_CLASSES, Channel, masked, own_fields, parse_channel, patched, type_name
 from relay.domain.errors import InvalidInput
+from relay.domain.health import Health
 from relay.notify import registry
 from relay.notify.targets import Targets
-from relay.store import channels
+from relay.store import channels, health
 from relay.store.database import Database
 from relay.store.seal import Seal
+
+READ_ONLY: Final[dict[str, Any]] = {"disabled_reason": str | None, "health": Health}
+"""What answers say of a channel beyond its fields. Sent back it is ignored: what was read can be written."""
 
 
 class ChannelBody(dict[str, Any]):
@@ -29,17 +36,38 @@ class ChannelBody(dict[str, Any]):
         """Take decoded JSON; must be an object."""
         if not isinstance(value, dict):
             raise InvalidInput("", "the body must be a JSON object")
-        return kind(value)
+        return kind({name: item for name, item in value.items() if name not in READ_ONLY})
 
 
 class ChannelPatch(ChannelBody):
     """Some fields of a channel; null sets one back."""
 
 
+class ChannelView(dict[str, Any]):
+    """A channel as answers show it: its fields, secrets masked, and how it is."""
+
+
 _fields = {field.name: field.type for kind in CHANNEL_CLASSES for field in msgspec.structs.fields(kind)}
 _AnyFields = msgspec.defstruct(
     "ChannelPatch", [(name, kind | None | UnsetType, UNSET) for name, kind in _fields.items()]
 )
+_views = [
+    msgspec.defstruct(
+        f"{kind.__name__}View",
+        list(READ_ONLY.items()),
+        bases=(kind,),
+        kw_only=True,
+        frozen=True,
+        tag=type_name(kind),
+        tag_field="channel_type",
+    )
+    for kind in CHANNEL_CLASSES
+]
+_STANDS_FOR: Final[dict[Any, Any]] = {
+    ChannelBody: Channel,
+    ChannelPatch: _AnyFields,
+    ChannelView: Union[tuple(_views)],  # noqa: UP007 - of a list that is made
+}
 
 
 class ChannelBodySchema(OpenAPISchemaPlugin):
@@ -48,12 +76,12 @@ class ChannelBodySchema(OpenAPISchemaPlugin):
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:
         """Whether it is one of ours."""
-        return value is ChannelBody or value is ChannelPatch
+        return isinstance(value, type) and value in _STANDS_FOR
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
         """The schema of the union, or of all fields with none required."""
-        shown: Any = Channel if field_definition.annotation is ChannelBody else _AnyFields
-        schema: Schema = schema_creator.for_field_definition(FieldDefinition.from_annotation(shown))
+        shown = FieldDefinition.from_annotation(_STANDS_FOR[field_definition.annotation])
+        schema: Schema = schema_creator.for_field_definition(shown)
         return schema
 
 
@@ -70,12 +98,15 @@ class ChannelsController(Controller):
         database: NamedDependency[Database],
         seal: NamedDependency[Seal],
         targets: NamedDependency[Targets],
-    ) -> ChannelBody:
+    ) -> ChannelView:
         """Create a channel; it governs the very next webhook."""
         channel = parse_channel(data)
         registry.check(channel, targets)
-        async with database.begin() as connection:
-            return ChannelBody(masked(await channels.add(connection, channel, seal)))
+
+        async def add(connection: AsyncConnection) -> ChannelView:
+            return await _view(connection, await channels.add(connection, channel, seal))
+
+        return await transacted(database, add)
 
     @get()
     async def list_all(
@@ -84,19 +115,26 @@ class ChannelsController(Controller):
         seal: NamedDependency[Seal],
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
-    ) -> Page[ChannelBody]:
+    ) -> Page[ChannelView]:
         """List the channels in the order of their ids."""
         async with database.begin() as connection:
             found = await channels.page(connection, seal, text_cursor(cursor), limit + 1)
-        return page_of([ChannelBody(masked(channel)) for channel in found], limit, lambda item: item["id"])
+            page = page_of(found, limit, lambda channel: channel.id)
+            return Page(await _views_of(connection, page.items), page.next)
 
     @get("/{channel_id:str}")
     async def get_one(
         self, channel_id: FromPath[str], database: NamedDependency[Database], seal: NamedDependency[Seal]
-    ) -> ChannelBody:
+    ) -> ChannelView:
         """Show one channel."""
         async with database.begin() as connection:
-            return ChannelBody(masked(await channels.get(connection, channel_id, seal)))
+            return await _view(connection, await channels.get(connection, channel_id, seal))
+
+    @get("/{channel_id:str}/health")
+    async def get_health(self, channel_id: FromPath[str], database: NamedDependency[Database]) -> Health:
+        """Tell how a channel is: what became of its attempts, and what waits for it."""
+        async with database.begin() as connection:
+            return await health.of_channel(connection, channel_id)
 
     @patch("/{channel_id:str}")
     async def change(
@@ -106,15 +144,46 @@ class ChannelsController(Controller):
         database: NamedDependency[Database],
         seal: NamedDependency[Seal],
         targets: NamedDependency[Targets],
-    ) -> ChannelBody:
-        """Change a channel by JSON merge patch (RFC 7396): what is left out stays, null resets."""
-        async with database.begin() as connection:
-            channel = patched(await channels.get(connection, channel_id, seal, lock=True), data)
+    ) -> ChannelView:
+        """Change a channel by JSON merge patch (RFC 7396): what is left out stays, null resets.
+
+        When that may have mended it, its failures are forgotten, and what waits goes out at once.
+        """
+
+        async def write(connection: AsyncConnection) -> ChannelView:
+            before = await channels.get(connection, channel_id, seal, lock=True)
+            channel = patched(before, data)
             registry.check(channel, targets)
-            return ChannelBody(masked(await channels.change(connection, channel, seal)))
+            written = await channels.change(connection, channel, seal)
+            if _may_be_mended(before, written):
+                await channels.start_over(connection, channel_id)
+            return await _view(connection, written)
+
+        return await transacted(database, write)
 
     @delete("/{channel_id:str}")
     async def remove(self, channel_id: FromPath[str], database: NamedDependency[Database]) -> None:
         """Delete a channel; what still waited for it ends as dead, with that reason."""
-        async with database.begin() as connection:
-            await channels.remove(connection, channel_id)
+        await transacted(database, lambda connection: channels.remove(connection, channel_id))
+
+
+def _may_be_mended(before: Channel, after: Channel) -> bool:
+    """Whether a change enabled the channel, or told it where, how or how fast to send."""
+    if after.enabled and not before.enabled:
+        return True
+    speaking = {"rate_limit", *after.SECRET, *own_fields(type(after))}
+    return any(getattr(before, name) != getattr(after, name) for name in speaking)
+
+
+async def _view(connection: AsyncConnection, channel: Channel) -> ChannelView:
+    return _shown(channel, await health.of_channel(connection, channel.id))
+
+
+async def _views_of(connection: AsyncConnection, found: Sequence[Channel]) -> list[ChannelView]:
+    """Channels as answers show them; one that was deleted since it was read is left out."""
+    how = await health.of_channels(connection, [channel.id for channel in found])
+    return [_shown(channel, how[channel.id]) for channel in found if channel.id in how]
+
+
+def _shown(channel: Channel, how: Health) -> ChannelView:
+    return ChannelView(masked(channel), disabled_reason=how.disabled_reason, health=how)

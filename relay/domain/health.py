@@ -1,6 +1,7 @@
 """How is a channel?"""
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -33,7 +34,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a channel's attempts, and what waits for it.
 
     Rates are between 0 and 1, of attempts that ended at the platform; None without any. Latencies are in seconds,
-    over the last hour, of attempts that were answered with yes. `oldest_waiting` is since when the oldest waits.
+    over the last hour, of attempts that were answered with yes. `held_until` is None unless it lies ahead.
+    `oldest_waiting` is since when the oldest waits.
     """
 
     state: ChannelState
@@ -79,3 +81,19 @@ def bucket_of(seconds: float) -> int:
 def seconds_of(bucket: int) -> float:
     """The duration that stands for a bucket: its geometric middle."""
     return float(FIRST_BUCKET * BUCKET_FACTOR ** (bucket - 0.5))
+
+
+def quantile(counts: Mapping[int, int], share: float) -> float | None:
+    """The seconds that `share` of the attempts, counted by bucket, did not exceed; None without any."""
+    wanted = share * sum(counts.values())
+    reached = 0
+    for bucket in sorted(counts):
+        reached += counts[bucket]
+        if reached and reached >= wanted:
+            return seconds_of(bucket)
+    return None
+
+
+def rate(successes: int, attempts: int) -> float | None:
+    """The share of successes; None without attempts."""
+    return successes / attempts if attempts else None

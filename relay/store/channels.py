@@ -1,24 +1,57 @@
 """Where are channels kept, and what may be read without their secrets?"""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.channels import CHANNEL_CLASSES, MASK, BaseChannel, Channel, Filters, own_fields, type_name
-from relay.domain.errors import Conflict, NotFound, SealBroken, Unreadable
+from relay.domain.errors import Conflict, InvalidInput, NotFound, SealBroken, Unreadable
 from relay.domain.outcomes import Reason
+from relay.store.config import WAKE_CHANNEL
 from relay.store.seal import Seal
-from relay.store.tables import channels, deliveries, lanes
+from relay.store.tables import channels, config_version, deliveries, lanes
 
 # One statement sees one moment; with no channels, the one row has the version alone.
 LOAD_FILTERS: Final = (
     "SELECT v.version, c.id, c.config FROM config_version v LEFT JOIN channels c ON true ORDER BY c.id"
 )
 
+# The chain of fallbacks from a channel on, in its order. It ends at the channel that is being written, whose own
+# fallback is about to change.
+CHAIN: Final = text(
+    """
+    WITH RECURSIVE chain (id, next, tenant_id, depth) AS (
+      SELECT id, config ->> 'fallback_channel_id', config ->> 'tenant_id', 1 FROM channels WHERE id = :first
+      UNION ALL
+      SELECT c.id, c.config ->> 'fallback_channel_id', c.config ->> 'tenant_id', chain.depth + 1
+      FROM chain JOIN channels c ON c.id = chain.next WHERE chain.id <> :written AND chain.depth < :longest
+    )
+    SELECT id, tenant_id FROM chain ORDER BY depth
+    """
+)
+MAX_LISTED: Final = 10
+"""Channels that an error names."""
+MAX_CHAIN: Final = 1000
+"""The net under walks along a chain, which the checks keep free of circles."""
+
+# A row that a worker is about to claim or to settle is left to it.
+MADE_DUE: Final = text(
+    """
+    UPDATE deliveries SET next_attempt_at = now()
+    WHERE state = 'pending' AND id = ANY (ARRAY(
+      SELECT id FROM deliveries WHERE channel_id = :channel_id AND state = 'pending' AND next_attempt_at > now()
+      ORDER BY id FOR UPDATE SKIP LOCKED
+    ))
+    """
+)
+
+_fallback = channels.c.config["fallback_channel_id"].astext
+_tenant = channels.c.config["tenant_id"].astext
 _classes = {type_name(channel_class): channel_class for channel_class in CHANNEL_CLASSES}
 
 
@@ -27,7 +60,10 @@ async def add(connection: AsyncConnection, channel: Channel, seal: Seal) -> Chan
 
     Raises:
         Conflict: the id is taken.
+        InvalidInput: its fallback can't be one.
     """
+    await _lock(connection)
+    await _check_fallback(connection, channel)
     statement = insert(channels).values(
         id=channel.id, channel_type=channel.channel_type, **_columns(channel, seal)
     )
@@ -40,14 +76,16 @@ async def add(connection: AsyncConnection, channel: Channel, seal: Seal) -> Chan
 
 
 async def get(connection: AsyncConnection, channel_id: str, seal: Seal, *, lock: bool = False) -> Channel:
-    """One channel; with `lock`, nobody else changes it until the transaction ends.
+    """One channel; with `lock`, nobody else changes any channel until the transaction ends.
 
     Raises:
         NotFound: there is none.
         Unreadable: this release does not know its type, or its secrets can't be opened.
     """
+    if lock:
+        await _lock(connection)
     statement = select(channels).where(channels.c.id == channel_id)
-    row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
+    row = (await connection.execute(statement)).one_or_none()
     if row is None:
         raise NotFound(f"there is no channel {channel_id!r}")
     return _of_row(row, seal)
@@ -62,15 +100,50 @@ async def page(connection: AsyncConnection, seal: Seal, after: str | None, limit
 
 
 async def change(connection: AsyncConnection, channel: Channel, seal: Seal) -> Channel:
-    """Write a changed channel."""
+    """Write a changed channel; one that is enabled is not disabled for a reason any more.
+
+    Raises:
+        InvalidInput: the fallback can't be one, or the tenant does not go with that of another channel.
+    """
+    await _lock(connection)
+    await _check_fallback(connection, channel)
+    await _check_who_falls_back(connection, channel)
     statement = (
         update(channels)
         .where(channels.c.id == channel.id)
-        .values(updated_at=func.now(), **_columns(channel, seal))
+        .values(
+            updated_at=func.now(),
+            disabled_reason=null() if channel.enabled else channels.c.disabled_reason,
+            **_columns(channel, seal),
+        )
         .returning(channels)
     )
     row = (await connection.execute(statement)).one()
     return _of_row(row, seal)
+
+
+async def start_over(connection: AsyncConnection, channel_id: str) -> None:
+    """Forget the failures of a channel that was mended, and let what waits for it go out at once."""
+    statement = (
+        update(lanes)
+        .where(lanes.c.channel_id == channel_id)
+        .values(
+            failures=0,
+            opened_at=None,
+            probes=0,
+            held_until=None,
+            next_due=func.now(),
+            enqueued=lanes.c.enqueued + 1,
+        )
+    )
+    await connection.execute(statement)
+    await connection.execute(MADE_DUE, {"channel_id": channel_id})
+    await wake(connection)
+
+
+async def wake(connection: AsyncConnection) -> None:
+    """Tell the workers, when this transaction commits, that something is due."""
+    await connection.execute(select(func.pg_notify(WAKE_CHANNEL, "")))
 
 
 async def remove(connection: AsyncConnection, channel_id: str) -> None:
@@ -78,9 +151,20 @@ async def remove(connection: AsyncConnection, channel_id: str) -> None:
 
     Raises:
         NotFound: there is none.
+        Conflict: it is the fallback of others.
     """
+    # Most of the work comes before the lock, for webhooks wait behind that; what they added meanwhile comes after.
+    await _bury(connection, channel_id)
+    await _lock(connection)
+    named_by = select(channels.c.id).where(_fallback == channel_id).order_by(channels.c.id)
+    if others := (await connection.execute(named_by)).scalars().all():
+        raise Conflict(f"the channel {channel_id!r} is the fallback of {_listing(others)}; change that first")
     if (await connection.execute(delete(channels).where(channels.c.id == channel_id))).rowcount == 0:
         raise NotFound(f"there is no channel {channel_id!r}")
+    await _bury(connection, channel_id)
+
+
+async def _bury(connection: AsyncConnection, channel_id: str) -> None:
     await connection.execute(
         update(deliveries)
         .where(deliveries.c.channel_id == channel_id, deliveries.c.state.in_(("pending", "sending")))
@@ -91,6 +175,58 @@ async def remove(connection: AsyncConnection, channel_id: str) -> None:
             last_error="the channel was deleted before this could be sent",
         )
     )
+
+
+async def _lock(connection: AsyncConnection) -> None:
+    """Let changes of the configuration come one after the other, until the transaction ends.
+
+    It is the lock that the trigger on channels takes before any row's.
+    """
+    await connection.execute(select(config_version.c.version).with_for_update())
+
+
+async def _check_fallback(connection: AsyncConnection, channel: Channel) -> None:
+    """Refuse a fallback that does not exist, that leads back here, or that serves another tenant."""
+    first, field = channel.fallback_channel_id, "fallback_channel_id"
+    if first is None:
+        return
+    wanted = {"first": first, "written": channel.id, "longest": MAX_CHAIN}
+    chain = (await connection.execute(CHAIN, wanted)).all()
+    if not chain:
+        raise InvalidInput(field, f"there is no channel {first!r}")
+    path = [row.id for row in chain]
+    if channel.id in path:
+        raise InvalidInput(field, f"makes a circle: {' → '.join([channel.id, *path])}")
+    if chain[0].tenant_id not in (None, channel.tenant_id):
+        raise InvalidInput(
+            field,
+            f"the channel {first!r} serves the tenant {chain[0].tenant_id!r}, this one serves {_whom(channel)}",
+        )
+
+
+async def _check_who_falls_back(connection: AsyncConnection, channel: Channel) -> None:
+    """Refuse a tenant that others, for which this channel is the fallback, don't serve."""
+    if channel.tenant_id is None:
+        return
+    statement = (
+        select(channels.c.id)
+        .where(_fallback == channel.id, func.coalesce(_tenant, "") != channel.tenant_id)
+        .order_by(channels.c.id)
+    )
+    if others := (await connection.execute(statement)).scalars().all():
+        raise InvalidInput(
+            "tenant_id", f"this channel is the fallback of {_listing(others)}, which may tell of other tenants"
+        )
+
+
+def _whom(channel: Channel) -> str:
+    return "all" if channel.tenant_id is None else repr(channel.tenant_id)
+
+
+def _listing(channel_ids: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, channel_ids[:MAX_LISTED]))
+    more = len(channel_ids) - MAX_LISTED
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 async def all_filters(connection: AsyncConnection) -> dict[str, Filters]:
