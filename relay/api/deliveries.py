@@ -1,18 +1,44 @@
-"""Deliveries: what is in the outbox, and how did it end?"""
+"""Deliveries: what is in the outbox, how did it end, and can it be sent again?"""
 
-from typing import Annotated
+import time
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Final, Literal
 
-from litestar import Controller, get
+import msgspec
+from litestar import Controller, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromQuery, QueryParameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, Limit, Page, number_cursor, page_of
+from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, IdFilter, Limit, Page, moment, number_cursor, page_of
+from relay.api.transactions import transacted
+from relay.domain.fields import require_storable
 from relay.domain.history import Delivery, DeliveryDetail, State
-from relay.store import deliveries
+from relay.store import deliveries, redelivery
 from relay.store.database import Database
+
+BULK_SECONDS: Final = 10.0
+"""After so long a bulk redelivery answers, for callers and proxies don't wait for ever."""
 
 InState = Annotated[State | None, QueryParameter(name="state")]
 """The framework keeps the name `state` for itself."""
+
+
+class RedeliverRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which deliveries to send again: all that fit. `since` and `until` bound the time of creation."""
+
+    state: Literal["dead", "delivered"] = "dead"
+    channel_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class RedeliverResult(msgspec.Struct, frozen=True):
+    """How many will be sent again. With `more`, time was up before the end; ask again for the rest."""
+
+    redelivered: int
+    more: bool
 
 
 class DeliveriesController(Controller):
@@ -28,11 +54,21 @@ class DeliveriesController(Controller):
         channel_id: FromQuery[str | None] = None,
         in_state: InState = None,
         group_key: FromQuery[str | None] = None,
+        merged_into: IdFilter = None,
+        since: FromQuery[datetime | None] = None,
+        until: FromQuery[datetime | None] = None,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> Page[Delivery]:
-        """List deliveries."""
-        wanted = deliveries.DeliveryFilter(channel_id=channel_id, state=in_state, group_key=group_key)
+        """List deliveries; `since` and `until` bound the time of creation."""
+        wanted = deliveries.DeliveryFilter(
+            channel_id=channel_id,
+            state=in_state,
+            group_key=group_key,
+            merged_into=merged_into,
+            since=moment("since", since),
+            until=moment("until", until),
+        )
         async with database.begin() as connection:
             items = await deliveries.page(connection, wanted, number_cursor(cursor), limit + 1)
         return page_of(items, limit, lambda item: item.id)
@@ -42,3 +78,42 @@ class DeliveriesController(Controller):
         """Show one delivery with its tries."""
         async with database.begin() as connection:
             return await deliveries.get(connection, delivery_id)
+
+    @post("/{delivery_id:int}/redeliver", status_code=202)
+    async def redeliver(self, delivery_id: Id, database: NamedDependency[Database]) -> DeliveryDetail:
+        """Send a delivery again: one that is dead or delivered. One that waits is sent now."""
+
+        async def put_back(connection: AsyncConnection) -> DeliveryDetail:
+            await redelivery.redeliver(connection, delivery_id)
+            return await deliveries.get(connection, delivery_id)
+
+        return await transacted(database, put_back)
+
+    @post("/redeliver", status_code=200)
+    async def redeliver_all(
+        self, data: JSONBody[RedeliverRequest], database: NamedDependency[Database]
+    ) -> RedeliverResult:
+        """Send all deliveries again that fit, dead ones unless told otherwise; the oldest first."""
+        require_storable(data.channel_id, "channel_id")
+        wanted = redelivery.Wanted(
+            state=data.state,
+            channel_id=data.channel_id,
+            since=moment("since", data.since),
+            until=moment("until", data.until),
+        )
+        return await _redeliver_all(database, wanted)
+
+
+async def _redeliver_all(database: Database, wanted: redelivery.Wanted) -> RedeliverResult:
+    ends = time.monotonic() + BULK_SECONDS
+    last = await transacted(database, redelivery.newest)
+    count, after = 0, 0
+    while True:
+        some = partial(redelivery.redeliver_some, wanted=wanted, after=after, last=last)
+        chunk = await transacted(database, some)
+        count += chunk.redelivered
+        if chunk.after is None:
+            return RedeliverResult(count, more=False)
+        if time.monotonic() > ends:
+            return RedeliverResult(count, more=True)
+        after = chunk.after

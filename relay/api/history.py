@@ -6,7 +6,7 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
-from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, Limit, Page, moment, number_cursor, page_of
+from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, IdFilter, Limit, Page, moment, number_cursor, page_of
 from relay.domain.alerts import Status
 from relay.domain.history import HistoryDetail, HistoryItem
 from relay.store import history
@@ -31,10 +31,14 @@ class HistoryController(Controller):
         fingerprint: FromQuery[str | None] = None,
         since: FromQuery[datetime | None] = None,
         until: FromQuery[datetime | None] = None,
+        delivery_id: IdFilter = None,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> Page[HistoryItem]:
-        """List alerts; `since` and `until` bound the time they were last received."""
+        """List alerts; `since` and `until` bound the time they were last received.
+
+        `delivery_id` shows those that a delivery tells, with all that was merged into it.
+        """
         wanted = history.HistoryFilter(
             status=status,
             alertname=alertname,
@@ -44,6 +48,7 @@ class HistoryController(Controller):
             fingerprint=fingerprint,
             since=moment("since", since),
             until=moment("until", until),
+            delivery_id=delivery_id,
         )
         async with database.begin() as connection:
             items = await history.page(connection, wanted, number_cursor(cursor), limit + 1)

@@ -29,6 +29,8 @@ HELP: Final = {
     "alert_categories": "Only these categories.",
     "matchers": "Only what matches all of these, such as 'team=~\"db|infra\"'.",
     "send_resolved": "Whether it is told that an alert is over.",
+    "rate_limit": 'Messages it gets, as JSON: \'{"per_second": 1, "burst": 3}\'; its platform\'s when left out.',
+    "fallback_channel_id": "The channel that is told what this one can't be told.",
     "webhook_url": "Where to post.",
     "slack_channel": "The channel to post to, where the webhook allows it.",
     "slack_username": "The name to post under, where the webhook allows it.",

@@ -12,7 +12,7 @@ from relay.cli.server import connect
 from relay.domain.channels import CHANNEL_CLASSES, BaseChannel, type_name
 from relay.domain.errors import InvalidInput
 
-COLUMNS = ("id", "name", "channel_type", "enabled", "tenant_id", "severities", "alert_names", "matchers")
+COLUMNS = ("id", "name", "channel_type", "enabled", "health", "tenant_id", "severities", "alert_names", "matchers")
 
 app = App(name="channels", help="Channels: where alerts go.")
 create = App(name="create", help="Create a channel of one type.")
@@ -39,7 +39,15 @@ async def list_channels(*, output: Output = "table") -> None:
     """List all channels."""
     async with connect() as api:
         channels = await api.pages("channels")
+    if output == "table":
+        channels = [{**channel, "health": _state(channel)} for channel in channels]
     show_items(channels, COLUMNS, output)
+
+
+def _state(channel: dict[str, Any]) -> Any:
+    """How a channel is, in one word."""
+    health = channel.get("health")
+    return health.get("state") if isinstance(health, dict) else None
 
 
 @app.command
@@ -48,6 +56,14 @@ async def get(channel_id: ChannelId, /, *, output: Output = "table") -> None:
     async with connect() as api:
         channel = await api.get("channels", channel_id)
     show_item(channel, output)
+
+
+@app.command
+async def health(channel_id: ChannelId, /, *, output: Output = "table") -> None:
+    """Show how a channel is: what became of its attempts, and what waits for it."""
+    async with connect() as api:
+        found = await api.get("channels", channel_id, "health")
+    show_item(found, output)
 
 
 async def update(

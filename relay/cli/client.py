@@ -56,16 +56,17 @@ class Client:
         """Delete a resource."""
         await self._call("DELETE", path)
 
-    async def pages(self, *path: str) -> list[dict[str, Any]]:
-        """All items of a list, from as many pages as there are."""
+    async def pages(self, *path: str, at_most: int | None = None, **query: str) -> list[dict[str, Any]]:
+        """The items of a list, from as many pages as there are; the first `at_most`, or all."""
         items: list[dict[str, Any]] = []
         cursor: dict[str, str] = {}
         while True:
-            page = await self.get(*path, limit=str(PAGE), **cursor)
+            size = PAGE if at_most is None else min(PAGE, at_most - len(items))
+            page = await self.get(*path, limit=str(size), **query, **cursor)
             if not isinstance(page.get("items"), list):
                 raise self._no_relay(HTTPStatus.OK)
             items += page["items"]
-            if not page.get("next"):
+            if not page.get("next") or len(items) == at_most:
                 return items
             cursor = {"cursor": str(page["next"])}
 

@@ -1,10 +1,10 @@
 """What happened to alerts?"""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, any_, cast, func, or_, select
+from sqlalchemy import BigInteger, any_, cast, column, func, or_, select, text
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,11 +17,33 @@ from relay.store.tables import alerts, deliveries, receipts
 MAX_TIMELINE = 500
 """Receipts that a timeline shows, the newest ones."""
 
+# What a delivery tells is a tree: what was merged into it, and what that one of which it is the fallback told.
+TOLD_BY: Final = (
+    text(
+        """
+    WITH RECURSIVE told (id) AS (
+      SELECT CAST(:delivery_id AS bigint)
+      UNION
+      SELECT more.id FROM told CROSS JOIN LATERAL (
+        SELECT d.id FROM deliveries d WHERE d.merged_into = told.id AND d.state = 'merged'
+        UNION ALL
+        SELECT d.fallback_of FROM deliveries d WHERE d.id = told.id AND d.fallback_of IS NOT NULL
+      ) AS more
+    )
+    SELECT unnest(CASE WHEN d.positions IS NULL THEN r.alert_ids
+      ELSE ARRAY(SELECT r.alert_ids[position + 1] FROM unnest(d.positions) AS position) END) AS alert_id
+    FROM told JOIN deliveries d ON d.id = told.id JOIN receipts r ON r.id = d.receipt_id
+    """
+    )
+    .columns(column("alert_id", BigInteger))
+    .subquery("told_by")
+)
+
 _shown = [alerts.c[name] for name in HistoryItem.__struct_fields__]
 
 
 class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller asks for; None asks for nothing."""
+    """What a caller asks for; None asks for nothing. `delivery_id` asks for the alerts that a delivery tells."""
 
     status: Status | None = None
     alertname: str | None = None
@@ -31,6 +53,7 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    delivery_id: int | None = None
 
 
 async def page(
@@ -45,6 +68,9 @@ async def page(
         statement = statement.where(alerts.c.last_received_at >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(alerts.c.last_received_at < wanted.until)
+    if wanted.delivery_id is not None:
+        told = select(TOLD_BY.c.alert_id).where(TOLD_BY.c.alert_id.is_not(None))
+        statement = statement.where(alerts.c.id.in_(told)).params(delivery_id=wanted.delivery_id)
     if before is not None:
         statement = statement.where(alerts.c.id < before)
     return [HistoryItem(**_item(row)) for row in await connection.execute(statement)]
