@@ -1,0 +1,208 @@
+"""Does the API tell how a channel is, and does mending one let its lane start over?"""
+
+import asyncio
+import re
+from typing import Any
+
+from tests.fixtures.relays import Relay, RelayFactory, webhook
+from tests.fixtures.sink import Sink
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+NEW = {
+    "state": "healthy",
+    "disabled_reason": None,
+    "success_rate_1h": None,
+    "success_rate_24h": None,
+    "latency_p50": None,
+    "latency_p95": None,
+    "consecutive_failures": 0,
+    "open_since": None,
+    "held_until": None,
+    "last_success_at": None,
+    "last_failure_at": None,
+    "last_reason": None,
+    "last_error": None,
+    "waiting": 0,
+    "oldest_waiting": None,
+}
+OPEN = """
+    UPDATE lanes SET failures = 7, opened_at = now() - interval '1 minute', probes = 2, next_due = held,
+      held_until = held, last_failure_at = now(), last_reason = 'serverError', last_error = '500 oh'
+    FROM (SELECT now() + interval '1 hour' AS held) AS later WHERE channel_id = $1
+"""
+PUT_OFF = "UPDATE deliveries SET next_attempt_at = now() + interval '1 hour' WHERE channel_id = $1"
+
+
+async def hook(relay: Relay, sink: Sink, name: str = "ops", **fields: Any) -> dict[str, Any]:
+    return await relay.channel(name=name, channel_type="webhook", webhook_url=f"{sink.url}/{name}", **fields)
+
+
+async def health(relay: Relay, channel_id: str = "ops") -> dict[str, Any]:
+    answer = await relay.call("GET", f"/channels/{channel_id}/health")
+    assert answer.status == 200, answer.body
+    found: dict[str, Any] = answer.json
+    return found
+
+
+async def opened(relay: Relay, sql: Any, channel_id: str = "ops") -> None:
+    """A channel whose breaker is open for an hour, with one delivery that waits."""
+    await relay.webhook(webhook())
+    await sql.execute(PUT_OFF, channel_id)
+    await sql.execute(OPEN, channel_id)
+
+
+async def lane(sql: Any) -> dict[str, Any]:
+    return dict(await sql.fetchrow("SELECT *, next_due <= now() AS due FROM lanes WHERE channel_id = 'ops'"))
+
+
+async def test_a_new_channel_is_healthy_and_says_so_in_every_answer(relay: Relay, sink: Sink) -> None:
+    created = await hook(relay, sink)
+
+    assert created["health"] == NEW
+    assert await health(relay) == NEW
+    assert (await relay.call("GET", "/channels/ops")).json["health"] == NEW
+    [listed] = await relay.items("/channels")
+    assert (listed["health"], listed["disabled_reason"]) == (NEW, None)
+    assert (await relay.call("PATCH", "/channels/ops", json={"name": "Ops"})).json["health"] == NEW
+
+
+async def test_a_channel_that_is_not_there_has_no_health(relay: Relay) -> None:
+    answer = await relay.call("GET", "/channels/gone/health")
+
+    assert (answer.status, "'gone'" in answer.json["detail"]) == (404, True)
+
+
+async def test_what_lanes_and_waiting_deliveries_say_is_shown_for_each_channel(
+    start_relay: RelayFactory, sink: Sink, sql: Any
+) -> None:
+    relay = await start_relay(deliver=False)
+    for name in ("fine", "ops"):
+        await hook(relay, sink, name)
+    await hook(relay, sink, "off", enabled=False)
+    await opened(relay, sql)
+    await sql.execute("UPDATE channels SET disabled_reason = 'it is gone' WHERE id = 'off'")
+
+    found = await health(relay)
+
+    assert (found["state"], found["consecutive_failures"], found["waiting"]) == ("open", 7, 1)
+    assert (found["last_reason"], found["last_error"]) == ("serverError", "500 oh")
+    for name in ("open_since", "held_until", "last_failure_at", "oldest_waiting"):
+        assert TIME.fullmatch(found[name]), name
+    listed = {channel["id"]: channel for channel in await relay.items("/channels")}
+    assert listed["ops"]["health"] == found
+    assert listed["fine"]["health"] == NEW | {
+        "waiting": 1,
+        "oldest_waiting": listed["fine"]["health"]["oldest_waiting"],
+    }
+    assert listed["off"]["disabled_reason"] == listed["off"]["health"]["disabled_reason"] == "it is gone"
+    assert listed["off"]["health"]["state"] == "disabled"
+
+
+async def test_a_new_destination_and_a_new_limit_let_what_waits_go_at_once(
+    start_relay: RelayFactory, sink: Sink, sql: Any
+) -> None:
+    relay = await start_relay(deliver=False)
+    await hook(relay, sink)
+
+    patches: list[dict[str, Any]] = [
+        {"webhook_url": f"{sink.url}/elsewhere"},
+        {"custom_headers": {"X-Team": "a"}},
+        {"custom_payload_template": "{{ id }}"},
+        {"rate_limit": {"per_second": 2, "burst": 5}},
+        {"rate_limit": None},
+    ]
+    for patch in patches:
+        await opened(relay, sql)
+        enqueued = (await lane(sql))["enqueued"]
+        assert (await relay.call("PATCH", "/channels/ops", json=patch)).status == 200
+
+        after = await lane(sql)
+        assert (after["failures"], after["opened_at"], after["probes"], after["held_until"]) == (0, None, 0, None)
+        assert (after["due"], after["enqueued"] > enqueued, after["last_error"]) == (True, True, "500 oh")
+        assert await sql.fetchval("SELECT count(*) FROM deliveries WHERE next_attempt_at > now()") == 0
+
+
+async def test_a_change_of_the_filters_alone_leaves_the_breaker_open(
+    start_relay: RelayFactory, sink: Sink, sql: Any
+) -> None:
+    relay = await start_relay(deliver=False)
+    shown = await hook(relay, sink)
+    await opened(relay, sql)
+
+    for patch in ({"severities": ["critical"]}, {"name": "Other"}, {"enabled": True}, shown):
+        assert (await relay.call("PATCH", "/channels/ops", json=patch)).status == 200
+
+    assert (await health(relay))["state"] == "open"
+    assert await sql.fetchval("SELECT count(*) FROM deliveries WHERE next_attempt_at > now()") == 1
+
+
+async def test_enabling_what_the_relay_disabled_forgets_why_and_starts_over(
+    start_relay: RelayFactory, sink: Sink, sql: Any
+) -> None:
+    relay = await start_relay(deliver=False)
+    await hook(relay, sink)
+    await opened(relay, sql)
+    await sql.execute(
+        """UPDATE channels SET disabled_reason = '404 no such hook', config = config || '{"enabled": false}'"""
+    )
+
+    renamed = await relay.call("PATCH", "/channels/ops", json={"name": "Still off"})
+    assert renamed.json["disabled_reason"] == renamed.json["health"]["disabled_reason"] == "404 no such hook"
+    moved = await relay.call("PATCH", "/channels/ops", json={"webhook_url": f"{sink.url}/new"})
+    assert (moved.json["enabled"], moved.json["disabled_reason"]) == (False, "404 no such hook")
+
+    enabled = await relay.call("PATCH", "/channels/ops", json={"enabled": True})
+
+    assert (enabled.json["disabled_reason"], enabled.json["health"]["disabled_reason"]) == (None, None)
+    assert enabled.json["health"]["state"] == "healthy"
+    assert (await lane(sql))["due"] is True
+
+
+async def test_a_mended_channel_is_sent_what_waited(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
+    before = await start_relay(deliver=False)
+    await hook(before, sink)
+    await opened(before, sql)
+    await start_relay()
+    assert sink.received == []
+
+    await before.call("PATCH", "/channels/ops", json={"webhook_url": f"{sink.url}/mended"})
+
+    await sink.wait_for(1, "/mended")
+
+
+async def test_what_was_read_can_be_written_back_whole(relay: Relay, sink: Sink) -> None:
+    read = await hook(relay, sink, rate_limit={"per_second": 0.5, "burst": 3})
+    assert read["rate_limit"] == {"per_second": 0.5, "burst": 3}
+
+    assert (await relay.call("PATCH", "/channels/ops", json=read)).json == read
+    copied = read | {"id": "copy", "webhook_url": sink.url}
+    assert (await relay.channel(**copied)) == read | {"id": "copy"}
+    changed = await relay.call("PATCH", "/channels/ops", json={"rate_limit": None, "health": {"state": "open"}})
+    assert (changed.json["rate_limit"], changed.json["health"]["state"]) == (None, "healthy")
+
+
+async def test_a_limit_that_can_not_be_is_refused_by_its_field(relay: Relay, sink: Sink) -> None:
+    await hook(relay, sink)
+
+    limits: list[tuple[Any, str]] = [
+        ({"burst": 1}, "rate_limit.per_second"),
+        ({"per_second": 0}, "rate_limit.per_second"),
+        ({"per_second": 1, "burst": 0}, "rate_limit.burst"),
+        ({"per_second": 1, "per_minute": 2}, "rate_limit.per_minute"),
+        (1, "rate_limit"),
+    ]
+    for limit, field in limits:
+        answer = await relay.call("PATCH", "/channels/ops", json={"rate_limit": limit})
+        assert (answer.status, [error["field"] for error in answer.json["errors"]]) == (400, [field])
+
+
+async def test_changes_while_deliveries_settle_are_never_refused(relay: Relay, sink: Sink) -> None:
+    await hook(relay, sink)
+    for at in range(40):
+        await relay.webhook(webhook(group=str(at)))
+
+    patches = [{"custom_headers": {"X-Turn": str(at)}} for at in range(10)]
+    answers = await asyncio.gather(*(relay.call("PATCH", "/channels/ops", json=patch) for patch in patches))
+
+    assert [answer.status for answer in answers] == [200] * 10
+    await relay.settled(40)

@@ -1,0 +1,136 @@
+"""Can a channel only name a fallback that can stand in for it?"""
+
+import asyncio
+from typing import Any
+
+from tests.fixtures.relays import Answer, Relay, RelayFactory
+
+HOOK = {"channel_type": "webhook", "webhook_url": "https://hooks.example.com/x"}
+
+
+async def chain(relay: Relay, *names: str) -> None:
+    """Channels of these names, each but the last with the next one as its fallback."""
+    following: dict[str, Any] = {}
+    for name in reversed(names):
+        await relay.channel(name=name, **HOOK, **following)
+        following = {"fallback_channel_id": name}
+
+
+def refused(answer: Answer, field: str, *words: str) -> None:
+    assert answer.status == 400, answer.body
+    assert [error["field"] for error in answer.json["errors"]] == [field]
+    assert all(word in answer.json["detail"] for word in words), answer.json["detail"]
+
+
+async def test_chains_are_allowed_and_shown(relay: Relay) -> None:
+    await chain(relay, "a", "b", "c")
+
+    shown = {channel["id"]: channel["fallback_channel_id"] for channel in await relay.items("/channels")}
+    assert shown == {"a": "b", "b": "c", "c": None}
+
+    cleared = await relay.call("PATCH", "/channels/a", json={"fallback_channel_id": None})
+    assert (cleared.status, cleared.json["fallback_channel_id"]) == (200, None)
+
+
+async def test_a_fallback_that_is_not_there_is_refused(relay: Relay) -> None:
+    body = {"name": "a", **HOOK, "fallback_channel_id": "gone"}
+    refused(await relay.call("POST", "/channels", json=body), "fallback_channel_id", "'gone'")
+    assert await relay.items("/channels") == []
+
+    await relay.channel(name="a", **HOOK)
+    patch = {"fallback_channel_id": "gone"}
+    refused(await relay.call("PATCH", "/channels/a", json=patch), "fallback_channel_id", "'gone'")
+
+
+async def test_a_circle_is_refused_and_shown(relay: Relay) -> None:
+    await chain(relay, "a", "b", "c")
+
+    for channel, fallback, circle in (("c", "a", "c → a → b → c"), ("b", "a", "b → a → b")):
+        answer = await relay.call("PATCH", f"/channels/{channel}", json={"fallback_channel_id": fallback})
+        refused(answer, "fallback_channel_id", circle)
+    refused(await relay.call("PATCH", "/channels/c", json={"fallback_channel_id": "c"}), "fallback_channel_id")
+    body = {"name": "d", **HOOK, "fallback_channel_id": "d"}
+    refused(await relay.call("POST", "/channels", json=body), "fallback_channel_id")
+
+
+async def test_two_requests_that_race_make_no_circle(start_relay: RelayFactory) -> None:
+    one, other = await start_relay(deliver=False), await start_relay(deliver=False)
+    await chain(one, "a")
+    await chain(one, "b")
+
+    for _ in range(10):
+        answers = await asyncio.gather(
+            one.call("PATCH", "/channels/a", json={"fallback_channel_id": "b"}),
+            other.call("PATCH", "/channels/b", json={"fallback_channel_id": "a"}),
+        )
+        assert sorted(answer.status for answer in answers) == [200, 400]
+        for name in ("a", "b"):
+            await one.call("PATCH", f"/channels/{name}", json={"fallback_channel_id": None})
+
+
+async def test_a_fallback_that_is_deleted_meanwhile_is_not_named(start_relay: RelayFactory) -> None:
+    one, other = await start_relay(deliver=False), await start_relay(deliver=False)
+    await chain(one, "a")
+
+    for _ in range(10):
+        await chain(one, "b")
+        named, deleted = await asyncio.gather(
+            one.call("PATCH", "/channels/a", json={"fallback_channel_id": "b"}),
+            other.call("DELETE", "/channels/b"),
+        )
+        assert (named.status, deleted.status) in {(200, 409), (400, 204)}
+        await one.call("PATCH", "/channels/a", json={"fallback_channel_id": None})
+        await one.call("DELETE", "/channels/b")
+
+
+async def test_changes_and_deletions_that_race_stand_in_no_ones_way(start_relay: RelayFactory) -> None:
+    one, other = await start_relay(deliver=False), await start_relay(deliver=False)
+
+    for _ in range(10):
+        await chain(one, "a")
+        changed, deleted = await asyncio.gather(
+            one.call("PATCH", "/channels/a", json={"name": "again"}), other.call("DELETE", "/channels/a")
+        )
+        assert changed.status in {200, 404}
+        assert deleted.status == 204
+
+
+async def test_one_tenants_fallback_takes_no_other_tenants_alerts(relay: Relay) -> None:
+    for tenant in ("acme", "globex"):
+        await relay.channel(name=tenant, **HOOK, tenant_id=tenant)
+    await relay.channel(name="all", **HOOK)
+
+    def made(tenant: str | None, fallback: str) -> dict[str, Any]:
+        return {"name": "new", **HOOK, "tenant_id": tenant, "fallback_channel_id": fallback}
+
+    for body in (made("globex", "acme"), made(None, "acme")):
+        refused(await relay.call("POST", "/channels", json=body), "fallback_channel_id", "'acme'")
+    for body in (made("acme", "acme"), made("acme", "all"), made(None, "all")):
+        assert (await relay.call("POST", "/channels", json=body)).status == 201
+        await relay.call("DELETE", "/channels/new")
+
+
+async def test_a_change_of_tenant_minds_fallbacks_in_both_directions(relay: Relay) -> None:
+    await relay.channel(name="fallback", **HOOK, tenant_id="acme")
+    await relay.channel(name="main", **HOOK, tenant_id="acme", fallback_channel_id="fallback")
+
+    for tenant in ("globex", None):
+        answer = await relay.call("PATCH", "/channels/main", json={"tenant_id": tenant})
+        refused(answer, "fallback_channel_id", "'fallback'", "'acme'")
+    refused(await relay.call("PATCH", "/channels/fallback", json={"tenant_id": "globex"}), "tenant_id", "'main'")
+
+    assert (await relay.call("PATCH", "/channels/fallback", json={"tenant_id": None})).status == 200
+    assert (await relay.call("PATCH", "/channels/main", json={"tenant_id": "globex"})).status == 200
+    refused(await relay.call("PATCH", "/channels/fallback", json={"tenant_id": "acme"}), "tenant_id", "'main'")
+
+
+async def test_a_channel_that_others_fall_back_to_is_not_deleted(relay: Relay) -> None:
+    await chain(relay, "a", "b")
+    await relay.channel(name="c", **HOOK, fallback_channel_id="b")
+
+    answer = await relay.call("DELETE", "/channels/b")
+
+    assert (answer.status, "'a', 'c'" in answer.json["detail"]) == (409, True)
+    assert (await relay.call("GET", "/channels/b")).status == 200
+    for name in ("a", "c", "b"):
+        assert (await relay.call("DELETE", f"/channels/{name}")).status == 204
