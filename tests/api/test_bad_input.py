@@ -146,6 +146,10 @@ QUERIES: list[tuple[str, str]] = [
     ("/deliveries?state=lost", "state"),
     ("/deliveries?in_state=dead", "in_state"),
     ("/deliveries?group_key=a%00", "group_key"),
+    ("/deliveries?since=2026-11-23T15:33:27", "since"),
+    ("/deliveries?merged_into=-1", "merged_into"),
+    ("/deliveries?merged_into=99999999999999999999", "merged_into"),
+    ("/history?delivery_id=x", "delivery_id"),
     ("/deliveries/-99999999999999999999", "delivery_id"),
 ]
 

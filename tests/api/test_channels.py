@@ -1,5 +1,7 @@
 """Can channels be made, read, changed, tested and deleted, as the first guide promised?"""
 
+import asyncio
+
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Sink
 
@@ -29,6 +31,8 @@ async def test_the_guides_walk(relay: Relay) -> None:
         "fallback_channel_id": None,
         "slack_username": None,
         "slack_icon_emoji": None,
+        "disabled_reason": None,
+        "health": created.json["health"],
     }
 
     assert (await relay.call("GET", "/channels")).json == {"items": [created.json], "next": None}
@@ -109,6 +113,20 @@ async def test_what_waits_for_a_deleted_channel_is_dead_with_that_reason(
     assert dead["last_error"] == "the channel was deleted before this could be sent"
     [other] = await relay.items("/deliveries?channel_id=other")
     assert other["state"] == "pending"
+
+
+async def test_a_channel_can_be_deleted_while_its_deliveries_end(relay: Relay, sink: Sink) -> None:
+    for turn in range(5):
+        await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+        for at in range(20):
+            await relay.webhook(webhook(group=f"{turn}.{at}"))
+
+        assert (await relay.call("DELETE", "/channels/ops")).status == 204
+
+    async with asyncio.timeout(20):
+        while {one["state"] for one in await relay.items("/deliveries?limit=500")} - {"delivered", "dead"}:
+            await asyncio.sleep(0.05)
+    assert len(await relay.items("/deliveries?limit=500")) == 100
 
 
 async def test_a_disabled_channel_holds_what_waits_and_sends_it_when_enabled(

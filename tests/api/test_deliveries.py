@@ -1,6 +1,7 @@
 """Does the outbox tell what was sent, what waits and what failed?"""
 
 import re
+from typing import Any
 
 from aiohttp import web
 
@@ -88,3 +89,36 @@ async def test_each_filter_shows_what_fits_alone(start_relay: RelayFactory, sink
     assert await shown({"channel_id": "b"}) == await shown({"state": "pending"}) == pending
     assert await shown({"group_key": '{}:{group="one"}', "state": "dead"}) == {("a", "one", "dead")}
     assert await shown({"group_key": "one"}) == set()
+
+
+async def test_times_bound_the_creation(start_relay: RelayFactory, sink: Sink) -> None:
+    relay = await start_relay(deliver=False)
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    for group in ("first", "second"):
+        await relay.webhook(webhook(group=group))
+    second, first = await relay.items("/deliveries")
+
+    at = second["created_at"]
+    assert await relay.items(f"/deliveries?since={at}") == [second]
+    assert await relay.items(f"/deliveries?until={at}") == [first]
+    assert await relay.items(f"/deliveries?since={first['created_at']}&until={at}&state=pending") == [first]
+
+
+async def test_what_was_merged_is_found_by_what_tells_it(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
+    relay = await start_relay(deliver=False)
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    for group in ("first", "second", "third"):
+        await relay.webhook(webhook(group=group))
+    third, second, first = (item["id"] for item in await relay.items("/deliveries"))
+    await sql.execute(
+        "UPDATE deliveries SET state = 'merged', merged_into = $1 WHERE id = ANY ($2)", third, [first, second]
+    )
+
+    merged = await relay.items(f"/deliveries?merged_into={third}")
+
+    assert [(one["id"], one["state"], one["merged_into"]) for one in merged] == [
+        (second, "merged", third),
+        (first, "merged", third),
+    ]
+    assert await relay.items(f"/deliveries?merged_into={first}") == []
+    assert await relay.items(f"/deliveries?merged_into={third}&state=dead") == []

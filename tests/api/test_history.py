@@ -2,10 +2,11 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from aiohttp import web
 
-from tests.fixtures.relays import Relay, alert, sample, webhook
+from tests.fixtures.relays import Relay, RelayFactory, alert, sample, webhook
 from tests.fixtures.sink import Sink
 
 FIELDS = [
@@ -108,3 +109,60 @@ async def test_a_channel_that_matched_another_alert_of_the_group_is_not_in_the_t
         told[item["alertname"]] = sorted(one["channel_id"] for one in receipt["deliveries"])
 
     assert told == {"A": ["all", "critical"], "B": ["all", "info"]}
+
+
+async def names(relay: Relay, delivery_id: int) -> list[str]:
+    """The alerts that a delivery tells."""
+    return sorted(item["alertname"] for item in await relay.items(f"/history?delivery_id={delivery_id}"))
+
+
+async def test_the_alerts_of_one_delivery_are_those_that_its_channel_matched(
+    start_relay: RelayFactory, sink: Sink
+) -> None:
+    relay = await start_relay(deliver=False)
+    await relay.channel(name="Some", channel_type="webhook", webhook_url=sink.url, severities=["critical"])
+    await relay.channel(name="All", channel_type="webhook", webhook_url=sink.url)
+    await relay.webhook(webhook(alert("A"), alert("B", severity="critical"), alert("C", severity="critical")))
+    await relay.webhook(webhook(alert("D"), group="other"))
+
+    ids = {(one["channel_id"], one["group_key"]): one["id"] for one in await relay.items("/deliveries")}
+
+    some_id = ids["some", '{}:{group="g"}']
+    assert await names(relay, some_id) == ["B", "C"]
+    assert await names(relay, ids["all", '{}:{group="g"}']) == ["A", "B", "C"]
+    assert await names(relay, 999999) == []
+    some = f"/history?delivery_id={some_id}"
+    assert [item["alertname"] for item in await relay.items(f"{some}&alertname=B")] == ["B"]
+    page = (await relay.call("GET", f"{some}&limit=1")).json
+    rest = (await relay.call("GET", some, params={"cursor": page["next"]})).json
+    assert sorted(item["alertname"] for item in page["items"] + rest["items"]) == ["B", "C"]
+
+
+async def test_a_digest_and_a_fallback_tell_all_that_was_merged_on_the_way(
+    start_relay: RelayFactory, sink: Sink, sql: Any
+) -> None:
+    relay = await start_relay(deliver=False)
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    for name in ("A", "B", "C", "D"):
+        await relay.webhook(webhook(alert(name), group=name))
+    a, b, c, d = reversed([item["id"] for item in await relay.items("/deliveries")])
+    made = """
+        INSERT INTO deliveries (channel_id, state, group_hash, rank, created_at, waiting_since, fallback_of)
+        VALUES ('ops', $1, 0, 0, now(), now(), $2) RETURNING id
+    """
+    digest = await sql.fetchval(made, "dead", None)
+    fallback = await sql.fetchval(made, "delivered", digest)
+    merge = "UPDATE deliveries SET state = 'merged', merged_into = $2 WHERE id = $1"
+    for one, into in ((a, b), (b, digest), (c, digest)):
+        await sql.execute(merge, one, into)
+
+    assert await names(relay, digest) == ["A", "B", "C"]
+    assert await names(relay, fallback) == ["A", "B", "C"]
+    assert await names(relay, b) == ["A", "B"]
+    assert await names(relay, d) == ["D"]
+    shown = (await relay.call("GET", f"/deliveries/{digest}")).json
+    assert (shown["kind"], shown["group_key"], shown["alert_ids"]) == ("digest", None, [])
+
+    [item] = await relay.items(f"/history?delivery_id={a}")
+    [receipt] = (await relay.call("GET", f"/history/{item['id']}")).json["timeline"]
+    assert [(one["id"], one["state"], one["merged_into"]) for one in receipt["deliveries"]] == [(a, "merged", b)]

@@ -60,6 +60,19 @@ async def test_a_change_is_shown_as_any_fields_of_any_type(relay: Relay) -> None
     assert schema.get("required", []) == []
 
 
+async def test_an_answer_is_shown_with_what_can_only_be_read(relay: Relay) -> None:
+    shown = await document(relay)
+
+    answer = at(shown, "paths", f"{BASE_PATH}/channels", "post", "responses", "201", *BODY[1:])
+    for channel_class, reference in zip(CHANNEL_CLASSES, answer["oneOf"], strict=True):
+        properties = named(shown, reference)["properties"]
+        assert set(properties) == {
+            *channel_class.__struct_fields__,
+            *("channel_type", "disabled_reason", "health"),
+        }
+        assert "success_rate_1h" in named(shown, properties["health"])["properties"]
+
+
 async def test_what_wants_a_key_says_so(relay: Relay) -> None:
     shown = await document(relay)
 

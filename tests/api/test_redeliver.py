@@ -1,0 +1,249 @@
+"""Can what is dead, or was delivered, be sent again, and does its history stay?"""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+
+from tests.fixtures.relays import Answer, Relay, RelayFactory, webhook
+from tests.fixtures.sink import Sink
+
+MANY = 2500
+"""More than two chunks."""
+
+
+async def hook(relay: Relay, sink: Sink, name: str = "ops", **fields: Any) -> dict[str, Any]:
+    return await relay.channel(name=name, channel_type="webhook", webhook_url=f"{sink.url}/{name}", **fields)
+
+
+async def dead(relay: Relay, sink: Sink, group: str = "g") -> dict[str, Any]:
+    """A delivery that the platform refused; the next one it takes."""
+    sink.script = lambda _: web.Response(status=400, text="not like this")
+    await relay.webhook(webhook(group=group))
+    async with asyncio.timeout(20):
+        while not (found := await relay.items("/deliveries?limit=1&state=dead")) or found[0]["group_key"] != (
+            f'{{}}:{{group="{group}"}}'
+        ):
+            await asyncio.sleep(0.05)
+    sink.script = None
+    return found[0]
+
+
+async def detail(relay: Relay, delivery_id: int) -> dict[str, Any]:
+    shown: dict[str, Any] = (await relay.call("GET", f"/deliveries/{delivery_id}")).json
+    return shown
+
+
+async def rows(sql: Any, channel_id: str, state: str, count: int = 1, **columns: Any) -> list[int]:
+    """Deliveries put into the outbox by hand."""
+    names = "".join(f", {name}" for name in columns)
+    places = "".join(f", ${at}" for at in range(4, 4 + len(columns)))
+    inserted = await sql.fetch(
+        f"""
+        INSERT INTO deliveries (channel_id, state, group_hash, rank, attempt, created_at, waiting_since{names})
+        SELECT $1, $2, 0, 0, 3, now(), now(){places} FROM generate_series(1, $3::int) RETURNING id
+        """,
+        *(channel_id, state, count, *columns.values()),
+    )
+    return [row["id"] for row in inserted]
+
+
+def conflict(answer: Answer, *words: str) -> None:
+    assert answer.status == 409, answer.body
+    assert all(word in answer.json["detail"] for word in words), answer.json["detail"]
+
+
+async def test_a_dead_one_arrives_and_its_history_shows_all_attempts(relay: Relay, sink: Sink) -> None:
+    await hook(relay, sink)
+    before = await dead(relay, sink)
+
+    answer = await relay.call("POST", f"/deliveries/{before['id']}/redeliver")
+
+    assert (answer.status, answer.json["id"], answer.json["state"]) == (202, before["id"], "pending")
+    assert answer.json["redelivered_at"] is not None
+    [after] = await relay.settled(1)
+    assert (after["id"], after["created_at"], after["attempts"]) == (before["id"], before["created_at"], 2)
+    assert after["redelivered_at"] == answer.json["redelivered_at"]
+    tries = (await detail(relay, after["id"]))["tries"]
+    assert [(one["number"], one["outcome"], one["detail"]) for one in tries] == [
+        (1, "rejected", "400 not like this"),
+        (2, "sent", "ok"),
+    ]
+    assert len({one.json["id"] for one in sink.received}) == 1
+
+
+async def test_a_delivered_one_is_sent_once_more(relay: Relay, sink: Sink) -> None:
+    await hook(relay, sink)
+    await relay.webhook(webhook())
+    [before] = await relay.settled(1)
+
+    answer = await relay.call("POST", f"/deliveries/{before['id']}/redeliver")
+
+    assert (answer.status, answer.json["delivered_at"]) == (202, None)
+    assert len(await sink.wait_for(2)) == 2
+    [after] = await relay.settled(1)
+    assert (after["id"], after["attempts"]) == (before["id"], 2)
+    assert after["delivered_at"] > before["delivered_at"]
+
+
+async def test_one_that_waits_for_its_next_try_is_tried_now(
+    start_relay: RelayFactory, sink: Sink, sql: Any
+) -> None:
+    relay = await start_relay(deliver=False)
+    await hook(relay, sink)
+    await relay.webhook(webhook())
+    await sql.execute("UPDATE deliveries SET next_attempt_at = now() + interval '1 hour'")
+    await sql.execute("UPDATE lanes SET next_due = now() + interval '1 hour'")
+    await start_relay()
+    [waiting] = await relay.items("/deliveries?state=pending")
+
+    assert (await relay.call("POST", f"/deliveries/{waiting['id']}/redeliver")).status == 202
+
+    await sink.wait_for(1)
+    await relay.settled(1)
+
+
+async def test_what_the_platform_asked_to_be_left_alone_for_is_kept(
+    start_relay: RelayFactory, sink: Sink, sql: Any
+) -> None:
+    relay = await start_relay(deliver=False)
+    await hook(relay, sink)
+    [delivery] = await rows(sql, "ops", "dead")
+    await sql.execute("UPDATE lanes SET held_until = now() + interval '1 hour'")
+
+    assert (await relay.call("POST", f"/deliveries/{delivery}/redeliver")).status == 202
+
+    assert await sql.fetchval("SELECT next_due = held_until AND enqueued = 1 FROM lanes")
+
+
+async def test_a_digest_waits_again_like_any_other(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
+    relay = await start_relay(deliver=False)
+    await hook(relay, sink)
+    [digest] = await rows(sql, "ops", "dead")
+
+    answer = await relay.call("POST", f"/deliveries/{digest}/redeliver")
+
+    assert (answer.status, answer.json["kind"], answer.json["state"]) == (202, "digest", "pending")
+
+
+async def test_workers_of_other_processes_are_told(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
+    relay = await start_relay(deliver=False)
+    await hook(relay, sink)
+    [delivery] = await rows(sql, "ops", "dead")
+    told = asyncio.Event()
+    await sql.add_listener("relay_wake", lambda *_: told.set())
+
+    await relay.call("POST", f"/deliveries/{delivery}/redeliver")
+
+    async with asyncio.timeout(20):
+        await told.wait()
+
+
+async def test_what_can_not_be_sent_again_says_why(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
+    relay = await start_relay(deliver=False)
+    await hook(relay, sink)
+    [sending] = await rows(sql, "ops", "sending")
+    [digest] = await rows(sql, "ops", "delivered")
+    [between] = await rows(sql, "ops", "merged", merged_into=digest)
+    [merged] = await rows(sql, "ops", "merged", merged_into=between)
+    [orphan] = await rows(sql, "gone", "dead")
+
+    conflict(await relay.call("POST", f"/deliveries/{sending}/redeliver"), "is being sent")
+    conflict(await relay.call("POST", f"/deliveries/{merged}/redeliver"), f"merged into {digest};")
+    conflict(await relay.call("POST", f"/deliveries/{orphan}/redeliver"), "'gone'", "deleted")
+    assert (await relay.call("POST", "/deliveries/999999/redeliver")).status == 404
+    states = await sql.fetch("SELECT state FROM deliveries ORDER BY id")
+    assert [row["state"] for row in states] == ["sending", "delivered", "merged", "merged", "dead"]
+
+
+async def test_the_same_one_asked_for_many_times_at_once_is_sent_again(relay: Relay, sink: Sink) -> None:
+    await hook(relay, sink)
+    delivery = await dead(relay, sink)
+
+    path = f"/deliveries/{delivery['id']}/redeliver"
+    answers = await asyncio.gather(*(relay.call("POST", path) for _ in range(10)))
+
+    assert {answer.status for answer in answers} <= {202, 409}
+    assert 202 in {answer.status for answer in answers}
+    await relay.settled(1)
+
+
+async def test_all_the_dead_of_one_channel_arrive(relay: Relay, sink: Sink) -> None:
+    await hook(relay, sink)
+    await hook(relay, sink, "other")
+    for group in ("one", "two"):
+        await dead(relay, sink, group)
+    await relay.settled(4, "dead")
+
+    answer = await relay.call("POST", "/deliveries/redeliver", json={"channel_id": "ops"})
+
+    assert (answer.status, answer.json) == (200, {"redelivered": 2, "more": False})
+    sent = await relay.settled(2)
+    assert {(one["channel_id"], one["attempts"]) for one in sent} == {("ops", 2)}
+    assert len(await relay.items("/deliveries?channel_id=other&state=dead")) == 2
+
+
+async def test_state_and_times_choose_what_is_sent_again(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
+    relay = await start_relay(deliver=False)
+    await hook(relay, sink)
+    [old, young] = await rows(sql, "ops", "dead", 2)
+    [delivered] = await rows(sql, "ops", "delivered")
+    await rows(sql, "gone", "dead")
+    await rows(sql, "ops", "merged", merged_into=delivered)
+    await sql.execute("UPDATE deliveries SET created_at = now() - interval '1 hour' WHERE id = $1", old)
+    between = datetime.fromisoformat((await detail(relay, young))["created_at"]) - timedelta(minutes=30)
+    moment = between.isoformat()
+
+    async def again(body: dict[str, Any]) -> set[int]:
+        answer = await relay.call("POST", "/deliveries/redeliver", json=body)
+        assert answer.status == 200, answer.body
+        put_back = {item["id"] for item in await relay.items("/deliveries?state=pending")}
+        assert answer.json == {"redelivered": len(put_back), "more": False}
+        await sql.execute(
+            "UPDATE deliveries SET state = 'delivered' WHERE state = 'pending' AND id = $1", delivered
+        )
+        await sql.execute("UPDATE deliveries SET state = 'dead' WHERE state = 'pending'")
+        return put_back
+
+    assert await again({"since": moment}) == {young}
+    assert await again({"until": moment}) == {old}
+    assert await again({"since": moment, "until": moment}) == set()
+    assert await again({"state": "delivered"}) == {delivered}
+    assert await again({"channel_id": "elsewhere"}) == set()
+    assert await again({}) == {old, young}
+
+
+async def test_many_are_put_back_once_by_callers_that_race(
+    start_relay: RelayFactory, sink: Sink, sql: Any
+) -> None:
+    relay = await start_relay(deliver=False)
+    await hook(relay, sink)
+    await rows(sql, "ops", "dead", MANY)
+
+    answers = await asyncio.gather(*(relay.call("POST", "/deliveries/redeliver", json={}) for _ in range(4)))
+
+    assert [answer.status for answer in answers] == [200] * 4
+    assert sum(answer.json["redelivered"] for answer in answers) == MANY
+    counted = await sql.fetch("SELECT state, min(attempt), count(*) FROM deliveries GROUP BY state")
+    assert [tuple(row) for row in counted] == [("pending", 3, MANY)]
+
+
+BODIES: list[tuple[Any, str]] = [
+    ({"state": "merged"}, "state"),
+    ({"state": "sending"}, "state"),
+    ({"channel": "ops"}, "channel"),
+    ({"channel_id": 1}, "channel_id"),
+    ({"channel_id": "a\0"}, "channel_id"),
+    ({"since": "2026-11-23T15:33:27"}, "since"),
+    ({"until": "yesterday"}, "until"),
+    ({"until": "9999-12-31T23:59:59-05:00"}, "until"),
+]
+
+
+async def test_a_bulk_call_that_means_nothing_is_refused_by_its_field(relay: Relay) -> None:
+    for body, field in BODIES:
+        answer = await relay.call("POST", "/deliveries/redeliver", json=body)
+        assert answer.status == 400, answer.body
+        assert [error["field"] for error in answer.json["errors"]] == [field]
+    assert (await relay.call("POST", "/deliveries/redeliver", data=b"")).status == 400
