@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, any_, cast, column, func, or_, select, text
+from sqlalchemy import BigInteger, any_, cast, func, or_, select, text
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,26 +17,25 @@ from relay.store.tables import alerts, deliveries, receipts
 MAX_TIMELINE = 500
 """Receipts that a timeline shows, the newest ones."""
 
-# What a delivery tells is a tree: what was merged into it, and what that one of which it is the fallback told.
-TOLD_BY: Final = (
-    text(
-        """
-    WITH RECURSIVE told (id) AS (
-      SELECT CAST(:delivery_id AS bigint)
-      UNION
-      SELECT more.id FROM told CROSS JOIN LATERAL (
-        SELECT d.id FROM deliveries d WHERE d.merged_into = told.id AND d.state = 'merged'
-        UNION ALL
-        SELECT d.fallback_of FROM deliveries d WHERE d.id = told.id AND d.fallback_of IS NOT NULL
-      ) AS more
-    )
-    SELECT unnest(CASE WHEN d.positions IS NULL THEN r.alert_ids
-      ELSE ARRAY(SELECT r.alert_ids[position + 1] FROM unnest(d.positions) AS position) END) AS alert_id
-    FROM told JOIN deliveries d ON d.id = told.id JOIN receipts r ON r.id = d.receipt_id
+# What a delivery tells is a tree: what was merged into it, and what that one told in whose place it is sent.
+# As an array it is read once, and the alerts are then looked up by their ids.
+TOLD_BY_DELIVERY: Final = text(
     """
-    )
-    .columns(column("alert_id", BigInteger))
-    .subquery("told_by")
+    alerts.id = ANY (ARRAY(
+      WITH RECURSIVE told (id) AS (
+        SELECT CAST(:delivery_id AS bigint)
+        UNION
+        SELECT more.id FROM told CROSS JOIN LATERAL (
+          SELECT d.id FROM deliveries d WHERE d.merged_into = told.id AND d.state = 'merged'
+          UNION ALL
+          SELECT d.fallback_of FROM deliveries d WHERE d.id = told.id AND d.fallback_of IS NOT NULL
+        ) AS more
+      )
+      SELECT unnest(CASE WHEN d.positions IS NULL THEN r.alert_ids
+        ELSE ARRAY(SELECT r.alert_ids[position + 1] FROM unnest(d.positions) AS position) END)
+      FROM told JOIN deliveries d ON d.id = told.id JOIN receipts r ON r.id = d.receipt_id
+    ))
+    """
 )
 
 _shown = [alerts.c[name] for name in HistoryItem.__struct_fields__]
@@ -69,8 +68,7 @@ async def page(
     if wanted.until is not None:
         statement = statement.where(alerts.c.last_received_at < wanted.until)
     if wanted.delivery_id is not None:
-        told = select(TOLD_BY.c.alert_id).where(TOLD_BY.c.alert_id.is_not(None))
-        statement = statement.where(alerts.c.id.in_(told)).params(delivery_id=wanted.delivery_id)
+        statement = statement.where(TOLD_BY_DELIVERY.bindparams(delivery_id=wanted.delivery_id))
     if before is not None:
         statement = statement.where(alerts.c.id < before)
     return [HistoryItem(**_item(row)) for row in await connection.execute(statement)]
