@@ -19,6 +19,7 @@ OPS = {
     "alert_names": [],
     "matchers": [],
     "webhook_url": "********",
+    "health": {"state": "failing", "waiting": 3, "last_error": "500 oh"},
 }
 
 
@@ -155,7 +156,7 @@ async def test_a_list_shows_a_line_for_each_channel_and_cuts_nothing(api: FakeAp
     ran = await relay_at("channels", "list")
     heading, first, second = ran.out.splitlines()
     assert heading.split()[:3] == ["ID", "NAME", "CHANNEL"]
-    assert first.split()[:4] == ["ops", "Ops", "slack", "yes"]
+    assert first.split()[:5] == ["ops", "Ops", "slack", "yes", "failing"]
     assert "critical, warning" in first
     assert second.startswith("a" * 63 + "  [red]Long[/] " + "name " * 40)
 
@@ -182,6 +183,30 @@ async def test_one_channel_is_shown_field_by_field(api: FakeApi, relay_at: Relay
 async def test_one_channel_as_json_is_what_the_server_said(api: FakeApi, relay_at: Relay) -> None:
     api.answer(OPS)
     assert (await relay_at("channels", "get", "ops", "--output", "json")).json == OPS
+
+
+async def test_the_health_of_a_channel_is_shown_field_by_field(api: FakeApi, relay_at: Relay) -> None:
+    api.answer(OPS["health"])
+    ran = await relay_at("channels", "health", "ops")
+    lines = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
+    assert lines == {"state": "failing", "waiting": "3", "last_error": "500 oh"}
+    assert (api.seen[0].method, api.seen[0].path) == ("GET", "/channels/ops/health")
+    api.answer(OPS["health"])
+    assert (await relay_at("channels", "health", "ops", "--output", "json")).json == OPS["health"]
+
+
+async def test_a_limit_is_given_as_json_and_a_fallback_by_its_id(api: FakeApi, relay_at: Relay) -> None:
+    words = ["--rate-limit", '{"per_second": 0.5, "burst": 3}', "--fallback-channel-id", "mail"]
+    ran = await relay_at("channels", "update", "ops", *words)
+    assert ran.code == 0
+    assert api.body == {"rate_limit": {"per_second": 0.5, "burst": 3}, "fallback_channel_id": "mail"}
+
+
+async def test_a_limit_that_is_no_json_is_refused_by_its_option(api: FakeApi, relay_at: Relay) -> None:
+    ran = await relay_at("channels", "update", "ops", "--rate-limit", "1/s")
+    assert (ran.code, ran.err.startswith("relay: --rate-limit: must be JSON")) == (1, True)
+    await relay_at("channels", "update", "ops", "--clear", "rate-limit")
+    assert api.body == {"rate_limit": None}
 
 
 async def test_deleting_says_so(api: FakeApi, relay_at: Relay) -> None:
