@@ -9,7 +9,7 @@ from relay.domain.alerts import Status
 
 
 class State(StrEnum):
-    """Where a delivery stands. The last three are final."""
+    """Where a delivery stands. The last three are ends; one that was delivered or is dead may be sent again."""
 
     PENDING = "pending"
     SENDING = "sending"

@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 from tests.fixtures.relays import Answer, Relay, RelayFactory, webhook
@@ -227,6 +228,41 @@ async def test_many_are_put_back_once_by_callers_that_race(
     assert sum(answer.json["redelivered"] for answer in answers) == MANY
     counted = await sql.fetch("SELECT state, min(attempt), count(*) FROM deliveries GROUP BY state")
     assert [tuple(row) for row in counted] == [("pending", 3, MANY)]
+
+
+async def test_what_time_does_not_suffice_for_is_left_for_the_next_call(
+    start_relay: RelayFactory, sink: Sink, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = await start_relay(deliver=False)
+    await hook(relay, sink)
+    ids = await rows(sql, "ops", "dead", MANY)
+    monkeypatch.setattr("relay.api.deliveries.BULK_SECONDS", 0.0)
+
+    first = await relay.call("POST", "/deliveries/redeliver", json={})
+
+    assert first.json == {"redelivered": 1000, "more": True}
+    waiting = await sql.fetch("SELECT id FROM deliveries WHERE state = 'pending' ORDER BY id")
+    assert [row["id"] for row in waiting] == ids[:1000]
+    rest = [(await relay.call("POST", "/deliveries/redeliver", json={})).json for _ in range(2)]
+    assert rest == [{"redelivered": 1000, "more": True}, {"redelivered": MANY - 2000, "more": False}]
+
+
+async def test_nothing_is_left_waiting_for_a_channel_that_is_deleted_meanwhile(
+    start_relay: RelayFactory, sink: Sink, sql: Any
+) -> None:
+    relay = await start_relay(deliver=False)
+    for _ in range(10):
+        await hook(relay, sink)
+        [one] = await rows(sql, "ops", "dead")
+
+        answers = await asyncio.gather(
+            relay.call("POST", f"/deliveries/{one}/redeliver"),
+            relay.call("POST", "/deliveries/redeliver", json={}),
+            relay.call("DELETE", "/channels/ops"),
+        )
+
+        assert [answer.status for answer in answers] in ([202, 200, 204], [409, 200, 204])
+        assert await sql.fetchval("SELECT count(*) FROM deliveries WHERE state <> 'dead'") == 0
 
 
 BODIES: list[tuple[Any, str]] = [

@@ -3,6 +3,10 @@
 from typing import Any
 
 import pytest
+from aiohttp import web
+
+from tests.fixtures.relays import ADMIN_KEY, RelayFactory, webhook
+from tests.fixtures.sink import Sink
 
 from .conftest import FakeApi, Relay
 
@@ -110,3 +114,32 @@ async def test_what_means_nothing_is_not_sent(api: FakeApi, relay_at: Relay, wor
     ran = await relay_at("deliveries", *words)
     assert (ran.code, ran.err.startswith("relay: ")) == (2, True)
     assert api.seen == []
+
+
+async def test_a_dead_letter_is_found_and_sent_again_with_a_real_server(
+    relay: Relay, start_relay: RelayFactory, sink: Sink
+) -> None:
+    server = await start_relay()
+    known = {"RELAY_URL": server.url, "RELAY_KEY": ADMIN_KEY}
+    sink.script = lambda _: web.Response(status=400, text="not like this")
+    words = ["--name", "Ops", "--webhook-url", sink.url, "--rate-limit", '{"per_second": 50, "burst": 5}']
+    assert (await relay("channels", "create", "webhook", *words, **known)).code == 0
+    await server.webhook(webhook())
+    [dead] = await server.settled(1, "dead")
+    sink.script = None
+
+    listed = await relay("deliveries", "list", "--state", "dead", "--channel-id", "ops", **known)
+    assert [line.split()[0] for line in listed.out.splitlines()[1:]] == [str(dead["id"])]
+    again = await relay("deliveries", "redeliver", str(dead["id"]), "--output", "json", **known)
+    assert (again.code, again.json["id"]) == (0, dead["id"])
+    await server.settled(1)
+    shown = await relay("deliveries", "get", str(dead["id"]), "--output", "json", **known)
+    assert [one["outcome"] for one in shown.json["tries"]] == ["rejected", "sent"]
+
+    every = await relay("deliveries", "redeliver-all", "--state", "delivered", "--output", "json", **known)
+    assert every.json == {"redelivered": 1, "more": False}
+    assert (await relay("channels", "health", "ops", "--output", "json", **known)).json["state"] in {
+        *("healthy", "degraded", "failing"),
+    }
+    refused = await relay("deliveries", "list", "--since", "yesterday", **known)
+    assert (refused.code, refused.err.startswith("relay: since: ")) == (1, True)
