@@ -1,0 +1,49 @@
+"""Does a request go again when a delivery that it waited for ended, and moved to another partition, meanwhile?"""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+
+from tests.fixtures.relays import Answer, Relay, RelayFactory, webhook
+from tests.fixtures.sink import Sink
+
+SOMEONE_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+
+
+async def met(relay: Relay, sql: Any, database_url: str, method: str, path: str) -> Answer:
+    """Make a call that waits for the only delivery, which is delivered then."""
+    async with sql.transaction():
+        await sql.execute("UPDATE deliveries SET state = 'delivered', delivered_at = now()")
+        call = asyncio.create_task(relay.call(method, path))
+        watching = await asyncpg.connect(database_url)
+        async with asyncio.timeout(20):
+            while not await watching.fetchval(SOMEONE_WAITS):
+                await asyncio.sleep(0.02)
+        await watching.close()
+    return await call
+
+
+async def test_a_channel_is_deleted_although_its_delivery_ends_meanwhile(
+    start_relay: RelayFactory, sink: Sink, sql: Any, database_url: str
+) -> None:
+    relay = await start_relay(deliver=False)
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    await relay.webhook(webhook())
+
+    assert (await met(relay, sql, database_url, "DELETE", "/channels/ops")).status == 204
+
+    assert [one["state"] for one in await relay.items("/deliveries")] == ["delivered"]
+
+
+async def test_one_that_is_delivered_while_it_is_asked_for_is_sent_again(
+    start_relay: RelayFactory, sink: Sink, sql: Any, database_url: str
+) -> None:
+    relay = await start_relay(deliver=False)
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
+    await relay.webhook(webhook())
+    [waiting] = await relay.items("/deliveries")
+
+    answer = await met(relay, sql, database_url, "POST", f"/deliveries/{waiting['id']}/redeliver")
+
+    assert (answer.status, answer.json["state"], answer.json["delivered_at"]) == (202, "pending", None)
