@@ -11,7 +11,7 @@ from relay.deliver.receipts import Receipts
 from relay.domain.alerts import Alert, Group, Status
 from relay.domain.notifications import Digest, FallbackFor, Message, Notification
 from relay.store import contents, digests
-from relay.store.contents import Member, Origin
+from relay.store.contents import Member, Origin, Resolved
 from relay.store.database import HeldConnection
 from relay.store.outbox import Claimed
 
@@ -83,7 +83,7 @@ class Contents:
             groups = await self._receipts.groups(member.receipt_id for member in part)
             for member in part:
                 if (group := groups.get(member.receipt_id)) is not None:
-                    folded = folded or _Folded(group)
+                    folded = folded or _Folded(group, member.received_at)
                     folded.add(member, group)
         return folded
 
@@ -91,8 +91,9 @@ class Contents:
 class _Folded:
     """Several notifications of a group in one: each alert once, as it was reported last."""
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, since: datetime) -> None:
         self._group = group
+        self._since = since
         self._alerts: dict[int, Alert] = {}
         self._fired: set[int] = set()
 
@@ -106,7 +107,7 @@ class _Folded:
                 self._fired.add(alert_id)
 
     def notification(
-        self, claimed: Claimed, resolved: dict[int, datetime | None], mark: FallbackFor | None
+        self, claimed: Claimed, resolved: dict[int, Resolved], mark: FallbackFor | None
     ) -> Notification:
         """The notification, in which an alert that was resolved meanwhile is."""
         alerts = [_as_it_is(alert, alert_id, resolved) for alert_id, alert in self._alerts.items()]
@@ -118,10 +119,16 @@ class _Folded:
             untold=frozenset(
                 position
                 for position, (alert, alert_id) in enumerate(zip(alerts, self._alerts, strict=True))
-                if not alert.firing and alert_id in self._fired
+                if not alert.firing and self._is_new(alert_id, resolved)
             ),
             fallback_for=mark,
         )
+
+    def _is_new(self, alert_id: int, resolved: dict[int, Resolved]) -> bool:
+        """Whether it began to fire in what waited, and not in what was sent before that."""
+        if alert_id not in self._fired or alert_id not in resolved:
+            return False
+        return resolved[alert_id].first_received_at >= self._since
 
 
 def _is_plain(claimed: Claimed, now: datetime) -> bool:
@@ -139,10 +146,10 @@ def _as_sent(claimed: Claimed, group: Group) -> Notification:
     return Notification(id=str(claimed.id), channel_id=claimed.channel_id, group=group, alerts=alerts)
 
 
-def _as_it_is(alert: Alert, alert_id: int, resolved: dict[int, datetime | None]) -> Alert:
+def _as_it_is(alert: Alert, alert_id: int, resolved: dict[int, Resolved]) -> Alert:
     if not alert.firing or alert_id not in resolved:
         return alert
-    return msgspec.structs.replace(alert, status=Status.RESOLVED, ends_at=resolved[alert_id])
+    return msgspec.structs.replace(alert, status=Status.RESOLVED, ends_at=resolved[alert_id].ends_at)
 
 
 def _alert_ids(members: Sequence[Member]) -> list[int]:

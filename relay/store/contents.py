@@ -14,8 +14,16 @@ class Member(msgspec.Struct, frozen=True):
 
     root: int
     receipt_id: int
+    received_at: datetime
     positions: tuple[int, ...] | None
     alert_ids: tuple[int, ...]
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """An alert that is resolved by now: when it ended, and when it was heard of first."""
+
+    ends_at: datetime | None
+    first_received_at: datetime
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -27,12 +35,12 @@ class Origin(msgspec.Struct, frozen=True):
 
 MEMBERS: Final = f"""
 WITH RECURSIVE told AS ({TOLD})
-SELECT DISTINCT t.root, t.receipt_id, t.positions, r.alert_ids
+SELECT DISTINCT t.root, t.receipt_id, r.received_at, t.positions, r.alert_ids
 FROM told t JOIN receipts r ON r.id = t.receipt_id ORDER BY t.root, t.receipt_id
 """
 
 RESOLVED: Final = """
-SELECT id, ends_at FROM alerts WHERE id = ANY ($1) AND status = 'resolved'
+SELECT id, ends_at, first_received_at FROM alerts WHERE id = ANY ($1) AND status = 'resolved'
 """
 
 ORIGINS: Final = """
@@ -54,6 +62,7 @@ async def members(driver: Any, delivery_ids: Sequence[int]) -> list[Member]:
         Member(
             root=row["root"],
             receipt_id=row["receipt_id"],
+            received_at=row["received_at"],
             positions=None if row["positions"] is None else tuple(row["positions"]),
             alert_ids=tuple(row["alert_ids"]),
         )
@@ -61,9 +70,12 @@ async def members(driver: Any, delivery_ids: Sequence[int]) -> list[Member]:
     ]
 
 
-async def resolved(driver: Any, alert_ids: Sequence[int]) -> dict[int, datetime | None]:
-    """Those of the alerts that are resolved by now, and when they ended."""
-    return {row["id"]: row["ends_at"] for row in await driver.fetch(RESOLVED, alert_ids)}
+async def resolved(driver: Any, alert_ids: Sequence[int]) -> dict[int, Resolved]:
+    """Those of the alerts that are resolved by now."""
+    return {
+        row["id"]: Resolved(row["ends_at"], row["first_received_at"])
+        for row in await driver.fetch(RESOLVED, alert_ids)
+    }
 
 
 async def origins(driver: Any, delivery_ids: Sequence[int]) -> dict[int, Origin]:
