@@ -85,6 +85,18 @@ def test_300_critical_names_are_all_named(kind: type[BaseChannel]) -> None:
     assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
 
 
+def test_discord_s_whole_message_is_used_before_a_critical_name_is_cut() -> None:
+    names = [f"DatabaseReplicaLags{at}" for at in range(300)]
+    text = words(DiscordChannel, digest(*map(count, names), fallback_for=FALLBACK))
+    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("size", range(80, 98))
+def test_no_critical_name_is_lost_where_a_page_of_discord_ends(size: int) -> None:
+    text = words(DiscordChannel, digest(*(count("\\" * size + f"{at:03}") for at in range(43)), alerts=()))
+    assert [at for at in range(43) if not re.search(rf"\b{at:03}\b", text)] == []
+
+
 def test_names_too_long_for_all_lose_their_middles_rather_than_be_left_out(platform: type[BaseChannel]) -> None:
     counts = [count(f"{'KubernetesPersistentVolume' * 3}FillingUp{at:03}") for at in range(300)]
     text = words(platform, digest(*counts))
