@@ -177,9 +177,9 @@ class Lane:
         self._enqueued = answer.enqueued
         self._look = self._look or (answer.usable and (len(answer.claimed) == room or answer.next_in > 0))
         self._look_at = now + answer.next_in
-        if answer.crowded and answer.usable and not answer.claimed and answer.next_in == 0:
+        if answer.crowded and answer.usable and not answer.claimed:
             self._digest_due = answer.digest_in == 0
-            self._look, self._look_at = True, now + min(answer.digest_in, LOOK_EVERY)
+            self._look, self._look_at = True, now + max(answer.next_in, min(answer.digest_in, LOOK_EVERY))
         await self._prepare(answer.claimed)
         return answer.held
 

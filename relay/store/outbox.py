@@ -96,8 +96,9 @@ TOKENS: Final = """least(a.burst, coalesce(
 # A newer notification of a group takes the place of those that still wait: the newest carries them all, and they
 # say into which they went.
 #
-# When more groups wait on a limited channel than its limit lets through in $8 seconds, only critical ones are
-# claimed; the others are gathered into a digest (store/digests.py). While one waits, nothing else is sent.
+# When more groups wait on a limited channel than its limit lets through in $8 seconds, they are gathered into a
+# digest (store/digests.py), at most one in that time; what is critical goes by itself in between. While a digest
+# waits, nothing else is sent.
 CLAIM: Final = f"""
 WITH asked AS MATERIALIZED (
   SELECT a.*, l.channel_id IS NOT NULL AS held, c.updated_at = a.stamp AS fresh, l.enqueued,
@@ -127,7 +128,7 @@ WITH asked AS MATERIALIZED (
   SELECT h.channel_id, h.group_hash FROM judged j CROSS JOIN LATERAL (
     SELECT d.channel_id, d.group_hash FROM deliveries d
     WHERE d.channel_id = j.channel_id AND d.state = 'pending' AND d.next_attempt_at <= now()
-      AND NOT j.digest_waits AND (d.rank = 0 OR NOT j.crowded) AND {IS_HEAD}
+      AND NOT j.digest_waits AND (NOT j.crowded OR (d.rank = 0 AND j.digest_in > 0)) AND {IS_HEAD}
     ORDER BY d.rank, d.id LIMIT j.allowed
   ) AS h
 ), carriers AS MATERIALIZED (

@@ -42,13 +42,13 @@ async def test_a_waiting_one(start_relay: RelayFactory, sink: Sink) -> None:
 
 
 async def test_a_dead_one_says_why(relay: Relay, sink: Sink) -> None:
-    sink.script = lambda _: web.Response(status=404, text="no such hook")
+    sink.script = lambda _: web.Response(status=400, text="no such hook")
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     await relay.webhook(webhook())
 
     [item] = await relay.settled(1, "dead")
 
-    assert (item["last_reason"], item["last_error"]) == ("clientError", "404 no such hook")
+    assert (item["last_reason"], item["last_error"]) == ("clientError", "400 no such hook")
 
 
 async def test_one_delivery_adds_its_tries_and_its_alerts(relay: Relay, sink: Sink) -> None:

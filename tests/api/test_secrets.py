@@ -80,7 +80,7 @@ async def test_a_new_one_is_used_for_the_next_delivery(relay: Relay, sink: Sink)
 
 async def test_no_answer_error_or_log_holds_one(logged: io.StringIO, relay: Relay, sink: Sink) -> None:
     echo = f"no such hook: {PATH}, {sink.url}{PATH}, Bearer {TOKEN}, {TOKEN}, s3cret-team"
-    sink.script = lambda _: web.Response(status=404, text=echo)
+    sink.script = lambda _: web.Response(status=400, text=echo)
     said = [json.dumps(await relay.channel(**hook(sink)))]
 
     async def say(method: str, path: str, body: object = None) -> None:

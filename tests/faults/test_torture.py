@@ -26,8 +26,7 @@ async def test_nothing_is_lost_or_told_out_of_order_while_everything_fails() -> 
     assert report.breaches == [], told
     assert len(report.acknowledged) == PLAN.webhooks, told
     assert len(report.interruptions) > PLAN.least_kills, told
-    for sink in report.sinks:
-        assert {one.verdict for one in sink.requests} == set(Verdict), told
+    assert {one.verdict for sink in report.sinks for one in sink.requests} == set(Verdict), told
     assert report.ends["merged"] > 0, told
     limited = next(sink for sink in report.sinks if sink.channel == "limited")
     assert any(one.group is None for one in limited.requests), told

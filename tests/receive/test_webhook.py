@@ -79,8 +79,9 @@ async def test_an_alert_that_fires_again_with_the_same_start_is_told_again(
 ) -> None:
     relay = await start_relay(repeat_after=0.3)
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
-    for status in ("firing", "resolved"):
+    for count, status in enumerate(("firing", "resolved"), start=1):
         await relay.webhook(webhook(alert(status=status)))
+        await sink.wait_for(count)
     await asyncio.sleep(0.4)
 
     # Prometheus was cut off from Alertmanager, which took the alert for resolved; startsAt stays what it was.
@@ -96,6 +97,7 @@ async def test_an_alert_that_fires_again_with_the_same_start_is_told_again(
 async def test_only_the_late_alert_of_a_group_is_left_out(relay: Relay, sink: Sink) -> None:
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     await relay.webhook(webhook(alert(instance="a", status="resolved")))
+    await relay.settled(1)
 
     await relay.webhook(webhook(alert(instance="a"), alert(instance="b")))
 

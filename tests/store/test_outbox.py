@@ -100,13 +100,17 @@ async def test_the_bucket_is_the_same_for_the_next_holder(driver: Any, other: An
     assert 1 < answer.next_in <= 2
 
 
-async def test_when_more_wait_than_the_limit_lets_through_only_what_is_critical_goes_by_itself(
+async def test_when_more_wait_than_the_limit_lets_through_what_is_critical_goes_by_itself_between_digests(
     driver: Any, ops: str
 ) -> None:
     await queue(driver, ops, *range(1, 31), rank=2)
     [critical] = await queue(driver, ops, 99, rank=0)
     lease = await take(driver, "one")
 
+    answer = await ask(driver, "one", lease, per_second=1, burst=2)
+    assert (answer.crowded, answer.digest_in, answer.claimed) == (True, 0.0, ())
+
+    await driver.execute("UPDATE lanes SET digested_at = now()")
     answer = await ask(driver, "one", lease, per_second=1, burst=2)
     assert (answer.crowded, [one.id for one in answer.claimed]) == (True, [critical])
 

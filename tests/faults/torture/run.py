@@ -42,7 +42,7 @@ class Plan:
     least_kills: int = 2
     restarts: tuple[str, ...] = RESTARTS
     failing: float = 1 / 3
-    limit: float = 2.0
+    limit: float = 1.0
     patience: float = 180.0
 
 
@@ -164,7 +164,7 @@ async def started_replicas(database_url: str) -> AsyncIterator[list[RelayProcess
     """Started replicas, killed at the end if they still run."""
     environ: dict[str, Any] = on_database(database_url) | {
         "RELAY_SEND_TIMEOUT": "1",
-        "RELAY_DIGEST_AFTER": "5",
+        "RELAY_DIGEST_AFTER": "1",
         "RELAY_ALLOWED_TARGETS": ALLOWED,
     }
     replicas = [RelayProcess(environ) for _ in range(REPLICAS)]
