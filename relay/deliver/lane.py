@@ -18,7 +18,7 @@ from relay.deliver.flow import Flow, Pacer
 from relay.deliver.settler import Ended, Settler
 from relay.domain.channels import RateLimit
 from relay.domain.notifications import Message
-from relay.domain.outcomes import Reason, Retry, Sent
+from relay.domain.outcomes import Reason, Sent
 from relay.notify.registry import limit_of
 from relay.store import digests, lanes
 from relay.store.database import FAILED, HeldConnection
@@ -32,7 +32,7 @@ AHEAD: Final = 4
 MAX_UNSETTLED: Final = 256
 """Deliveries that are claimed and not yet settled: the bound while Postgres is slow or away."""
 LOOK_EVERY: Final = 1.0
-"""Seconds; a retry may come due while another group's request hangs, and nothing else would tell of it."""
+"""Seconds; while a digest is not due, something critical may come."""
 KEEP_FOR: Final = 2.0
 """Seconds; a lane that is held for longer is given back meanwhile."""
 STATE_EVERY: Final = 1.0
@@ -71,7 +71,7 @@ class Lane:
         self._look = True
         self._look_at = 0.0
         self._overlooked = False
-        self._retries = False
+        self._woken = False
         self._digest_due = False
         self._state_written = 0.0
         self._take(lease)
@@ -87,8 +87,8 @@ class Lane:
         return self._lease.epoch
 
     def wake(self) -> None:
-        """Something was queued."""
-        self._look = True
+        """Something was queued, or may be due by now."""
+        self._look = self._woken = True
         self._changed.set()
 
     def stop(self) -> None:
@@ -116,7 +116,7 @@ class Lane:
                     return None
             elif self._digest_due and not self._under_way and self._rest(now) == 0:
                 await self._claim_digest()
-            elif self._under_way or 0 < self._rest(now) <= KEEP_FOR:
+            elif self._under_way or self._keeps(now):
                 await self._wait_for_change(now)
             else:
                 released, due_in = await self._tools.releases.ask(
@@ -124,7 +124,7 @@ class Lane:
                 )
                 if released:
                     # A wake-up that came during the release found the lane still held, and must not be lost.
-                    return 0.0 if self._look else due_in
+                    return 0.0 if self._woken else due_in
                 self._look = True
         return None
 
@@ -146,6 +146,10 @@ class Lane:
         """Seconds in which nothing is to be claimed."""
         return max(self._flow.held_for(now), self._look_at - now, 0.0)
 
+    def _keeps(self, now: float) -> bool:
+        """Whether something goes on so soon that giving the lane back meanwhile is not worth it."""
+        return (self._look or self._digest_due) and 0 < self._rest(now) <= KEEP_FOR
+
     def _room(self, now: float) -> int:
         """How many deliveries to claim now."""
         if not self._look or self._digest_due or self._rest(now) > 0:
@@ -158,7 +162,8 @@ class Lane:
 
     async def _claim(self, room: int) -> bool:
         """Claim what is due; whether the lane is still ours."""
-        self._look, self._overlooked = False, bool(self._under_way)
+        self._look = self._woken = False
+        self._overlooked = bool(self._under_way)
         limit = self._limit
         ask = Ask(
             channel_id=self.channel_id,
@@ -260,8 +265,6 @@ class Lane:
     async def _wait_for_change(self, now: float) -> None:
         rest = self._rest(now)
         patience = rest if rest > 0 and (self._look or self._digest_due) else None
-        if self._retries:
-            patience = min(patience or LOOK_EVERY, LOOK_EVERY)
         try:
             async with asyncio.timeout(patience):
                 await self._changed.wait()
@@ -302,7 +305,6 @@ class Lane:
     def _learned(self, attempt: Attempt, *, probe: bool) -> LaneState | None:
         """What the attempt teaches of the destination, if the lane's row is to say it."""
         outcome, now, was_open = attempt.outcome, time.monotonic(), self._flow.is_open
-        self._retries = self._retries or isinstance(outcome, Retry)
         changed = self._flow.note(outcome, now, random.random(), probe=probe)  # noqa: S311 - jitter
         failed = not isinstance(outcome, Sent) and outcome.reason is not Reason.INTERRUPTED
         if not changed and not failed and now - self._state_written < STATE_EVERY:

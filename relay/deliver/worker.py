@@ -100,7 +100,9 @@ class Worker:
         self._look.set()
 
     def wake_all(self) -> None:
-        """Some channel has something to send."""
+        """Some channel has something to send, or may have by now."""
+        for lane in self._lanes.values():
+            lane.wake()
         self._look_everywhere = True
         self._look.set()
 
