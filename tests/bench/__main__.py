@@ -5,7 +5,7 @@ import sys
 
 import uvloop
 
-from tests.bench import drain, ingest, routing
+from tests.bench import drain, ingest, latency, routing
 from tests.bench.figures import Figure
 from tests.fixtures.postgres import server_url
 
@@ -13,7 +13,7 @@ from tests.fixtures.postgres import server_url
 async def measure(url: str) -> list[Figure]:
     """All figures."""
     figures: list[Figure] = []
-    for part in (routing.measure, ingest.measure, drain.measure):
+    for part in (routing.measure, ingest.measure, latency.measure, drain.measure):
         for figure in await part(url):
             figures.append(figure)
             print(figure, flush=True)

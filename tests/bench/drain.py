@@ -11,7 +11,7 @@ import asyncpg
 import uvloop
 from aiohttp import web
 
-from relay.deliver.flow import MAX_WIDTH as CONCURRENCY
+from relay.deliver.flow import MAX_WIDTH
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.channels import parse_channel
 from relay.domain.notifications import Notification
@@ -32,20 +32,27 @@ FROM deliveries d JOIN attempts a ON a.delivery_id = d.id
 
 
 async def measure(url: str) -> list[Figure]:
-    """One channel, each delivery a group of its own with one alert; both in turn, the median of each."""
+    """Each delivery is a group of its own with one alert; one lane and the bare loop in turn, the medians."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=sink, args=(theirs,), daemon=True)
     process.start()
     target = f"http://127.0.0.1:{await asyncio.to_thread(ours.recv)}/hook"
     try:
-        in_turn = [(await bare_loop(target), await drain(url, target)) for _ in range(ROUNDS)]
+        in_turn = [(await bare_loop(target), await drain(url, target, lanes=1)) for _ in range(ROUNDS)]
+        spread = {lanes: await drain(url, target, lanes=lanes) for lanes in (10, 1000)}
     finally:
         process.kill()
         process.join()
     bare, drained = (statistics.median(rates) for rates in zip(*in_turn, strict=True))
-    behind = f"{drained:,.0f} of {bare:,.0f} deliveries/s ({DELIVERIES} to one sink, {CONCURRENCY} at a time)"
-    return [Figure("draining a backlog / a bare aiohttp loop", drained / bare, behind, at_least=0.4)]
+    behind = f"{drained:,.0f} of {bare:,.0f} deliveries/s ({DELIVERIES} to one sink, {MAX_WIDTH} at a time)"
+    return [
+        Figure("draining a backlog of one lane / a bare aiohttp loop", drained / bare, behind, at_least=0.4),
+        *(
+            Figure(f"draining a backlog of {lanes} lanes / of one", rate / drained, f"{rate:,.0f} deliveries/s")
+            for lanes, rate in spread.items()
+        ),
+    ]
 
 
 async def bare_loop(target: str) -> float:
@@ -64,20 +71,26 @@ async def bare_loop(target: str) -> float:
 
     async with aiohttp.ClientSession() as session:
         started = time.perf_counter()
-        await asyncio.gather(*(post(session) for _ in range(CONCURRENCY)))
+        await asyncio.gather(*(post(session) for _ in range(MAX_WIDTH)))
         return DELIVERIES / (time.perf_counter() - started)
 
 
-async def drain(url: str, target: str) -> float:
+async def drain(url: str, target: str, lanes: int) -> float:
     """Deliveries a second of a `relay serve` that finds the backlog, from the first attempt to the last settle."""
     async with migrated_database(url) as database_url:
         async with running(database_url, deliver=False) as relay:
-            await relay.channel(name="Ops", channel_type="webhook", webhook_url=target)
+            for lane in range(lanes):
+                matchers = [f"lane={lane}"]
+                await relay.channel(
+                    name=f"Lane {lane}", channel_type="webhook", webhook_url=target, matchers=matchers
+                )
             left = iter(range(DELIVERIES))
 
             async def enqueue() -> None:
                 for at in left:
-                    assert (await relay.webhook(body_of("drain", at, size=1))).status == 202
+                    body = body_of("drain", at, size=1)
+                    body = body.replace(b'"labels": {', b'"labels": {"lane": "%d", ' % (at % lanes))
+                    assert (await relay.webhook(body)).status == 202
 
             await asyncio.gather(*(enqueue() for _ in range(ENQUEUERS)))
         connection = await asyncpg.connect(database_url)
