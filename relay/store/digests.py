@@ -40,6 +40,7 @@ UPDATE deliveries d SET
 WHERE d.state = 'pending' AND d.id = ANY (ARRAY(SELECT id FROM taken))
 """
 
+# Waited for on disk, and with it all that was gathered: see the claim of merged deliveries in store/outbox.py.
 CLAIM_DIGEST: Final = f"""
 WITH mine AS MATERIALIZED (
   SELECT l.channel_id, CASE WHEN a.per_second IS NULL THEN 1 ELSE {TOKENS} END AS tokens
@@ -58,7 +59,7 @@ WITH mine AS MATERIALIZED (
   UPDATE lanes l SET tokens = mine.tokens - 1, tokens_at = now(), digested_at = now()
   FROM mine WHERE l.channel_id = mine.channel_id AND EXISTS (SELECT FROM claimed)
 )
-SELECT mine.tokens, waiting.due_in, c.* FROM mine JOIN waiting ON true
+SELECT mine.tokens, waiting.due_in, set_config('synchronous_commit', 'on', true) AS durable, c.* FROM mine JOIN waiting ON true
 LEFT JOIN (SELECT {CLAIMED_COLUMNS}, true AS carries, 0 AS merged FROM claimed) AS c ON true
 """
 

@@ -96,6 +96,9 @@ TOKENS: Final = """least(a.burst, coalesce(
 # A newer notification of a group takes the place of those that still wait: the newest carries them all, and they
 # say into which they went.
 #
+# Claims are not waited for on disk, but those that merge are: a crash that undid a merge after its carrier was told
+# would tell the older ones again, after the newer.
+#
 # When more groups wait on a limited channel than its limit lets through in $8 seconds, they are gathered into a
 # digest (store/digests.py), at most one in that time; what is critical goes by itself in between. While a digest
 # waits, nothing else is sent.
@@ -171,7 +174,8 @@ WITH asked AS MATERIALIZED (
 SELECT j.channel_id AS lane, j.held, coalesce(j.usable, false) AS usable, coalesce(j.fresh, false) AS fresh,
   coalesce(j.enqueued, 0) AS enqueued, coalesce(j.tokens, 0) AS tokens, j.per_second,
   CASE WHEN j.digest_waits THEN 0 ELSE j.digest_in END AS digest_in,
-  j.crowded OR j.digest_waits AS crowded, claimed.*
+  j.crowded OR j.digest_waits AS crowded,
+  (SELECT set_config('synchronous_commit', 'on', true) FROM ready WHERE merged > 0 LIMIT 1) AS durable, claimed.*
 FROM judged j LEFT JOIN claimed USING (channel_id) ORDER BY claimed.id
 """
 

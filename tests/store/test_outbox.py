@@ -222,3 +222,15 @@ async def test_claiming_and_settling_never_scan_the_outbox(driver: Any, ops: str
     released, _ = await release(driver, "one", lease, answer.enqueued)
     assert released
     assert await scans() == before
+
+
+async def test_a_claim_that_merges_is_on_disk_before_anything_is_sent(driver: Any, ops: str) -> None:
+    await driver.execute("SET synchronous_commit = off")
+    await queue(driver, ops, 1, 1)
+    lease = await take(driver, "one")
+
+    [claimed] = await claim(driver, "one", lease)
+
+    assert claimed.merged == 1
+    assert await driver.fetchval("SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()")
+    assert await driver.fetchval("SHOW synchronous_commit") == "off"
