@@ -1,28 +1,23 @@
-"""How is one lane worked off: claim, call, settle, and give it back when nothing is due?"""
+"""How is one lane worked off: claim what is due, tell a digest when too much is, give it back when nothing is?"""
 
 import asyncio
-import random
 import time
-from collections import deque
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-import structlog
 
-from relay.deliver.attempt import Attempt, Attempts, channel_type_of
+from relay.deliver.attempt import Attempts, channel_type_of
 from relay.deliver.batches import Batches
 from relay.deliver.contents import Contents
-from relay.deliver.decision import unsent
-from relay.deliver.flow import Flow, Pacer
-from relay.deliver.settler import Ended, Settler
+from relay.deliver.flow import Pacer
+from relay.deliver.outgoing import Outgoing
+from relay.deliver.settler import Settler
 from relay.domain.channels import RateLimit
 from relay.domain.notifications import Message
-from relay.domain.outcomes import Reason, Sent
 from relay.notify.registry import limit_of
 from relay.store import digests, lanes
-from relay.store.database import FAILED, HeldConnection
-from relay.store.lanes import LaneState, Lease, Release
+from relay.store.database import HeldConnection
+from relay.store.lanes import Lease, Release
 from relay.store.outbox import Answer, Ask, Claimed
 from relay.store.seal import Seal
 from relay.telemetry import Metrics
@@ -35,10 +30,6 @@ LOOK_EVERY: Final = 1.0
 """Seconds; while a digest is not due, something critical may come."""
 KEEP_FOR: Final = 2.0
 """Seconds; a lane that is held for longer is given back meanwhile."""
-STATE_EVERY: Final = 1.0
-"""Seconds between successes that are written to the lane's row; what goes wrong is written at once."""
-
-log = structlog.get_logger(__name__)
 
 
 class Tools(msgspec.Struct, frozen=True):
@@ -61,20 +52,19 @@ class Lane:
 
     def __init__(self, lease: Lease, tools: Tools) -> None:
         """Nothing happens before `run`."""
+        self._lease = lease
         self._tools = tools
+        self._out = Outgoing(lease, tools.attempts, tools.settler, tools.slots, self._settled)
         self._changed = asyncio.Event()
         self._stopping = False
-        self._ready: deque[tuple[Claimed, Message | None]] = deque()
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._unanswered = 0
         self._enqueued = -1
         self._look = True
+        """Whether something may be due that was not seen yet."""
         self._look_at = 0.0
         self._overlooked = False
+        """Whether the last look may have passed over what waits behind something under way."""
         self._woken = False
         self._digest_due = False
-        self._state_written = 0.0
-        self._take(lease)
 
     @property
     def channel_id(self) -> str:
@@ -94,12 +84,16 @@ class Lane:
     def stop(self) -> None:
         """Claim and begin nothing more; what is under way goes on."""
         self._stopping = True
+        self._out.stop()
         self._changed.set()
 
     def cancel(self) -> None:
         """Break off what is under way; it goes back into the outbox."""
-        for task in self._under_way:
-            task.cancel()
+        self._out.cancel()
+
+    async def drain(self) -> None:
+        """Put back what was not begun, and return when all that was under way is settled."""
+        await self._out.drain()
 
     async def run(self) -> float | None:
         """Work the lane off.
@@ -109,14 +103,14 @@ class Lane:
         """
         while not self._stopping:
             self._changed.clear()
-            self._begin()
+            self._out.begin()
             now = time.monotonic()
             if (room := self._room(now)) > 0:
                 if not await self._claim(room):
                     return None
-            elif self._digest_due and not self._under_way and self._rest(now) == 0:
+            elif self._digest_due and not self._out.unsettled and self._rest(now) == 0:
                 await self._claim_digest()
-            elif self._under_way or self._keeps(now):
+            elif self._out.unsettled or self._keeps(now):
                 await self._wait_for_change(now)
             else:
                 released, due_in = await self._tools.releases.ask(
@@ -128,23 +122,9 @@ class Lane:
                 self._look = True
         return None
 
-    async def drain(self) -> None:
-        """Put back what was not begun, and return when all that was under way is settled."""
-        self._stopping = True
-        while self._ready or self._under_way:
-            self._put_back()
-            await asyncio.wait(set(self._under_way))
-
-    def _take(self, lease: Lease) -> None:
-        """Go on with the channel's settings and the breaker as the lease has them."""
-        self._lease = lease
-        self._flow = Flow(lease.failures, lease.probes, is_open=lease.is_open)
-        self._limit: RateLimit | None = None if lease.channel is None else limit_of(lease.channel)
-        self._pacer: Pacer | None = None
-
     def _rest(self, now: float) -> float:
         """Seconds in which nothing is to be claimed."""
-        return max(self._flow.held_for(now), self._look_at - now, 0.0)
+        return max(self._out.flow.held_for(now), self._look_at - now, 0.0)
 
     def _keeps(self, now: float) -> bool:
         """Whether something goes on so soon that giving the lane back meanwhile is not worth it."""
@@ -152,18 +132,19 @@ class Lane:
 
     def _room(self, now: float) -> int:
         """How many deliveries to claim now."""
+        out = self._out
         if not self._look or self._digest_due or self._rest(now) > 0:
             return 0
-        if self._flow.is_open:
-            return 0 if self._under_way or self._ready else 1
-        ahead = AHEAD * self._flow.width
-        free = min(ahead - self._unanswered, MAX_UNSETTLED - len(self._under_way) - len(self._ready))
-        return free if free >= ahead // 2 or not self._ready else 0
+        if out.flow.is_open:
+            return 0 if out.unsettled else 1
+        ahead = AHEAD * out.flow.width
+        free = min(ahead - out.unanswered, MAX_UNSETTLED - out.unsettled)
+        return free if free >= ahead // 2 or not out.waiting else 0
 
     async def _claim(self, room: int) -> bool:
         """Claim what is due; whether the lane is still ours."""
         self._look = self._woken = False
-        self._overlooked = bool(self._under_way)
+        self._overlooked = self._out.unsettled > 0
         limit = self._limit
         ask = Ask(
             channel_id=self.channel_id,
@@ -177,8 +158,8 @@ class Lane:
         if answer.held and not answer.fresh:
             return await self._read_lease()
         now = time.monotonic()
-        if limit is not None and self._pacer is None:
-            self._pacer = Pacer(limit.per_second, limit.burst, answer.tokens, now)
+        if limit is not None and self._out.pacer is None:
+            self._out.pacer = Pacer(limit.per_second, limit.burst, answer.tokens, now)
         self._enqueued = answer.enqueued
         self._look = self._look or (answer.usable and (len(answer.claimed) == room or answer.next_in > 0))
         self._look_at = now + answer.next_in
@@ -212,19 +193,15 @@ class Lane:
         await self._prepare(() if claimed is None else (claimed,))
 
     async def _prepare(self, claimed: tuple[Claimed, ...]) -> None:
-        """Read what the claimed ones tell; if that can't be, they wait as before."""
+        """Read what the claimed ones tell; if that can't be, they are put back when the lane ends."""
         if not claimed:
             return
-        self._unanswered += len(claimed)
         self._count_merged(sum(one.merged for one in claimed), "group")
         messages: dict[int, Message] = {}
         try:
             messages = await self._tools.contents.messages(claimed)
-        except FAILED:
-            self._stopping = True
-            raise
         finally:
-            self._ready.extend((one, messages.get(one.id)) for one in claimed)
+            self._out.add((one, messages.get(one.id)) for one in claimed)
 
     async def _read_lease(self) -> bool:
         """The channel was changed: read it anew; whether the lane is still ours."""
@@ -233,33 +210,20 @@ class Lane:
                 driver, self._tools.worker, self._tools.seal, self.channel_id, self.epoch
             )
         if lease is not None:
-            self._take(lease)
+            self._lease = lease
+            self._out.go_on(lease)
             self._look = True
         return lease is not None
 
-    def _begin(self) -> None:
-        """Begin as many attempts as may be under way; when the channel is held, put back what was not begun."""
-        if self._flow.held_for(time.monotonic()) > 0:
-            self._put_back()
-        while self._ready and self._unanswered - len(self._ready) < self._flow.width:
-            self._spawn(self._attempt(*self._ready.popleft()))
+    @property
+    def _limit(self) -> RateLimit | None:
+        return None if self._lease.channel is None else limit_of(self._lease.channel)
 
-    def _put_back(self) -> None:
-        while self._ready:
-            claimed, _ = self._ready.popleft()
-            self._unanswered -= 1
-            self._look = True
-            self._spawn(self._unsent(claimed))
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._settled)
-
-    def _settled(self, task: "asyncio.Task[None]") -> None:
-        self._under_way.discard(task)
+    def _settled(self) -> None:
+        """Something was answered, settled or put back."""
         # What waited behind a settled delivery of its group may be due now.
-        self._look = self._look or self._overlooked
+        self._look = self._look or self._overlooked or self._out.returned
+        self._out.returned = False
         self._changed.set()
 
     async def _wait_for_change(self, now: float) -> None:
@@ -270,61 +234,6 @@ class Lane:
                 await self._changed.wait()
         except TimeoutError:
             self._look = True
-
-    async def _unsent(self, claimed: Claimed) -> None:
-        await asyncio.shield(self._tools.settler.settle(Ended(unsent(claimed, datetime.now(UTC)))))
-
-    async def _attempt(self, claimed: Claimed, message: Message | None) -> None:
-        probe, begun = self._flow.is_open, None
-        try:
-            async with self._tools.slots:
-                if self._pacer is not None:
-                    await asyncio.sleep(self._pacer.delay(time.monotonic()))
-                if not self._refuses(probe=probe):
-                    begun = self._tools.attempts.begin(self._lease, claimed, message)
-                    await begun.call()
-        except asyncio.CancelledError:
-            if begun is not None:
-                begun.interrupted()
-        self._unanswered -= 1
-        self._changed.set()
-        if begun is None:
-            self._look = True
-            await self._unsent(claimed)
-            return
-        ended = Ended(begun.settlement(), self._learned(begun, probe=probe), begun.gone())
-        # Whatever ends this task now, the outcome must be recorded.
-        await asyncio.shield(self._tools.settler.settle(ended))
-        begun.observe(ended.settlement)
-
-    def _refuses(self, *, probe: bool) -> bool:
-        """Whether nothing may be begun any more, since it was claimed."""
-        held = self._flow.held_for(time.monotonic()) > 0
-        return self._stopping or held or (self._flow.is_open and not probe)
-
-    def _learned(self, attempt: Attempt, *, probe: bool) -> LaneState | None:
-        """What the attempt teaches of the destination, if the lane's row is to say it."""
-        outcome, now, was_open = attempt.outcome, time.monotonic(), self._flow.is_open
-        changed = self._flow.note(outcome, now, random.random(), probe=probe)  # noqa: S311 - jitter
-        failed = not isinstance(outcome, Sent) and outcome.reason is not Reason.INTERRUPTED
-        if not changed and not failed and now - self._state_written < STATE_EVERY:
-            return None
-        self._state_written = now
-        if self._flow.is_open and not was_open:
-            self._tools.metrics.breaker_opened.labels(attempt.channel_type).inc()
-            log.warning("breaker_opened", channel_id=self.channel_id, failures=self._flow.failures)
-        return LaneState(
-            channel_id=self.channel_id,
-            epoch=self.epoch,
-            failures=self._flow.failures,
-            probes=self._flow.probes,
-            is_open=self._flow.is_open,
-            held_for=self._flow.held_for(now),
-            succeeded=isinstance(outcome, Sent),
-            failed=failed,
-            reason=None if isinstance(outcome, Sent) else outcome.reason.value,
-            error=None if isinstance(outcome, Sent) else outcome.detail,
-        )
 
     def _count_merged(self, count: int, into: str) -> None:
         if count:

@@ -59,7 +59,8 @@ WITH mine AS MATERIALIZED (
   UPDATE lanes l SET tokens = mine.tokens - 1, tokens_at = now(), digested_at = now()
   FROM mine WHERE l.channel_id = mine.channel_id AND EXISTS (SELECT FROM claimed)
 )
-SELECT mine.tokens, waiting.due_in, set_config('synchronous_commit', 'on', true) AS durable, c.* FROM mine JOIN waiting ON true
+SELECT mine.tokens, waiting.due_in, set_config('synchronous_commit', 'on', true) AS durable, c.*
+FROM mine JOIN waiting ON true
 LEFT JOIN (SELECT {CLAIMED_COLUMNS}, true AS carries, 0 AS merged FROM claimed) AS c ON true
 """
 

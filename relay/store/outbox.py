@@ -96,8 +96,8 @@ TOKENS: Final = """least(a.burst, coalesce(
 # A newer notification of a group takes the place of those that still wait: the newest carries them all, and they
 # say into which they went.
 #
-# Claims are not waited for on disk, but those that merge are: a crash that undid a merge after its carrier was told
-# would tell the older ones again, after the newer.
+# Claims are not waited for on disk, but those that merge are: a crash that undid a merge after its carrier was
+# told would tell the older ones again, after the newer.
 #
 # When more groups wait on a limited channel than its limit lets through in $8 seconds, they are gathered into a
 # digest (store/digests.py), at most one in that time; what is critical goes by itself in between. While a digest
