@@ -97,6 +97,7 @@ def outbox() -> None:
         sa.Column("redelivered_at", moment),
         sa.Column("merged_into", sa.BigInteger, comment="The delivery that tells this one too."),
         sa.Column("fallback_of", sa.BigInteger, comment="The delivery in whose place this one is sent."),
+        sa.Column("progress", sa.Text, comment="How many of its requests were taken, when it needs several."),
         sa.Column("last_reason", sa.Text),
         sa.Column("last_error", sa.Text),
         sa.CheckConstraint(

@@ -1,6 +1,7 @@
 """How is one delivery attempted: call the platform, and say what follows?"""
 
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,15 +62,15 @@ class Attempt:
         """For the metrics."""
         return channel_type_of(self._lease)
 
-    async def call(self) -> None:
-        """Tell the platform."""
+    async def call(self, pace: Callable[[], Awaitable[None]]) -> None:
+        """Tell the platform; `pace` is waited for before each request but the first, if there are several."""
         if self._lease.channel is None:
             self.outcome = Retry(Reason.OTHER, self._lease.unreadable)
         elif self._message is not None:
             channel = self._lease.channel
             with self._attempts.metrics.in_flight.track_inprogress():
                 self.outcome = await self._attempts.transport.attempt(
-                    notifier_for(channel), channel, self._message
+                    notifier_for(channel), channel, self._message, self._claimed.progress, pace
                 )
         self._duration = time.perf_counter() - self._started
 

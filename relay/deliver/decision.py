@@ -51,7 +51,8 @@ def decide(
         status_code=outcome.status_code,
         detail=detail,
         bucket=None if reason is Reason.INTERRUPTED else bucket_of(duration),
-        fallback=fallback if reason is not Reason.CHANNEL_DELETED else None,
+        fallback=fallback,
+        progress=outcome.progress if isinstance(outcome, Retry) else None,
     )
 
 
@@ -70,6 +71,7 @@ def unsent(claimed: Claimed, now: datetime) -> Settlement:
         detail=None,
         bucket=None,
         fallback=None,
+        progress=None,
     )
 
 

@@ -121,11 +121,10 @@ class Outgoing:
         probe, begun = self.flow.is_open, None
         try:
             async with self._slots:
-                if self.pacer is not None:
-                    await asyncio.sleep(self.pacer.delay(time.monotonic()))
+                await self._pace()
                 if not self._refuses(probe=probe):
                     begun = self._attempts.begin(self._lease, claimed, message)
-                    await begun.call()
+                    await begun.call(self._pace)
         except asyncio.CancelledError:
             if begun is not None:
                 begun.interrupted()
@@ -138,6 +137,11 @@ class Outgoing:
         # Whatever ends this task now, the outcome must be recorded.
         await asyncio.shield(self._settler.settle(ended))
         begun.observe(ended.settlement)
+
+    async def _pace(self) -> None:
+        """Wait until the channel's limit lets one more request through."""
+        if self.pacer is not None:
+            await asyncio.sleep(self.pacer.delay(time.monotonic()))
 
     def _refuses(self, *, probe: bool) -> bool:
         """Whether nothing may be begun any more, since it was claimed."""

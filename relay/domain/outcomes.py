@@ -42,13 +42,15 @@ class Retry(msgspec.Struct, frozen=True):
     """It may succeed later: what is wrong is the destination, or the moment, and not the message.
 
     `after`: seconds in which the platform wants nothing of this channel; None leaves it to the backoff.
-    With DESTINATION_GONE it waits until people have mended the channel.
+    With DESTINATION_GONE it waits until people have mended the channel. `progress` is for the next attempt, when
+    the message needs several requests: which of them were taken.
     """
 
     reason: Reason
     detail: str
     status_code: int | None = None
     after: float | None = None
+    progress: str | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True):

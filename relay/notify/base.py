@@ -4,7 +4,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -85,8 +85,15 @@ class Notifier(Generic[C]):
         """The URLs that this channel connects to, by field."""
         return {"webhook_url": channel.webhook_url}  # type: ignore[attr-defined]
 
+    def requests(self, channel: C, message: Message) -> Sequence[Request]:
+        """The requests that tell the message, one after the other. Pure, so that they can be shown unsent.
+
+        On a retry they are made anew; those that were taken before are left out, if they are all still the same.
+        """
+        return (self.request(channel, message),)
+
     def request(self, channel: C, message: Message) -> Request:
-        """The request that tells the message. Pure, so that it can be shown without being sent."""
+        """The one request that tells the message, where one is enough."""
         raise NotImplementedError
 
     def verdict(self, response: Response) -> Outcome:

@@ -1,8 +1,10 @@
 """How is a request sent: one HTTP session for all, bounded in time and size, without redirects?"""
 
 import asyncio
+import hashlib
 import io
 import traceback
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,7 +15,7 @@ import structlog
 from relay.domain.channels import BaseChannel
 from relay.domain.fields import REPLACEMENT
 from relay.domain.notifications import Message
-from relay.domain.outcomes import Outcome, Reason, Rejected, Retry
+from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.base import MAX_DETAIL, C, Notifier, Request, Response, redact
 from relay.notify.targets import Connecting, Targets
 
@@ -56,18 +58,39 @@ class Transport:
         assert self._session is not None
         await self._session.close()
 
-    async def attempt(self, notifier: Notifier[C], channel: C, message: Message) -> Outcome:
-        """Tell a message once, and say how that ended. Raises nothing but cancellation."""
-        connecting = self._targets.connecting()
-        note = None
+    async def attempt(
+        self,
+        notifier: Notifier[C],
+        channel: C,
+        message: Message,
+        progress: str | None = None,
+        pace: Callable[[], Awaitable[None]] | None = None,
+    ) -> Outcome:
+        """Tell a message once, and say how that ended. Raises nothing but cancellation.
+
+        `progress` is that of the attempt before. `pace` is waited for before each request but the first.
+        """
         try:
-            request = notifier.request(channel, message)
-            note = request.note
+            requests = notifier.requests(channel, message)
+        except Exception as error:
+            return _finished(_outcome_of(error, self._targets.connecting(), channel), (), channel)
+        outcome: Outcome = Sent(detail="all of it had been taken before")
+        for at in range(first := _taken(progress, requests), len(requests)):
+            if pace is not None and at > first:
+                await pace()
+            outcome = await self._ask(notifier, channel, requests[at])
+            if not isinstance(outcome, Sent):
+                outcome = _broken_off(outcome, at, requests)
+                break
+        return _finished(outcome, requests, channel)
+
+    async def _ask(self, notifier: Notifier[C], channel: C, request: Request) -> Outcome:
+        connecting = self._targets.connecting()
+        try:
             _enter(connecting, request.url)
-            outcome = notifier.verdict(await self._send(request))
-        except Exception as error:  # the one place where whatever went wrong becomes an outcome
-            outcome = _outcome_of(error, connecting, channel)
-        return _finished(outcome, note, channel)
+            return notifier.verdict(await self._send(request))
+        except Exception as error:  # here, and where requests are made, whatever went wrong becomes an outcome
+            return _outcome_of(error, connecting, channel)
 
     async def _send(self, request: Request) -> Response:
         assert self._session is not None, "the transport is not open"
@@ -130,7 +153,32 @@ def _outcome_of(error: Exception, connecting: Connecting, channel: BaseChannel) 
             return Rejected(Reason.OTHER, f"the message could not be made: {type(error).__name__}: {words}")
 
 
-def _finished(outcome: Outcome, note: str | None, channel: BaseChannel) -> Outcome:
+def _taken(progress: str | None, requests: Sequence[Request]) -> int:
+    """How many of the requests were taken by the attempt before; none, if they are not the same any more."""
+    count, _, mark = (progress or "").partition(":")
+    return int(count) if mark and mark == _mark(requests) else 0
+
+
+def _broken_off(outcome: Retry | Rejected, at: int, requests: Sequence[Request]) -> Outcome:
+    """The outcome of a message that came as far as the request `at`."""
+    if len(requests) == 1:
+        return outcome
+    told = msgspec.structs.replace(outcome, detail=f"part {at + 1} of {len(requests)}: {outcome.detail}")
+    if isinstance(told, Retry) and at > 0:
+        return msgspec.structs.replace(told, progress=f"{at}:{_mark(requests)}")
+    return told
+
+
+def _mark(requests: Sequence[Request]) -> str:
+    """What names just these requests."""
+    digest = hashlib.blake2b(digest_size=16)
+    for request in requests:
+        digest.update(hashlib.blake2b(request.body, digest_size=16).digest())
+    return digest.hexdigest()
+
+
+def _finished(outcome: Outcome, requests: Sequence[Request], channel: BaseChannel) -> Outcome:
     """The outcome with its words fit to be kept and shown."""
-    words = "; ".join(part for part in (note, outcome.detail) if part)
+    notes = dict.fromkeys(request.note for request in requests if request.note)
+    words = "; ".join([*notes, *([outcome.detail] if outcome.detail else [])])
     return msgspec.structs.replace(outcome, detail=redact(words, channel)[:MAX_DETAIL].replace("\0", REPLACEMENT))

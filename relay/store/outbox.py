@@ -38,6 +38,7 @@ class Claimed(msgspec.Struct, frozen=True):
     waiting_since: datetime
     redelivered: bool
     fallback_of: int | None
+    progress: str | None
     carries: bool
     merged: int
     """How many were merged into it by this claim."""
@@ -81,11 +82,12 @@ class Settlement(msgspec.Struct, frozen=True):
     detail: str | None
     bucket: int | None
     fallback: str | None
+    progress: str | None
 
 
 CLAIMED_COLUMNS: Final = """
   id, channel_id, receipt_id, positions, attempt, created_at, waiting_since,
-  redelivered_at IS NOT NULL AS redelivered, fallback_of
+  redelivered_at IS NOT NULL AS redelivered, fallback_of, progress
 """
 
 TOKENS: Final = """least(a.burst, coalesce(
@@ -187,9 +189,10 @@ SETTLE: Final = """
 WITH result AS MATERIALIZED (
   SELECT * FROM unnest(
     $1::bigint[], $2::int[], $3::text[], $4::float8[], $5::timestamptz[], $6::float8[], $7::text[], $8::text[],
-    $9::int[], $10::text[], $11::int[], $12::text[]
+    $9::int[], $10::text[], $11::int[], $12::text[], $13::text[]
   ) AS t (
-    id, attempt, state, delay, started_at, duration, outcome, reason, status_code, detail, bucket, fallback
+    id, attempt, state, delay, started_at, duration, outcome, reason, status_code, detail, bucket, fallback,
+    progress
   )
 ), settled AS (
   UPDATE deliveries d SET
@@ -197,6 +200,7 @@ WITH result AS MATERIALIZED (
     attempt = CASE WHEN r.outcome = 'unsent' THEN r.attempt - 1 ELSE r.attempt END,
     next_attempt_at = CASE WHEN r.state = 'pending' THEN now() + make_interval(secs => r.delay) END,
     delivered_at = CASE WHEN r.state = 'delivered' THEN now() END,
+    progress = CASE WHEN r.outcome = 'unsent' THEN d.progress ELSE r.progress END,
     last_reason = CASE WHEN r.outcome = 'unsent' THEN d.last_reason ELSE r.reason END,
     last_error = CASE WHEN r.outcome = 'unsent' THEN d.last_error WHEN r.state <> 'delivered' THEN r.detail END
   FROM result r

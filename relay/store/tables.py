@@ -167,6 +167,7 @@ deliveries = Table(
     Column("redelivered_at", _moment),
     Column("merged_into", BigInteger, comment="The delivery that tells this one too."),
     Column("fallback_of", BigInteger, comment="The delivery in whose place this one is sent."),
+    Column("progress", Text, comment="How many of its requests were taken, when it needs several."),
     Column("last_reason", Text),
     Column("last_error", Text),
     CheckConstraint("state IN ('pending', 'sending', 'delivered', 'merged', 'dead')", name="deliveries_state"),

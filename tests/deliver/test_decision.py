@@ -26,6 +26,7 @@ def decided(
         waiting_since=NOW - age,
         redelivered=False,
         fallback_of=None,
+        progress=None,
         carries=False,
         merged=0,
     )

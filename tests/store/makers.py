@@ -78,6 +78,7 @@ def ended(claimed: Claimed, state: str = "delivered", delay: float = 0.0, **chan
         "detail": "ok" if sent else "500 oh",
         "bucket": 21,
         "fallback": None,
+        "progress": None,
     }
     return Settlement(**fields | changed)
 
