@@ -154,7 +154,8 @@ class ChannelsController(Controller):
             before = await channels.get(connection, channel_id, seal, lock=True)
             channel = patched(before, data)
             registry.check(channel, targets)
-            written = await channels.change(connection, channel, seal)
+            keep_reason = not channel.enabled and "enabled" not in data
+            written = await channels.change(connection, channel, seal, keep_reason=keep_reason)
             if _may_be_mended(before, written):
                 await channels.start_over(connection, channel_id)
             return await _view(connection, written)

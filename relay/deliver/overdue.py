@@ -1,18 +1,21 @@
 """What becomes of deliveries that wait while nothing can be sent: they go to the fallback, or are given up."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import structlog
 
-from relay.store import overdue
+from relay.store import health, overdue
 from relay.store.database import FAILED, Database, HeldConnection, in_words
 from relay.telemetry import Metrics
 
 LOOK_EVERY: Final = 5.0
 GIVE_UP_EVERY: Final = 12
 """Looks; what is given up waited for hours."""
+PURGE_EVERY: Final = 720
+"""Looks, about an hour."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,8 +48,15 @@ class Overdue:
                 await self._move(overdue.fall_back, self._fallback_after, "circuitOpen")
                 if looks % GIVE_UP_EVERY == 0:
                     await self._move(overdue.give_up, self._give_up_after, "expired")
+                if looks % PURGE_EVERY == 0:
+                    await self._purge()
         finally:
             await self._connection.drop()
+
+    async def _purge(self) -> None:
+        with contextlib.suppress(*FAILED):
+            async with self._connection.use() as driver:
+                await health.purge_tallies(driver)
 
     async def _move(
         self, move: Callable[[Any, float], Awaitable[Sequence[overdue.Moved]]], after: float, reason: str
@@ -67,6 +77,8 @@ class Overdue:
         for one in moved:
             if reason == "expired":
                 self._metrics.dead.labels(one.channel_type, reason).inc()
+            else:
+                self._metrics.merged.labels(one.channel_type, "fallback").inc()
             if one.fallback is not None:
                 self._metrics.fallbacks.labels(one.channel_type, reason).inc()
         log.warning("overdue_moved", deliveries=len(moved), reason=reason)

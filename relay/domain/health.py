@@ -16,6 +16,8 @@ LAST_BUCKET: Final = 60
 FAILING_FAILURES: Final = 3
 FAILING_RATE: Final = 0.5
 DEGRADED_RATE: Final = 0.95
+FEW: Final = 3
+"""Attempts; of fewer a rate says little."""
 DEGRADED_AGE: Final = 300.0
 """Seconds; what waits for longer than this is not what people expect of a healthy channel."""
 
@@ -56,14 +58,22 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def state_of(
-    *, enabled: bool, breaker_open: bool, failures: int, success_rate: float | None, oldest_age: float | None
+    *,
+    enabled: bool,
+    breaker_open: bool,
+    failures: int,
+    success_rate: float | None,
+    attempts: int,
+    oldest_age: float | None,
 ) -> ChannelState:
-    """The state that follows from the last hour's success rate and the age in seconds of what waits longest."""
+    """The state that follows from the last hour's attempts and the age in seconds of what waits longest."""
     if not enabled:
         return ChannelState.DISABLED
     if breaker_open:
         return ChannelState.OPEN
-    if failures >= FAILING_FAILURES or (success_rate is not None and success_rate < FAILING_RATE):
+    if failures >= FAILING_FAILURES or (
+        success_rate is not None and attempts >= FEW and success_rate < FAILING_RATE
+    ):
         return ChannelState.FAILING
     slow = oldest_age is not None and oldest_age > DEGRADED_AGE
     if failures or slow or (success_rate is not None and success_rate < DEGRADED_RATE):

@@ -33,6 +33,7 @@ SELECT
   c.channel_type, c.enabled, c.disabled_reason IS NOT NULL AS by_relay,
   l.opened_at IS NOT NULL AS breaker_open, coalesce(l.failures, 0) AS failures,
   t.sent::float8 / nullif(t.attempts, 0)::float8 AS success_rate,
+  coalesce(t.attempts, 0)::bigint AS attempts,
   coalesce(w.waiting, 0) AS waiting, extract(epoch FROM now() - w.oldest)::float8 AS oldest_age
 FROM channels c
 LEFT JOIN lanes l ON l.channel_id = c.id
@@ -68,6 +69,7 @@ async def of_channels(driver: Any) -> list[ChannelBacklog]:
                 breaker_open=row["breaker_open"],
                 failures=row["failures"],
                 success_rate=row["success_rate"],
+                attempts=row["attempts"],
                 oldest_age=row["oldest_age"],
             ),
             gone=row["by_relay"] and not row["enabled"],

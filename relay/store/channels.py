@@ -16,10 +16,16 @@ from relay.store.config import WAKE_CHANNEL
 from relay.store.seal import Seal
 from relay.store.tables import channels, config_version, deliveries, lanes
 
+# A channel that the relay itself disabled is routed to all the same: what it is to be told waits until people have
+# mended it, or goes to its fallback.
+_FILTERS: Final = """
+  CASE WHEN c.disabled_reason IS NULL THEN c.config ELSE c.config || '{"enabled": true}' END AS config
+"""
+
 # One statement sees one moment; with no channels, the one row has the version alone.
-LOAD_FILTERS: Final = (
-    "SELECT v.version, c.id, c.config FROM config_version v LEFT JOIN channels c ON true ORDER BY c.id"
-)
+LOAD_FILTERS: Final = f"""
+SELECT v.version, c.id, {_FILTERS} FROM config_version v LEFT JOIN channels c ON true ORDER BY c.id
+"""
 
 # The chain of fallbacks from a channel on, in its order. It ends at the channel that is being written, whose own
 # fallback is about to change.
@@ -99,8 +105,10 @@ async def page(connection: AsyncConnection, seal: Seal, after: str | None, limit
     return [_listed(row, seal) for row in await connection.execute(statement)]
 
 
-async def change(connection: AsyncConnection, channel: Channel, seal: Seal) -> Channel:
-    """Write a changed channel; one that is enabled is not disabled for a reason any more.
+async def change(
+    connection: AsyncConnection, channel: Channel, seal: Seal, *, keep_reason: bool = False
+) -> Channel:
+    """Write a changed channel. The reason for which the relay disabled it is kept if that was not touched.
 
     Raises:
         InvalidInput: the fallback can't be one, or the tenant does not go with that of another channel.
@@ -113,7 +121,7 @@ async def change(connection: AsyncConnection, channel: Channel, seal: Seal) -> C
         .where(channels.c.id == channel.id)
         .values(
             updated_at=func.now(),
-            disabled_reason=null() if channel.enabled else channels.c.disabled_reason,
+            disabled_reason=channels.c.disabled_reason if keep_reason else null(),
             **_columns(channel, seal),
         )
         .returning(channels)
@@ -231,7 +239,7 @@ def _listing(channel_ids: Sequence[str]) -> str:
 
 async def all_filters(connection: AsyncConnection) -> dict[str, Filters]:
     """The filters of all channels, by id."""
-    rows = await connection.execute(select(channels.c.id, channels.c.config).order_by(channels.c.id))
+    rows = await connection.execute(text(f"SELECT c.id, {_FILTERS} FROM channels c ORDER BY c.id"))
     return {row.id: msgspec.convert(row.config, Filters) for row in rows}
 
 

@@ -93,6 +93,7 @@ def _health(row: Any, tally: _Tally) -> Health:
             breaker_open=row.opened_at is not None,
             failures=row.failures,
             success_rate=of_hour,
+            attempts=tally.all_in_hour,
             oldest_age=_age(row.oldest_waiting, row.moment),
         ),
         disabled_reason=row.disabled_reason,
@@ -114,3 +115,8 @@ def _health(row: Any, tally: _Tally) -> Health:
 
 def _age(since: datetime | None, moment: datetime) -> float | None:
     return None if since is None else (moment - since).total_seconds()
+
+
+async def purge_tallies(driver: Any) -> None:
+    """Forget attempts that no rate is made of any more."""
+    await driver.execute("DELETE FROM tallies WHERE period < now() - interval '25 hours'")

@@ -123,6 +123,13 @@ async def test_a_destination_that_is_gone_disables_its_channel_and_what_waits_go
     assert (first["enabled"], first["disabled_reason"]) == (False, "the destination is gone: 410 so it is")
     assert len(sink.at("/first")) == 1
 
+    # It is told of what comes later, too, as long as nobody has decided otherwise.
+    await relay.webhook(webhook(alert("DiskFuller"), group="later"))
+    await sink.wait_for(2, "/second", patience=overdue.LOOK_EVERY * 6)
+    await relay.call("PATCH", "/channels/first", json={"enabled": False})
+    assert (await relay.call("GET", "/channels/first")).json["disabled_reason"] is None
+    assert (await relay.webhook(webhook(group="not any more"))).json["notifications"] == 0
+
 
 async def test_what_is_tried_for_too_long_is_dead_and_goes_to_the_fallback(
     start_relay: RelayFactory, sink: Sink

@@ -26,7 +26,9 @@ THREE = notification(alert("A"), alert("B"), alert("C"))
 
 async def tell(sink: Sink, message: Message = THREE, progress: str | None = None) -> Sent | Retry | Rejected:
     async with Transport(Targets(("127.0.0.0/8",)), 5) as transport:
-        return await transport.attempt(OneAnAlert(), channel(WebhookChannel, sink.url), message, progress)
+        told = channel(WebhookChannel, sink.url)
+        assert isinstance(told, WebhookChannel)
+        return await transport.attempt(OneAnAlert(), told, message, progress)
 
 
 async def test_what_was_taken_is_not_sent_again(sink: Sink) -> None:

@@ -113,7 +113,8 @@ async def test_the_state_follows_from_the_lane(driver: Any, lane: str, state: Ch
         (99, 1, ChannelState.HEALTHY),
         (9, 1, ChannelState.DEGRADED),
         (1, 9, ChannelState.FAILING),
-        (0, 1, ChannelState.FAILING),
+        (0, 3, ChannelState.FAILING),
+        (0, 1, ChannelState.DEGRADED),
     ],
 )
 async def test_the_state_follows_from_the_last_hours_attempts(
