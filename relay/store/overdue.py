@@ -8,6 +8,9 @@ MOVED_AT_ONCE: Final = 1000
 
 # Only lanes that nobody holds, and their rows stay locked: so nobody can claim a delivery while it moves.
 # What is on its way may still arrive; what waits behind it stays, so that nothing is told before it.
+# A fallback that is disabled would keep it; only one that is gone passes it on to its own.
+# So many at once over all lanes, not of each: webhooks wait for the lanes' rows meanwhile, and what takes longer
+# than a statement may would be begun anew for ever.
 _ADDED: Final = """
   INSERT INTO deliveries (
     receipt_id, channel_id, group_hash, positions, rank, state, created_at, waiting_since, next_attempt_at,
@@ -32,7 +35,9 @@ WITH lane AS MATERIALIZED (
     coalesce(c.disabled_reason, 'the circuit breaker is open since '
       || to_char(l.opened_at, 'YYYY-MM-DD HH24:MI:SS') || ' UTC: ' || coalesce(l.last_error, '')) AS why
   FROM lanes l JOIN channels c ON c.id = l.channel_id
-  JOIN channels f ON f.id = c.config ->> 'fallback_channel_id'
+  JOIN channels f ON f.id = c.config ->> 'fallback_channel_id' AND (
+    f.enabled OR (f.disabled_reason IS NOT NULL AND f.config ->> 'fallback_channel_id' IS NOT NULL)
+  )
   WHERE (l.lease_until IS NULL OR l.lease_until <= now()) AND CASE WHEN c.enabled
     THEN l.opened_at <= now() - make_interval(secs => $1)
     ELSE c.disabled_reason IS NOT NULL AND c.updated_at <= now() - make_interval(secs => $1) END
@@ -45,7 +50,7 @@ WITH lane AS MATERIALIZED (
       WHERE s.channel_id = d.channel_id AND s.group_hash = d.group_hash AND s.state = 'sending' LIMIT 1
     ) IS NULL
     ORDER BY d.rank, d.id LIMIT {MOVED_AT_ONCE}
-  ) AS s
+  ) AS s LIMIT {MOVED_AT_ONCE}
 ), added AS ({_ADDED}), woken AS ({_WOKEN})
 UPDATE deliveries d SET state = 'merged', merged_into = added.id, next_attempt_at = NULL,
   last_reason = 'circuitOpen', last_error = stuck.why
