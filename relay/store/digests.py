@@ -75,11 +75,12 @@ TOLD: Final = """
   ) AS m
 """
 
+# Groups say the same alerts again and again; each list of them is opened once.
 _ALERTS_TOLD: Final = f"""
 WITH RECURSIVE told AS ({TOLD}), wanted AS MATERIALIZED (
-  SELECT DISTINCT CASE WHEN t.positions IS NULL THEN every.id ELSE r.alert_ids[at.position + 1] END AS id
-  FROM told t JOIN receipts r ON r.id = t.receipt_id
-  LEFT JOIN LATERAL unnest(r.alert_ids) AS every (id) ON t.positions IS NULL
+  SELECT DISTINCT CASE WHEN t.positions IS NULL THEN every.id ELSE t.alert_ids[at.position + 1] END AS id
+  FROM (SELECT DISTINCT t.positions, r.alert_ids FROM told t JOIN receipts r ON r.id = t.receipt_id) AS t
+  LEFT JOIN LATERAL unnest(t.alert_ids) AS every (id) ON t.positions IS NULL
   LEFT JOIN LATERAL unnest(t.positions) AS at (position) ON t.positions IS NOT NULL
 )
 """
