@@ -24,9 +24,12 @@ READ_AT_ONCE: Final = 50
 class Contents:
     """Reads what deliveries tell, off the connection that claims."""
 
-    def __init__(self, connection: HeldConnection, receipts: Receipts, history_url: str) -> None:
+    def __init__(
+        self, connection: HeldConnection, digesting: HeldConnection, receipts: Receipts, history_url: str
+    ) -> None:
         """`history_url` leads to all the alerts of a delivery, whose id is put behind it."""
         self._connection = connection
+        self._digesting = digesting
         self._receipts = receipts
         self._history_url = history_url
 
@@ -46,25 +49,26 @@ class Contents:
     async def _reviewed(self, claimed: Sequence[Claimed]) -> dict[int, Message]:
         """What was merged, tried before or waited for long, with each alert as it is by now."""
         notifications = [one for one in claimed if one.receipt_id is not None]
-        fallbacks = [one.id for one in claimed if one.fallback_of is not None]
+        messages: dict[int, Message] = {
+            one.id: await self._digest(one) for one in claimed if one.receipt_id is None
+        }
+        if not notifications:
+            return messages
         async with self._connection.use() as driver:
             members = await contents.members(driver, [one.id for one in notifications])
             resolved = await contents.resolved(driver, _alert_ids(members))
-            origins = await contents.origins(driver, fallbacks) if fallbacks else {}
+            origins = await contents.origins(driver, [one.id for one in notifications])
         told = {root: tuple(of_root) for root, of_root in groupby(members, key=lambda member: member.root)}
-        messages: dict[int, Message] = {}
-        for one in claimed:
-            mark = _mark(origins.get(one.id))
-            if one.receipt_id is None:
-                messages[one.id] = await self._digest(one, mark)
-            elif one.id in told:
-                folded = await self._fold(told[one.id])
-                if folded is not None:
-                    messages[one.id] = folded.notification(one, resolved, mark)
+        for one in notifications:
+            if one.id in told and (folded := await self._fold(told[one.id])) is not None:
+                messages[one.id] = folded.notification(one, resolved, _mark(origins.get(one.id)))
         return messages
 
-    async def _digest(self, claimed: Claimed, mark: FallbackFor | None) -> Digest:
-        async with self._connection.use() as driver:
+    async def _digest(self, claimed: Claimed) -> Digest:
+        # On a connection of its own: it may take seconds, and others have something to read, too.
+        async with self._digesting.use() as driver:
+            origins = await contents.origins(driver, [claimed.id])
+        async with self._digesting.use() as driver:
             told = await digests.told(driver, claimed.id)
         return Digest(
             id=str(claimed.id),
@@ -73,7 +77,8 @@ class Contents:
             counts=told.counts,
             alerts=told.alerts,
             history_url=f"{self._history_url}{claimed.id}",
-            fallback_for=mark,
+            untold=told.untold,
+            fallback_for=_mark(origins.get(claimed.id)),
         )
 
     async def _fold(self, members: Sequence[Member]) -> "_Folded | None":

@@ -31,7 +31,7 @@ def decide(
             state, reason = State.DEAD, outcome.reason
         case Retry(reason=Reason.INTERRUPTED | Reason.DESTINATION_GONE):
             state, reason = State.PENDING, outcome.reason
-        case Retry() if started_at - claimed.waiting_since >= give_up_after:
+        case Retry() if started_at - _since(claimed) >= give_up_after:
             state, reason = State.DEAD, Reason.EXPIRED
             detail = f"given up after {_hours(give_up_after)}; at last: {detail}"
         case Retry():
@@ -53,6 +53,13 @@ def decide(
         bucket=None if reason is Reason.INTERRUPTED else bucket_of(duration),
         fallback=fallback,
         progress=outcome.progress if isinstance(outcome, Retry) else None,
+    )
+
+
+def _since(claimed: Claimed) -> datetime:
+    """From when it is given up. A digest is as old as what was gathered last."""
+    return (
+        claimed.waiting_since if claimed.receipt_id is not None else max(claimed.created_at, claimed.waiting_since)
     )
 
 

@@ -119,6 +119,10 @@ class Lane:
                 if released:
                     # A wake-up that came during the release found the lane still held, and must not be lost.
                     return 0.0 if self._woken else due_in
+                # Something was queued or changed since the last claim. While the channel is held there is no other
+                # claim, and without knowing of it the lane could not be given back: ask for none.
+                if not await self._claim(0):
+                    return None
                 self._look = True
         return None
 

@@ -60,6 +60,7 @@ class Worker:
         # A claim that a crash of Postgres undoes is only claimed again; waiting for the disk would buy nothing.
         self._connection = HeldConnection(database, synchronous_commit="off")
         self._reading = HeldConnection(database)
+        self._digesting = HeldConnection(database)
         self._settler = Settler(database, worker, self.wake)
         self._receipts = Receipts(self._reading)
         self._overdue = Overdue(database, metrics, self.wake, settings.fallback_after, settings.give_up_after)
@@ -76,7 +77,7 @@ class Worker:
             connection=self._connection,
             claims=self._claims,
             releases=self._releases,
-            contents=Contents(self._reading, self._receipts, history_url),
+            contents=Contents(self._reading, self._digesting, self._receipts, history_url),
             attempts=Attempts(transport, metrics, patience, random.random),
             settler=self._settler,
             seal=seal,
@@ -121,8 +122,8 @@ class Worker:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
-            await self._connection.drop()
-            await self._reading.drop()
+            for held in (self._connection, self._reading, self._digesting):
+                await held.drop()
 
     async def stop(self, patience: float) -> None:
         """Claim nothing more, wait some seconds for what is being sent, put the rest back, free the lanes."""

@@ -70,6 +70,8 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     counts: tuple[Count, ...]
     alerts: tuple[Alert, ...]
     history_url: str
+    untold: frozenset[int] = frozenset()
+    """Positions of resolved alerts whose firing was not told before."""
     fallback_for: FallbackFor | None = None
 
     @property

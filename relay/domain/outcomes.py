@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 FIRST_DELAY: Final = 1.0
-MAX_DELAY: Final = 300.0
+MAX_DELAY: Final = 120.0
 
 
 class Reason(StrEnum):

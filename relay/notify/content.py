@@ -98,7 +98,7 @@ def _digest_content(digest: Digest) -> Content:
         severity=severity,
         notes=_notes(digest.fallback_for),
         counts=digest.counts,
-        alerts=tuple(_alert_text(alert, {}) for alert in digest.alerts),
+        alerts=tuple(_alert_text(alert, {}, untold=at in digest.untold) for at, alert in enumerate(digest.alerts)),
         total=max(digest.total, len(digest.alerts)),
         links=(("All of them", url),) if url is not None else (),
     )

@@ -103,7 +103,6 @@ def payload_of(message: Message) -> dict[str, Any]:
 
     A digest has the same names as a group, so that what reads the one can read the other.
     """
-    untold = frozenset() if isinstance(message, Digest) else message.untold
     return {
         "id": message.id,
         "channel_id": message.channel_id,
@@ -115,7 +114,7 @@ def payload_of(message: Message) -> dict[str, Any]:
         "alerts": [
             {
                 "status": alert.status,
-                "untold_firing": at in untold and not alert.firing,
+                "untold_firing": at in message.untold and not alert.firing,
                 "fingerprint": alert.fingerprint,
                 "alertname": alert.name,
                 "severity": alert.severity,

@@ -14,7 +14,7 @@ from relay.domain.errors import Conflict, InvalidInput, NotFound, SealBroken, Un
 from relay.domain.outcomes import Reason
 from relay.store.config import WAKE_CHANNEL
 from relay.store.seal import Seal
-from relay.store.tables import channels, config_version, deliveries, lanes
+from relay.store.tables import channels, config_version, lanes
 
 # A channel that the relay itself disabled is routed to all the same: what it is to be told waits until people have
 # mended it, or goes to its fallback.
@@ -58,6 +58,33 @@ MADE_DUE: Final = text(
 
 _fallback = channels.c.config["fallback_channel_id"].astext
 _tenant = channels.c.config["tenant_id"].astext
+# What another channel could not be told goes back to it, unless that one is gone too.
+BURY: Final = text(
+    """
+    WITH RECURSIVE buried AS (
+      UPDATE deliveries SET state = 'dead', next_attempt_at = NULL, last_reason = :reason,
+        last_error = 'the channel was deleted before this could be sent'
+      WHERE channel_id = :id AND state IN ('pending', 'sending')
+      RETURNING id, fallback_of
+    ), told AS (
+      SELECT id, fallback_of FROM buried
+      UNION
+      SELECT m.id, m.fallback_of FROM told t CROSS JOIN LATERAL (
+        SELECT * FROM deliveries d WHERE d.merged_into = t.id AND d.state = 'merged'
+        UNION ALL SELECT * FROM deliveries d WHERE d.id = t.fallback_of
+      ) AS m
+    ), returned AS (
+      UPDATE deliveries d SET state = 'pending', merged_into = NULL, next_attempt_at = now(), waiting_since = now()
+      FROM told t
+      WHERE d.id = ANY (ARRAY(SELECT id FROM told)) AND d.id = t.id AND d.state = 'merged'
+        AND d.channel_id IN (SELECT c.id FROM channels c WHERE c.id <> :id)
+      RETURNING d.channel_id
+    )
+    UPDATE lanes SET enqueued = enqueued + 1, next_due = least(next_due, greatest(now(), held_until))
+    WHERE channel_id IN (SELECT channel_id FROM returned)
+    """
+)
+
 _classes = {type_name(channel_class): channel_class for channel_class in CHANNEL_CLASSES}
 
 
@@ -173,16 +200,9 @@ async def remove(connection: AsyncConnection, channel_id: str) -> None:
 
 
 async def _bury(connection: AsyncConnection, channel_id: str) -> None:
-    await connection.execute(
-        update(deliveries)
-        .where(deliveries.c.channel_id == channel_id, deliveries.c.state.in_(("pending", "sending")))
-        .values(
-            state="dead",
-            next_attempt_at=None,
-            last_reason=Reason.CHANNEL_DELETED,
-            last_error="the channel was deleted before this could be sent",
-        )
-    )
+    """End what waits for a channel; what it was to tell in place of others is theirs again."""
+    given = {"id": channel_id, "reason": Reason.CHANNEL_DELETED}
+    await connection.execute(BURY, given)
 
 
 async def _lock(connection: AsyncConnection) -> None:

@@ -43,16 +43,11 @@ RESOLVED: Final = """
 SELECT id, ends_at, first_received_at FROM alerts WHERE id = ANY ($1) AND status = 'resolved'
 """
 
-ORIGINS: Final = """
-WITH RECURSIVE origin AS (
-  SELECT d.id AS root, d.fallback_of, d.channel_id, d.last_reason, d.last_error, 0 AS depth
-  FROM deliveries d WHERE d.id = ANY ($1)
-  UNION ALL
-  SELECT o.root, d.fallback_of, d.channel_id, d.last_reason, d.last_error, o.depth + 1
-  FROM origin o JOIN deliveries d ON d.id = o.fallback_of
-)
-SELECT DISTINCT ON (root) root, channel_id, coalesce(last_error, last_reason, '') AS reason
-FROM origin ORDER BY root, depth DESC
+ORIGINS: Final = f"""
+WITH RECURSIVE told AS ({TOLD})
+SELECT DISTINCT ON (t.root) t.root, o.channel_id, coalesce(o.last_error, o.last_reason, '') AS reason
+FROM told t JOIN deliveries o ON o.id = t.fallback_of
+WHERE o.fallback_of IS NULL ORDER BY t.root, o.id
 """
 
 
@@ -79,7 +74,7 @@ async def resolved(driver: Any, alert_ids: Sequence[int]) -> dict[int, Resolved]
 
 
 async def origins(driver: Any, delivery_ids: Sequence[int]) -> dict[int, Origin]:
-    """Where deliveries of fallback channels were meant to go first."""
+    """Where deliveries, or the first of what was merged into them, were meant to go before they fell back."""
     rows = await driver.fetch(ORIGINS, delivery_ids)
     return {row["root"]: Origin(channel_id=row["channel_id"], reason=row["reason"]) for row in rows}
 

@@ -26,14 +26,18 @@ WITH mine AS MATERIALIZED ({_MINE}), waiting AS MATERIALIZED (
     AND d.fallback_of IS NULL
   ORDER BY d.id LIMIT 1
 ), taken AS MATERIALIZED (
-  SELECT d.id FROM mine JOIN deliveries d ON d.channel_id = mine.channel_id
+  SELECT d.id, d.waiting_since FROM mine JOIN deliveries d ON d.channel_id = mine.channel_id
   WHERE d.state = 'pending' AND d.id NOT IN (SELECT id FROM waiting)
   ORDER BY d.rank, d.id LIMIT $4
 ), made AS (
   INSERT INTO deliveries (channel_id, group_hash, rank, state, created_at, waiting_since, next_attempt_at)
-  SELECT $1, 0, 0, 'pending', now(), now(), now()
+  SELECT $1, 0, 0, 'pending', now(), (SELECT min(waiting_since) FROM taken), now()
   WHERE NOT EXISTS (SELECT FROM waiting) AND EXISTS (SELECT FROM taken)
   RETURNING id
+), renewed AS (
+  -- Made anew: it is given up by the age of what came last, or fresh alerts would die with old ones.
+  UPDATE deliveries d SET created_at = now() FROM waiting
+  WHERE d.id = waiting.id AND d.state = 'pending' AND EXISTS (SELECT FROM taken)
 )
 UPDATE deliveries d SET
   state = 'merged', merged_into = (SELECT id FROM waiting UNION ALL SELECT id FROM made), next_attempt_at = NULL
@@ -96,7 +100,10 @@ ORDER BY array_position($2::text[], coalesce(a.severity, '')) NULLS LAST, 1, cou
 
 SHOW: Final = f"""
 {_ALERTS_TOLD}
-SELECT a.* FROM wanted JOIN alerts a USING (id)
+SELECT a.*, a.status = 'resolved' AND a.first_received_at >= (
+  SELECT min(r.received_at) FROM told t JOIN receipts r ON r.id = t.receipt_id
+) AS untold
+FROM wanted JOIN alerts a USING (id)
 ORDER BY a.status, array_position($2::text[], a.severity) NULLS LAST, a.last_received_at DESC, a.id DESC
 LIMIT {MAX_SHOWN}
 """
@@ -108,6 +115,8 @@ class Told(msgspec.Struct, frozen=True):
     groups: int
     counts: tuple[Count, ...]
     alerts: tuple[Alert, ...]
+    untold: frozenset[int]
+    """Positions of alerts that came and went while they waited."""
 
 
 async def gather(driver: Any, worker: str, channel_id: str, epoch: int) -> int:
@@ -151,6 +160,7 @@ async def told(driver: Any, delivery_id: int) -> Told:
             for row in counts
         ),
         alerts=tuple(_alert(row) for row in alerts),
+        untold=frozenset(position for position, row in enumerate(alerts) if row["untold"]),
     )
 
 

@@ -7,9 +7,14 @@ from typing import Any, Final
 import msgspec
 
 from relay.store.lanes import IS_HEAD
+from relay.store.overdue import USABLE
 
 MERGED_AT_ONCE: Final = 1000
 """Waiting deliveries of one group that a claim merges into its newest; the rest is left to the next claim."""
+
+
+MOST_COUNTED: Final = 100_000
+"""Groups; when more than this wait, they are too many for any limit."""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -91,9 +96,9 @@ CLAIMED_COLUMNS: Final = """
 """
 
 TOKENS: Final = """least(a.burst, coalesce(
-      l.tokens + extract(epoch FROM now() - l.tokens_at)::float8 * a.per_second, a.burst
+      l.tokens + greatest(0, extract(epoch FROM now() - l.tokens_at)::float8) * a.per_second, a.burst
     ))"""
-"""What is in the bucket of the lane `l` now, by the limit `a`."""
+"""What is in the bucket of the lane `l` now, by the limit `a`; a clock that was set back adds nothing."""
 
 # A newer notification of a group takes the place of those that still wait: the newest carries them all, and they
 # say into which they went.
@@ -125,10 +130,12 @@ WITH asked AS MATERIALIZED (
     per_second IS NOT NULL AND (
       SELECT count(*) FROM (
         SELECT FROM deliveries d WHERE d.channel_id = a.channel_id AND d.state = 'pending' AND {IS_HEAD}
-        LIMIT floor(tokens + per_second * $8)::int + 1
+        LIMIT floor(passes)::int + 1
       ) AS waiting
-    ) > floor(tokens + per_second * $8) AS crowded
-  FROM asked a
+    ) > floor(passes) AS crowded
+  FROM asked a CROSS JOIN LATERAL (
+    SELECT greatest(1, least(tokens + per_second * $8, {MOST_COUNTED})) AS passes
+  ) AS allowance
 ), heads AS MATERIALIZED (
   SELECT h.channel_id, h.group_hash FROM judged j CROSS JOIN LATERAL (
     SELECT d.channel_id, d.group_hash FROM deliveries d
@@ -185,7 +192,7 @@ FROM judged j LEFT JOIN claimed USING (channel_id) ORDER BY claimed.id
 # A channel that was deleted during the attempt left the delivery dead; if it arrived all the same, that is told.
 # A claim is not waited for on disk: when a crash of Postgres undid it, the row is as before, and the outcome still
 # counts. That can't be mistaken for a row that another worker took over: there, the attempt was counted.
-SETTLE: Final = """
+SETTLE: Final = f"""
 WITH result AS MATERIALIZED (
   SELECT * FROM unnest(
     $1::bigint[], $2::int[], $3::text[], $4::float8[], $5::timestamptz[], $6::float8[], $7::text[], $8::text[],
@@ -225,8 +232,8 @@ WITH result AS MATERIALIZED (
     receipt_id, channel_id, group_hash, positions, rank, state, created_at, waiting_since, next_attempt_at,
     fallback_of
   )
-  SELECT s.receipt_id, c.id, s.group_hash, s.positions, s.rank, 'pending', now(), now(), now(), s.id
-  FROM settled s JOIN result r USING (id) JOIN channels c ON c.id = r.fallback
+  SELECT s.receipt_id, f.id, s.group_hash, s.positions, s.rank, 'pending', now(), now(), now(), s.id
+  FROM settled s JOIN result r USING (id) JOIN channels f ON f.id = r.fallback AND {USABLE}
   WHERE s.state = 'dead' ORDER BY s.id
   RETURNING channel_id
 ), woken AS (

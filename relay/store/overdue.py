@@ -6,6 +6,17 @@ import msgspec
 
 MOVED_AT_ONCE: Final = 1000
 
+USABLE: Final = """(
+    f.enabled OR (f.disabled_reason IS NOT NULL AND f.config ->> 'fallback_channel_id' IS NOT NULL)
+  )"""
+"""Whether the fallback `f` may be told, or has one of its own; one that people disabled would only keep it."""
+
+_TOO_OLD: Final = """
+  CASE WHEN d.receipt_id IS NULL THEN greatest(d.created_at, d.waiting_since) ELSE d.waiting_since END
+    <= now() - make_interval(secs => $1)
+"""
+"""A digest is as old as what was gathered last."""
+
 # Only lanes that nobody holds, and their rows stay locked: so nobody can claim a delivery while it moves.
 # What is on its way may still arrive; what waits behind it stays, so that nothing is told before it.
 # A fallback that is disabled would keep it; only one that is gone passes it on to its own.
@@ -35,9 +46,7 @@ WITH lane AS MATERIALIZED (
     coalesce(c.disabled_reason, 'the circuit breaker is open since '
       || to_char(l.opened_at, 'YYYY-MM-DD HH24:MI:SS') || ' UTC: ' || coalesce(l.last_error, '')) AS why
   FROM lanes l JOIN channels c ON c.id = l.channel_id
-  JOIN channels f ON f.id = c.config ->> 'fallback_channel_id' AND (
-    f.enabled OR (f.disabled_reason IS NOT NULL AND f.config ->> 'fallback_channel_id' IS NOT NULL)
-  )
+  JOIN channels f ON f.id = c.config ->> 'fallback_channel_id' AND {USABLE}
   WHERE (l.lease_until IS NULL OR l.lease_until <= now()) AND CASE WHEN c.enabled
     THEN l.opened_at <= now() - make_interval(secs => $1)
     ELSE c.disabled_reason IS NOT NULL AND c.updated_at <= now() - make_interval(secs => $1) END
@@ -61,16 +70,15 @@ RETURNING stuck.channel_type, stuck.fallback
 
 GIVE_UP: Final = f"""
 WITH old AS MATERIALIZED (
-  SELECT DISTINCT channel_id FROM deliveries
-  WHERE state = 'pending' AND waiting_since <= now() - make_interval(secs => $1)
+  SELECT DISTINCT channel_id FROM deliveries d WHERE d.state = 'pending' AND {_TOO_OLD}
 ), lane AS MATERIALIZED (
   SELECT l.channel_id, c.channel_type, f.id AS fallback FROM lanes l JOIN channels c ON c.id = l.channel_id
-  LEFT JOIN channels f ON f.id = c.config ->> 'fallback_channel_id'
+  LEFT JOIN channels f ON f.id = c.config ->> 'fallback_channel_id' AND {USABLE}
   WHERE l.channel_id IN (SELECT channel_id FROM old) AND (l.lease_until IS NULL OR l.lease_until <= now())
   ORDER BY l.channel_id FOR NO KEY UPDATE OF l SKIP LOCKED
 ), stuck AS MATERIALIZED (
   SELECT d.*, lane.channel_type, lane.fallback FROM lane JOIN deliveries d USING (channel_id)
-  WHERE d.state = 'pending' AND d.waiting_since <= now() - make_interval(secs => $1)
+  WHERE d.state = 'pending' AND {_TOO_OLD}
   ORDER BY d.id LIMIT {MOVED_AT_ONCE}
 ), added AS ({_ADDED}), woken AS ({_WOKEN})
 UPDATE deliveries d SET state = 'dead', next_attempt_at = NULL, last_reason = 'expired',

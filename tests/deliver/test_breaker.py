@@ -1,5 +1,6 @@
 """Does a channel whose platform fails wait without burning attempts, and go on when the platform is back?"""
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -75,3 +76,34 @@ async def test_a_channel_that_was_mended_goes_on_at_once(relay: Relay, sink: Sin
     assert mended.status == 200
     await relay.settled(OPENS_AFTER * 2)
     assert len(sink.at("/new")) == OPENS_AFTER * 2
+
+
+async def test_what_comes_while_the_platform_wants_a_pause_neither_keeps_the_lane_busy_nor_outlives_the_mending(
+    relay: Relay, sink: Sink
+) -> None:
+    go_on = asyncio.Event()
+
+    async def script(request: web.Request) -> web.Response:
+        if request.path == "/new":
+            return web.Response()
+        if b"refused" in await request.read():
+            return web.Response(status=429, headers={"Retry-After": "3600"})
+        await go_on.wait()
+        return web.Response()
+
+    sink.script = script
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=f"{sink.url}/old")
+    await relay.webhook(webhook(group="slow"))
+    await sink.wait_for(1)
+    await relay.webhook(webhook(group="refused"))
+    while (await health(relay))["last_reason"] != "rateLimited":
+        pass
+    await relay.webhook(webhook(group="later"))
+    go_on.set()
+    await relay.settled(1)
+
+    mended = await relay.call("PATCH", "/channels/ops", json={"webhook_url": f"{sink.url}/new"})
+
+    assert mended.status == 200
+    await relay.settled(3, patience=5)
+    assert len(sink.at("/new")) == 2

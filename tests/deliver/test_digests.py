@@ -75,6 +75,7 @@ async def test_a_digest_tells_alerts_as_they_are_by_now(start_relay: RelayFactor
     [digest] = [one.json for one in sink.received if one.json["kind"] == "digest"][-1:]
     assert (digest["status"], digest["digest"]["firing"]) == ("resolved", 0)
     assert digest["digest"]["resolved"] >= GROUPS - 2
+    assert all(one["untold_firing"] for one in digest["alerts"])
 
 
 async def test_a_channel_without_a_limit_gets_every_group_by_itself(relay: Relay, sink: Sink) -> None:

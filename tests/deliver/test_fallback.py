@@ -160,3 +160,37 @@ async def test_what_came_and_went_before_it_could_be_told_is_given_up_sooner(
     [dead] = await relay.settled(1, state="dead", patience=30)
     assert (dead["group_key"], dead["last_reason"]) == ('{}:{group="was"}', "expired")
     assert [one["group_key"] for one in await relay.items("/deliveries?state=pending")] == ['{}:{group="fires"}']
+
+
+async def test_what_waits_at_a_fallback_that_is_deleted_goes_back_to_where_it_was_meant_for(
+    start_relay: RelayFactory, sink: Sink
+) -> None:
+    relay = await start_relay(fallback_after=0.5)
+    sink.script = refuse("/first", "/second", status=503)
+    await channels(relay, sink, "first", "second")
+    for at in range(6):
+        await relay.webhook(webhook(alert("DiskFull", instance=str(at)), group=str(at)))
+    await relay.settled(6, state="merged", patience=overdue.LOOK_EVERY * 6)
+
+    await relay.call("PATCH", "/channels/first", json={"fallback_channel_id": None})
+    assert (await relay.call("DELETE", "/channels/second")).status == 204
+
+    sink.script = None
+    delivered = await relay.settled(6, patience=60)
+    assert {(one["channel_id"], one["merged_into"]) for one in delivered} == {("first", None)}
+
+
+async def test_a_digest_says_that_it_tells_what_was_meant_for_another(
+    start_relay: RelayFactory, sink: Sink
+) -> None:
+    relay = await start_relay(fallback_after=0.5)
+    sink.script = refuse("/first", status=503)
+    await channels(relay, sink, "first", "second")
+    await relay.call("PATCH", "/channels/second", json={"rate_limit": {"per_second": 0.1, "burst": 1}})
+
+    for at in range(20):
+        await relay.webhook(webhook(alert("DiskFull", instance=str(at)), group=str(at)))
+
+    [told] = (await sink.wait_for(1, "/second", patience=overdue.LOOK_EVERY * 6))[:1]
+    assert told.json["kind"] == "digest"
+    assert told.json["fallback_for"]["channel_id"] == "first"
