@@ -58,9 +58,8 @@ def decide(
 
 def _since(claimed: Claimed) -> datetime:
     """From when it is given up. A digest is as old as what was gathered last."""
-    return (
-        claimed.waiting_since if claimed.receipt_id is not None else max(claimed.created_at, claimed.waiting_since)
-    )
+    is_digest = claimed.receipt_id is None
+    return max(claimed.created_at, claimed.waiting_since) if is_digest else claimed.waiting_since
 
 
 def unsent(claimed: Claimed, now: datetime) -> Settlement:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from relay.deliver.decision import decide
@@ -16,7 +17,12 @@ FAILED = Retry(Reason.SERVER_ERROR, "500 oh", 500)
 def decided(
     outcome: Outcome, *, attempt: int = 1, age: timedelta = timedelta(0), chance: float = 0.5
 ) -> Settlement:
-    claimed = Claimed(
+    one = claimed(attempt=attempt, age=age)
+    return decide(one, outcome, NOW, 0.25, chance, GIVE_UP_AFTER, "fallback")
+
+
+def claimed(*, attempt: int = 1, age: timedelta = timedelta(0)) -> Claimed:
+    return Claimed(
         id=7,
         channel_id="ops",
         receipt_id=1,
@@ -30,7 +36,6 @@ def decided(
         carries=False,
         merged=0,
     )
-    return decide(claimed, outcome, NOW, 0.25, chance, GIVE_UP_AFTER, "fallback")
 
 
 def test_what_was_sent_is_delivered_and_keeps_the_platforms_words() -> None:
@@ -81,6 +86,12 @@ def test_a_retry_is_given_up_when_the_time_for_it_is_over() -> None:
     settlement = decided(FAILED, age=over)
     assert (settlement.state, settlement.reason, settlement.outcome) == ("dead", "expired", "retry")
     assert settlement.detail == "given up after 24 h; at last: 500 oh"
+
+
+def test_a_digest_is_as_old_as_what_was_gathered_last() -> None:
+    gathered = msgspec.structs.replace(claimed(age=GIVE_UP_AFTER), receipt_id=None, created_at=NOW)
+
+    assert decide(gathered, FAILED, NOW, 0.25, 0.5, GIVE_UP_AFTER, None).state == "pending"
 
 
 def test_what_arrives_late_is_delivered_all_the_same() -> None:
