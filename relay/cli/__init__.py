@@ -62,7 +62,9 @@ def _app() -> App:
     app.command("relay.cli.keys:app", name="keys", help="API keys, directly in the database.")
     app.command("relay.cli.db:app", name="db", help="The database's schema.")
     app.command("relay.cli.settings:settings", name="settings", help="Show the settings in force.")
-    app.command("relay.cli.secret:secret", name="secret", help="Print a new key for RELAY_SECRET_KEY.")
+    app.command(
+        "relay.cli.secret:secret", name="secret", help="Print a new key for RELAY_SECRET_KEY, or for a webhook."
+    )
     return app
 
 

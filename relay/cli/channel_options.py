@@ -40,6 +40,8 @@ HELP: Final = {
     "teams_title": "The title of its cards.",
     "custom_headers": "A header to send, as 'Name: value'; repeat it for more.",
     "custom_payload_template": "The body to send, as a template.",
+    "signing_secret": "Signs what is sent, by Standard Webhooks; `relay secret --webhook` prints a new one.",
+    "signing_secret_previous": "The secret before, which signs too until receivers know the new one.",
 }
 
 

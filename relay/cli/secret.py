@@ -1,8 +1,16 @@
-"""Where does a key for RELAY_SECRET_KEY come from?"""
+"""Where do keys come from: for RELAY_SECRET_KEY, and for a webhook that signs?"""
+
+from typing import Annotated
+
+from cyclopts import Parameter
 
 
-def secret() -> None:
+def secret(
+    *,
+    webhook: Annotated[bool, Parameter(negative="", help="A `signing_secret` for a webhook instead.")] = False,
+) -> None:
     """Print a new random key, as RELAY_SECRET_KEY wants it."""
+    from relay.notify.signing import new_secret
     from relay.store.seal import new_key
 
-    print(new_key())
+    print(new_secret() if webhook else new_key())

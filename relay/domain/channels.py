@@ -104,11 +104,17 @@ class TeamsChannel(BaseChannel, frozen=True, kw_only=True, tag="teams"):
 class WebhookChannel(BaseChannel, frozen=True, kw_only=True, tag="webhook"):
     """Any HTTP endpoint that takes JSON."""
 
-    SECRET: ClassVar[frozenset[str]] = frozenset({"webhook_url", "custom_headers"})
+    SECRET: ClassVar[frozenset[str]] = frozenset(
+        {"webhook_url", "custom_headers", "signing_secret", "signing_secret_previous"}
+    )
 
     webhook_url: str
     custom_headers: dict[str, str] = {}
     custom_payload_template: str | None = None
+    signing_secret: str | None = None
+    """`whsec_` and 24 to 64 bytes in base64, as Standard Webhooks has it. None: nothing is signed."""
+    signing_secret_previous: str | None = None
+    """Signs too, until every receiver knows the new one."""
 
 
 Channel = SlackChannel | DiscordChannel | TeamsChannel | WebhookChannel

@@ -18,6 +18,7 @@ from relay.domain.channels import MASK, BaseChannel, RateLimit
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.pauses import pause_after_refusal, until_reset
+from relay.notify.signing import Signing
 
 MAX_DETAIL: Final = 500
 """Characters of a platform's words that are kept."""
@@ -43,13 +44,17 @@ _token = re.compile(r"[\w-]{16,}", re.ASCII)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent to a platform. `note` is for the history: something a reader should know of this request."""
+    """What is sent to a platform. `note` is for the history: something a reader should know of this request.
+
+    `signing` adds headers when it is sent, for they hold the time, and a request itself must not.
+    """
 
     url: str
     body: bytes
     headers: dict[str, str] = msgspec.field(default_factory=JSON.copy)
     method: str = "POST"
     note: str | None = None
+    signing: Signing | None = None
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
@@ -94,14 +95,17 @@ class Transport:
 
     async def _send(self, request: Request) -> Response:
         assert self._session is not None, "the transport is not open"
+        headers = request.headers
+        if request.signing is not None:
+            headers = headers | request.signing.headers(request.body, int(time.time()))
         # A large body in pieces, so that it neither holds up the event loop nor makes aiohttp warn of that.
         body = request.body if len(request.body) <= MAX_PIECE else io.BytesIO(request.body)
         async with self._session.request(
-            request.method, request.url, data=body, headers=request.headers, allow_redirects=False
+            request.method, request.url, data=body, headers=headers, allow_redirects=False
         ) as response:
-            headers = {name.lower(): value for name, value in response.headers.items()}
+            got = {name.lower(): value for name, value in response.headers.items()}
             answer = await _read(response.content)
-            return Response(status=response.status, headers=headers, body=answer)
+            return Response(status=response.status, headers=got, body=answer)
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

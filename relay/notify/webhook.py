@@ -19,6 +19,7 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message, Notification
 from relay.notify.base import JSON, Notifier, Request
 from relay.notify.content import severity_of
+from relay.notify.signing import ID_PREFIX, MESSAGE_ID, SIGNING_HEADERS, Signing, check_secret
 
 MAX_TEMPLATE: Final = 64 * 1024
 MAX_BODY: Final = 1024 * 1024
@@ -27,9 +28,19 @@ MAX_SECONDS: Final = 0.05
 MAX_HEADERS: Final = 50
 MAX_HEADER_VALUE: Final = 8192
 KEPT_HEADERS: Final = frozenset(
-    {"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "trailer", "expect"}
+    {
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "te",
+        "upgrade",
+        "trailer",
+        "expect",
+        *SIGNING_HEADERS,
+    }
 )
-"""Headers that frame the request; setting them would break it, or smuggle another one in."""
+"""Headers that frame the request or sign it; setting them would break it, or smuggle another one in."""
 
 _header_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token, as RFC 9110, section 5.6.2 defines it."""
@@ -58,8 +69,9 @@ class WebhookNotifier(Notifier[WebhookChannel]):
     """Any HTTP endpoint that takes JSON."""
 
     def check(self, channel: WebhookChannel) -> None:
-        """Headers must be sendable, and the template must parse."""
+        """Headers must be sendable, secrets must be keys, and the template must parse."""
         _check_headers(channel.custom_headers)
+        _check_secrets(channel)
         names = {name.lower() for name in channel.custom_headers}
         if "authorization" in names and "@" in urlsplit(channel.webhook_url).netloc:
             raise InvalidInput("custom_headers", "must not set Authorization, for the URL holds a user already")
@@ -93,9 +105,15 @@ class WebhookNotifier(Notifier[WebhookChannel]):
                 ValueError,
             ) as error:
                 note = f"custom_payload_template failed, the built-in body was sent: {error}"
-        names = {name.lower() for name in channel.custom_headers}
-        headers = channel.custom_headers if "content-type" in names else JSON | channel.custom_headers
-        return Request(url=channel.webhook_url, body=body, headers=headers, note=note)
+        message_id = f"{ID_PREFIX}{message.id}"
+        secrets = tuple(secret for secret in (channel.signing_secret, channel.signing_secret_previous) if secret)
+        return Request(
+            url=channel.webhook_url,
+            body=body,
+            headers=_headers(channel.custom_headers, message_id),
+            note=note,
+            signing=Signing(message_id, secrets) if secrets else None,
+        )
 
 
 def payload_of(message: Message) -> dict[str, Any]:
@@ -199,6 +217,21 @@ def _bounded_in_time() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _headers(custom: dict[str, str], message_id: str) -> dict[str, str]:
+    """The id is sent unsigned too: by it a receiver tells a message that it has taken before."""
+    kept = {name: value for name, value in custom.items() if name.lower() not in SIGNING_HEADERS}
+    typed = "content-type" in {name.lower() for name in kept}
+    return (kept if typed else JSON | kept) | {MESSAGE_ID: message_id}
+
+
+def _check_secrets(channel: WebhookChannel) -> None:
+    for field in ("signing_secret", "signing_secret_previous"):
+        if (secret := getattr(channel, field)) is not None:
+            check_secret(field, secret)
+    if channel.signing_secret is None and channel.signing_secret_previous is not None:
+        raise InvalidInput("signing_secret_previous", "is for the time after a change; set signing_secret too")
 
 
 def _check_headers(headers: dict[str, str]) -> None:

@@ -115,3 +115,9 @@ def test_a_terminal_without_the_characters_shows_their_escapes(output: str, show
     ran = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert ran.returncode == 0
     assert shown in ran.stdout
+
+
+async def test_a_webhook_s_secret_is_made_as_well(relay: Relay) -> None:
+    made = [(await relay("secret", "--webhook")).out.strip() for _ in range(2)]
+    assert made[0] != made[1]
+    assert all(len(base64.b64decode(one.removeprefix("whsec_"))) == 32 for one in made)

@@ -1,0 +1,149 @@
+"""Can a receiver tell, with Standard Webhooks' own library, what is the relay's and what it has seen before?"""
+
+import base64
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from relay.domain.channels import MASK, WebhookChannel, masked, parse_channel, patched
+from relay.domain.errors import InvalidInput
+from relay.domain.outcomes import Sent
+from relay.notify.registry import NOTIFIERS, check
+from relay.notify.signing import new_secret
+from relay.notify.targets import Targets
+from tests.fixtures.sink import Sink
+from tests.notify.conftest import Tell
+from tests.notify.makers import alert, channel, digest, notification
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(200, 232))).decode()
+OTHER = "whsec_" + base64.b64encode(b"x" * 24).decode()
+SIGNING = ("webhook-id", "webhook-timestamp", "webhook-signature")
+
+
+def refused(**settings: Any) -> InvalidInput:
+    with pytest.raises(InvalidInput) as caught:
+        check(channel(WebhookChannel, **settings), Targets(()))
+    return caught.value
+
+
+@pytest.mark.parametrize("told", [notification(alert(annotations={"summary": "Übel 🔥"})), digest()])
+@pytest.mark.parametrize("template", [None, '{"{{ status }}": "ü"}'])
+async def test_the_library_verifies_what_is_sent(told: Any, template: str | None, sink: Sink, tell: Tell) -> None:
+    await tell(WebhookChannel, sink.url, told, signing_secret=SECRET, custom_payload_template=template)
+    got = sink.received[0]
+    Webhook(SECRET).verify(got.body, got.headers)
+    sent_at = datetime.fromtimestamp(int(got.headers["webhook-timestamp"]), UTC)
+    assert abs(datetime.now(UTC) - sent_at) < timedelta(minutes=5)
+
+
+async def test_what_was_changed_on_the_way_is_not_verified(sink: Sink, tell: Tell) -> None:
+    await tell(WebhookChannel, sink.url, signing_secret=SECRET)
+    got = sink.received[0]
+    for secret, body in ((SECRET, got.body + b" "), (OTHER, got.body)):
+        with pytest.raises(WebhookVerificationError):
+            Webhook(secret).verify(body, got.headers)
+
+
+async def test_while_secrets_change_either_verifies(sink: Sink, tell: Tell) -> None:
+    await tell(WebhookChannel, sink.url, signing_secret=SECRET, signing_secret_previous=OTHER)
+    got = sink.received[0]
+    assert [part[:3] for part in got.headers["webhook-signature"].split(" ")] == ["v1,", "v1,"]
+    for secret in (SECRET, OTHER):
+        Webhook(secret).verify(got.body, got.headers)
+
+
+async def test_a_large_body_is_signed_whole(sink: Sink, tell: Tell) -> None:
+    alerts = [alert(instance=f"db{n}", annotations={"description": "x" * 4096}) for n in range(500)]
+    await tell(WebhookChannel, sink.url, notification(*alerts), signing_secret=SECRET)
+    got = sink.received[0]
+    Webhook(SECRET).verify(got.body, got.headers)
+
+
+async def test_a_retry_is_known_by_its_id_signed_or_not(sink: Sink, tell: Tell) -> None:
+    answers = iter([503, 200, 200])
+    sink.script = lambda _: web.Response(status=next(answers))
+    for settings in ({}, {}, {"signing_secret": SECRET}):
+        await tell(WebhookChannel, sink.url, **settings)
+    assert [one.headers["webhook-id"] for one in sink.received] == ["msg_42"] * 3
+    assert [[name for name in SIGNING if name in one.headers] for one in sink.received] == [
+        ["webhook-id"],
+        ["webhook-id"],
+        list(SIGNING),
+    ]
+
+
+def test_a_request_holds_no_time_and_shows_no_secret() -> None:
+    one = channel(WebhookChannel, signing_secret=SECRET)
+    request = NOTIFIERS[WebhookChannel].request(one, notification())
+    assert request == NOTIFIERS[WebhookChannel].request(one, notification())
+    assert "webhook-timestamp" not in request.headers
+    assert SECRET not in repr(request)
+
+
+@pytest.mark.parametrize("name", [*SIGNING, "Webhook-ID"])
+def test_a_custom_header_cannot_take_their_place(name: str) -> None:
+    error = refused(custom_headers={name: "x"})
+    assert (error.field, error.message) == (f"custom_headers.{name}", "is set by the relay itself")
+
+
+async def test_nor_one_that_a_channel_has_from_before(sink: Sink, tell: Tell) -> None:
+    headers = {"Webhook-Id": "theirs", "WEBHOOK-SIGNATURE": "theirs", "X-Team": "db"}
+    assert isinstance(await tell(WebhookChannel, sink.url, signing_secret=SECRET, custom_headers=headers), Sent)
+    got = sink.received[0]
+    assert (got.headers["webhook-id"], got.headers["X-Team"]) == ("msg_42", "db")
+    assert "theirs" not in got.headers.values()
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        "secret",
+        "whsec_",
+        "whsec_!!!!",
+        base64.b64encode(b"x" * 32).decode(),
+        *("whsec_" + base64.b64encode(b"x" * size).decode() for size in (1, 23, 65)),
+        "whsec_" + base64.b64encode(b"x" * 32).decode().rstrip("="),
+        "whsec_" + "é" * 44,
+        SECRET + "\n",
+    ],
+)
+@pytest.mark.parametrize("field", ["signing_secret", "signing_secret_previous"])
+def test_what_is_no_key_is_refused_in_words_and_unseen(field: str, secret: str) -> None:
+    error = refused(**{"signing_secret": SECRET} | {field: secret})
+    assert error.field == field
+    assert "24 to 64 bytes in base64" in error.message
+    assert len(secret) < 10 or secret not in error.message
+
+
+@pytest.mark.parametrize("size", [24, 25, 32, 64])
+def test_keys_of_all_sizes_are_taken(size: int) -> None:
+    secret = "whsec_" + base64.b64encode(b"\xfb" * size).decode()
+    check(channel(WebhookChannel, signing_secret=secret), Targets(()))
+
+
+def test_the_secret_before_needs_one_after() -> None:
+    assert refused(signing_secret_previous=SECRET).field == "signing_secret_previous"
+
+
+def test_a_new_secret_is_a_key_and_another_each_time() -> None:
+    made = {new_secret() for _ in range(3)}
+    assert len(made) == 3
+    for secret in made:
+        check(channel(WebhookChannel, signing_secret=secret), Targets(()))
+
+
+def test_secrets_are_masked_kept_and_can_be_changed() -> None:
+    data = {"channel_type": "webhook", "name": "c", "webhook_url": "https://example.com/x"}
+    one = parse_channel(data | {"signing_secret": SECRET})
+    shown = masked(one)
+    assert (shown["signing_secret"], shown["signing_secret_previous"]) == (MASK, None)
+    assert patched(one, shown) == one
+    changed = patched(one, {"signing_secret": OTHER, "signing_secret_previous": SECRET})
+    assert msgspec.structs.asdict(changed)["signing_secret_previous"] == SECRET
+    over = patched(changed, {"signing_secret_previous": None})
+    assert msgspec.structs.asdict(over)["signing_secret_previous"] is None
