@@ -38,6 +38,7 @@ HELP: Final = {
     "discord_username": "The name to post under.",
     "discord_avatar_url": "The picture to post under.",
     "teams_title": "The title of its cards.",
+    "max_messages": "How many messages a large group may take, 1 to 20.",
     "custom_headers": "A header to send, as 'Name: value'; repeat it for more.",
     "custom_payload_template": "The body to send, as a template.",
     "signing_secret": "Signs what is sent, by Standard Webhooks; `relay secret --webhook` prints a new one.",

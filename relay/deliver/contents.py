@@ -39,7 +39,9 @@ class Contents:
         as_sent = [one for one in claimed if _is_plain(one, now)]
         groups = await self._receipts.groups(one.receipt_id for one in as_sent if one.receipt_id is not None)
         messages: dict[int, Message] = {
-            one.id: _as_sent(one, groups[one.receipt_id]) for one in as_sent if one.receipt_id in groups
+            one.id: _as_sent(one, groups[one.receipt_id], self._history_of(one))
+            for one in as_sent
+            if one.receipt_id in groups
         }
         others = [one for one in claimed if not _is_plain(one, now)]
         if others:
@@ -61,7 +63,8 @@ class Contents:
         told = {root: tuple(of_root) for root, of_root in groupby(members, key=lambda member: member.root)}
         for one in notifications:
             if one.id in told and (folded := await self._fold(told[one.id])) is not None:
-                messages[one.id] = folded.notification(one, resolved, _mark(origins.get(one.id)))
+                mark = _mark(origins.get(one.id))
+                messages[one.id] = folded.notification(one, resolved, self._history_of(one), mark)
         return messages
 
     async def _digest(self, claimed: Claimed) -> Digest:
@@ -76,10 +79,13 @@ class Contents:
             groups=told.groups,
             counts=told.counts,
             alerts=told.alerts,
-            history_url=f"{self._history_url}{claimed.id}",
+            history_url=self._history_of(claimed),
             untold=told.untold,
             fallback_for=_mark(origins.get(claimed.id)),
         )
+
+    def _history_of(self, claimed: Claimed) -> str:
+        return f"{self._history_url}{claimed.id}"
 
     async def _fold(self, members: Sequence[Member]) -> "_Folded | None":
         folded: _Folded | None = None
@@ -112,7 +118,7 @@ class _Folded:
                 self._fired.add(alert_id)
 
     def notification(
-        self, claimed: Claimed, resolved: dict[int, Resolved], mark: FallbackFor | None
+        self, claimed: Claimed, resolved: dict[int, Resolved], history_url: str, mark: FallbackFor | None
     ) -> Notification:
         """The notification, in which an alert that was resolved meanwhile is."""
         alerts = [_as_it_is(alert, alert_id, resolved) for alert_id, alert in self._alerts.items()]
@@ -126,6 +132,7 @@ class _Folded:
                 for position, (alert, alert_id) in enumerate(zip(alerts, self._alerts, strict=True))
                 if not alert.firing and self._is_new(alert_id, resolved)
             ),
+            history_url=history_url,
             fallback_for=mark,
         )
 
@@ -146,9 +153,11 @@ def _is_plain(claimed: Claimed, now: datetime) -> bool:
     )
 
 
-def _as_sent(claimed: Claimed, group: Group) -> Notification:
+def _as_sent(claimed: Claimed, group: Group, history_url: str) -> Notification:
     alerts = group.alerts if claimed.positions is None else tuple(group.alerts[at] for at in claimed.positions)
-    return Notification(id=str(claimed.id), channel_id=claimed.channel_id, group=group, alerts=alerts)
+    return Notification(
+        id=str(claimed.id), channel_id=claimed.channel_id, group=group, alerts=alerts, history_url=history_url
+    )
 
 
 def _as_it_is(alert: Alert, alert_id: int, resolved: dict[int, Resolved]) -> Alert:

@@ -5,7 +5,7 @@ A channel is a tagged union on `channel_type`; the fields of a type lie flat bes
 
 import re
 import unicodedata
-from typing import Any, ClassVar, Final, get_args
+from typing import Annotated, Any, ClassVar, Final, get_args
 
 import msgspec
 
@@ -19,7 +19,13 @@ MAX_NAME: Final = 200
 MAX_FILTER_VALUES: Final = 1000
 MIN_RATE: Final = 1 / 3600
 MAX_RATE: Final = 10_000
+MAX_MESSAGES: Final = 5
+"""Messages that a group takes at most, unless its channel says otherwise."""
 _slug = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
+
+
+MaxMessages = Annotated[int, msgspec.Meta(ge=1, le=20)]
+"""What does not fit in so many messages ends in a count, and a link to the history."""
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +90,7 @@ class SlackChannel(BaseChannel, frozen=True, kw_only=True, tag="slack"):
     slack_channel: str | None = None
     slack_username: str | None = None
     slack_icon_emoji: str | None = None
+    max_messages: MaxMessages = MAX_MESSAGES
 
 
 class DiscordChannel(BaseChannel, frozen=True, kw_only=True, tag="discord"):
@@ -92,6 +99,7 @@ class DiscordChannel(BaseChannel, frozen=True, kw_only=True, tag="discord"):
     webhook_url: str
     discord_username: str | None = None
     discord_avatar_url: str | None = None
+    max_messages: MaxMessages = MAX_MESSAGES
 
 
 class TeamsChannel(BaseChannel, frozen=True, kw_only=True, tag="teams"):
@@ -99,6 +107,7 @@ class TeamsChannel(BaseChannel, frozen=True, kw_only=True, tag="teams"):
 
     webhook_url: str
     teams_title: str | None = None
+    max_messages: MaxMessages = MAX_MESSAGES
 
 
 class WebhookChannel(BaseChannel, frozen=True, kw_only=True, tag="webhook"):

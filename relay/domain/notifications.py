@@ -21,7 +21,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     this is all of them in one: each alert once, as it was reported last.
 
     `untold` holds the positions of resolved alerts whose firing was not told before, so that this message
-    tells both.
+    tells both. `history_url` leads to all of its alerts; empty where there is nothing to lead to.
     """
 
     id: str
@@ -29,6 +29,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     group: Group
     alerts: tuple[Alert, ...]
     untold: frozenset[int] = frozenset()
+    history_url: str = ""
     fallback_for: FallbackFor | None = None
 
     @property

@@ -12,6 +12,7 @@ import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER, Alert, Status
 from relay.domain.notifications import Count, Digest, FallbackFor, Message, Notification
+from relay.notify.clusters import start_of
 
 ELLIPSIS: Final = "…"
 RUNBOOK: Final = "runbook_url"
@@ -46,7 +47,8 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     """A message in words: firing alerts first, then resolved ones. `colour` is 0xRRGGBB.
 
     `notes` stand near the top. `counts` are a digest's, to be put in words by how much room there is for
-    them. `total` is how many alerts there are to tell, be they in `alerts` or not.
+    them. `total` is how many alerts there are to tell, be they in `alerts` or not. `links` stand at the end;
+    `history` leads to what did not fit, and is said where something did not.
     """
 
     headline: str
@@ -60,6 +62,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     truncated: str = ""
     links: tuple[tuple[str, str], ...]
+    history: tuple[tuple[str, str], ...] = ()
 
 
 def content_of(message: Message) -> Content:
@@ -84,13 +87,13 @@ def _group_content(notification: Notification) -> Content:
         total=len(ordered),
         truncated=f"{truncated} more alerts were left out by Alertmanager (max_alerts)" if truncated else "",
         links=_group_links(notification),
+        history=_history_links(notification.history_url),
     )
 
 
 def _digest_content(digest: Digest) -> Content:
     severity = severity_of(digest)
     groups = f"{digest.groups} group{'s' if digest.groups != 1 else ''}"
-    url = web_url(digest.history_url)
     return Content(
         headline=f"[DIGEST of {groups}] {_tally(digest.firing, digest.resolved)}",
         status=digest.status,
@@ -100,7 +103,7 @@ def _digest_content(digest: Digest) -> Content:
         counts=digest.counts,
         alerts=tuple(_alert_text(alert, {}, untold=at in digest.untold) for at, alert in enumerate(digest.alerts)),
         total=max(digest.total, len(digest.alerts)),
-        links=(("All of them", url),) if url is not None else (),
+        links=_history_links(digest.history_url),
     )
 
 
@@ -131,23 +134,30 @@ def _notes(fallback_for: FallbackFor | None) -> tuple[str, ...]:
 
 def cut(text: str, limit: int) -> str:
     """The text, or its start and an ellipsis, in at most `limit` characters."""
-    return text if len(text) <= limit else text[: max(limit - len(ELLIPSIS), 0)].rstrip() + ELLIPSIS
+    return fit(text, limit)
 
 
-def fit(text: str, limit: int, escape: Callable[[str], str]) -> str:
-    """The escaped text, cut between characters so that it has at most `limit` of them when escaped."""
-    escaped = escape(text)
-    if len(escaped) <= limit:
-        return escaped
-    parts: list[str] = []
-    room = limit - len(ELLIPSIS)
-    for character in text:
-        part = escape(character)
-        room -= len(part)
-        if room < 0:
-            break
-        parts.append(part)
-    return "".join(parts).rstrip() + ELLIPSIS
+def fit(text: str, limit: int, escape: Callable[[str], str] = str, size: Callable[[str], int] = len) -> str:
+    """The escaped text, of at most `limit` as `size` measures it; what is too long ends in an ellipsis.
+
+    It is cut between what people see as characters, never inside an escape. `escape` takes each character by
+    itself, and `size` is at least one for each.
+    """
+    head = text[: max(limit, 0) + 1]
+    if len(head) <= limit and size(whole := escape(text)) <= limit:
+        return whole
+    room = limit - size(ELLIPSIS)
+    if room < 0:
+        return ""
+    at, beyond = 0, len(head)
+    while at < beyond:  # halves what is left, so that each character is escaped about once
+        middle = (at + beyond + 1) // 2
+        needed = size(escape(head[at:middle]))
+        if needed <= room:
+            at, room = middle, room - needed
+        else:
+            beyond = middle - 1
+    return escape(text[: start_of(text, at)]).rstrip() + ELLIPSIS
 
 
 def labels_line(labels: dict[str, str]) -> str:
@@ -218,6 +228,11 @@ def _shared_labels(alerts: Iterable[Alert]) -> dict[str, str]:
     return {
         name: value for name, value in sorted(first.items()) if all(labels.get(name) == value for labels in others)
     }
+
+
+def _history_links(history_url: str) -> tuple[tuple[str, str], ...]:
+    url = web_url(history_url)
+    return () if url is None else (("All of them", url),)
 
 
 def _group_links(notification: Notification) -> tuple[tuple[str, str], ...]:

@@ -4,6 +4,7 @@ https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected
 from relay.notify.base import Notifier, Request, Response, classify, gone, retry
 from relay.notify.content import AlertText, Content, content_of, fit, labels_line, left_out
+from relay.notify.pages import NUMBER_ROOM, Page, Space, pages_of
 from relay.notify.pauses import json_object
 from relay.notify.summary import Room, summary_lines
 
@@ -25,10 +27,9 @@ MAX_TEXT: Final = 12_000
 """Characters over all blocks; about 13,200 are refused as msg_blocks_too_long, which no page says."""
 RATE_LIMIT: Final = RateLimit(per_second=1, burst=3)
 """One message a second, "short bursts" allowed. https://docs.slack.dev/apis/web-api/rate-limits"""
-MAX_HEADLINE: Final = 300
+MAX_HEADLINE: Final = 300 - NUMBER_ROOM
 MAX_NOTE: Final = 600
 MAX_TITLE: Final = 300
-MAX_DESCRIPTION: Final = 1000
 MAX_LABELS: Final = 600
 MAX_LINK: Final = 800
 """A link that is longer as written is left out: it would take the room of the words."""
@@ -80,21 +81,16 @@ class SlackNotifier(Notifier[SlackChannel]):
 
     rate_limit = RATE_LIMIT
 
-    def request(self, channel: SlackChannel, message: Message) -> Request:
-        """One message: the headline, and the alerts in an attachment that carries the severity's colour."""
-        content = content_of(message)
-        headline = _headline(content)
-        body: dict[str, Any] = {
-            "text": headline,
-            "attachments": [{"color": f"#{content.colour:06X}", "fallback": headline, "blocks": _blocks(content)}],
-        }
+    def requests(self, channel: SlackChannel, message: Message) -> Sequence[Request]:
+        """Messages of a headline, and alerts in an attachment that carries the severity's colour."""
         overrides = {
             "channel": channel.slack_channel,
             "username": channel.slack_username,
             "icon_emoji": channel.slack_icon_emoji,
         }
-        body |= {name: value for name, value in overrides.items() if value is not None}
-        return Request(url=channel.webhook_url, body=msgspec.json.encode(body))
+        given = {name: value for name, value in overrides.items() if value is not None}
+        bodies = _bodies(content_of(message), channel.max_messages)
+        return [Request(url=channel.webhook_url, body=msgspec.json.encode(body | given)) for body in bodies]
 
     def verdict(self, response: Response) -> Outcome:
         """Slack names the error in a word, and may refuse inside a 200: `{"ok": false, "error": "…"}`."""
@@ -114,49 +110,52 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _headline(content: Content) -> str:
-    return f"*{fit(content.headline, MAX_HEADLINE, escape)}*"
+def _bodies(content: Content, max_messages: int) -> list[dict[str, Any]]:
+    start = _start(content)
+    around = [*start, *_closing(content, content.total)]
+    room = MAX_TEXT - sum(map(_length, around))
+    summary: list[dict[str, Any]] = []
+    if content.counts:
+        limits = Room(total=room, line=MAX_SECTION, escape=escape)
+        summary = [_section(line) for line in summary_lines(content.counts, limits)]
+        room -= sum(map(_length, summary))
+    space = Space(size=room, alerts=MAX_BLOCKS - len(around) - len(summary))
+    pages = pages_of(content, max_messages, space, _alert, _length)
+    return [_body(content, page, [*start, *summary, *page.alerts]) for page in pages]
 
 
-def _blocks(content: Content) -> list[dict[str, Any]]:
-    closing = _closing(content)
+def _body(content: Content, page: Page[dict[str, Any]], blocks: list[dict[str, Any]]) -> dict[str, Any]:
+    headline = f"*{fit(content.headline, MAX_HEADLINE, escape)}{page.number}*"
+    if page.is_last:
+        blocks += _closing(content, page.left_out)
+    attachment = {"color": f"#{content.colour:06X}", "fallback": headline, "blocks": blocks}
+    return {"text": headline, "attachments": [attachment]}
+
+
+def _start(content: Content) -> list[dict[str, Any]]:
     blocks = [_context(fit(note, MAX_NOTE, escape)) for note in content.notes]
     if content.labels:
         blocks.append(_context(fit(labels_line(content.labels), MAX_LABELS, escape)))
-    room = MAX_TEXT - sum(map(_length, [*blocks, *closing]))
-    if content.counts:
-        lines = summary_lines(content.counts, Room(total=room, line=MAX_SECTION, escape=escape))
-        blocks += map(_section, lines)
-        room -= sum(map(len, lines))
-    shown = 0
-    for alert in content.alerts:
-        block = _section(_alert(alert))
-        after = len(closing) + (content.total - shown > 1)
-        if _length(block) > room or len(blocks) + 1 + after > MAX_BLOCKS:
-            break
-        blocks.append(block)
-        room -= _length(block)
-        shown += 1
-    if shown < content.total:
-        blocks.append(_context(left_out(content.total - shown)))
-    return [*blocks, *closing]
+    return blocks
 
 
-def _alert(alert: AlertText) -> str:
+def _alert(alert: AlertText, description: int) -> dict[str, Any]:
     mark = "🔥" if alert.status is Status.FIRING else "✅"
     lines = [f"{mark} *{fit(alert.title, MAX_TITLE, escape)}*"]
     if alert.labels:
         lines.append(f"`{fit(labels_line(alert.labels).replace('`', chr(39)), MAX_LABELS, escape)}`")
     lines.append(" · ".join([alert.times, *_links(alert.links)]))
-    if alert.description:
-        room = MAX_SECTION - len("\n".join(lines)) - 1
-        lines.insert(1, fit(alert.description, min(room, MAX_DESCRIPTION), escape))
-    return "\n".join(lines)
+    room = min(description, MAX_SECTION - len("\n".join([*lines, ""])))
+    if told := fit(alert.description, room, escape):
+        lines.insert(1, told)
+    return _section("\n".join(lines))
 
 
-def _closing(content: Content) -> list[dict[str, Any]]:
-    parts = [*([content.truncated] if content.truncated else []), *_links(content.links)]
-    return [_context(" · ".join(parts))] if parts else []
+def _closing(content: Content, left: int) -> list[dict[str, Any]]:
+    links = _links(content.links + content.history if left else content.links)
+    parts = [*([content.truncated] if content.truncated else []), *links]
+    lines = [*([left_out(left)] if left else []), *([" · ".join(parts)] if parts else [])]
+    return [_context(line) for line in lines]
 
 
 def _links(links: tuple[tuple[str, str], ...]) -> list[str]:

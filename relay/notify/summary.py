@@ -13,6 +13,7 @@ import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER
 from relay.domain.notifications import Count
+from relay.notify.clusters import end_of, start_of
 from relay.notify.content import ELLIPSIS
 
 CRITICAL: Final = SEVERITY_ORDER[0]
@@ -137,7 +138,8 @@ def shortened(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     end = max(limit - len(ELLIPSIS), 0) // 2
-    return text[: max(limit - len(ELLIPSIS) - end, 0)] + ELLIPSIS + text[len(text) - end :]
+    start = max(limit - len(ELLIPSIS) - end, 0)
+    return text[: start_of(text, start)] + ELLIPSIS + text[end_of(text, len(text) - end) :]
 
 
 def _name(count: Count) -> str:

@@ -3,6 +3,7 @@
 https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -15,7 +16,8 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected
 from relay.notify.base import Notifier, Request, Response, classify, gone, retry
-from relay.notify.content import AlertText, Content, content_of, cut, labels_line, left_out
+from relay.notify.content import AlertText, Content, content_of, cut, fit, labels_line, left_out
+from relay.notify.pages import Page, Space, pages_of
 from relay.notify.summary import Room, summary_lines
 
 RETIRED_HOST: Final = "webhook.office.com"
@@ -27,7 +29,7 @@ MAX_CARD: Final = 20_000
 https://learn.microsoft.com/en-us/microsoftteams/platform/bots/how-to/format-your-bot-messages
 """
 ENVELOPE: Final = 1_000
-"""Bytes for what surrounds the alerts, and for the line that stands for those that did not fit."""
+"""Bytes for what any card holds, and for its number."""
 CARD_VERSION: Final = "1.4"
 RATE_LIMIT: Final = RateLimit(per_second=1, burst=3)
 """More than four requests in a second are throttled.
@@ -41,12 +43,12 @@ SWITCHED_OFF: Final = "workflowtriggerisnotenabled"
 https://learn.microsoft.com/en-us/azure/logic-apps/logic-apps-workflow-actions-triggers
 """
 MAX_LINE: Final = 1500
-MAX_NOTE: Final = 600
-MAX_HEADLINE: Final = 300
-MAX_TITLE: Final = 300
-MAX_DESCRIPTION: Final = 1000
-MAX_LABELS: Final = 600
+MAX_NOTE: Final = 1500
+MAX_HEADLINE: Final = 900
+MAX_TITLE: Final = 900
+MAX_LABELS: Final = 1500
 MAX_LINK: Final = 1500
+"""Bytes, as JSON writes them. Of any text, some 5,000 are left for the largest alert's description."""
 COLOURS: Final = {"critical": "attention", "error": "attention", "warning": "warning", "info": "accent"}
 
 
@@ -67,16 +69,10 @@ class TeamsNotifier(Notifier[TeamsChannel]):
                 "in Teams instead (its host ends in .logic.azure.com or .environment.api.powerplatform.com)",
             )
 
-    def request(self, channel: TeamsChannel, message: Message) -> Request:
-        """One Adaptive Card over the full width."""
-        card = _card(channel, content_of(message))
-        attachment = {
-            "contentType": "application/vnd.microsoft.card.adaptive",
-            "contentUrl": None,
-            "content": card,
-        }
-        body = {"type": "message", "attachments": [attachment]}
-        return Request(url=channel.webhook_url, body=msgspec.json.encode(body))
+    def requests(self, channel: TeamsChannel, message: Message) -> Sequence[Request]:
+        """Adaptive Cards over the full width, one a message."""
+        cards = _cards(channel, content_of(message))
+        return [Request(url=channel.webhook_url, body=msgspec.json.encode(_around(card))) for card in cards]
 
     def verdict(self, response: Response) -> Outcome:
         """Teams may refuse a card that is too large inside a 200; Workflows names its errors."""
@@ -90,61 +86,73 @@ class TeamsNotifier(Notifier[TeamsChannel]):
         return classify(response)
 
 
-def _card(channel: TeamsChannel, content: Content) -> dict[str, Any]:
+def _around(card: dict[str, Any]) -> dict[str, Any]:
+    kind = "application/vnd.microsoft.card.adaptive"
+    return {"type": "message", "attachments": [{"contentType": kind, "contentUrl": None, "content": card}]}
+
+
+def _cards(channel: TeamsChannel, content: Content) -> list[dict[str, Any]]:
     colour = COLOURS.get(content.severity, "default") if content.status is Status.FIRING else "good"
-    body: list[dict[str, Any]] = []
-    if channel.teams_title:
-        body.append(_line([_run(cut(channel.teams_title, MAX_TITLE), size="small", isSubtle=True)]))
-    body.append(_line([_run(cut(content.headline, MAX_HEADLINE), size="large", weight="bolder", color=colour)]))
-    body += [_line([_run(cut(note, MAX_NOTE), weight="bolder")]) for note in content.notes]
-    if content.labels:
-        body.append(_line([_run(cut(labels_line(content.labels), MAX_LABELS), isSubtle=True)]))
-    actions = [
-        {"type": "Action.OpenUrl", "title": text, "url": url}
-        for text, url in content.links
-        if len(url) <= MAX_LINK
-    ]
-    room = MAX_CARD - ENVELOPE - _size(body) - _size(actions)
+    around = [_start(channel, content, colour), _closing(content, content.total)]
+    room = MAX_CARD - ENVELOPE - sum(map(_size, [*around, _actions(content.links + content.history)]))
+    summary: list[dict[str, Any]] = []
     if content.counts:
         limits = Room(total=room, line=MAX_LINE, overhead=_size(_line([_run("")])), size=_text_size)
-        lines = [_line([_run(line)]) for line in summary_lines(content.counts, limits)]
-        body += lines
-        room -= sum(map(_size, lines))
-    shown = 0
-    for alert in content.alerts:
-        container = _alert(alert, colour)
-        if _size(container) > room:
-            break
-        body.append(container)
-        room -= _size(container)
-        shown += 1
-    if shown < content.total:
-        body.append(_line([_run(left_out(content.total - shown), weight="bolder")]))
-    if content.truncated:
-        body.append(_line([_run(content.truncated, isSubtle=True)]))
-    card: dict[str, Any] = {
+        summary = [_line([_run(line)]) for line in summary_lines(content.counts, limits)]
+        room -= sum(map(_size, summary))
+
+    def write(alert: AlertText, description: int) -> dict[str, Any]:
+        return _alert(alert, description, colour, room)
+
+    return [
+        _card(content, page, [*_start(channel, content, colour, page.number), *summary, *page.alerts])
+        for page in pages_of(content, channel.max_messages, Space(size=room), write, _size)
+    ]
+
+
+def _card(content: Content, page: Page[dict[str, Any]], body: list[dict[str, Any]]) -> dict[str, Any]:
+    actions: list[dict[str, Any]] = []
+    if page.is_last:
+        body += _closing(content, page.left_out)
+        actions = _actions(content.links + content.history if page.left_out else content.links)
+    card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": CARD_VERSION,
         "msteams": {"width": "Full"},
         "body": body,
     }
-    if actions:
-        card["actions"] = actions
-    return card
+    return card | ({"actions": actions} if actions else {})
 
 
-def _alert(alert: AlertText, colour: str) -> dict[str, Any]:
+def _start(channel: TeamsChannel, content: Content, colour: str, number: str = "") -> list[dict[str, Any]]:
+    headline = _words(content.headline, MAX_HEADLINE) + number
+    lines = [_line([_run(headline, size="large", weight="bolder", color=colour)])]
+    if channel.teams_title:
+        lines.insert(0, _line([_run(_words(channel.teams_title, MAX_TITLE), size="small", isSubtle=True)]))
+    lines += [_line([_run(_words(note, MAX_NOTE), weight="bolder")]) for note in content.notes]
+    if content.labels:
+        lines.append(_line([_run(_words(labels_line(content.labels), MAX_LABELS), isSubtle=True)]))
+    return lines
+
+
+def _closing(content: Content, left: int) -> list[dict[str, Any]]:
+    lines = [_line([_run(left_out(left), weight="bolder")])] if left else []
+    return [*lines, *([_line([_run(content.truncated, isSubtle=True)])] if content.truncated else [])]
+
+
+def _actions(links: tuple[tuple[str, str], ...]) -> list[dict[str, Any]]:
+    return [{"type": "Action.OpenUrl", "title": text, "url": url} for text, url in links if len(url) <= MAX_LINK]
+
+
+def _alert(alert: AlertText, description: int, colour: str, limit: int) -> dict[str, Any]:
     firing = alert.status is Status.FIRING
     mark = "🔥" if firing else "✅"
-    title = f"{mark} {cut(alert.title, MAX_TITLE)}"
+    title = f"{mark} {_words(alert.title, MAX_TITLE)}"
     items = [_line([_run(title, weight="bolder", color=colour if firing else "good")])]
-    if alert.description:
-        items.append(_line([_run(cut(alert.description, MAX_DESCRIPTION))]))
     if alert.labels:
-        items.append(
-            _line([_run(cut(labels_line(alert.labels), MAX_LABELS), isSubtle=True, fontType="monospace")])
-        )
+        labels = _words(labels_line(alert.labels), MAX_LABELS)
+        items.append(_line([_run(labels, isSubtle=True, fontType="monospace")]))
     runs = [_run(alert.times, isSubtle=True)]
     for text, url in alert.links:
         if len(url) <= MAX_LINK:
@@ -153,7 +161,15 @@ def _alert(alert: AlertText, colour: str) -> dict[str, Any]:
                 _run(text, selectAction={"type": "Action.OpenUrl", "url": url}),
             ]
     items.append(_line(runs))
-    return {"type": "Container", "separator": True, "items": items}
+    container = {"type": "Container", "separator": True, "items": items}
+    room = limit - _size(container) - _size(_line([_run("")]))
+    if told := _words(cut(alert.description, description), room):
+        items.insert(1, _line([_run(told)]))
+    return container
+
+
+def _words(text: str, limit: int) -> str:
+    return fit(text, limit, size=_text_size)
 
 
 def _line(runs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def notification(
     truncated: int = 0,
     external_url: str = ALERTMANAGER,
     untold: frozenset[int] = frozenset(),
+    history_url: str = "",
     fallback_for: FallbackFor | None = None,
 ) -> Notification:
     alerts = alerts or (alert(),)
@@ -55,7 +56,13 @@ def notification(
         truncated=truncated,
     )
     return Notification(
-        id="42", channel_id="c", group=group, alerts=alerts, untold=untold, fallback_for=fallback_for
+        id="42",
+        channel_id="c",
+        group=group,
+        alerts=alerts,
+        untold=untold,
+        history_url=history_url,
+        fallback_for=fallback_for,
     )
 
 

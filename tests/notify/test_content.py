@@ -17,7 +17,8 @@ MIXED = notification(
 
 
 def message(kind: Any, told: Notification, **settings: Any) -> Any:
-    return NOTIFIERS[kind].request(channel(kind, **settings), told)
+    [request] = NOTIFIERS[kind].requests(channel(kind, **settings), told)
+    return request
 
 
 def texts(told: Notification) -> list[str]:

@@ -73,8 +73,8 @@ def test_one_group_is_a_group(platform: type[BaseChannel]) -> None:
 )
 def test_its_colour_is_that_of_the_worst_that_fires(counts: list[Count], severity: str, colour: str) -> None:
     told = digest(*counts)
-    body = NOTIFIERS[SlackChannel].request(channel(SlackChannel), told).body
-    assert json.loads(body)["attachments"][0]["color"] == colour
+    [request] = NOTIFIERS[SlackChannel].requests(channel(SlackChannel), told)
+    assert json.loads(request.body)["attachments"][0]["color"] == colour
     assert payload(told)["severity"] == severity
 
 

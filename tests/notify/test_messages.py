@@ -35,7 +35,7 @@ COUNTED = re.compile(r"… and (\d+) more alerts? that did not fit here")
 
 def said(kind: type[BaseChannel], told: Message) -> str:
     one = channel(kind)
-    return CHECKS[kind](NOTIFIERS[kind].request(one, told).body)
+    return "\n".join(CHECKS[kind](request.body) for request in NOTIFIERS[kind].requests(one, told))
 
 
 def accounted_for(kind: type[BaseChannel], text: str) -> int:
