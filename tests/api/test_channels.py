@@ -31,6 +31,7 @@ async def test_the_guides_walk(relay: Relay) -> None:
         "fallback_channel_id": None,
         "slack_username": None,
         "slack_icon_emoji": None,
+        "max_messages": 5,
         "disabled_reason": None,
         "health": created.json["health"],
     }
