@@ -135,6 +135,18 @@ def type_name(channel_class: type[BaseChannel]) -> str:
     return str(channel_class.__struct_config__.tag)
 
 
+def channel_class(channel_type: Any) -> type[BaseChannel]:
+    """The class that a value of `channel_type` stands for.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    for kind in CHANNEL_CLASSES:
+        if type_name(kind) == channel_type:
+            return kind
+    raise InvalidInput("channel_type", f"{channel_type!r} is unknown; one of {', '.join(channel_types())}")
+
+
 def own_fields(channel_class: type[BaseChannel]) -> list[str]:
     """The fields that a type adds to the common ones."""
     common = BaseChannel.__struct_fields__
@@ -152,10 +164,7 @@ def parse_channel(data: Any) -> Channel:
     require_storable(data)
     if "channel_type" not in data:
         raise InvalidInput("channel_type", f"is missing; one of {', '.join(channel_types())}")
-    if data["channel_type"] not in channel_types():
-        raise InvalidInput(
-            "channel_type", f"{data['channel_type']!r} is unknown; one of {', '.join(channel_types())}"
-        )
+    channel_class(data["channel_type"])
     try:
         channel: Channel = msgspec.convert(data, Channel)
     except msgspec.ValidationError as error:
@@ -182,6 +191,18 @@ def slug(name: str) -> str:
     if not made:
         raise InvalidInput("id", "can't be made from this name; give one")
     return made
+
+
+def require_id(text: str) -> None:
+    """Refuse what is no slug, as the ids of channels and of their templates are.
+
+    Raises:
+        InvalidInput: says what one is.
+    """
+    if len(text) > MAX_ID or not _slug.fullmatch(text):
+        raise InvalidInput(
+            "id", f"must be 1 to {MAX_ID} of a-z, 0-9, - and _, with a letter or digit at both ends"
+        )
 
 
 def masked(channel: Channel) -> dict[str, Any]:
@@ -232,10 +253,7 @@ def _check(channel: Channel) -> None:
         raise InvalidInput("name", "must not be empty")
     if len(channel.name) > MAX_NAME:
         raise InvalidInput("name", f"must not be longer than {MAX_NAME} characters")
-    if len(channel.id) > MAX_ID or not _slug.fullmatch(channel.id):
-        raise InvalidInput(
-            "id", f"must be 1 to {MAX_ID} of a-z, 0-9, - and _, with a letter or digit at both ends"
-        )
+    require_id(channel.id)
     for name in channel.SECRET:
         value = getattr(channel, name)
         if value == MASK or (isinstance(value, dict) and MASK in value.values()):
