@@ -49,6 +49,16 @@ channels = Table(
     Column("updated_at", _moment, nullable=False, server_default=text("now()")),
 )
 
+channel_templates = Table(
+    "channel_templates",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("body", JSONB, nullable=False, comment="All but the id; secrets stand in none of them."),
+    Column("created_at", _moment, nullable=False, server_default=text("now()")),
+    Column("updated_at", _moment, nullable=False, server_default=text("now()")),
+    comment="Those of people; the built-in ones are in the code.",
+)
+
 api_keys = Table(
     "api_keys",
     metadata,

@@ -1,0 +1,29 @@
+"""Channel templates: starting points for channels that people keep for themselves."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+moment = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "channel_templates",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column(
+            "body", postgresql.JSONB, nullable=False, comment="All but the id; secrets stand in none of them."
+        ),
+        sa.Column("created_at", moment, nullable=False, server_default=sa.text("now()")),
+        sa.Column("updated_at", moment, nullable=False, server_default=sa.text("now()")),
+        comment="Those of people; the built-in ones are in the code.",
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("channel_templates")
