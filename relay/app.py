@@ -16,6 +16,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from relay.api import errors, health
 from relay.api.auth import require_admin
+from relay.api.channel_templates import ChannelTemplatesController
 from relay.api.channels import ChannelBody, ChannelBodySchema, ChannelPatch, ChannelsController
 from relay.api.deliveries import DeliveriesController
 from relay.api.history import HistoryController
@@ -75,6 +76,7 @@ def application(parts: Parts) -> Litestar:
         BASE_PATH,
         route_handlers=[
             ChannelsController,
+            ChannelTemplatesController,
             TestController,
             RouteController,
             HistoryController,

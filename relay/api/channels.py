@@ -1,13 +1,13 @@
 """Channels: where alerts go, changed at run time."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Union
+from typing import Annotated, Any, Final, Union
 
 import msgspec
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.openapi.spec import Schema
-from litestar.params import FromPath, JSONBody
+from litestar.openapi.spec import OpenAPIType, Schema
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 from msgspec import UNSET, UnsetType
@@ -15,17 +15,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of, text_cursor
 from relay.api.transactions import transacted
+from relay.domain.channel_templates import Made, channels_of
 from relay.domain.channels import CHANNEL_CLASSES, Channel, masked, own_fields, parse_channel, patched, type_name
-from relay.domain.errors import InvalidInput
+from relay.domain.errors import InvalidInput, NotFound
 from relay.domain.health import Health
 from relay.notify import registry
 from relay.notify.targets import Targets
-from relay.store import channels, health
+from relay.store import channel_templates, channels, health
 from relay.store.database import Database
 from relay.store.seal import Seal
 
 READ_ONLY: Final[dict[str, Any]] = {"disabled_reason": str | None, "health": Health}
 """What answers say of a channel beyond its fields. Sent back it is ignored: what was read can be written."""
+
+
+FromTemplate = Annotated[
+    str | None,
+    QueryParameter(
+        description=(
+            "The id of a channel template. The body is then its parameters, and fields of channels that go in "
+            "place of the template's; all its channels are made, or none, and the answer is the list of them."
+        )
+    ),
+]
 
 
 class ChannelBody(dict[str, Any]):
@@ -36,7 +48,11 @@ class ChannelBody(dict[str, Any]):
         """Take decoded JSON; must be an object."""
         if not isinstance(value, dict):
             raise InvalidInput("", "the body must be a JSON object")
-        return kind({name: item for name, item in value.items() if name not in READ_ONLY})
+        return kind(value)
+
+    def writable(self) -> dict[str, Any]:
+        """It without what can only be read."""
+        return {name: item for name, item in self.items() if name not in READ_ONLY}
 
 
 class ChannelPatch(ChannelBody):
@@ -45,6 +61,12 @@ class ChannelPatch(ChannelBody):
 
 class ChannelView(dict[str, Any]):
     """A channel as answers show it: its fields, secrets masked, and how it is."""
+
+
+class ChannelsMade(msgspec.Struct, frozen=True):
+    """The channels that came of a template, in its order; one or several."""
+
+    items: list[ChannelView]
 
 
 _fields = {field.name: field.type for kind in CHANNEL_CLASSES for field in msgspec.structs.fields(kind)}
@@ -70,6 +92,13 @@ _STANDS_FOR: Final[dict[Any, Any]] = {
 }
 
 
+PARAMETERS: Final = Schema(
+    type=OpenAPIType.OBJECT,
+    title="TemplateParameters",
+    description="With `from_template`: its parameters by name, and fields of channels.",
+)
+
+
 class ChannelBodySchema(OpenAPISchemaPlugin):
     """Shows the bodies in the OpenAPI document as what they stand for: a channel of any type, or some fields."""
 
@@ -82,7 +111,7 @@ class ChannelBodySchema(OpenAPISchemaPlugin):
         """The schema of the union, or of all fields with none required."""
         shown = FieldDefinition.from_annotation(_STANDS_FOR[field_definition.annotation])
         schema: Schema = schema_creator.for_field_definition(shown)
-        return schema
+        return Schema(any_of=[schema, PARAMETERS]) if field_definition.annotation is ChannelBody else schema
 
 
 class ChannelsController(Controller):
@@ -98,9 +127,12 @@ class ChannelsController(Controller):
         database: NamedDependency[Database],
         seal: NamedDependency[Seal],
         targets: NamedDependency[Targets],
-    ) -> ChannelView:
-        """Create a channel; it governs the very next webhook."""
-        channel = parse_channel(data)
+        from_template: FromTemplate = None,
+    ) -> ChannelView | ChannelsMade:
+        """Create a channel; it governs the very next webhook. With `from_template`, create those of a template."""
+        if from_template is not None:
+            return await _create_all(from_template, data, database, seal, targets)
+        channel = parse_channel(data.writable())
         registry.check(channel, targets)
 
         async def add(connection: AsyncConnection) -> ChannelView:
@@ -152,7 +184,7 @@ class ChannelsController(Controller):
 
         async def write(connection: AsyncConnection) -> ChannelView:
             before = await channels.get(connection, channel_id, seal, lock=True)
-            channel = patched(before, data)
+            channel = patched(before, data.writable())
             registry.check(channel, targets)
             keep_reason = not channel.enabled and "enabled" not in data
             written = await channels.change(connection, channel, seal, keep_reason=keep_reason)
@@ -166,6 +198,31 @@ class ChannelsController(Controller):
     async def remove(self, channel_id: FromPath[str], database: NamedDependency[Database]) -> None:
         """Delete a channel; what still waited for it ends as dead, with that reason."""
         await transacted(database, lambda connection: channels.remove(connection, channel_id))
+
+
+async def _create_all(
+    template_id: str, given: ChannelBody, database: Database, seal: Seal, targets: Targets
+) -> ChannelsMade:
+    async def add(connection: AsyncConnection) -> ChannelsMade:
+        made = await _made(connection, template_id, given)
+        for one in made:
+            with one.filling.named():
+                registry.check(one.channel, targets)
+        items = []
+        for one in made:
+            with one.filling.named():
+                items.append(await _view(connection, await channels.add(connection, one.channel, seal)))
+        return ChannelsMade(items)
+
+    return await transacted(database, add)
+
+
+async def _made(connection: AsyncConnection, template_id: str, given: ChannelBody) -> list[Made]:
+    try:
+        template = await channel_templates.get(connection, template_id)
+    except NotFound as error:
+        raise InvalidInput("from_template", str(error)) from None
+    return channels_of(template, given)
 
 
 def _may_be_mended(before: Channel, after: Channel) -> bool:

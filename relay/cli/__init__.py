@@ -58,6 +58,9 @@ def _app() -> App:
     app.command("relay.cli.serve:serve", name="serve", help="Run the relay: the API and the delivery.")
     app.command("relay.cli.serve:worker", name="worker", help="Run the delivery alone.")
     app.command("relay.cli.channels:app", name="channels", help="Channels: where alerts go.")
+    app.command(
+        "relay.cli.channel_templates:app", name="channel-templates", help="Channel templates: starting points."
+    )
     app.command("relay.cli.deliveries:app", name="deliveries", help="Deliveries: what was sent, waits or is dead.")
     app.command("relay.cli.keys:app", name="keys", help="API keys, directly in the database.")
     app.command("relay.cli.db:app", name="db", help="The database's schema.")

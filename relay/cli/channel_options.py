@@ -172,14 +172,23 @@ def _parsed(name: str, text: str) -> Any:
 
 
 def _text(name: str, given: str) -> str:
-    if name not in FROM_FILE or not (given == "-" or given.startswith("@")):
+    return from_file(flag(name), given) if name in FROM_FILE else given
+
+
+def from_file(option: str, given: str) -> str:
+    """The text that `-` or `@FILE` stands for; any other text is that text.
+
+    Raises:
+        InvalidInput: names the option; there is nothing to read.
+    """
+    if not (given == "-" or given.startswith("@")):
         return given
     try:
         text = sys.stdin.read() if given == "-" else Path(given[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise InvalidInput(flag(name), f"can't read {given}: {reason}") from None
+        raise InvalidInput(option, f"can't read {given}: {reason}") from None
     text = text.rstrip("\r\n")
     if not text:
-        raise InvalidInput(flag(name), f"there is nothing in {'standard input' if given == '-' else given[1:]}")
+        raise InvalidInput(option, f"there is nothing in {'standard input' if given == '-' else given[1:]}")
     return text

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from relay.cli.channel_options import ChannelId, create_options, flag, payload, taking, update_options
+from relay.cli.channel_templates import TemplateId, values_of
 from relay.cli.output import Output, show_item, show_items
 from relay.cli.server import connect
 from relay.domain.channels import CHANNEL_CLASSES, BaseChannel, type_name
@@ -15,7 +16,7 @@ from relay.domain.errors import InvalidInput
 COLUMNS = ("id", "name", "channel_type", "enabled", "health", "tenant_id", "severities", "alert_names", "matchers")
 
 app = App(name="channels", help="Channels: where alerts go.")
-create = App(name="create", help="Create a channel of one type.")
+create = App(name="create", help="Create a channel of one type, or what a channel template makes.")
 app.command(create)
 
 
@@ -34,14 +35,44 @@ for _channel_class in CHANNEL_CLASSES:
     create.command(_creator(_channel_class), name=type_name(_channel_class))
 
 
+@create.default
+async def create_from_template(
+    *,
+    from_template: TemplateId | None = None,
+    given: Annotated[
+        list[str] | None,
+        Parameter(
+            name="--set",
+            help="A parameter of the template, or a field of its channels, as NAME=VALUE; repeat it for more, and "
+            "for the values of a list. `NAME=-` reads a secret from standard input, `NAME=@FILE` from a file.",
+        ),
+    ] = None,
+    output: Output = "table",
+) -> None:
+    """Create the channels of a channel template, all or none."""
+    if from_template is None:
+        if given:
+            raise InvalidInput("--set", "goes with --from-template")
+        return create.help_print()
+    async with connect() as api:
+        template = await api.get("channel-templates", from_template)
+        made = await api.post("channels", body=values_of(template, given or ()), from_template=from_template)
+    return show_items(_told(made.get("items", []), output), COLUMNS, output)
+
+
 @app.command(name="list")
 async def list_channels(*, output: Output = "table") -> None:
     """List all channels."""
     async with connect() as api:
         channels = await api.pages("channels")
-    if output == "table":
-        channels = [{**channel, "health": _state(channel)} for channel in channels]
-    show_items(channels, COLUMNS, output)
+    show_items(_told(channels, output), COLUMNS, output)
+
+
+def _told(channels: list[dict[str, Any]], output: str) -> list[dict[str, Any]]:
+    """Channels as a list shows them; a table has no room for all of their health."""
+    if output == "json":
+        return channels
+    return [{**channel, "health": _state(channel)} for channel in channels]
 
 
 def _state(channel: dict[str, Any]) -> Any:

@@ -44,9 +44,9 @@ class Client:
         """Read a resource; the parts of its path are quoted here."""
         return await self._call("GET", path, query=query)
 
-    async def post(self, *path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def post(self, *path: str, body: Mapping[str, Any], **query: str) -> dict[str, Any]:
         """Create a resource, or ask for something to be done."""
-        return await self._call("POST", path, body=body)
+        return await self._call("POST", path, query=query, body=body)
 
     async def patch(self, *path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Change the fields in `body`; null resets one."""

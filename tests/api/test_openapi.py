@@ -42,7 +42,8 @@ async def test_every_route_is_in_it(relay: Relay) -> None:
 async def test_a_new_channel_is_shown_as_one_of_all_types(relay: Relay) -> None:
     shown = await document(relay)
 
-    union = at(shown, "paths", f"{BASE_PATH}/channels", "post", *BODY)
+    union, parameters = at(shown, "paths", f"{BASE_PATH}/channels", "post", *BODY, "anyOf")
+    assert (parameters["type"], parameters["title"]) == ("object", "TemplateParameters")
     schemas = [named(shown, reference) for reference in union["oneOf"]]
 
     assert [schema["properties"]["channel_type"]["const"] for schema in schemas] == channel_types()
@@ -63,7 +64,8 @@ async def test_a_change_is_shown_as_any_fields_of_any_type(relay: Relay) -> None
 async def test_an_answer_is_shown_with_what_can_only_be_read(relay: Relay) -> None:
     shown = await document(relay)
 
-    answer = at(shown, "paths", f"{BASE_PATH}/channels", "post", "responses", "201", *BODY[1:])
+    answer, made = at(shown, "paths", f"{BASE_PATH}/channels", "post", "responses", "201", *BODY[1:], "oneOf")
+    assert named(shown, made)["properties"]["items"]["items"] == answer
     for channel_class, reference in zip(CHANNEL_CLASSES, answer["oneOf"], strict=True):
         properties = named(shown, reference)["properties"]
         assert set(properties) == {

@@ -1,0 +1,143 @@
+"""Which starting points for channels are there, and what do they ask for?"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final
+
+from cyclopts import App, Parameter
+
+from relay.cli.channel_options import ALL_FIELDS, FROM_FILE, from_file
+from relay.cli.output import Output, show_item, show_items
+from relay.cli.server import connect
+from relay.domain.errors import InvalidInput
+from relay.domain.template_checks import parameter_type
+
+COLUMNS = ("id", "name", "builtin", "asks_for", "description")
+PARAMETERS = ("name", "type", "required", "secret", "default", "description")
+BOOLEANS: Final = {"true": True, "yes": True, "false": False, "no": False}
+
+TemplateId = Annotated[str, Parameter(help="A channel template, as `relay channel-templates list` shows it.")]
+File = Annotated[str, Parameter(name="--file", help="JSON as the API takes it; `-` is standard input.")]
+
+app = App(name="channel-templates", help="Channel templates: starting points.")
+
+
+@app.command(name="list")
+async def list_templates(*, output: Output = "table") -> None:
+    """List all templates, the built-in ones included."""
+    async with connect() as api:
+        templates = await api.pages("channel-templates")
+    if output == "table":
+        templates = [{**template, "asks_for": _asked(template)} for template in templates]
+    show_items(templates, COLUMNS, output)
+
+
+@app.command
+async def get(template_id: TemplateId, /, *, output: Output = "table") -> None:
+    """Show one template, and the parameters that it asks for."""
+    async with connect() as api:
+        template = await api.get("channel-templates", template_id)
+    if output == "json":
+        return show_item(template, output)
+    show_item({name: value for name, value in template.items() if name != "parameters"}, output)
+    print()
+    return show_items(_parameters(template), PARAMETERS, output)
+
+
+@app.command
+async def create(*, file: File, output: Output = "table") -> None:
+    """Add a template of your own."""
+    body = _read(file)
+    async with connect() as api:
+        template = await api.post("channel-templates", body=body)
+    show_item(template, output)
+
+
+@app.command
+async def update(template_id: TemplateId, /, *, file: File, output: Output = "table") -> None:
+    """Change a template of your own: the fields in the file, and nothing else."""
+    body = _read(file)
+    async with connect() as api:
+        template = await api.patch("channel-templates", template_id, body=body)
+    show_item(template, output)
+
+
+@app.command
+async def delete(template_id: TemplateId, /) -> None:
+    """Delete a template of your own; the channels that came of it stay."""
+    async with connect() as api:
+        await api.delete("channel-templates", template_id)
+    print(f"the channel template {template_id} is deleted")
+
+
+def values_of(template: Mapping[str, Any], given: Iterable[str]) -> dict[str, Any]:
+    """What to send for `--set NAME=VALUE …`: each value as the template's parameter, or the channel's field, is.
+
+    Raises:
+        InvalidInput: names the value that is none.
+    """
+    texts: dict[str, list[str]] = {}
+    for one in given:
+        name, equals, text = one.partition("=")
+        if not equals or not name.strip():
+            raise InvalidInput("--set", f"must look like NAME=VALUE, not {name!r}")
+        texts.setdefault(name.strip().replace("-", "_"), []).append(text)
+    asked = {str(parameter.get("name")): parameter for parameter in _parameters(template)}
+    return {name: _value(name, values, asked.get(name)) for name, values in texts.items()}
+
+
+def _value(name: str, texts: list[str], parameter: Mapping[str, Any] | None) -> Any:
+    option = f"--set {name}"
+    if parameter is not None:
+        kind, in_file = str(parameter.get("type")), bool(parameter.get("secret"))
+    else:
+        kind = parameter_type(ALL_FIELDS[name].type) if name in ALL_FIELDS else "string"
+        in_file = name in FROM_FILE
+    values = [from_file(option, text) if in_file else text for text in texts]
+    if kind == "list":
+        return values
+    if len(values) > 1:
+        raise InvalidInput(option, "is given twice")
+    return _typed(option, kind, values[0])
+
+
+def _typed(option: str, kind: str, text: str) -> Any:
+    if kind == "boolean":
+        if text.lower() not in BOOLEANS:
+            raise InvalidInput(option, "must be true or false")
+        return BOOLEANS[text.lower()]
+    if kind not in ("number", "object"):
+        return text
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if kind == "object" and isinstance(found, dict):
+        return found
+    if kind == "number" and type(found) in (int, float) and math.isfinite(found):
+        return found
+    raise InvalidInput(option, "must be a number" if kind == "number" else "must be a JSON object")
+
+
+def _read(file: str) -> dict[str, Any]:
+    text = from_file("--file", file if file == "-" else f"@{file}")
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        raise InvalidInput("--file", f"must hold JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise InvalidInput("--file", "must hold a JSON object")
+    return body
+
+
+def _asked(template: Mapping[str, Any]) -> list[str]:
+    """The parameters by name, those that need not be given in brackets."""
+    return [
+        str(one.get("name")) if one.get("required") else f"[{one.get('name')}]" for one in _parameters(template)
+    ]
+
+
+def _parameters(template: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = template.get("parameters")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
