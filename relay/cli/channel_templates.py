@@ -18,7 +18,10 @@ PARAMETERS = ("name", "type", "required", "secret", "default", "description")
 BOOLEANS: Final = {"true": True, "yes": True, "false": False, "no": False}
 
 TemplateId = Annotated[str, Parameter(help="A channel template, as `relay channel-templates list` shows it.")]
-File = Annotated[str, Parameter(name="--file", help="JSON as the API takes it; `-` is standard input.")]
+File = Annotated[
+    str,
+    Parameter(name="--file", help="JSON as the API takes it; `-` is standard input.", allow_leading_hyphen=True),
+]
 
 app = App(name="channel-templates", help="Channel templates: starting points.")
 

@@ -1,0 +1,241 @@
+"""Are channels made of templates, all or none, by the same rules as those that are sent by themselves?"""
+
+import json
+from typing import Any
+
+from relay.domain.built_in_templates import built_in_templates
+from tests.fixtures.relays import Answer, Relay, alert, webhook
+from tests.fixtures.sink import Sink
+
+URL = "https://hooks.example.com/x"
+PAIR: dict[str, Any] = {
+    "id": "pair",
+    "name": "Pair",
+    "description": "Two channels.",
+    "parameters": [
+        {"name": "url", "description": "Where to post."},
+        {"name": "tenant", "description": "Whose alerts.", "required": False},
+        {"name": "other_tenant", "description": "Whose alerts, of the first.", "required": False},
+        {"name": "fallback_name", "required": False, "default": "Fallback"},
+    ],
+    "channels": [
+        {
+            "channel_type": "webhook",
+            "name": {"$": "fallback_name"},
+            "webhook_url": {"$": "url"},
+            "tenant_id": {"$": "other_tenant"},
+            "severities": ["warning"],
+        },
+        {
+            "channel_type": "webhook",
+            "name": "Main",
+            "webhook_url": {"$": "url"},
+            "tenant_id": {"$": "tenant"},
+            "severities": ["critical"],
+            "fallback_channel_id": {"$channel": 0},
+        },
+    ],
+}
+
+
+def refused(answer: Answer, field: str, *words: str) -> None:
+    assert answer.status == 400, answer.body
+    assert [error["field"] for error in answer.json["errors"]] == [field]
+    assert all(word in answer.json["detail"] for word in words), answer.json["detail"]
+
+
+async def make(relay: Relay, template_id: str, **given: Any) -> Answer:
+    return await relay.call("POST", f"/channels?from_template={template_id}", json=given)
+
+
+async def add(relay: Relay, template: dict[str, Any]) -> dict[str, Any]:
+    answer = await relay.call("POST", "/channel-templates", json=template)
+    assert answer.status == 201, answer.body
+    added: dict[str, Any] = answer.json
+    return added
+
+
+async def test_the_built_in_ones_are_listed_with_what_they_ask_for(relay: Relay) -> None:
+    listed = await relay.items("/channel-templates")
+
+    assert [one["id"] for one in listed] == list(built_in_templates())
+    shown = await relay.call("GET", "/channel-templates/critical-to-slack")
+    assert shown.json in listed
+    assert shown.json["builtin"] is True
+    assert shown.json["parameters"][0] == {
+        "name": "webhook_url",
+        "description": "The URL of a Slack incoming webhook.",
+        "type": "string",
+        "required": True,
+        "secret": True,
+        "default": None,
+    }
+
+
+async def test_a_list_has_pages(relay: Relay) -> None:
+    every = await relay.items("/channel-templates")
+    first = (await relay.call("GET", "/channel-templates?limit=2")).json
+    then = (await relay.call("GET", f"/channel-templates?limit=500&cursor={first['next']}")).json
+
+    assert [*first["items"], *then["items"]] == every
+    assert then["next"] is None
+
+
+async def test_a_channel_of_a_template_is_as_one_that_was_sent(relay: Relay, sink: Sink) -> None:
+    answer = await make(relay, "critical-to-slack", webhook_url=sink.url, slack_channel="#ops", tenant_id="acme")
+
+    assert answer.status == 201
+    [channel] = answer.json["items"]
+    assert (channel["id"], channel["severities"]) == ("critical-to-slack", ["critical"])
+    assert (channel["slack_channel"], channel["tenant_id"]) == ("#ops", "acme")
+    assert channel["webhook_url"] == "********"
+    assert (await relay.call("GET", "/channels/critical-to-slack")).json == channel
+    taken = await relay.webhook(webhook(alert(severity="critical", tenant_id="acme")))
+    assert taken.json["notifications"] == 1
+    await sink.wait_for(1)
+
+
+async def test_a_template_may_be_used_again_under_another_name(relay: Relay, sink: Sink) -> None:
+    for tenant in ("acme", "globex"):
+        answer = await make(
+            relay,
+            "tenant-to-teams",
+            name=f"All of {tenant}",
+            tenant_id=tenant,
+            webhook_url=sink.url,
+            enabled=False,
+        )
+        assert answer.status == 201, answer.body
+
+    made = {one["id"]: (one["tenant_id"], one["enabled"]) for one in await relay.items("/channels")}
+    assert made == {"all-of-acme": ("acme", False), "all-of-globex": ("globex", False)}
+
+
+async def test_several_channels_are_made_with_a_fallback_between_them(relay: Relay, sink: Sink) -> None:
+    await add(relay, PAIR)
+
+    answer = await make(relay, "pair", url=sink.url, fallback_name="Night shift")
+
+    assert answer.status == 201
+    assert [one["id"] for one in answer.json["items"]] == ["night-shift", "main"]
+    assert [one["fallback_channel_id"] for one in answer.json["items"]] == [None, "night-shift"]
+    assert {one["id"] for one in await relay.items("/channels")} == {"night-shift", "main"}
+
+
+async def test_all_are_made_or_none(relay: Relay, sink: Sink) -> None:
+    await add(relay, PAIR)
+    await relay.channel(id="main", name="Other", channel_type="webhook", webhook_url=sink.url)
+
+    taken = await make(relay, "pair", url=sink.url)
+    assert (taken.status, "'main' is taken" in taken.json["detail"]) == (409, True)
+    assert [one["id"] for one in await relay.items("/channels")] == ["main"]
+
+    await relay.call("DELETE", "/channels/main")
+    answer = await make(relay, "pair", url=sink.url, tenant="acme", other_tenant="globex")
+    refused(answer, "channels[1].fallback_channel_id", "'fallback'", "'globex'", "'acme'")
+    assert await relay.items("/channels") == []
+    assert (await make(relay, "pair", url=sink.url)).status == 201
+
+
+async def test_what_is_given_is_checked_as_a_channel_is_and_named_as_it_was_given(
+    relay: Relay, sink: Sink
+) -> None:
+    await add(relay, PAIR)
+
+    refused(await make(relay, "pair"), "url", "is missing: Where to post")
+    refused(await make(relay, "pair", url=5), "url", "must be a string")
+    refused(await make(relay, "pair", url="https://10.0.0.1/s3cret"), "url")
+    refused(await make(relay, "pair", url="http://hooks.example.com/x"), "url")
+    refused(await make(relay, "pair", url=sink.url, colour="red"), "colour", "neither a parameter")
+    refused(await make(relay, "pair", url=sink.url, health={}), "health", "neither a parameter")
+    refused(await make(relay, "pair", url=sink.url, name="Both"), "name", "makes 2 channels")
+    refused(await make(relay, "pair", url=sink.url, fallback_channel_id="gone"), "fallback_channel_id", "'gone'")
+    refused(await make(relay, "pair", url=sink.url, custom_payload_template="{{ x"), "custom_payload_template")
+    refused(await make(relay, "gone", url=sink.url), "from_template", "'gone'")
+    refused(await make(relay, "", url=sink.url), "from_template")
+    refused(await make(relay, "a%00", url=sink.url), "from_template", "U+0000")
+    assert await relay.items("/channels") == []
+
+
+async def test_a_template_is_asked_for_when_a_channel_is_made_and_nowhere_else(relay: Relay) -> None:
+    refused(await relay.call("GET", "/channels?from_template=pair"), "from_template", "not a known parameter")
+    refused(await relay.call("POST", "/channels?from_templat=pair", json={}), "from_templat")
+    twice = await relay.call("POST", "/channels?from_template=a&from_template=b", json={})
+    refused(twice, "from_template", "more than once")
+
+
+async def test_ones_own_are_added_changed_and_deleted(relay: Relay, sink: Sink) -> None:
+    added = await add(relay, {**PAIR, "id": ""})
+    assert (added["id"], added["builtin"]) == ("pair", False)
+    assert [one["secret"] for one in added["parameters"]] == [True, False, False, False]
+    assert [one["type"] for one in added["parameters"]] == ["string"] * 4
+    assert added in await relay.items("/channel-templates")
+    assert (await relay.call("GET", "/channel-templates/pair")).json == added
+
+    changed = await relay.call("PATCH", "/channel-templates/pair", json={"name": "Two", "description": None})
+    assert (changed.status, changed.json) == (200, added | {"name": "Two", "description": ""})
+    assert (await relay.call("PATCH", "/channel-templates/pair", json=changed.json)).json == changed.json
+    only = {"channels": PAIR["channels"][:1], "parameters": [PAIR["parameters"][at] for at in (0, 2, 3)]}
+    assert (await relay.call("PATCH", "/channel-templates/pair", json=only)).status == 200
+    assert len((await make(relay, "pair", url=sink.url)).json["items"]) == 1
+
+    deleted = await relay.call("DELETE", "/channel-templates/pair")
+    assert (deleted.status, deleted.body) == (204, b"")
+    for method in ("GET", "DELETE", "PATCH"):
+        assert (await relay.call(method, "/channel-templates/pair", json={})).status == 404
+    assert [one["id"] for one in await relay.items("/channels")] == ["fallback"]
+
+
+async def test_a_built_in_one_can_be_copied_but_not_changed(relay: Relay) -> None:
+    built_in = (await relay.call("GET", "/channel-templates/slack-by-severity")).json
+
+    for method in ("PATCH", "DELETE"):
+        answer = await relay.call(method, "/channel-templates/slack-by-severity", json={})
+        assert (answer.status, "is built in" in answer.json["detail"]) == (409, True)
+    assert (await relay.call("POST", "/channel-templates", json=built_in)).status == 409
+    copied = await add(relay, built_in | {"id": "mine"})
+    assert copied == built_in | {"id": "mine", "builtin": False}
+
+
+async def test_a_template_that_means_nothing_is_refused_by_its_field(relay: Relay) -> None:
+    await add(relay, PAIR)
+    secret = {"channels": [{**PAIR["channels"][0], "webhook_url": "https://hooks.example.com/s3cret"}]}
+    for body, field in (
+        ({"name": " "}, "name"),
+        ({"channels": []}, "channels"),
+        ({"colour": "red"}, "colour"),
+        ({"parameters": [{"name": "url", "type": "pigeon"}]}, "parameters[0].type"),
+        ({"channels": [{"channel_type": "pigeon"}]}, "channels[0].channel_type"),
+        (secret, "channels[0].webhook_url"),
+    ):
+        answer = await relay.call("POST", "/channel-templates", json={**PAIR, "id": "x", **body})
+        refused(answer, field)
+        refused(await relay.call("PATCH", "/channel-templates/pair", json=body), field)
+        assert b"s3cret" not in answer.body
+    refused(await relay.call("PATCH", "/channel-templates/pair", json={"name": None}), "name", "missing")
+    refused(await relay.call("PATCH", "/channel-templates/pair", json={"id": "other"}), "id", "can't be changed")
+    again = await relay.call("POST", "/channel-templates", json=PAIR)
+    assert (again.status, "'pair' is taken" in again.json["detail"]) == (409, True)
+
+
+async def test_no_answer_of_a_template_holds_what_was_given_as_a_secret(relay: Relay, sink: Sink) -> None:
+    await add(relay, PAIR)
+    good = f"{sink.url}/s3cret"
+    urls = [good, good, "http://10.0.0.1/s3cret", "nonsense-s3cret", ["s3cret"]]
+    answers = [await make(relay, "pair", url=url) for url in urls]
+
+    assert [answer.status for answer in answers] == [201, 409, 400, 400, 400]
+    assert "s3cret" not in "".join(answer.body.decode() for answer in answers)
+    assert "s3cret" not in json.dumps(await relay.items("/channels"))
+
+
+async def test_what_is_nested_without_end_is_refused(relay: Relay) -> None:
+    await add(relay, PAIR)
+    for depth in (100, 500, 900, 1500):
+        nested = '{"a": ' * depth + '{"$": "url"}' + "}" * depth
+        body = {**PAIR, "id": "x", "channels": [{**PAIR["channels"][0], "custom_headers": "nested"}]}
+        text = json.dumps(body).replace('"nested"', nested)
+        assert (await relay.call("POST", "/channel-templates", data=text.encode())).status == 400
+        for given in (f'{{"url": {nested}}}', f'{{"url": "{URL}", "custom_headers": {nested}}}'):
+            answer = await relay.call("POST", "/channels?from_template=pair", data=given.encode())
+            assert answer.status == 400
