@@ -39,7 +39,13 @@ class ChannelTemplatesController(Controller):
     async def create(
         self, data: JSONBody[ChannelTemplate], database: NamedDependency[Database]
     ) -> ChannelTemplate:
-        """Add a template of one's own. Secrets are refused in it: they are parameters."""
+        """Add a template of one's own.
+
+        `channels` are bodies as `POST /channels` takes them, in which `{"$": "NAME"}` stands for a parameter, as a
+        field, an item of a list or a value of an object, and `{"$channel": 0}` as `fallback_channel_id` for a
+        channel further up. Secret fields hold parameters alone. A parameter's `type` and `secret` follow from
+        where it stands. One that is not required and not given has its default, or what it stands for is left out.
+        """
         template = checked(data)
         await transacted(database, lambda connection: channel_templates.add(connection, template))
         return template

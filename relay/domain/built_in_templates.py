@@ -66,8 +66,8 @@ BUILT_IN: Final[list[dict[str, Any]]] = [
         "parameters": [
             _asked("critical_webhook_url", "The incoming webhook of the Slack channel for critical alerts."),
             _asked("other_webhook_url", "The incoming webhook of the Slack channel for all others."),
-            _may_be_given("critical_name", "What to call the first channel.", "Critical to Slack"),
-            _may_be_given("other_name", "What to call the second channel.", "The rest to Slack"),
+            _may_be_given("critical_name", "What to call the channel for critical alerts.", "Critical to Slack"),
+            _may_be_given("other_name", "What to call the channel for all others.", "The rest to Slack"),
         ],
         "channels": [
             {
@@ -165,8 +165,8 @@ BUILT_IN: Final[list[dict[str, Any]]] = [
         "parameters": [
             _routing_key,
             *_mail,
-            _may_be_given("pagerduty_name", "What to call the first channel.", "Security to PagerDuty"),
-            _may_be_given("email_name", "What to call the second channel.", "Security by e-mail"),
+            _may_be_given("pagerduty_name", "What to call the PagerDuty channel.", "Security to PagerDuty"),
+            _may_be_given("email_name", "What to call the e-mail channel.", "Security by e-mail"),
         ],
         "channels": [
             {

@@ -39,7 +39,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     type: ParameterType | None = None
     required: bool = True
     secret: bool = False
-    default: str | int | float | bool | list[str] | None = None
+    default: Any = None
 
 
 class ChannelTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,9 +54,7 @@ class ChannelTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     description: str = ""
     parameters: list[Parameter] = []
     channels: list[dict[str, Any]]
-    builtin: Annotated[
-        bool, msgspec.Meta(description="It came with the relay.", extra_json_schema={"readOnly": True})
-    ] = False
+    builtin: Annotated[bool, msgspec.Meta(description="It came with the relay; what is sent is ignored.")] = False
 
 
 class Made(msgspec.Struct, frozen=True):

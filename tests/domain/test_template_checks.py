@@ -92,9 +92,9 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (template(parameters=[{"name": "B"}]), "parameters[1].name", "a-z"),
     (template(parameters=[{"name": "unused"}]), "parameters[1].name", "stands nowhere"),
     (template(SLACK | {"slack_channel": {"$": "b"}}), "channels[0].slack_channel", "'b' is not among"),
-    (template({"name": "A"}), "channels[0].channel_type", "slack, discord, teams, webhook"),
+    (template({"name": "A"}), "channels[0].channel_type", "one of slack, "),
     (template(SLACK | {"channel_type": {"$": "url"}}), "channels[0].channel_type", "unknown"),
-    (template({"channel_type": "slack", "name": "A"}), "channels[0].webhook_url", "missing"),
+    (template({"channel_type": "teams", "name": "A"}), "channels[0].webhook_url", "missing"),
     (template(SLACK | {"colour": "red"}), "channels[0].colour", "not a known field"),
     (template(SLACK | {"enabled": "yes"}), "channels[0].enabled", "`bool`"),
     (template(SLACK | {"severities": ["a", 1]}), "channels[0].severities[1]", "`str`"),
@@ -130,6 +130,15 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "must be a string",
     ),
 ]
+
+
+def test_a_default_may_be_of_any_type() -> None:
+    limit = {"name": "limit", "required": False, "default": {"per_second": 1, "burst": 2}}
+    levels = {"name": "levels", "required": False, "default": ["critical"]}
+    body = hook(rate_limit={"$": "limit"}, severities={"$": "levels"})
+
+    found = checked(parse_template(template(body, parameters=[limit, levels])))
+    assert [one.default for one in found.parameters] == [None, limit["default"], levels["default"]]
 
 
 @pytest.mark.parametrize(("data", "field", "word"), WRONG)
