@@ -25,7 +25,7 @@ def _creator(channel_class: type[BaseChannel]) -> Callable[..., Any]:
         body = {"channel_type": type_name(channel_class), **payload(options)}
         async with connect() as api:
             created = await api.post("channels", body=body)
-        show_item(created, output)
+        show_item(_told(created, output), output)
 
     create_one.__doc__ = channel_class.__doc__
     return taking(create_options(channel_class), create_one)
@@ -57,7 +57,7 @@ async def create_from_template(
     async with connect() as api:
         template = await api.get("channel-templates", from_template)
         made = await api.post("channels", body=values_of(template, given or ()), from_template=from_template)
-    return show_items(_told(made.get("items", []), output), COLUMNS, output)
+    return show_items([_told(channel, output) for channel in made.get("items", [])], COLUMNS, output)
 
 
 @app.command(name="list")
@@ -65,20 +65,15 @@ async def list_channels(*, output: Output = "table") -> None:
     """List all channels."""
     async with connect() as api:
         channels = await api.pages("channels")
-    show_items(_told(channels, output), COLUMNS, output)
+    show_items([_told(channel, output) for channel in channels], COLUMNS, output)
 
 
-def _told(channels: list[dict[str, Any]], output: str) -> list[dict[str, Any]]:
-    """Channels as a list shows them; a table has no room for all of their health."""
-    if output == "json":
-        return channels
-    return [{**channel, "health": _state(channel)} for channel in channels]
-
-
-def _state(channel: dict[str, Any]) -> Any:
-    """How a channel is, in one word."""
+def _told(channel: dict[str, Any], output: str) -> dict[str, Any]:
+    """A channel as it is shown; a table has no room for all of its health."""
     health = channel.get("health")
-    return health.get("state") if isinstance(health, dict) else None
+    if output == "json" or not isinstance(health, dict):
+        return channel
+    return {**channel, "health": health.get("state")}
 
 
 @app.command
@@ -86,7 +81,7 @@ async def get(channel_id: ChannelId, /, *, output: Output = "table") -> None:
     """Show one channel, secrets masked."""
     async with connect() as api:
         channel = await api.get("channels", channel_id)
-    show_item(channel, output)
+    show_item(_told(channel, output), output)
 
 
 @app.command
@@ -111,7 +106,7 @@ async def update(
         raise InvalidInput("", "there is nothing to change; give an option, such as --no-enabled")
     async with connect() as api:
         channel = await api.patch("channels", channel_id, body=body)
-    show_item(channel, output)
+    show_item(_told(channel, output), output)
 
 
 app.command(taking(update_options(), update))
