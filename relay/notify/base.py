@@ -9,12 +9,13 @@ from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, Generic, TypeVar
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 import yarl
 
 from relay.domain.channels import MASK, BaseChannel, RateLimit
+from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.pauses import pause_after_refusal, until_reset
@@ -55,6 +56,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     method: str = "POST"
     note: str | None = None
     signing: Signing | None = None
+    independent: bool = False
+    """Whether the requests after this one are sent even if the platform says no to it for good."""
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +89,10 @@ class Notifier(Generic[C]):
             InvalidInput: names the field.
         """
 
+    def limit(self, channel: C) -> RateLimit | None:
+        """What the platform takes from this channel, for those that part their channels."""
+        return self.rate_limit
+
     def urls(self, channel: C) -> dict[str, str]:
         """The URLs that this channel connects to, by field."""
         return {"webhook_url": channel.webhook_url}  # type: ignore[attr-defined]
@@ -104,6 +111,17 @@ class Notifier(Generic[C]):
     def verdict(self, response: Response) -> Outcome:
         """Read the platform's answer."""
         return classify(response)
+
+
+def require_open_url(field: str, url: str) -> None:
+    """Refuse a URL that holds what should be secret: one that is not sealed is shown to all who see the channel.
+
+    Raises:
+        InvalidInput: names the field.
+    """
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise InvalidInput(field, "must hold no login, no query and no fragment, for it is not kept secret")
 
 
 def classify(response: Response, now: datetime | None = None) -> Outcome:
@@ -154,7 +172,14 @@ def redact(text: str, channel: BaseChannel) -> str:
     return text
 
 
+def basic_login(user: str, password: str) -> str:
+    """A user and password as HTTP's basic authentication sends them (RFC 7617)."""
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
 def _secrets(channel: BaseChannel) -> Iterator[str]:
+    if channel.LOGIN is not None:
+        yield from _shown_as(basic_login(*(getattr(channel, name) for name in channel.LOGIN)))
     for name in channel.SECRET:
         value: Any = getattr(channel, name)
         for secret in value.values() if isinstance(value, dict) else (value,):
@@ -184,7 +209,7 @@ def _parts(secret: str) -> Iterator[str]:
     yield from url.query.values()
     if url.password:
         yield url.password
-        yield base64.b64encode(f"{url.user or ''}:{url.password}".encode()).decode()
+        yield basic_login(url.user or "", url.password)
 
 
 def _spellings(text: str) -> Iterator[str]:

@@ -27,6 +27,8 @@ ANSWER_TIMEOUT: Final = 5.0
 CONNECT_TIMEOUT: Final = 5.0
 MAX_PIECE: Final = 512 * 1024
 MAX_CONNECTIONS: Final = 100
+REFUSED: Final = "!"
+"""Marks a progress in which the platform said no to a request that others don't depend on."""
 HEADERS: Final = {"User-Agent": "alert-relay", "Accept-Encoding": "identity"}
 
 log = structlog.get_logger(__name__)
@@ -75,15 +77,18 @@ class Transport:
             requests = notifier.requests(channel, message)
         except Exception as error:
             return _finished(_outcome_of(error, self._targets.connecting(), channel), (), channel)
+        first, refused = _taken(progress, requests)
         outcome: Outcome = Sent(detail="all of it had been taken before")
-        for at in range(first := _taken(progress, requests), len(requests)):
+        for at in range(first, len(requests)):
             if pace is not None and at > first:
                 await pace()
             outcome = await self._ask(notifier, channel, requests[at])
-            if not isinstance(outcome, Sent):
-                outcome = _broken_off(outcome, at, requests)
+            if isinstance(outcome, Rejected) and requests[at].independent:
+                refused = refused or _part(outcome, at, requests)
+            elif not isinstance(outcome, Sent):
+                outcome = _broken_off(outcome, at, requests, refused)
                 break
-        return _finished(outcome, requests, channel)
+        return _finished(outcome if refused is None or isinstance(outcome, Retry) else refused, requests, channel)
 
     async def _ask(self, notifier: Notifier[C], channel: C, request: Request) -> Outcome:
         connecting = self._targets.connecting()
@@ -157,20 +162,35 @@ def _outcome_of(error: Exception, connecting: Connecting, channel: BaseChannel) 
             return Rejected(Reason.OTHER, f"the message could not be made: {type(error).__name__}: {words}")
 
 
-def _taken(progress: str | None, requests: Sequence[Request]) -> int:
-    """How many of the requests were taken by the attempt before; none, if they are not the same any more."""
+def _taken(progress: str | None, requests: Sequence[Request]) -> tuple[int, Rejected | None]:
+    """How many of the requests the attempts before were done with, and what was refused then.
+
+    None, if they are not the same any more.
+    """
     count, _, mark = (progress or "").partition(":")
-    return int(count) if mark and mark == _mark(requests) else 0
+    if not mark or mark != _mark(requests):
+        return 0, None
+    refused = Rejected(Reason.CLIENT_ERROR, "a part of it was refused in an attempt before")
+    return int(count.removesuffix(REFUSED)), refused if count.endswith(REFUSED) else None
 
 
-def _broken_off(outcome: Retry | Rejected, at: int, requests: Sequence[Request]) -> Outcome:
-    """The outcome of a message that came as far as the request `at`."""
+def _part(outcome: Rejected, at: int, requests: Sequence[Request]) -> Rejected:
     if len(requests) == 1:
         return outcome
-    told = msgspec.structs.replace(outcome, detail=f"part {at + 1} of {len(requests)}: {outcome.detail}")
-    if isinstance(told, Retry) and at > 0:
-        return msgspec.structs.replace(told, progress=f"{at}:{_mark(requests)}")
-    return told
+    return msgspec.structs.replace(outcome, detail=f"part {at + 1} of {len(requests)}: {outcome.detail}")
+
+
+def _broken_off(
+    outcome: Retry | Rejected, at: int, requests: Sequence[Request], refused: Rejected | None
+) -> Retry | Rejected:
+    """The outcome of a message that came as far as the request `at`."""
+    if isinstance(outcome, Rejected):
+        return _part(outcome, at, requests)
+    if len(requests) == 1:
+        return outcome
+    words = [f"part {at + 1} of {len(requests)}: {outcome.detail}", *([refused.detail] if refused else [])]
+    progress = f"{at}{REFUSED if refused else ''}:{_mark(requests)}" if at > 0 else None
+    return msgspec.structs.replace(outcome, detail="; ".join(words), progress=progress)
 
 
 def _mark(requests: Sequence[Request]) -> str:
