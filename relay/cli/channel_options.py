@@ -43,6 +43,18 @@ HELP: Final = {
     "custom_payload_template": "The body to send, as a template.",
     "signing_secret": "Signs what is sent, by Standard Webhooks; `relay secret --webhook` prints a new one.",
     "signing_secret_previous": "The secret before, which signs too until receivers know the new one.",
+    "bot_token": "The bot's token, as BotFather gave it.",
+    "chat_id": "The chat to post to: a number (negative for a group), or @name.",
+    "message_thread_id": "The topic to post to, in a group that has topics.",
+    "telegram_api_url": "Where the Bot API is, if it is one's own server.",
+    "routing_key": "The integration key of the service: 32 characters.",
+    "pagerduty_url": "Where to send events, such as https://events.eu.pagerduty.com/v2/enqueue.",
+    "account_sid": "The Twilio account: AC and 32 digits.",
+    "auth_token": "The account's token.",
+    "sms_to": "A number to text, such as +4915112345678; repeat it for more.",
+    "sms_from": "The number or name to text from.",
+    "messaging_service_sid": "The messaging service to text by, instead of a number: MG and 32 digits.",
+    "twilio_url": "Where Twilio's API is.",
 }
 
 

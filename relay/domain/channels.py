@@ -65,6 +65,8 @@ class BaseChannel(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What all channel types have in common. Fields named in `SECRET` are sealed at rest and masked in answers."""
 
     SECRET: ClassVar[frozenset[str]] = frozenset({"webhook_url"})
+    LOGIN: ClassVar[tuple[str, str] | None] = None
+    """The fields that are sent as the user and password of HTTP's basic authentication."""
 
     id: str = ""
     name: str
@@ -126,7 +128,43 @@ class WebhookChannel(BaseChannel, frozen=True, kw_only=True, tag="webhook"):
     """Signs too, until every receiver knows the new one."""
 
 
-Channel = SlackChannel | DiscordChannel | TeamsChannel | WebhookChannel
+class TelegramChannel(BaseChannel, frozen=True, kw_only=True, tag="telegram"):
+    """A chat that a Telegram bot posts to; the URL is that of the Bot API, or of a server of one's own."""
+
+    SECRET: ClassVar[frozenset[str]] = frozenset({"bot_token"})
+
+    bot_token: str
+    chat_id: str
+    message_thread_id: int | None = None
+    telegram_api_url: str = "https://api.telegram.org"
+
+
+class PagerDutyChannel(BaseChannel, frozen=True, kw_only=True, tag="pagerduty"):
+    """A PagerDuty service, by the key of its Events API v2 integration."""
+
+    SECRET: ClassVar[frozenset[str]] = frozenset({"routing_key"})
+
+    routing_key: str
+    pagerduty_url: str = "https://events.pagerduty.com/v2/enqueue"
+
+
+class SmsChannel(BaseChannel, frozen=True, kw_only=True, tag="sms"):
+    """Text messages over Twilio, from a number or by a messaging service."""
+
+    SECRET: ClassVar[frozenset[str]] = frozenset({"auth_token"})
+    LOGIN: ClassVar[tuple[str, str] | None] = ("account_sid", "auth_token")
+
+    account_sid: str
+    auth_token: str
+    sms_to: tuple[str, ...]
+    sms_from: str | None = None
+    messaging_service_sid: str | None = None
+    twilio_url: str = "https://api.twilio.com"
+
+
+Channel = (
+    SlackChannel | DiscordChannel | TeamsChannel | WebhookChannel | TelegramChannel | PagerDutyChannel | SmsChannel
+)
 CHANNEL_CLASSES: Final[tuple[type[BaseChannel], ...]] = get_args(Channel)
 
 

@@ -6,16 +6,22 @@ from relay.domain.channels import (
     BaseChannel,
     Channel,
     DiscordChannel,
+    PagerDutyChannel,
     RateLimit,
     SlackChannel,
+    SmsChannel,
     TeamsChannel,
+    TelegramChannel,
     WebhookChannel,
 )
 from relay.notify.base import Notifier
 from relay.notify.discord import DiscordNotifier
+from relay.notify.pagerduty import PagerDutyNotifier
 from relay.notify.slack import SlackNotifier
+from relay.notify.sms import SmsNotifier
 from relay.notify.targets import Targets
 from relay.notify.teams import TeamsNotifier
+from relay.notify.telegram import TelegramNotifier
 from relay.notify.webhook import WebhookNotifier
 
 NOTIFIERS: Final[dict[type[BaseChannel], Notifier[Any]]] = {
@@ -23,6 +29,9 @@ NOTIFIERS: Final[dict[type[BaseChannel], Notifier[Any]]] = {
     DiscordChannel: DiscordNotifier(),
     TeamsChannel: TeamsNotifier(),
     WebhookChannel: WebhookNotifier(),
+    TelegramChannel: TelegramNotifier(),
+    PagerDutyChannel: PagerDutyNotifier(),
+    SmsChannel: SmsNotifier(),
 }
 
 
@@ -33,7 +42,7 @@ def notifier_for(channel: Channel) -> Notifier[Any]:
 
 def limit_of(channel: Channel) -> RateLimit | None:
     """How many messages the channel takes: what it says itself, else what its platform does. None: any number."""
-    return channel.rate_limit if channel.rate_limit is not None else notifier_for(channel).rate_limit
+    return channel.rate_limit if channel.rate_limit is not None else notifier_for(channel).limit(channel)
 
 
 def check(channel: Channel, targets: Targets) -> None:

@@ -49,7 +49,8 @@ async def test_a_new_channel_is_shown_as_one_of_all_types(relay: Relay) -> None:
     assert [schema["properties"]["channel_type"]["const"] for schema in schemas] == channel_types()
     for channel_class, schema in zip(CHANNEL_CLASSES, schemas, strict=True):
         assert set(schema["properties"]) == {*channel_class.__struct_fields__, "channel_type"}
-        assert {"channel_type", "name", "webhook_url"} <= set(schema["required"])
+        secrets = channel_class.SECRET - {"custom_headers"}
+        assert {"channel_type", "name", *secrets} <= set(schema["required"])
 
 
 async def test_a_change_is_shown_as_any_fields_of_any_type(relay: Relay) -> None:

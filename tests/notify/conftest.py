@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from relay.domain.channels import BaseChannel, type_name
+from relay.domain.channels import BaseChannel, own_fields, type_name
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome
 from relay.notify.registry import NOTIFIERS
@@ -21,6 +21,13 @@ Tell = Callable[..., Awaitable[Outcome]]
 @pytest.fixture(params=NOTIFIERS, ids=type_name)
 def kind(request: pytest.FixtureRequest) -> type[BaseChannel]:
     """Each registered channel type in turn."""
+    chosen: type[BaseChannel] = request.param
+    return chosen
+
+
+@pytest.fixture(params=[kind for kind in NOTIFIERS if "webhook_url" in own_fields(kind)], ids=type_name)
+def hook(request: pytest.FixtureRequest) -> type[BaseChannel]:
+    """Each type whose secret is the URL itself."""
     chosen: type[BaseChannel] = request.param
     return chosen
 

@@ -9,7 +9,19 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from relay.domain.channels import BaseChannel, DiscordChannel, SlackChannel, TeamsChannel, WebhookChannel
+from relay.domain.channels import (
+    BaseChannel,
+    DiscordChannel,
+    PagerDutyChannel,
+    SlackChannel,
+    SmsChannel,
+    TeamsChannel,
+    TelegramChannel,
+    WebhookChannel,
+)
+from tests.notify.strict_pagerduty import read_pagerduty
+from tests.notify.strict_telegram import read_telegram
+from tests.notify.strict_twilio import read_twilio
 
 SLACK_LINK = re.compile(r"<(https?://[^<>|\s]+)\|([^<>|]+)>")
 SLACK_ENTITY = re.compile(r"&(?:amp|lt|gt);")
@@ -149,5 +161,10 @@ CHECKS: dict[type[BaseChannel], Callable[[bytes], str]] = {
     DiscordChannel: check_discord,
     TeamsChannel: check_teams,
     WebhookChannel: check_webhook,
+    TelegramChannel: read_telegram,
+    PagerDutyChannel: read_pagerduty,
+    SmsChannel: read_twilio,
 }
 """A new type wants its platform's limits here."""
+IN_WORDS: tuple[type[BaseChannel], ...] = (SlackChannel, DiscordChannel, TeamsChannel, TelegramChannel)
+"""These tell people all that there is to say, in words, with links."""

@@ -4,7 +4,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from relay.domain.alerts import Alert, Group, Status, fingerprint, severity_rank
-from relay.domain.channels import BaseChannel, Channel, own_fields, parse_channel, type_name
+from relay.domain.channels import (
+    BaseChannel,
+    Channel,
+    PagerDutyChannel,
+    SmsChannel,
+    TelegramChannel,
+    own_fields,
+    parse_channel,
+    type_name,
+)
 from relay.domain.notifications import Count, Digest, FallbackFor, Notification
 
 STARTED = datetime(2026, 11, 23, 15, 33, 27, tzinfo=UTC)
@@ -93,7 +102,25 @@ def digest(
     )
 
 
+BOT_TOKEN = "123456789:AAxJ9f-Qw3_kLmZ8vTt0pR2aBcDeFgHiJk"
+ROUTING_KEY = "R0xJ9fQw3kLmZ8vTt0pR2aBcDeFgHiJk"
+ACCOUNT = "AC" + "0123456789abcdef" * 2
+AUTH_TOKEN = "fedcba98" * 4
+TOKENS: dict[type[BaseChannel], tuple[str, dict[str, Any]]] = {
+    TelegramChannel: ("telegram_api_url", {"bot_token": BOT_TOKEN, "chat_id": "42"}),
+    PagerDutyChannel: ("pagerduty_url", {"routing_key": ROUTING_KEY}),
+    SmsChannel: (
+        "twilio_url",
+        {"account_sid": ACCOUNT, "auth_token": AUTH_TOKEN, "sms_from": "+15005550006", "sms_to": ["+15005550001"]},
+    ),
+}
+"""Types whose URL is no secret: its field, and what else they need."""
+
+
 def channel(kind: type[BaseChannel], url: str = "https://hooks.example.com/x", **settings: Any) -> Channel:
     """A channel of any type that is told by a URL; a type that is not wants its own line here."""
+    if kind in TOKENS:
+        field, given = TOKENS[kind]
+        return parse_channel({"channel_type": type_name(kind), "name": "c", field: url} | given | settings)
     assert "webhook_url" in own_fields(kind), f"say here how a {type_name(kind)} channel is made"
     return parse_channel({"channel_type": type_name(kind), "name": "c", "webhook_url": url} | settings)

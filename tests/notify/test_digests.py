@@ -6,11 +6,19 @@ from typing import Any
 
 import pytest
 
-from relay.domain.channels import BaseChannel, DiscordChannel, SlackChannel, TeamsChannel, WebhookChannel
+from relay.domain.channels import (
+    BaseChannel,
+    DiscordChannel,
+    SlackChannel,
+    SmsChannel,
+    TeamsChannel,
+    WebhookChannel,
+)
 from relay.domain.notifications import Count, Digest
 from relay.notify.registry import NOTIFIERS
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
+from tests.notify.limits import IN_WORDS
 from tests.notify.makers import FALLBACK, HISTORY, alert, channel, count, digest
 from tests.notify.test_messages import TEXTS, accounted_for, said
 
@@ -33,7 +41,7 @@ def payload(told: Digest, **settings: Any) -> Any:
     return json.loads(NOTIFIERS[WebhookChannel].request(one, told).body)
 
 
-@pytest.fixture(params=[SlackChannel, DiscordChannel, TeamsChannel])
+@pytest.fixture(params=IN_WORDS)
 def platform(request: pytest.FixtureRequest) -> type[BaseChannel]:
     """Each type that tells people, in words."""
     chosen: type[BaseChannel] = request.param
@@ -79,6 +87,8 @@ def test_its_colour_is_that_of_the_worst_that_fires(counts: list[Count], severit
 
 
 def test_300_critical_names_are_all_named(kind: type[BaseChannel]) -> None:
+    if kind is SmsChannel:
+        pytest.skip("two segments hold the first names")
     names = [f"DatabaseReplica{at}" for at in range(300)]
     others = [count(f"Other{at}", "warning", firing=10_000) for at in range(300)]
     text = words(kind, digest(*others, *map(count, names), fallback_for=FALLBACK))
@@ -109,9 +119,10 @@ def test_5000_counts_fit_and_the_critical_ones_are_named(kind: type[BaseChannel]
     others = [count(f"Other{at}", f"severity-{at // 100:02}", firing=3) for at in range(4900)]
     told = digest(*critical, *others, groups=5000)
     text = words(kind, told)
-    assert [at for at in range(100) if not re.search(rf"\bCritical{at}\b", text)] == []
+    assert kind is SmsChannel or not [at for at in range(100) if not re.search(rf"\bCritical{at}\b", text)]
     if kind is not WebhookChannel:
         assert accounted_for(kind, text) == told.total == 100 * 7 + 4900 * 3
+    if kind in IN_WORDS:
         assert "41 more severities 🔥12300" in text
 
 

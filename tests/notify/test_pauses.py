@@ -11,9 +11,12 @@ from aiohttp import web
 from relay.domain.channels import (
     BaseChannel,
     DiscordChannel,
+    PagerDutyChannel,
     RateLimit,
     SlackChannel,
+    SmsChannel,
     TeamsChannel,
+    TelegramChannel,
     WebhookChannel,
 )
 from relay.domain.outcomes import Outcome, Rejected, Retry, Sent
@@ -153,3 +156,7 @@ def test_platforms_have_limits_of_their_own() -> None:
     assert limit_of(channel(DiscordChannel)) == RateLimit(per_second=0.5, burst=5)
     assert limit_of(channel(TeamsChannel)) == RateLimit(per_second=1, burst=3)
     assert limit_of(channel(WebhookChannel)) is None
+    assert limit_of(channel(TelegramChannel)) == RateLimit(per_second=1, burst=3)
+    assert limit_of(channel(TelegramChannel, chat_id="-1001234")) == RateLimit(per_second=1 / 3, burst=5)
+    assert limit_of(channel(PagerDutyChannel)) is None
+    assert limit_of(channel(SmsChannel)) == RateLimit(per_second=1, burst=5)

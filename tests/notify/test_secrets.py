@@ -40,11 +40,11 @@ async def echo(request: web.Request, status: int) -> web.Response:
     "path", [PATH, f"{PATH}%7e?sig={TOKEN}&sp=%2Ftriggers", f"/x?token={TOKEN}", f"/{TOKEN}%2Fé"]
 )
 async def test_a_platform_that_echoes_the_request_gives_nothing_away(
-    kind: type[BaseChannel], status: int, path: str, sink: Sink, tell: Tell
+    hook: type[BaseChannel], status: int, path: str, sink: Sink, tell: Tell
 ) -> None:
     sink.script = lambda request: echo(request, status)
     with capture_logs() as logs:
-        outcome = await tell(kind, sink.url + path)
+        outcome = await tell(hook, sink.url + path)
     assert outcome.detail
     assert TOKEN not in repr(outcome)
     assert TOKEN not in repr(logs)
@@ -59,13 +59,13 @@ async def test_header_values_are_secret(spell: Any, sink: Sink, tell: Tell) -> N
 
 
 async def test_a_password_in_the_url_is_sent_and_never_shown(
-    kind: type[BaseChannel], sink: Sink, tell: Tell
+    hook: type[BaseChannel], sink: Sink, tell: Tell
 ) -> None:
     async def echo_login(request: web.Request) -> web.Response:
         return web.Response(status=401, text=f"{request.headers['Authorization']} hunter22 is wrong")
 
     sink.script = echo_login
-    outcome = await tell(kind, sink.url.replace("://", "://user:hunter22@"))
+    outcome = await tell(hook, sink.url.replace("://", "://user:hunter22@"))
     login = base64.b64encode(b"user:hunter22").decode()
     assert sink.received[0].headers["Authorization"] == f"Basic {login}"
     assert outcome.detail == "401 Basic ******** ******** is wrong"
@@ -73,20 +73,20 @@ async def test_a_password_in_the_url_is_sent_and_never_shown(
 
 @pytest.mark.parametrize("padding", range(480, 500, 3))
 async def test_cutting_long_words_leaves_no_half_of_a_secret(
-    kind: type[BaseChannel], padding: int, sink: Sink, tell: Tell
+    hook: type[BaseChannel], padding: int, sink: Sink, tell: Tell
 ) -> None:
     sink.script = lambda request: web.Response(status=400, text="x" * padding + str(request.url))
-    outcome = await tell(kind, sink.url + PATH)
+    outcome = await tell(hook, sink.url + PATH)
     assert outcome.detail
     assert "http" not in outcome.detail
     assert "services" not in outcome.detail
 
 
 @pytest.mark.parametrize("misbehave", [says(b"garbage\r\n\r\n"), resets_after(b""), hangs])
-async def test_a_broken_connection_gives_nothing_away(kind: type[BaseChannel], misbehave: Any, tell: Tell) -> None:
+async def test_a_broken_connection_gives_nothing_away(hook: type[BaseChannel], misbehave: Any, tell: Tell) -> None:
     with capture_logs() as logs:
         async with broken(misbehave) as url:
-            outcome = await tell(kind, f"{url}{PATH}%7e", patience=0.3)
+            outcome = await tell(hook, f"{url}{PATH}%7e", patience=0.3)
     assert TOKEN not in repr(outcome)
     assert TOKEN not in repr(logs)
 
@@ -98,8 +98,8 @@ class Clumsy(Notifier[Any]):
         raise KeyError(channel.webhook_url)
 
 
-async def test_a_mistake_of_our_own_is_logged_without_the_secret(kind: type[BaseChannel]) -> None:
-    one = channel(kind, f"https://hooks.example.com{PATH}")
+async def test_a_mistake_of_our_own_is_logged_without_the_secret(hook: type[BaseChannel]) -> None:
+    one = channel(hook, f"https://hooks.example.com{PATH}")
     with capture_logs() as logs:
         async with Transport(Targets(LOOPBACK), 1) as transport:
             outcome = await transport.attempt(Clumsy(), one, notification())
@@ -109,5 +109,5 @@ async def test_a_mistake_of_our_own_is_logged_without_the_secret(kind: type[Base
     assert TOKEN not in repr((outcome, logs))
 
 
-def test_a_channel_does_not_show_its_settings(kind: type[BaseChannel]) -> None:
-    assert TOKEN not in f"{channel(kind, f'https://hooks.example.com{PATH}')!r}"
+def test_a_channel_does_not_show_its_settings(hook: type[BaseChannel]) -> None:
+    assert TOKEN not in f"{channel(hook, f'https://hooks.example.com{PATH}')!r}"

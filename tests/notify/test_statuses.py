@@ -71,7 +71,7 @@ async def test_a_redirect_is_not_followed(kind: type[BaseChannel], status: int, 
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.OTHER
     assert "redirects are not followed" in outcome.detail
-    assert [one.path for one in sink.received] == ["/here"]
+    assert [one.path.startswith("/here") for one in sink.received] == [True]
 
 
 @pytest.mark.parametrize("status", [200, 400, 500])

@@ -2,11 +2,11 @@
 
 import pytest
 
-from relay.domain.channels import BaseChannel
+from relay.domain.channels import BaseChannel, type_name
 from relay.domain.errors import InvalidInput, SettingsError
 from relay.notify.registry import check
 from relay.notify.targets import Targets
-from tests.notify.makers import channel
+from tests.notify.makers import TOKENS, channel
 
 PRIVATE = [
     "10.0.0.1",
@@ -85,13 +85,27 @@ def refusal(url: str, *allowed: str) -> str:
 def test_public_addresses_over_https_are_taken(kind: type[BaseChannel]) -> None:
     for url in (
         "https://example.com",
-        "HTTPS://EXAMPLE.COM./x?y#z",
-        "https://user:pw@example.com:8443/x",
+        "HTTPS://EXAMPLE.COM./x",
         "https://bücher.example/x",
         "https://9.9.9.9/",
         "https://[2620:fe::fe]/",
     ):
         check(channel(kind, url), Targets(()))
+
+
+def test_a_secret_url_may_hold_a_login_and_a_query(hook: type[BaseChannel]) -> None:
+    for url in ("HTTPS://EXAMPLE.COM./x?y#z", "https://user:pw@example.com:8443/x"):
+        check(channel(hook, url), Targets(()))
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user:pw@example.com", "https://u@example.com", "https://e.com/?k=v", "https://e.com/#k"]
+)
+@pytest.mark.parametrize("kind", TOKENS, ids=type_name)
+def test_a_url_that_all_may_see_must_hold_no_secret(kind: type[BaseChannel], url: str) -> None:
+    with pytest.raises(InvalidInput, match="not kept secret") as caught:
+        check(channel(kind, url), Targets(()))
+    assert caught.value.field == TOKENS[kind][0]
 
 
 @pytest.mark.parametrize("host", PRIVATE)
@@ -119,7 +133,7 @@ def test_a_url_without_end_is_refused() -> None:
 def test_the_refusal_names_the_field_of_the_channel(kind: type[BaseChannel]) -> None:
     with pytest.raises(InvalidInput) as caught:
         check(channel(kind, "https://127.0.0.1/hidden-path"), Targets(()))
-    assert caught.value.field == "webhook_url"
+    assert caught.value.field == (TOKENS[kind][0] if kind in TOKENS else "webhook_url")
     assert "hidden-path" not in str(caught.value)
 
 

@@ -1,0 +1,244 @@
+"""How is a message told on Telegram, by a bot?
+
+https://core.telegram.org/bots/api#sendmessage
+"""
+
+import html
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from relay.domain.alerts import SEVERITY_ORDER, Status
+from relay.domain.channels import RateLimit, TelegramChannel
+from relay.domain.errors import InvalidInput
+from relay.domain.notifications import Message
+from relay.domain.outcomes import Outcome, Reason
+from relay.notify.base import Notifier, Request, Response, classify, gone, require_open_url, retry
+from relay.notify.content import ELLIPSIS, AlertText, Content, content_of, labels_line, left_out
+from relay.notify.pauses import json_object
+from relay.notify.summary import Room, summary_lines
+
+MAX_TEXT: Final = 4096
+"""UTF-16 code units of a message "after entities parsing". https://core.telegram.org/bots/api#sendmessage"""
+MAX_ENTITIES: Final = 100
+"""Bold words, links and the like in a message; those after are shown as plain text, so that links are lost.
+
+https://limits.tginfo.me/en
+"""
+RATE_LIMIT: Final = RateLimit(per_second=1, burst=3)
+GROUP_RATE_LIMIT: Final = RateLimit(per_second=1 / 3, burst=5)
+"""One message a second in a chat, twenty a minute in a group.
+
+https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
+"""
+MAX_PARTS: Final = 5
+"""Messages that a group may take; what does not fit them ends in a count and a link."""
+MAX_DIGEST_PARTS: Final = 2
+"""Messages that a digest takes if the names it must say need them: it is there to spare messages."""
+MAX_LINE: Final = 120
+"""Code units of a summary's line, so that little room is lost where a message ends."""
+MAX_HEADLINE: Final = 300
+MAX_NOTE: Final = 600
+MAX_TITLE: Final = 300
+MAX_DESCRIPTION: Final = 1000
+MAX_LABELS: Final = 600
+NUMBER: Final = len(f" ({MAX_PARTS}/{MAX_PARTS})")
+
+GONE: Final = (
+    "bot is not a member",
+    "bot was blocked by the user",
+    "bot was kicked",
+    "chat not found",
+    "group chat was deactivated",
+    "group chat was upgraded to a supergroup chat",
+    "message thread not found",
+    "topic_deleted",
+    "user is deactivated",
+)
+"""The chat takes nothing more of this bot by this id. What its server, github.com/tdlib/telegram-bot-api, says."""
+NO_RIGHTS: Final = ("chat_write_forbidden", "have no rights to send", "not enough rights", "topic_closed")
+"""Refusals with a 400 that speak of the chat's settings, and not of the message."""
+
+_bot_token = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{16,100}")
+_chat_id = re.compile(r"-?[0-9]{1,19}|@[A-Za-z0-9_]{4,32}")
+_mention = re.compile(r"(?<!\w)@(?=\w)")
+_tag = re.compile(r"<[^>]*>")
+WORD_JOINER: Final = "\u2060"
+
+
+class TelegramNotifier(Notifier[TelegramChannel]):
+    """Telegram."""
+
+    rate_limit = RATE_LIMIT
+
+    def limit(self, channel: TelegramChannel) -> RateLimit | None:
+        """Groups, whose ids are negative, take less than other chats."""
+        return GROUP_RATE_LIMIT if channel.chat_id.startswith("-") else RATE_LIMIT
+
+    def check(self, channel: TelegramChannel) -> None:
+        """The token and the chat must look like such, and the API's URL must hold no secret."""
+        require_open_url("telegram_api_url", channel.telegram_api_url)
+        if not _bot_token.fullmatch(channel.bot_token):
+            raise InvalidInput("bot_token", "must look like 123456789:AA… as BotFather gave it")
+        if not _chat_id.fullmatch(channel.chat_id):
+            raise InvalidInput("chat_id", "must be a number, such as -1001234567890, or a name such as @alerts")
+        if channel.message_thread_id is not None and channel.message_thread_id < 1:
+            raise InvalidInput("message_thread_id", "must be a positive number")
+
+    def urls(self, channel: TelegramChannel) -> dict[str, str]:
+        """The Bot API's."""
+        return {"telegram_api_url": channel.telegram_api_url}
+
+    def requests(self, channel: TelegramChannel, message: Message) -> Sequence[Request]:
+        """One message, or several that are numbered, cut between alerts."""
+        url = f"{channel.telegram_api_url.rstrip('/')}/bot{channel.bot_token}/sendMessage"
+        thread = {} if channel.message_thread_id is None else {"message_thread_id": channel.message_thread_id}
+        common: dict[str, Any] = {
+            "chat_id": channel.chat_id,
+            **thread,
+            "parse_mode": "HTML",
+            "link_preview_options": {"is_disabled": True},
+        }
+        texts = _texts(content_of(message))
+        return [Request(url=url, body=msgspec.json.encode(common | {"text": text})) for text in texts]
+
+    def verdict(self, response: Response) -> Outcome:
+        """Telegram says what is wrong in a `description`. A token that is malformed is a 404."""
+        answer = json_object(response.body)
+        if not 400 <= response.status < 500 or answer.get("ok") is not False:
+            return classify(response)
+        words = str(answer.get("description", "")).lower()
+        detail = f"{response.status} {response.words}"
+        if any(word in words for word in GONE):
+            return gone(response)
+        if response.status == HTTPStatus.NOT_FOUND or any(word in words for word in NO_RIGHTS):
+            return retry(Reason.AUTH_ERROR, detail, response)
+        return classify(response)
+
+
+class _Pages:
+    """The bodies of the messages, filled one after the other."""
+
+    def __init__(self, room: int, entities: int, most: int) -> None:
+        self._room, self._entities, self._most = room, entities, most
+        self._left: tuple[int, int] = (room, entities)
+        self.texts = [""]
+
+    def add(self, part: str) -> bool:
+        """Put a part behind the last one, or in the next message; False when there is room in neither."""
+        size, entities = measured(part)
+        if size > self._left[0] or entities > self._left[1]:
+            if len(self.texts) == self._most or size > self._room:
+                return False
+            self.texts.append("")
+            self._left = (self._room, self._entities)
+        self.texts[-1] += part
+        self._left = (self._left[0] - size, self._left[1] - entities)
+        return True
+
+
+def escape(text: str) -> str:
+    """Escape text so that it can't form a tag or an entity, and keep `@name` from mentioning anybody."""
+    return _escape(_mention.sub(f"@{WORD_JOINER}", text))
+
+
+def _escape(text: str) -> str:
+    """https://core.telegram.org/bots/api#html-style"""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def units(text: str) -> int:
+    """UTF-16 code units, which Telegram counts in."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def measured(markup: str) -> tuple[int, int]:
+    """The code units of the text that is left when the markup is parsed, and how many entities that makes."""
+    text = _tag.sub("", markup) if "<" in markup else markup
+    return _size(text), markup.count("</")
+
+
+def _size(escaped: str) -> int:
+    return units(html.unescape(escaped) if "&" in escaped else escaped)
+
+
+def _text(text: str, limit: int) -> str:
+    """Text that mentions nobody, escaped, in at most `limit` code units when parsed."""
+    return _fitted(_mention.sub(f"@{WORD_JOINER}", text[: limit + 1]), limit)
+
+
+def _code(text: str, limit: int) -> str:
+    """Text to be copied as it is: nobody is mentioned there."""
+    return f"<code>{_fitted(text[: limit + 1], limit)}</code>"
+
+
+def _fitted(text: str, limit: int) -> str:
+    """The escaped text, cut between characters."""
+    if units(text) <= limit:
+        return _escape(text)
+    start = text.encode("utf-16-le", "surrogatepass")[: 2 * (limit - len(ELLIPSIS))]
+    return _escape(start.decode("utf-16-le", "ignore").rstrip()) + ELLIPSIS
+
+
+def _texts(content: Content) -> list[str]:
+    headline = _text(content.headline, MAX_HEADLINE)
+    closing = " · ".join(part for part in (content.truncated, *_links(content.links)) if part)
+    after = len(left_out(content.total)) + len("\n")
+    room = MAX_TEXT - _size(headline) - NUMBER - len("\n\n") - after - measured(closing)[0]
+    entities = MAX_ENTITIES - 1 - measured(closing)[1]
+    pages = _begun(content, room, entities)
+    shown = 0
+    while shown < len(content.alerts) and pages.add(_alert(content.alerts[shown]) + "\n\n"):
+        shown += 1
+    if shown < content.total:
+        closing = f"{left_out(content.total - shown)}\n{closing}"
+    pages.texts[-1] += closing
+    count = len(pages.texts)
+    numbers = [f" ({at}/{count})" if count > 1 else "" for at in range(1, count + 1)]
+    return [
+        f"<b>{headline}{number}</b>\n{text}".rstrip() for number, text in zip(numbers, pages.texts, strict=True)
+    ]
+
+
+def _begun(content: Content, room: int, entities: int) -> _Pages:
+    """The messages that may be filled, with what comes before the alerts."""
+    opening = [_text(note, MAX_NOTE) + "\n" for note in content.notes]
+    if content.labels:
+        opening.append(_code(labels_line(content.labels), MAX_LABELS) + "\n")
+    opening = [*opening[:-1], opening[-1] + "\n"] if opening else []
+    most, lines = MAX_PARTS, []
+    if content.counts:
+        left = room - sum(measured(part)[0] for part in opening) - len("\n")
+        most = _digest_parts(content, left)
+        total = left + (most - 1) * (room - MAX_LINE)
+        lines = summary_lines(
+            content.counts, Room(total=total - most * MAX_LINE, line=MAX_LINE, escape=escape, size=_size)
+        )
+    pages = _Pages(room, entities, most)
+    for part in [*opening, *(line + "\n" for line in lines), *(["\n"] if lines else [])]:
+        pages.add(part)
+    return pages
+
+
+def _digest_parts(content: Content, room: int) -> int:
+    """How many messages a digest may take: more than one only for names of what is critical."""
+    critical = [count.alertname for count in content.counts if count.severity == SEVERITY_ORDER[0]]
+    return 1 if sum(units(name) + len(", 🔥10 ✅10") for name in critical) < room // 2 else MAX_DIGEST_PARTS
+
+
+def _alert(alert: AlertText) -> str:
+    mark = "🔥" if alert.status is Status.FIRING else "✅"
+    lines = [f"{mark} <b>{_text(alert.title, MAX_TITLE)}</b>"]
+    if alert.description:
+        lines.append(_text(alert.description, MAX_DESCRIPTION))
+    if alert.labels:
+        lines.append(_code(labels_line(alert.labels), MAX_LABELS))
+    lines.append(" · ".join([alert.times, *_links(alert.links)]))
+    return "\n".join(lines)
+
+
+def _links(links: tuple[tuple[str, str], ...]) -> list[str]:
+    return [f'<a href="{html.escape(url)}">{text}</a>' for text, url in links]

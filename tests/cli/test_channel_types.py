@@ -1,0 +1,55 @@
+"""Are the options of each type that goes by a token sent as the API wants them?"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.notify.makers import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY
+
+from .conftest import FakeApi, Relay
+
+
+@pytest.mark.parametrize(
+    ("words", "body"),
+    [
+        (
+            ["telegram", "--bot-token", BOT_TOKEN, "--chat-id", "-1001234567890", "--message-thread-id", "7"],
+            {
+                "channel_type": "telegram",
+                "bot_token": BOT_TOKEN,
+                "chat_id": "-1001234567890",
+                "message_thread_id": 7,
+            },
+        ),
+        (["pagerduty", "--routing-key", ROUTING_KEY], {"channel_type": "pagerduty", "routing_key": ROUTING_KEY}),
+        (
+            (
+                f"sms --account-sid {ACCOUNT} --auth-token {AUTH_TOKEN} --sms-from Alerts "
+                "--sms-to +4915112345678 +15005550001"
+            ).split(),
+            {
+                "channel_type": "sms",
+                "account_sid": ACCOUNT,
+                "auth_token": AUTH_TOKEN,
+                "sms_to": ["+4915112345678", "+15005550001"],
+                "sms_from": "Alerts",
+            },
+        ),
+    ],
+    ids=["telegram", "pagerduty", "sms"],
+)
+async def test_its_options_reach_their_fields(
+    api: FakeApi, relay_at: Relay, words: list[str], body: dict[str, Any]
+) -> None:
+    api.answer({"id": "ops", "name": "Ops"}, 201)
+    ran = await relay_at("channels", "create", *words, "--name", "Ops")
+    assert (ran.code, ran.err) == (0, "")
+    assert api.body == body | {"name": "Ops"}
+
+
+async def test_a_token_is_read_from_a_file(api: FakeApi, relay_at: Relay, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(BOT_TOKEN + "\n")
+    await relay_at("channels", "create", "telegram", "--bot-token", f"@{file}", "--chat-id=42", "--name", "Ops")
+    assert api.body["bot_token"] == BOT_TOKEN

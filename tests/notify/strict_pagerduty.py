@@ -1,0 +1,119 @@
+"""What does PagerDuty's Events API v2 take? A strict reader of events, and a server that refuses as it does.
+
+https://developer.pagerduty.com/docs/events-api-v2/trigger-events
+"""
+
+import json
+import re
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+EVENT: dict[str, type] = {
+    "routing_key": str,
+    "event_action": str,
+    "dedup_key": str,
+    "payload": dict,
+    "client": str,
+    "client_url": str,
+    "links": list,
+}
+PAYLOAD: dict[str, type] = {
+    "summary": str,
+    "source": str,
+    "severity": str,
+    "timestamp": str,
+    "component": str,
+    "group": str,
+    "class": str,
+    "custom_details": dict,
+}
+
+
+class Refused(Exception):
+    """What PagerDuty says no to: its `errors`."""
+
+
+def read_pagerduty(body: bytes) -> str:
+    """Summary, notes, details and links of an event, one a line.
+
+    Raises:
+        Refused: PagerDuty would refuse it.
+    """
+    if len(body) > 512_000:
+        raise Refused("the event is larger than 512 KB")
+    event: dict[str, Any] = json.loads(body)
+    _typed(event, EVENT, "event")
+    if not re.fullmatch(r"[A-Za-z0-9]{32}", event.get("routing_key", "")):
+        raise Refused("Length of 'routing_key' is incorrect (should be 32 characters)")
+    if event.get("event_action") not in ("trigger", "acknowledge", "resolve"):
+        raise Refused("'event_action' must be one of trigger, acknowledge, resolve")
+    if not 0 < len(event.get("dedup_key", "")) <= 255:
+        raise Refused("'dedup_key' is missing or too long")
+    payload = event.get("payload", {})
+    _check_payload(payload)
+    links = [(link["href"], link["text"]) for link in event.get("links", [])]
+    for url, _ in links:
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            raise Refused("'links' must be URLs")
+    details = payload.get("custom_details", {})
+    words = json.dumps(details, ensure_ascii=False)
+    notes = details.get("notes", [])
+    return "\n".join([f"EVENT {payload['summary']}", *notes, words, *(f"{text} {url}" for url, text in links)])
+
+
+def _check_payload(payload: dict[str, Any]) -> None:
+    _typed(payload, PAYLOAD, "payload")
+    for name in ("summary", "source", "severity"):
+        if not payload.get(name, "").strip():
+            raise Refused(f"'payload.{name}' is missing or blank")
+    if len(payload["summary"]) > 1024:
+        raise Refused("'payload.summary' is too long (maximum is 1024 characters)")
+    if payload["severity"] not in ("critical", "error", "warning", "info"):
+        raise Refused("'payload.severity' is invalid (must be one of critical, warning, error or info)")
+    if "timestamp" in payload:
+        assert datetime.fromisoformat(payload["timestamp"]).tzinfo is not None
+
+
+def _typed(data: dict[str, Any], fields: dict[str, type], where: str) -> None:
+    for name, value in data.items():
+        if name not in fields or type(value) is not fields[name]:
+            raise Refused(f"'{where}.{name}' is unknown or of a wrong type")
+
+
+class StrictPagerDuty:
+    """The script of a sink: a service with its incidents, by dedup_key."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.open: dict[str, str] = {}
+        self.closed: list[str] = []
+        self.texts: list[str] = []
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if request.content_type != "application/json":
+            return refusal("Event object is invalid")
+        try:
+            text = read_pagerduty(body)
+        except Refused as no:
+            return refusal(str(no))
+        event = json.loads(body)
+        if event["routing_key"] != self.key:
+            return refusal("Invalid routing key")
+        self.texts.append(text)
+        name = event["dedup_key"]
+        if event["event_action"] == "trigger":
+            self.open.setdefault(name, event["payload"]["severity"])
+        elif self.open.pop(name, None):
+            self.closed.append(name)
+        answer = {"status": "success", "message": "Event processed", "dedup_key": name}
+        return web.json_response(answer, status=202)
+
+
+def refusal(*errors: str) -> web.Response:
+    """An answer as PagerDuty words it."""
+    answer = {"status": "invalid event", "message": "Event object is invalid", "errors": list(errors)}
+    return web.json_response(answer, status=400)
