@@ -8,7 +8,6 @@ Two segments at most: what counts, how bad it is, and the names. A text that can
 import re
 from collections import Counter
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode
 
@@ -16,7 +15,7 @@ from relay.domain.alerts import severity_rank
 from relay.domain.channels import RateLimit, SmsChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
-from relay.domain.outcomes import Outcome, Reason, Rejected
+from relay.domain.outcomes import Outcome, Reason
 from relay.notify.base import Notifier, Request, Response, basic_login, classify, require_open_url, retry
 from relay.notify.content import Content, content_of
 from relay.notify.gsm7 import SEGMENT, UCS2_SEGMENT, cut, is_gsm, places, plain
@@ -48,9 +47,7 @@ FORM: Final = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8
 RATE_LIMITED: Final = frozenset({14107, 20429, 21611})
 AUTH_ERRORS: Final = frozenset({20003, 20005, 20008, 20404, 21408, 21608})
 SENDER_ERRORS: Final = frozenset({21212, 21603, 21606, 21659, 21660, 21661, 21701, 21703, 21705})
-"""The number or the service that texts are sent from can't: people can mend the channel."""
-RECIPIENT_ERRORS: Final = frozenset({21211, 21610, 21612, 21614, 21635})
-"""No number, a landline, or one that has unsubscribed: it takes no text, whatever is tried.
+"""The number or the service that texts are sent from can't: people can mend the channel.
 
 https://www.twilio.com/docs/api/errors
 """
@@ -107,7 +104,10 @@ class SmsNotifier(Notifier[SmsChannel]):
         ]
 
     def verdict(self, response: Response) -> Outcome:
-        """Twilio names the error by a number: `{"code": 21211, "message": "…", "status": 400}`."""
+        """Twilio names the error by a number: `{"code": 21211, "message": "…", "status": 400}`.
+
+        What speaks of the one who is texted (no number, a landline, one that unsubscribed) is a 400, and final.
+        """
         code = json_object(response.body).get("code")
         if not 400 <= response.status < 500 or not isinstance(code, int):
             return classify(response)
@@ -119,8 +119,6 @@ class SmsNotifier(Notifier[SmsChannel]):
         ):
             if code in codes:
                 return retry(reason, detail, response)
-        if code in RECIPIENT_ERRORS and response.status != HTTPStatus.TOO_MANY_REQUESTS:
-            return Rejected(Reason.CLIENT_ERROR, detail, response.status)
         return classify(response)
 
 

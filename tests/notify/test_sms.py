@@ -43,11 +43,11 @@ def test_a_text_says_counts_severity_name_summary_and_link() -> None:
 def test_several_alerts_are_named_worst_and_most_frequent_first() -> None:
     told = notification(
         alert("Slow", severity="warning", at="1"),
-        *(alert("Odd", severity="warning", at=f"{at}") for at in range(2)),
+        *(alert("Worn", severity="warning", at=f"{at}") for at in range(2)),
         alert("Down"),
         alert("Gone", "resolved"),
     )
-    assert text_of(told) == f"FIRING:4, RESOLVED:1 critical: Down, Odd x2, Slow {LINK}"
+    assert text_of(told) == f"FIRING:4, RESOLVED:1 critical: Down, Worn x2, Slow {LINK}"
 
 
 def test_what_is_over_is_named_when_nothing_fires() -> None:

@@ -16,11 +16,12 @@ from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.registry import NOTIFIERS, check
 from relay.notify.targets import Targets
+from relay.notify.telegram import units
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
 from tests.notify.hostile import hostile
 from tests.notify.makers import BOT_TOKEN, SOURCE, alert, channel, count, digest, notification
-from tests.notify.strict_telegram import StrictTelegram, refusal
+from tests.notify.strict_telegram import StrictTelegram, read_telegram, refusal
 from tests.notify.test_messages import accounted_for
 
 
@@ -70,6 +71,16 @@ def test_a_message_is_filled_before_the_next_is_begun() -> None:
     assert len(texts) == 5
     assert all(len(html.unescape(text)) > 3000 for text in texts)
     assert "… and 80 more alerts that did not fit here" in texts[-1]
+
+
+def test_a_message_that_is_full_to_the_last_place_is_taken() -> None:
+    longest = 0
+    for size in range(300, 800):
+        alerts = [alert(instance=f"db{at}", annotations={"description": "🔥" * size}) for at in range(40)]
+        told = notification(*alerts, truncated=3)
+        texts = [read_telegram(json.dumps(body).encode()) for body in bodies(told)]
+        longest = max([longest, *(units(text.partition("\nhttp://")[0]) for text in texts)])
+    assert longest > 4080
 
 
 def test_links_do_not_run_out_of_entities() -> None:
