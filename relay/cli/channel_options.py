@@ -55,6 +55,14 @@ HELP: Final = {
     "sms_from": "The number or name to text from.",
     "messaging_service_sid": "The messaging service to text by, instead of a number: MG and 32 digits.",
     "twilio_url": "Where Twilio's API is.",
+    "smtp_host": "The mail server, by name or address.",
+    "smtp_port": "Its port; 587 when left out, 465 with tls, 25 with none.",
+    "smtp_security": "How the connection is encrypted: starttls, tls from the start, or none.",
+    "smtp_username": "Who to log in as.",
+    "smtp_password": "The password to log in with.",
+    "email_from": "The address that the mail comes from.",
+    "email_to": "An address that gets the mail; repeat it for more.",
+    "apprise_url": "The URL by which Apprise knows the service.",
 }
 
 

@@ -5,7 +5,7 @@ A channel is a tagged union on `channel_type`; the fields of a type lie flat bes
 
 import re
 import unicodedata
-from typing import Annotated, Any, ClassVar, Final, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 import msgspec
 
@@ -162,8 +162,39 @@ class SmsChannel(BaseChannel, frozen=True, kw_only=True, tag="sms"):
     twilio_url: str = "https://api.twilio.com"
 
 
+class EmailChannel(BaseChannel, frozen=True, kw_only=True, tag="email"):
+    """Mail, handed to an SMTP server. Without a port it is the usual one: 587, 465 with `tls`, 25 with `none`."""
+
+    SECRET: ClassVar[frozenset[str]] = frozenset({"smtp_password"})
+
+    smtp_host: str
+    smtp_port: int | None = None
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    """`none` only to hosts that RELAY_ALLOWED_TARGETS lists."""
+    smtp_username: str | None = None
+    smtp_password: str | None = None
+    email_from: str
+    email_to: tuple[str, ...]
+
+
+class AppriseChannel(BaseChannel, frozen=True, kw_only=True, tag="apprise"):
+    """Any service that the library Apprise knows, by its URL there."""
+
+    SECRET: ClassVar[frozenset[str]] = frozenset({"apprise_url"})
+
+    apprise_url: str
+
+
 Channel = (
-    SlackChannel | DiscordChannel | TeamsChannel | WebhookChannel | TelegramChannel | PagerDutyChannel | SmsChannel
+    SlackChannel
+    | DiscordChannel
+    | TeamsChannel
+    | WebhookChannel
+    | EmailChannel
+    | TelegramChannel
+    | PagerDutyChannel
+    | SmsChannel
+    | AppriseChannel
 )
 CHANNEL_CLASSES: Final[tuple[type[BaseChannel], ...]] = get_args(Channel)
 

@@ -60,6 +60,40 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the requests after this one are sent even if the platform says no to it for good."""
 
 
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """What is handed to a mail server. `url` is `smtp://host:port`; `body` is the message but for its date.
+
+    `security` is that of an EmailChannel. The date is set when it is sent, so that the body stays the same.
+    """
+
+    url: str
+    security: str
+    username: str | None
+    password: str | None
+    sender: str
+    recipients: tuple[str, ...]
+    body: bytes
+    note: str | None = None
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left to Apprise: plain text, and how bad it is, in Apprise's word."""
+
+    url: str
+    title: str
+    text: str
+    kind: str
+    note: str | None = None
+
+    @property
+    def body(self) -> bytes:
+        """All that it says."""
+        return f"{self.title}\n\n{self.text}".encode()
+
+
+AnyRequest = Request | Mail | Notice
+
+
 class Response(msgspec.Struct, frozen=True, kw_only=True):
     """What a platform answered; header names in lower case, the body cut to what was read."""
 
@@ -97,19 +131,23 @@ class Notifier(Generic[C]):
         """The URLs that this channel connects to, by field."""
         return {"webhook_url": channel.webhook_url}  # type: ignore[attr-defined]
 
-    def requests(self, channel: C, message: Message) -> Sequence[Request]:
+    def hosts(self, channel: C) -> dict[str, tuple[str, bool]]:
+        """The hosts that this channel connects to otherwise than by a URL, by field; and whether encrypted."""
+        return {}
+
+    def requests(self, channel: C, message: Message) -> Sequence[AnyRequest]:
         """The requests that tell the message, one after the other. Pure, so that they can be shown unsent.
 
         On a retry they are made anew; those that were taken before are left out, if they are all still the same.
         """
         return (self.request(channel, message),)
 
-    def request(self, channel: C, message: Message) -> Request:
+    def request(self, channel: C, message: Message) -> AnyRequest:
         """The one request that tells the message, where one is enough."""
         raise NotImplementedError
 
     def verdict(self, response: Response) -> Outcome:
-        """Read the platform's answer."""
+        """Read the platform's answer to a Request; what carries the other kinds reads the answers itself."""
         return classify(response)
 
 

@@ -3,9 +3,11 @@
 from typing import Any, Final
 
 from relay.domain.channels import (
+    AppriseChannel,
     BaseChannel,
     Channel,
     DiscordChannel,
+    EmailChannel,
     PagerDutyChannel,
     RateLimit,
     SlackChannel,
@@ -14,8 +16,10 @@ from relay.domain.channels import (
     TelegramChannel,
     WebhookChannel,
 )
+from relay.notify.apprise import AppriseNotifier
 from relay.notify.base import Notifier
 from relay.notify.discord import DiscordNotifier
+from relay.notify.email import EmailNotifier
 from relay.notify.pagerduty import PagerDutyNotifier
 from relay.notify.slack import SlackNotifier
 from relay.notify.sms import SmsNotifier
@@ -32,6 +36,8 @@ NOTIFIERS: Final[dict[type[BaseChannel], Notifier[Any]]] = {
     TelegramChannel: TelegramNotifier(),
     PagerDutyChannel: PagerDutyNotifier(),
     SmsChannel: SmsNotifier(),
+    EmailChannel: EmailNotifier(),
+    AppriseChannel: AppriseNotifier(),
 }
 
 
@@ -54,4 +60,6 @@ def check(channel: Channel, targets: Targets) -> None:
     notifier = notifier_for(channel)
     for field, url in notifier.urls(channel).items():
         targets.check_url(field, url)
+    for field, (host, encrypted) in notifier.hosts(channel).items():
+        targets.check_host(field, host, encrypted=encrypted)
     notifier.check(channel)

@@ -19,6 +19,8 @@ from relay.domain.errors import InvalidInput, SettingsError
 MAX_URL: Final = 4096
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+HOST_SIGNS: Final = "-._:"
+NO_HOST: Final = "must be a host name or an address"
 NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 """Carries an IPv4 address in its last four bytes (RFC 6052)."""
 
@@ -89,7 +91,23 @@ class Targets:
             InvalidInput: names the field; never shows the URL, which may hold a secret.
         """
         parts = _split(field, url)
-        host = _host(parts)
+        self._check(field, _host(parts), parts.scheme == "https", "must start with https://")
+
+    def check_host(self, field: str, host: str, *, encrypted: bool) -> None:
+        """The same for a host that is given by itself, as a name or an address.
+
+        Raises:
+            InvalidInput: names the field.
+        """
+        if not all(character.isalnum() or character in HOST_SIGNS for character in host):
+            raise InvalidInput(field, NO_HOST)
+        try:
+            parts = _split(field, url_of("https", host))
+        except InvalidInput:
+            raise InvalidInput(field, NO_HOST) from None
+        self._check(field, _host(parts), encrypted, "must be encrypted")
+
+    def _check(self, field: str, host: str, encrypted: bool, wanted: str) -> None:
         if self.host_exempt(host):
             return
         address = _literal(host)
@@ -99,8 +117,8 @@ class Targets:
         if host == "localhost" and not self.permits(ipaddress.ip_address("127.0.0.1")):
             raise InvalidInput(field, _blocked("localhost"))
         networked = address is not None and any(address in network for network in self._networks)
-        if parts.scheme != "https" and not networked and host != "localhost":
-            raise InvalidInput(field, "must start with https://, or its host be listed in RELAY_ALLOWED_TARGETS")
+        if not encrypted and not networked and host != "localhost":
+            raise InvalidInput(field, f"{wanted}, or its host be listed in RELAY_ALLOWED_TARGETS")
 
     def permits(self, address: Address) -> bool:
         """Whether a connection to the address may be made."""
@@ -137,6 +155,16 @@ class Targets:
     def host_exempt(self, host: str) -> bool:
         """Whether the name is listed, whatever it resolves to. An address is no name, whatever its zone."""
         return ":" not in host and (host in self._hosts or host.endswith(self._suffixes or ("\0",)))
+
+
+def url_of(scheme: str, host: str, port: int | None = None) -> str:
+    """The URL of a host that is given by itself."""
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}{'' if port is None else f':{port}'}"
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is given by its address, or is this machine by its usual name."""
+    return host == "localhost" or _literal(host) is not None
 
 
 def _split(field: str, url: str) -> yarl.URL:

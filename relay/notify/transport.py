@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import io
+import socket
+import ssl
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,7 +19,9 @@ from relay.domain.channels import BaseChannel
 from relay.domain.fields import REPLACEMENT
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
-from relay.notify.base import MAX_DETAIL, C, Notifier, Request, Response, redact
+from relay.notify.apprise import Apprise
+from relay.notify.base import MAX_DETAIL, AnyRequest, C, Mail, Notice, Notifier, Request, Response, redact
+from relay.notify.smtp import Smtp
 from relay.notify.targets import Connecting, Targets
 
 MAX_ANSWER: Final = 64 * 1024
@@ -35,12 +39,14 @@ log = structlog.get_logger(__name__)
 
 
 class Transport:
-    """The one aiohttp session of a process; an asynchronous context manager."""
+    """The one aiohttp session of a process, and what carries other than HTTP; an asynchronous context manager."""
 
-    def __init__(self, targets: Targets, timeout: float) -> None:
-        """`timeout` is in seconds, for a whole attempt."""
+    def __init__(self, targets: Targets, timeout: float, tls: ssl.SSLContext | None = None) -> None:
+        """`timeout` is in seconds, for a whole attempt. `tls` says whom mail trusts; by default, as the system."""
         self._targets = targets
         self._timeout = timeout
+        self._smtp = Smtp(targets, timeout, tls)
+        self._apprise = Apprise(timeout)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -59,6 +65,7 @@ class Transport:
     ) -> None:
         """Close the session and its connections."""
         assert self._session is not None
+        self._apprise.close()
         await self._session.close()
 
     async def attempt(
@@ -90,11 +97,18 @@ class Transport:
                 break
         return _finished(outcome if refused is None or isinstance(outcome, Retry) else refused, requests, channel)
 
-    async def _ask(self, notifier: Notifier[C], channel: C, request: Request) -> Outcome:
+    async def _ask(self, notifier: Notifier[C], channel: C, request: AnyRequest) -> Outcome:
         connecting = self._targets.connecting()
         try:
-            _enter(connecting, request.url)
-            return notifier.verdict(await self._send(request))
+            match request:
+                case Request():
+                    _enter(connecting, request.url)
+                    return notifier.verdict(await self._send(request))
+                case Mail():
+                    _enter(connecting, request.url)
+                    return await self._smtp.send(request)
+                case Notice():
+                    return await self._apprise.send(request)
         except Exception as error:  # here, and where requests are made, whatever went wrong becomes an outcome
             return _outcome_of(error, connecting, channel)
 
@@ -148,11 +162,11 @@ def _outcome_of(error: Exception, connecting: Connecting, channel: BaseChannel) 
             return Retry(Reason.DEADLINE_EXCEEDED, "no answer in time")
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return Retry(Reason.CLIENT_ERROR, "the URL is malformed")
-        case aiohttp.ClientConnectorCertificateError():
+        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
             return Retry(Reason.CONNECTION_ERROR, f"TLS failed, the certificate is not trusted: {words}")
-        case aiohttp.ClientSSLError():
+        case aiohttp.ClientSSLError() | ssl.SSLError():
             return Retry(Reason.CONNECTION_ERROR, f"TLS failed: {words}")
-        case aiohttp.ClientConnectorDNSError():
+        case aiohttp.ClientConnectorDNSError() | socket.gaierror():
             return Retry(Reason.CONNECTION_ERROR, f"the name could not be resolved: {words}")
         case aiohttp.ClientError() | OSError():
             return Retry(Reason.CONNECTION_ERROR, words)
@@ -162,7 +176,7 @@ def _outcome_of(error: Exception, connecting: Connecting, channel: BaseChannel) 
             return Rejected(Reason.OTHER, f"the message could not be made: {type(error).__name__}: {words}")
 
 
-def _taken(progress: str | None, requests: Sequence[Request]) -> tuple[int, Rejected | None]:
+def _taken(progress: str | None, requests: Sequence[AnyRequest]) -> tuple[int, Rejected | None]:
     """How many of the requests the attempts before were done with, and what was refused then.
 
     None, if they are not the same any more.
@@ -174,14 +188,14 @@ def _taken(progress: str | None, requests: Sequence[Request]) -> tuple[int, Reje
     return int(count.removesuffix(REFUSED)), refused if count.endswith(REFUSED) else None
 
 
-def _part(outcome: Rejected, at: int, requests: Sequence[Request]) -> Rejected:
+def _part(outcome: Rejected, at: int, requests: Sequence[AnyRequest]) -> Rejected:
     if len(requests) == 1:
         return outcome
     return msgspec.structs.replace(outcome, detail=f"part {at + 1} of {len(requests)}: {outcome.detail}")
 
 
 def _broken_off(
-    outcome: Retry | Rejected, at: int, requests: Sequence[Request], refused: Rejected | None
+    outcome: Retry | Rejected, at: int, requests: Sequence[AnyRequest], refused: Rejected | None
 ) -> Retry | Rejected:
     """The outcome of a message that came as far as the request `at`."""
     if isinstance(outcome, Rejected):
@@ -193,7 +207,7 @@ def _broken_off(
     return msgspec.structs.replace(outcome, detail="; ".join(words), progress=progress)
 
 
-def _mark(requests: Sequence[Request]) -> str:
+def _mark(requests: Sequence[AnyRequest]) -> str:
     """What names just these requests."""
     digest = hashlib.blake2b(digest_size=16)
     for request in requests:
@@ -201,7 +215,7 @@ def _mark(requests: Sequence[Request]) -> str:
     return digest.hexdigest()
 
 
-def _finished(outcome: Outcome, requests: Sequence[Request], channel: BaseChannel) -> Outcome:
+def _finished(outcome: Outcome, requests: Sequence[AnyRequest], channel: BaseChannel) -> Outcome:
     """The outcome with its words fit to be kept and shown."""
     notes = dict.fromkeys(request.note for request in requests if request.note)
     words = "; ".join([*notes, *([outcome.detail] if outcome.detail else [])])

@@ -15,6 +15,7 @@ from relay.deliver.flow import MAX_WIDTH
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.channels import parse_channel
 from relay.domain.notifications import Notification
+from relay.notify.base import Request
 from relay.notify.registry import notifier_for
 from tests.bench.figures import Figure
 from tests.bench.ingest import body_of
@@ -61,6 +62,7 @@ async def bare_loop(target: str) -> float:
     group = decode_webhook(body_of("bare", 1, size=1))
     notification = Notification(id="1", channel_id="ops", group=group, alerts=group.alerts)
     request = notifier_for(channel).request(channel, notification)
+    assert isinstance(request, Request)
     left = iter(range(DELIVERIES))
 
     async def post(session: aiohttp.ClientSession) -> None:

@@ -44,7 +44,7 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
         (["keys"], ["create", "list", "revoke"]),
         (["keys", "create"], ["--name", "--output"]),
         (["channels"], ["create", "list", "get", "update", "delete", "test"]),
-        (["channels", "create"], ["slack", "discord", "teams", "webhook"]),
+        (["channels", "create"], ["slack", "discord", "teams", "webhook", "email", "apprise"]),
         (["channels", "update"], ["--clear", "--webhook-url", "--custom-headers", "--no-send-resolved"]),
         (["channels", "test"], ["--severity", "--message"]),
     ],

@@ -18,11 +18,12 @@ LOOPBACK = ("127.0.0.0/8",)
 Tell = Callable[..., Awaitable[Outcome]]
 
 
-@pytest.fixture(params=NOTIFIERS, ids=type_name)
-def kind(request: pytest.FixtureRequest) -> type[BaseChannel]:
-    """Each registered channel type in turn."""
-    chosen: type[BaseChannel] = request.param
-    return chosen
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`kind` is each registered channel type in turn; for `over_http`, each that is told at a `webhook_url`."""
+    if "kind" in metafunc.fixturenames:
+        over_http = metafunc.definition.get_closest_marker("over_http") is not None
+        kinds = [kind for kind in NOTIFIERS if not over_http or "webhook_url" in own_fields(kind)]
+        metafunc.parametrize("kind", kinds, ids=type_name)
 
 
 @pytest.fixture(params=[kind for kind in NOTIFIERS if "webhook_url" in own_fields(kind)], ids=type_name)

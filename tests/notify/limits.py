@@ -10,8 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from relay.domain.channels import (
+    AppriseChannel,
     BaseChannel,
     DiscordChannel,
+    EmailChannel,
     PagerDutyChannel,
     SlackChannel,
     SmsChannel,
@@ -19,6 +21,7 @@ from relay.domain.channels import (
     TelegramChannel,
     WebhookChannel,
 )
+from tests.notify.mails import read
 from tests.notify.strict_pagerduty import read_pagerduty
 from tests.notify.strict_telegram import read_telegram
 from tests.notify.strict_twilio import read_twilio
@@ -148,6 +151,24 @@ def check_webhook(body: bytes) -> str:
     return text
 
 
+def check_email(body: bytes) -> str:
+    """https://www.rfc-editor.org/rfc/rfc5322, and what mail programs make of it; text and HTML say the same."""
+    mail = read(body)
+    assert len(mail.html.encode()) <= 100_000
+    for mark in ("🔥 ", "✅ "):
+        shown = sum(line.startswith(mark) for line in mail.text.splitlines())
+        assert shown == sum(line.startswith(mark) for line in mail.read.splitlines())
+    _check_links(mail.links)
+    return f"{mail.headers['Subject']}\n{mail.text}"
+
+
+def check_apprise(body: bytes) -> str:
+    """Our own: plain text."""
+    text = body.decode()
+    assert len(text) <= 20_300
+    return text
+
+
 def _check_links(links: list[str]) -> None:
     for link in links:
         parts = urlsplit(link)
@@ -164,6 +185,8 @@ CHECKS: dict[type[BaseChannel], Callable[[bytes], str]] = {
     TelegramChannel: read_telegram,
     PagerDutyChannel: read_pagerduty,
     SmsChannel: read_twilio,
+    EmailChannel: check_email,
+    AppriseChannel: check_apprise,
 }
 """A new type wants its platform's limits here."""
 IN_WORDS: tuple[type[BaseChannel], ...] = (SlackChannel, DiscordChannel, TeamsChannel, TelegramChannel)

@@ -5,8 +5,10 @@ from typing import Any
 
 from relay.domain.alerts import Alert, Group, Status, fingerprint, severity_rank
 from relay.domain.channels import (
+    AppriseChannel,
     BaseChannel,
     Channel,
+    EmailChannel,
     PagerDutyChannel,
     SmsChannel,
     TelegramChannel,
@@ -21,6 +23,11 @@ SOURCE = "http://prometheus.example.com/graph?g0.expr=up"
 RUNBOOK = "https://runbooks.example.com/disk"
 ALERTMANAGER = "http://alertmanager.example.com"
 HISTORY = "https://relay.example.com/api/v1/monitoring/alerts/deliveries/42"
+MAILED = {
+    "smtp_host": "mail.example.com",
+    "email_from": "relay@example.com",
+    "email_to": ["ops@example.com", "db@example.org"],
+}
 FALLBACK = FallbackFor(channel_id="slack-critical", reason="circuit breaker open since 15:33")
 
 
@@ -122,5 +129,10 @@ def channel(kind: type[BaseChannel], url: str = "https://hooks.example.com/x", *
     if kind in TOKENS:
         field, given = TOKENS[kind]
         return parse_channel({"channel_type": type_name(kind), "name": "c", field: url} | given | settings)
+    if kind is EmailChannel:
+        return parse_channel({"channel_type": "email", "name": "c"} | MAILED | settings)
+    if kind is AppriseChannel:
+        url = url.replace("https://", "jsons://").replace("http://", "json://")
+        return parse_channel({"channel_type": "apprise", "name": "c", "apprise_url": url} | settings)
     assert "webhook_url" in own_fields(kind), f"say here how a {type_name(kind)} channel is made"
     return parse_channel({"channel_type": type_name(kind), "name": "c", "webhook_url": url} | settings)

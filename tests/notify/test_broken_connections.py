@@ -12,6 +12,8 @@ from tests.fixtures.sink import Sink
 from tests.notify.broken import broken, hangs, never_ends, resets_after, says, self_signed
 from tests.notify.conftest import Tell
 
+pytestmark = pytest.mark.over_http
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 
 

@@ -25,6 +25,8 @@ from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
 from tests.notify.makers import channel
 
+pytestmark = pytest.mark.over_http
+
 DAY = 86_400.0
 LEFT = "X-RateLimit-Remaining"
 RESET = "X-RateLimit-Reset-After"

@@ -21,6 +21,8 @@ from tests.notify.broken import broken, hangs, resets_after, says
 from tests.notify.conftest import LOOPBACK, Tell
 from tests.notify.makers import channel, notification
 
+pytestmark = pytest.mark.over_http
+
 TOKEN = "xJ9f-Qw3_kLmZ8vTt0pR2aBc"
 PATH = f"/services/T0AB/B0CD/{TOKEN}"
 HEADERS = {"Authorization": 'Bearer s3cr3t/t0ken+"quoted"', "X-Key": "päss~wörd"}

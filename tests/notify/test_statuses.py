@@ -8,6 +8,8 @@ from relay.domain.outcomes import Reason, Rejected, Retry, Sent
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
 
+pytestmark = pytest.mark.over_http
+
 
 def answers(sink: Sink, status: int, text: str = "words of the platform", **headers: str) -> None:
     named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -8,6 +8,8 @@ from relay.notify.registry import check
 from relay.notify.targets import Targets
 from tests.notify.makers import TOKENS, channel
 
+pytestmark = pytest.mark.over_http
+
 PRIVATE = [
     "10.0.0.1",
     "172.16.0.1",

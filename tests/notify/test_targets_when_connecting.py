@@ -16,6 +16,8 @@ from tests.fixtures.sink import Sink
 from tests.notify.conftest import LOOPBACK, Tell
 from tests.notify.makers import channel, notification
 
+pytestmark = pytest.mark.over_http
+
 SPELLINGS = [
     "127.0.0.1",
     "127.1.2.3",

@@ -1,0 +1,275 @@
+"""How is a message told by mail?
+
+https://www.rfc-editor.org/rfc/rfc5322
+"""
+
+import base64
+import binascii
+import hashlib
+import html
+import re
+from collections.abc import Sequence
+from email.header import Header
+from typing import Final
+
+import msgspec
+
+from relay.domain.alerts import Status
+from relay.domain.channels import EmailChannel, RateLimit
+from relay.domain.errors import InvalidInput
+from relay.domain.fields import REPLACEMENT
+from relay.domain.notifications import Message, Notification
+from relay.notify.base import Mail, Notifier
+from relay.notify.content import AlertText, Content, content_of, cut, labels_line, left_out
+from relay.notify.summary import Room, summary_lines
+from relay.notify.targets import url_of
+
+MAX_HTML: Final = 100_000
+"""Bytes of the HTML; Gmail hides what is beyond 102 kB, which no page says."""
+MAX_SUMMARY: Final = 60_000
+MAX_LINE: Final = 2000
+MAX_ALERTS: Final = 200
+"""Alerts that are shown; the rest are counted."""
+RATE_LIMIT: Final = RateLimit(per_second=1, burst=5)
+"""Ours: mail servers differ, and people can't read more."""
+MAX_SUBJECT: Final = 200
+MAX_TITLE: Final = 300
+MAX_DESCRIPTION: Final = 2000
+MAX_LABELS: Final = 1000
+MAX_NOTE: Final = 600
+MAX_LINK: Final = 2000
+MAX_RECIPIENTS: Final = 100
+"""A server must take so many. https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.8"""
+MAX_LOCAL_PART: Final = 64
+"""https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.1"""
+MAX_ADDRESS: Final = 254
+"""What fits into a path of 256. https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3"""
+MAX_LOGIN: Final = 255
+PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
+"""https://www.rfc-editor.org/rfc/rfc8314#section-3"""
+MAX_HEADER_LINE: Final = 76
+
+_address = re.compile(
+    r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
+    re.IGNORECASE | re.ASCII,
+)
+"""https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2, without quoted names and address literals."""
+_unprintable = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_newline = re.compile(r"\r\n?")
+
+PAGE: Final = '<!DOCTYPE html>\n<html>\n<body style="margin:0;padding:12px">\n{}</body>\n</html>\n'
+BOX: Final = (
+    '<div style="border-left:6px solid #{:06X};padding:2px 14px;'
+    'font:14px/1.5 Arial,Helvetica,sans-serif;color:#212121">\n{}</div>\n'
+)
+HEADLINE: Final = '<h2 style="margin:4px 0 10px;font-size:18px">{}</h2>\n'
+PARAGRAPH: Final = '<p style="margin:6px 0">{}</p>\n'
+ALERT: Final = '<div style="margin:14px 0">\n{}</div>\n'
+QUIET: Final = '<div style="color:#616161">{}</div>\n'
+
+
+class EmailNotifier(Notifier[EmailChannel]):
+    """Mail, with the same words as text and as HTML."""
+
+    rate_limit = RATE_LIMIT
+
+    def urls(self, channel: EmailChannel) -> dict[str, str]:
+        """It is no URL that mail goes to."""
+        return {}
+
+    def hosts(self, channel: EmailChannel) -> dict[str, tuple[str, bool]]:
+        """The mail server; without encryption only one that is listed."""
+        return {"smtp_host": (channel.smtp_host, channel.smtp_security != "none")}
+
+    def check(self, channel: EmailChannel) -> None:
+        """Addresses must be sendable as they are, and a login is a name and a password."""
+        if channel.smtp_port is not None and not 0 < channel.smtp_port < 65536:
+            raise InvalidInput("smtp_port", "must be between 1 and 65535")
+        if not 0 < len(channel.email_to) <= MAX_RECIPIENTS:
+            raise InvalidInput("email_to", f"must hold 1 to {MAX_RECIPIENTS} addresses")
+        _check_address("email_from", channel.email_from)
+        for at, address in enumerate(channel.email_to):
+            _check_address(f"email_to[{at}]", address)
+        login = {"smtp_username": channel.smtp_username, "smtp_password": channel.smtp_password}
+        for field, value in login.items():
+            if value is not None and not (0 < len(value) <= MAX_LOGIN and value.isprintable()):
+                raise InvalidInput(field, f"must be 1 to {MAX_LOGIN} printable characters")
+            if value is None and any(login.values()):
+                raise InvalidInput(field, "is missing: a login is a username and a password")
+
+    def request(self, channel: EmailChannel, message: Message) -> Mail:
+        """One mail to all. Mails of one group share a thread, in which each one answers a mail that never was."""
+        port = PORTS[channel.smtp_security] if channel.smtp_port is None else channel.smtp_port
+        return Mail(
+            url=url_of("smtp", channel.smtp_host, port),
+            security=channel.smtp_security,
+            username=channel.smtp_username,
+            password=channel.smtp_password,
+            sender=channel.email_from,
+            recipients=channel.email_to,
+            body=_body(channel, message),
+        )
+
+
+def _check_address(field: str, address: str) -> None:
+    local_part = address.partition("@")[0]
+    if (
+        len(address) > MAX_ADDRESS
+        or len(local_part) > MAX_LOCAL_PART
+        or not _address.fullmatch(address)
+        or "." not in address[len(local_part) :]
+    ):
+        raise InvalidInput(field, "must be an address such as alerts@example.com")
+
+
+def _body(channel: EmailChannel, message: Message) -> bytes:
+    """The mail but for its date. What is random in other mails comes from what this one says."""
+    content = content_of(message)
+    written = _written(content)
+    parts = [_part("plain", written.text), _part("html", written.html)]
+    said = _hash(channel.id, message.id, channel.email_from, *channel.email_to, content.headline, *parts)
+    domain = channel.email_from.rpartition("@")[2]
+    # No part can hold this: `=` is always followed by a hexadecimal number, or ends the line.
+    boundary = f"=_{said}"
+    headers = [
+        f"From: {channel.email_from}",
+        "To: " + ",\r\n ".join(channel.email_to),
+        f"Subject: {_subject(content.headline)}",
+        f"Message-ID: <{said}.alert-relay@{domain}>",
+        *_thread(channel, message, domain),
+        # So that no one's absence is told to the relay. https://www.rfc-editor.org/rfc/rfc3834#section-5
+        "Auto-Submitted: auto-generated",
+        "X-Auto-Response-Suppress: All",
+        "MIME-Version: 1.0",
+        f'Content-Type: multipart/alternative; boundary="{boundary}"',
+    ]
+    framed = [f"--{boundary}\r\n{part}" for part in parts]
+    return "\r\n".join([*headers, "", *framed, f"--{boundary}--", ""]).encode("ascii")
+
+
+def _thread(channel: EmailChannel, message: Message, domain: str) -> list[str]:
+    """The headers that put a mail into the thread of its group; a digest has none.
+
+    https://www.rfc-editor.org/rfc/rfc5322#section-3.6.4
+    """
+    if not isinstance(message, Notification):
+        return []
+    root = f"<{_hash(channel.id, message.group.group_key)}.group.alert-relay@{domain}>"
+    return [f"In-Reply-To: {root}", f"References: {root}"]
+
+
+def _subject(headline: str) -> str:
+    text = cut(_line(headline), MAX_SUBJECT)
+    charset = "us-ascii" if text.isascii() and "=?" not in text else "utf-8"
+    return Header(text, charset, MAX_HEADER_LINE, "Subject").encode(linesep="\r\n")
+
+
+def _hash(*texts: str) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for text in texts:
+        digest.update(hashlib.blake2b(text.encode(errors="replace"), digest_size=16).digest())
+    return digest.hexdigest()
+
+
+def _part(kind: str, text: str) -> str:
+    """A part of a mail, in the shorter one of the two encodings that any server passes on."""
+    plain = text.encode(errors="replace")
+    quoted = binascii.b2a_qp(plain, istext=True).replace(b"\n", b"\r\n")
+    encoded = base64.encodebytes(plain.replace(b"\n", b"\r\n")).replace(b"\n", b"\r\n")
+    name, body = min((("quoted-printable", quoted), ("base64", encoded)), key=lambda one: len(one[1]))
+    return (
+        f'Content-Type: text/{kind}; charset="utf-8"\r\n'
+        f"Content-Transfer-Encoding: {name}\r\n\r\n{body.decode('ascii')}"
+    )
+
+
+class _Words(msgspec.Struct, frozen=True):
+    """The same words as text and as HTML."""
+
+    text: str
+    html: str
+
+
+def _written(content: Content) -> _Words:
+    opening, closing = _opening(content), _closing(content)
+    room = MAX_HTML - sum(_size(words.html) for words in (*opening, *closing)) - _size(PAGE + BOX)
+    alerts: list[_Words] = []
+    room -= _size(_paragraph(left_out(content.total)).html)
+    for alert in content.alerts[:MAX_ALERTS]:
+        words = _alert(alert)
+        room -= _size(words.html)
+        if room < 0:
+            break
+        alerts.append(words)
+    rest = [_paragraph(left_out(content.total - len(alerts)))] if len(alerts) < content.total else []
+    every = [*opening, *alerts, *rest, *closing]
+    return _Words(
+        "\n".join(words.text for words in every),
+        PAGE.format(BOX.format(content.colour, "".join(words.html for words in every))),
+    )
+
+
+def _opening(content: Content) -> list[_Words]:
+    headline = cut(_line(content.headline), MAX_TITLE)
+    words = [_Words(headline + "\n", HEADLINE.format(html.escape(headline)))]
+    words += [_paragraph(cut(_line(note), MAX_NOTE)) for note in content.notes]
+    if content.labels:
+        words.append(_paragraph(cut(_line(labels_line(content.labels)), MAX_LABELS)))
+    if content.counts:
+        room = Room(total=MAX_SUMMARY, line=MAX_LINE, overhead=_size("<br>\n"), escape=_escaped_line, size=_size)
+        lines = summary_lines(content.counts, room)
+        text = "\n".join(map(html.unescape, lines)) + "\n"
+        words.append(_Words(text, PARAGRAPH.format("<br>\n".join(lines))))
+    return words
+
+
+def _closing(content: Content) -> list[_Words]:
+    words = [_paragraph(content.truncated)] if content.truncated else []
+    return [*words, *(_Words(f"{one.text}\n", PARAGRAPH.format(one.html)) for one in _links(content.links))]
+
+
+def _alert(alert: AlertText) -> _Words:
+    mark = "🔥" if alert.status is Status.FIRING else "✅"
+    title = f"{mark} {cut(_line(alert.title), MAX_TITLE) or 'alert'}"
+    text, parts = [title], [f"<div><strong>{html.escape(title)}</strong></div>\n"]
+    if description := cut(_lines(alert.description), MAX_DESCRIPTION):
+        text += [f"  {line}" for line in description.split("\n")]
+        parts.append(f'<div style="white-space:pre-wrap">{html.escape(description)}</div>\n')
+    if alert.labels:
+        labels = cut(_line(labels_line(alert.labels)), MAX_LABELS)
+        text.append(f"  {labels}")
+        parts.append(QUIET.format(html.escape(labels)))
+    links = _links(alert.links)
+    text += [f"  {alert.times}", *(f"  {link.text}" for link in links), ""]
+    parts.append(QUIET.format(" · ".join([html.escape(alert.times), *(link.html for link in links)])))
+    return _Words("\n".join(text), ALERT.format("".join(parts)))
+
+
+def _links(links: Sequence[tuple[str, str]]) -> list[_Words]:
+    return [
+        _Words(f"{text}: {url}", f'<a href="{html.escape(url)}">{html.escape(text)}</a>')
+        for text, url in links
+        if len(url) <= MAX_LINK
+    ]
+
+
+def _paragraph(text: str) -> _Words:
+    return _Words(text + "\n", PARAGRAPH.format(html.escape(text)))
+
+
+def _line(text: str) -> str:
+    """The text in one line, without what no mail program shows well."""
+    return " ".join(_unprintable.sub(REPLACEMENT, text).split())
+
+
+def _lines(text: str) -> str:
+    return _unprintable.sub(REPLACEMENT, _newline.sub("\n", text)).strip()
+
+
+def _escaped_line(text: str) -> str:
+    return html.escape(_unprintable.sub(REPLACEMENT, text))
+
+
+def _size(text: str) -> int:
+    return len(text.encode(errors="replace")) + text.count("\n")  # a line ends in two bytes

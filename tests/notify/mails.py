@@ -1,0 +1,78 @@
+"""What does a mail say, read as strictly as the strictest mail program would?"""
+
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP
+from html.parser import HTMLParser
+
+MAX_LINE = 998
+"""https://www.rfc-editor.org/rfc/rfc5322#section-2.1.1"""
+TAGS = {"html", "body", "div", "p", "h2", "strong", "br", "a"}
+
+
+@dataclass
+class Read:
+    """A mail as people see it: `read` is what the HTML says, a line for each block."""
+
+    headers: EmailMessage
+    text: str
+    html: str
+    read: str = ""
+    links: list[str] = field(default_factory=list)
+
+
+class _Page(HTMLParser):
+    """Refuses tags and attributes other than our own, and tags that are not closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = ""
+        self.links: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in TAGS
+        for name, value in attrs:
+            assert name == ("href" if tag == "a" else "style")
+            if name == "href":
+                self.links.append(value or "")
+        if tag == "br":
+            self.said += "\n"
+        else:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        self.said += "\n" if tag in ("div", "p", "h2") else ""
+
+    def handle_data(self, data: str) -> None:
+        self.said += data
+
+    def handle_comment(self, data: str) -> None:
+        raise AssertionError("a comment hides words")
+
+
+def read(body: bytes) -> Read:
+    """Read a mail, and fail where a mail program might stumble."""
+    for line in body.split(b"\r\n"):
+        assert len(line) <= MAX_LINE
+        assert b"\n" not in line
+        assert b"\r" not in line
+        assert line.isascii()
+    mail = message_from_bytes(body, policy=SMTP)
+    for part in mail.walk():
+        assert not part.defects
+    for name in ("From", "To", "Subject", "Message-ID", "MIME-Version"):
+        assert len(mail.get_all(name, [])) == 1
+        assert not mail[name].defects, mail[name].defects
+    assert mail.get_content_type() == "multipart/alternative"
+    text, html = mail.iter_parts()
+    assert (text.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
+    found = Read(mail, text.get_content(), html.get_content())
+    page = _Page()
+    page.feed(found.html)
+    page.close()
+    assert page.open == []
+    found.read, found.links = page.said, page.links
+    return found
