@@ -127,14 +127,16 @@ def scheme_of(url: str) -> str:
 def _notify(notice: Notice) -> Outcome:
     if importlib.util.find_spec("apprise") is None:
         return Retry(Reason.OTHER, MISSING)
-    service = _service(notice.url)
-    if service is None:
-        return Retry(Reason.CLIENT_ERROR, "Apprise does not know the URL")
-    told = _library().Apprise(asset=_asset())
-    told.add(service)
-    if told.notify(title=notice.title, body=notice.text, notify_type=notice.kind, body_format="text"):
-        return Sent(detail="taken by Apprise")
-    return Retry(Reason.OTHER, NOT_DELIVERED)
+    try:
+        service = _service(notice.url)
+        if service is None:
+            return Retry(Reason.CLIENT_ERROR, "Apprise does not know the URL")
+        told = _library().Apprise(asset=_asset())
+        told.add(service)
+        done = told.notify(title=notice.title, body=notice.text, notify_type=notice.kind, body_format="text")
+    except Exception as error:  # a mistake of one of its many plugins is no fault of the message
+        return Retry(Reason.OTHER, f"{NOT_DELIVERED}: {type(error).__name__}")
+    return Sent(detail="taken by Apprise") if done else Retry(Reason.OTHER, NOT_DELIVERED)
 
 
 def _service(url: str) -> Any:
@@ -149,11 +151,11 @@ def _service(url: str) -> Any:
 @cache
 def _library() -> Any:
     """The library, which may not be there; its log is left unheard, for it may show a URL."""
-    import apprise
-
     logger = logging.getLogger("apprise")
     logger.propagate = False
     logger.addHandler(logging.NullHandler())
+    import apprise
+
     return apprise
 
 

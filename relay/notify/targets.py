@@ -19,7 +19,7 @@ from relay.domain.errors import InvalidInput, SettingsError
 MAX_URL: Final = 4096
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-HOST_SIGNS: Final = "-._:"
+HOST_SIGNS: Final = "-._"
 NO_HOST: Final = "must be a host name or an address"
 NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 """Carries an IPv4 address in its last four bytes (RFC 6052)."""
@@ -99,7 +99,8 @@ class Targets:
         Raises:
             InvalidInput: names the field.
         """
-        if not all(character.isalnum() or character in HOST_SIGNS for character in host):
+        named = all(character.isalnum() or character in HOST_SIGNS for character in host)
+        if not named and _literal(host) is None:
             raise InvalidInput(field, NO_HOST)
         try:
             parts = _split(field, url_of("https", host))

@@ -69,7 +69,8 @@ def read(body: bytes) -> Read:
     assert mail.get_content_type() == "multipart/alternative"
     text, html = mail.iter_parts()
     assert (text.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
-    found = Read(mail, text.get_content(), html.get_content())
+    words = [part.get_content().replace("\r\n", "\n") for part in (text, html)]
+    found = Read(mail, *words)
     page = _Page()
     page.feed(found.html)
     page.close()

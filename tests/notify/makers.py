@@ -132,7 +132,7 @@ def channel(kind: type[BaseChannel], url: str = "https://hooks.example.com/x", *
     if kind is EmailChannel:
         return parse_channel({"channel_type": "email", "name": "c"} | MAILED | settings)
     if kind is AppriseChannel:
-        url = url.replace("https://", "jsons://").replace("http://", "json://")
+        url = "json" + url.removeprefix("http") if url.startswith("http") else url
         return parse_channel({"channel_type": "apprise", "name": "c", "apprise_url": url} | settings)
     assert "webhook_url" in own_fields(kind), f"say here how a {type_name(kind)} channel is made"
     return parse_channel({"channel_type": type_name(kind), "name": "c", "webhook_url": url} | settings)

@@ -80,8 +80,8 @@ async def test_lines_that_begin_with_a_dot_arrive_whole(server: MailServer) -> N
     annotations = {"description": ".\n..\n.end\nFrom here"}
     await post(server.port, told=notification(alert(annotations=annotations)))
 
-    assert "  .\n  ..\n  .end\n  From here" in read(server.arrived[0].content).text.replace("\r\n", "\n")
-    assert ">.\n..\n.end\nFrom here<" in read(server.arrived[0].content).html.replace("\r\n", "\n")
+    assert "  .\n  ..\n  .end\n  From here" in read(server.arrived[0].content).text
+    assert ">.\n..\n.end\nFrom here<" in read(server.arrived[0].content).html
 
 
 async def test_500_alerts_with_long_words_are_taken(server: MailServer) -> None:
@@ -245,6 +245,11 @@ async def test_a_name_that_is_not_found_is_tried_again() -> None:
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.CONNECTION_ERROR
     assert outcome.detail.startswith("the name could not be resolved: ")
+
+
+async def test_a_server_that_never_says_goodbye_has_taken_the_mail_all_the_same(server: MailServer) -> None:
+    server.replies["QUIT"] = "never"
+    assert isinstance(await post(server.port), Sent)
 
 
 async def behaving(behaviour: Behaviour, security: str, patience: float = 10.0) -> Outcome:
