@@ -100,7 +100,7 @@ class Targets:
             InvalidInput: names the field.
         """
         named = all(character.isalnum() or character in HOST_SIGNS for character in host)
-        if not named and _literal(host) is None:
+        if "%" in host or not (named or _literal(host)):
             raise InvalidInput(field, NO_HOST)
         try:
             parts = _split(field, url_of("https", host))

@@ -206,7 +206,20 @@ def test_settings_that_can_never_work_are_refused(settings: dict[str, Any], fiel
 
 
 @pytest.mark.parametrize(
-    "host", ["", "a b", "a/b", "user@host", "mail.example.com:25", "a..b", "mail\r\n", "0x7f.1", "2130706433", "%"]
+    "host",
+    [
+        "",
+        "a b",
+        "a/b",
+        "user@host",
+        "mail.example.com:25",
+        "a..b",
+        "mail\r\n",
+        "0x7f.1",
+        "2130706433",
+        "%",
+        "::1%/x",
+    ],
 )
 def test_what_is_no_host_is_refused(host: str) -> None:
     assert refusal(smtp_host=host) == ("smtp_host", "must be a host name or an address")
