@@ -10,7 +10,7 @@ import socket
 import ssl
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, cast
 
 import aiosmtplib
 import yarl
@@ -64,8 +64,8 @@ class Smtp:
         except aiosmtplib.SMTPConnectError as error:
             raise error.__cause__ or error from None
         finally:
-            if server is not None and isinstance(server.transport, asyncio.WriteTransport):
-                server.transport.abort()
+            if server is not None and server.transport is not None:
+                cast(asyncio.WriteTransport, server.transport).abort()  # uvloop's are no subclasses of it
 
     async def _server(self, mail: Mail) -> aiosmtplib.SMTP:
         """A client on a socket that is open; nothing is said yet."""

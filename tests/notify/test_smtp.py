@@ -252,6 +252,15 @@ async def test_a_server_that_never_says_goodbye_has_taken_the_mail_all_the_same(
     assert isinstance(await post(server.port), Sent)
 
 
+async def test_a_server_that_hangs_in_the_middle_is_left_alone_after_the_time_out(server: MailServer) -> None:
+    server.replies["DATA"] = "never"
+    outcome = await post(server.port, patience=0.5)
+    assert outcome == Retry(Reason.DEADLINE_EXCEEDED, "no answer in time")
+    async with asyncio.timeout(10):
+        while server.connected:
+            await asyncio.sleep(0.02)
+
+
 async def behaving(behaviour: Behaviour, security: str, patience: float = 10.0) -> Outcome:
     """How a mail ends at a server that does as it is told as soon as it is connected to."""
 
