@@ -89,8 +89,9 @@ class Transport:
         for at in range(first, len(requests)):
             if pace is not None and at > first:
                 await pace()
-            outcome = await self._ask(notifier, channel, requests[at])
-            if isinstance(outcome, Rejected) and requests[at].independent:
+            request = requests[at]
+            outcome = await self._ask(notifier, channel, request)
+            if isinstance(outcome, Rejected) and isinstance(request, Request) and request.independent:
                 refused = refused or _part(outcome, at, requests)
             elif not isinstance(outcome, Sent):
                 outcome = _broken_off(outcome, at, requests, refused)

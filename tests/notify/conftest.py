@@ -11,7 +11,7 @@ from relay.domain.outcomes import Outcome
 from relay.notify.registry import NOTIFIERS
 from relay.notify.targets import Targets
 from relay.notify.transport import Transport
-from tests.notify.makers import channel, notification
+from tests.notify.makers import TOKENS, channel, notification
 
 LOOPBACK = ("127.0.0.0/8",)
 
@@ -19,10 +19,12 @@ Tell = Callable[..., Awaitable[Outcome]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`kind` is each registered channel type in turn; for `over_http`, each that is told at a `webhook_url`."""
+    """`kind` is each registered channel type in turn; for `over_http`, each that is told at a URL of its own."""
     if "kind" in metafunc.fixturenames:
         over_http = metafunc.definition.get_closest_marker("over_http") is not None
-        kinds = [kind for kind in NOTIFIERS if not over_http or "webhook_url" in own_fields(kind)]
+        kinds = [
+            kind for kind in NOTIFIERS if not over_http or kind in TOKENS or "webhook_url" in own_fields(kind)
+        ]
         metafunc.parametrize("kind", kinds, ids=type_name)
 
 

@@ -12,6 +12,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from relay.domain.channels import MASK, WebhookChannel, masked, parse_channel, patched
 from relay.domain.errors import InvalidInput
 from relay.domain.outcomes import Sent
+from relay.notify.base import Request
 from relay.notify.registry import NOTIFIERS, check
 from relay.notify.signing import new_secret
 from relay.notify.targets import Targets
@@ -80,6 +81,7 @@ def test_a_request_holds_no_time_and_shows_no_secret() -> None:
     one = channel(WebhookChannel, signing_secret=SECRET)
     request = NOTIFIERS[WebhookChannel].request(one, notification())
     assert request == NOTIFIERS[WebhookChannel].request(one, notification())
+    assert isinstance(request, Request)
     assert "webhook-timestamp" not in request.headers
     assert SECRET not in repr(request)
 
