@@ -103,11 +103,11 @@ def test_a_secret_url_may_hold_a_login_and_a_query(hook: type[BaseChannel]) -> N
 @pytest.mark.parametrize(
     "url", ["https://user:pw@example.com", "https://u@example.com", "https://e.com/?k=v", "https://e.com/#k"]
 )
-@pytest.mark.parametrize("kind", TOKENS, ids=type_name)
-def test_a_url_that_all_may_see_must_hold_no_secret(kind: type[BaseChannel], url: str) -> None:
+@pytest.mark.parametrize("shown", TOKENS, ids=type_name)
+def test_a_url_that_all_may_see_must_hold_no_secret(shown: type[BaseChannel], url: str) -> None:
     with pytest.raises(InvalidInput, match="not kept secret") as caught:
-        check(channel(kind, url), Targets(()))
-    assert caught.value.field == TOKENS[kind][0]
+        check(channel(shown, url), Targets(()))
+    assert caught.value.field == TOKENS[shown][0]
 
 
 @pytest.mark.parametrize("host", PRIVATE)
