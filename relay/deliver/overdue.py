@@ -12,6 +12,7 @@ from relay.store.database import FAILED, Database, HeldConnection, in_words
 from relay.telemetry import Metrics
 
 LOOK_EVERY: Final = 5.0
+LEAST: Final = 0.25
 GIVE_UP_EVERY: Final = 12
 """Looks; what is given up waited for hours."""
 PURGE_EVERY: Final = 720
@@ -43,7 +44,7 @@ class Overdue:
         looks = 0
         try:
             while True:
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(max(LEAST, min(LOOK_EVERY, self._fallback_after)))
                 looks += 1
                 await self._move(overdue.fall_back, self._fallback_after, "circuitOpen")
                 if looks % GIVE_UP_EVERY == 0:
