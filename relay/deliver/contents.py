@@ -37,6 +37,9 @@ class Contents:
         """The messages by delivery. One whose webhook can't be read any more is left out."""
         now = datetime.now(UTC)
         as_sent = [one for one in claimed if _is_plain(one, now)]
+        for one in as_sent:
+            if one.receipt_id is not None and one.body is not None:
+                self._receipts.offer(one.receipt_id, one.body)
         groups = await self._receipts.groups(one.receipt_id for one in as_sent if one.receipt_id is not None)
         messages: dict[int, Message] = {
             one.id: _as_sent(one, groups[one.receipt_id], self._history_of(one))

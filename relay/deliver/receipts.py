@@ -30,6 +30,11 @@ class Receipts:
         """Read what is asked for, until cancelled."""
         await self._batches.run()
 
+    def offer(self, receipt_id: int, body: bytes) -> None:
+        """Take a body that was read along the way."""
+        if receipt_id not in self._kept:
+            self._decode(receipt_id, body)
+
     async def groups(self, receipt_ids: Iterable[int]) -> dict[int, Group]:
         """The groups of receipts. One that can't be read any more is left out."""
         wanted = frozenset(receipt_ids)
@@ -42,10 +47,16 @@ class Receipts:
             bodies = await load_bodies(driver, sorted(frozenset().union(*asked)))
         found: dict[int, Group] = {}
         for receipt_id, body in bodies.items():
-            with suppress(InvalidWebhook):  # only if a later release refuses what an earlier one took
-                found[receipt_id] = decode_webhook(body)
-                self._keep(receipt_id, len(body), found[receipt_id])
+            if (group := self._decode(receipt_id, body)) is not None:
+                found[receipt_id] = group
         return [{receipt_id: found[receipt_id] for receipt_id in ids if receipt_id in found} for ids in asked]
+
+    def _decode(self, receipt_id: int, body: bytes) -> Group | None:
+        with suppress(InvalidWebhook):  # only if a later release refuses what an earlier one took
+            group = decode_webhook(body)
+            self._keep(receipt_id, len(body), group)
+            return group
+        return None
 
     def _keep(self, receipt_id: int, size: int, group: Group) -> None:
         if receipt_id in self._kept:

@@ -65,7 +65,7 @@ WITH mine AS MATERIALIZED (
 )
 SELECT mine.tokens, waiting.due_in, set_config('synchronous_commit', 'on', true) AS durable, c.*
 FROM mine JOIN waiting ON true
-LEFT JOIN (SELECT {CLAIMED_COLUMNS}, true AS carries, 0 AS merged FROM claimed) AS c ON true
+LEFT JOIN (SELECT {CLAIMED_COLUMNS}, true AS carries, 0 AS merged, NULL::bytea AS body FROM claimed) AS c ON true
 """
 
 # What a delivery tells is a tree: what was merged into it, and what it is sent in place of, and so on.

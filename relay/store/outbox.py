@@ -17,6 +17,10 @@ MOST_COUNTED: Final = 100_000
 """Groups; when more than this wait, they are too many for any limit."""
 
 
+MAX_INLINE: Final = 8192
+"""Bytes of a webhook's body that comes along with the claim; larger ones are read once for all channels."""
+
+
 class Ask(msgspec.Struct, frozen=True):
     """What a lane wants: up to `room` messages, within the token bucket of `per_second` (None: no limit)."""
 
@@ -47,6 +51,8 @@ class Claimed(msgspec.Struct, frozen=True):
     carries: bool
     merged: int
     """How many were merged into it by this claim."""
+    body: bytes | None
+    """Of its webhook, if that is small: it saves most of them a round trip."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -170,7 +176,9 @@ WITH asked AS MATERIALIZED (
   WHERE d.state = 'pending' AND d.id = ANY (ARRAY(SELECT id FROM changes)) AND d.id = c.id
   RETURNING d.*
 ), claimed AS (
-  SELECT {CLAIMED_COLUMNS}, ready.merged, ready.merged > 0 OR (
+  SELECT {CLAIMED_COLUMNS}, (
+    SELECT r.body FROM receipts r WHERE r.id = moved.receipt_id AND octet_length(r.body) <= {MAX_INLINE}
+  ) AS body, ready.merged, ready.merged > 0 OR (
     SELECT f.id FROM deliveries f WHERE f.merged_into = moved.id AND f.state = 'merged'
     ORDER BY f.merged_into LIMIT 1
   ) IS NOT NULL AS carries
@@ -287,7 +295,7 @@ async def settle(driver: Any, settlements: Sequence[Settlement]) -> set[str]:
 
 
 def claimed_of(row: Any) -> Claimed:
-    """A row with CLAIMED_COLUMNS, `carries` and `merged`."""
+    """A row with CLAIMED_COLUMNS, `carries`, `merged` and `body`."""
     values = {name: row[name] for name in Claimed.__struct_fields__}
     return Claimed(**values | {"positions": None if row["positions"] is None else tuple(row["positions"])})
 

@@ -35,6 +35,7 @@ def claimed(*, attempt: int = 1, age: timedelta = timedelta(0)) -> Claimed:
         progress=None,
         carries=False,
         merged=0,
+        body=None,
     )
 
 
