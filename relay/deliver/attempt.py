@@ -28,28 +28,22 @@ class Patience(msgspec.Struct, frozen=True):
     resolved: timedelta
 
 
-class Attempts:
-    """Makes attempts; one for a whole worker."""
+class Means(msgspec.Struct, frozen=True):
+    """What all attempts of a worker share. `chance` gives random numbers in [0, 1) for the backoff's jitter."""
 
-    def __init__(self, transport: Transport, metrics: Metrics, patience: Patience, chance: Any) -> None:
-        """`chance` gives random numbers in [0, 1) for the backoff's jitter."""
-        self.transport = transport
-        self.metrics = metrics
-        self.patience = patience
-        self.chance = chance
-
-    def begin(self, lease: Lease, claimed: Claimed, message: Message | None) -> "Attempt":
-        """An attempt that begins now. Without a message its webhook can't be read any more."""
-        return Attempt(self, lease, claimed, message)
+    transport: Transport
+    metrics: Metrics
+    patience: Patience
+    chance: Callable[[], float]
 
 
 class Attempt:
     """One attempt, from its beginning to what follows from it."""
 
-    def __init__(self, attempts: Attempts, lease: Lease, claimed: Claimed, message: Message | None) -> None:
-        """The clock runs from here."""
+    def __init__(self, means: Means, lease: Lease, claimed: Claimed, message: Message | None) -> None:
+        """The clock runs from here. Without a message its webhook can't be read any more."""
         self.outcome: Outcome = Rejected(Reason.OTHER, "the webhook that this comes from can't be read any more")
-        self._attempts = attempts
+        self._means = means
         self._lease = lease
         self._claimed = claimed
         self._message = message
@@ -68,8 +62,8 @@ class Attempt:
             self.outcome = Retry(Reason.OTHER, self._lease.unreadable)
         elif self._message is not None:
             channel = self._lease.channel
-            with self._attempts.metrics.in_flight.track_inprogress():
-                self.outcome = await self._attempts.transport.attempt(
+            with self._means.metrics.in_flight.track_inprogress():
+                self.outcome = await self._means.transport.attempt(
                     notifier_for(channel), channel, self._message, self._claimed.progress, pace
                 )
         self._duration = time.perf_counter() - self._started
@@ -81,13 +75,13 @@ class Attempt:
 
     def settlement(self) -> Settlement:
         """What follows from the outcome."""
-        channel, patience = self._lease.channel, self._attempts.patience
+        channel, patience = self._lease.channel, self._means.patience
         return decide(
             self._claimed,
             self.outcome,
             self._started_at,
             self._duration,
-            self._attempts.chance(),
+            self._means.chance(),
             patience.resolved if _nobody_waits(self._message) else patience.usual,
             None if channel is None else channel.fallback_channel_id,
         )
@@ -100,7 +94,7 @@ class Attempt:
 
     def observe(self, settlement: Settlement) -> None:
         """Count it and what followed, and log what failed."""
-        metrics, kind, outcome = self._attempts.metrics, self.channel_type, self.outcome
+        metrics, kind, outcome = self._means.metrics, self.channel_type, self.outcome
         reason = "" if isinstance(outcome, Sent) else outcome.reason.value
         if settlement.state == State.DEAD:
             metrics.dead.labels(kind, settlement.reason).inc()

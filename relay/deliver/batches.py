@@ -44,7 +44,7 @@ class Batches(Generic[A, B]):
     async def _answer(self, batch: Sequence[_Asked[A, B]]) -> None:
         try:
             answers = await self._work([asked.ask for asked in batch])
-        except Exception as error:
+        except Exception as error:  # theirs to judge, who asked
             for asked in batch:
                 if not asked.answer.done():
                     asked.answer.set_exception(error)

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from relay.deliver.attempt import Attempts, channel_type_of
+from relay.deliver.attempt import Means, channel_type_of
 from relay.deliver.batches import Batches
 from relay.deliver.contents import Contents
 from relay.deliver.flow import Pacer
@@ -40,7 +40,7 @@ class Tools(msgspec.Struct, frozen=True):
     claims: Batches[Ask, Answer]
     releases: Batches[Release, tuple[bool, float | None]]
     contents: Contents
-    attempts: Attempts
+    means: Means
     settler: Settler
     seal: Seal
     metrics: Metrics
@@ -54,7 +54,7 @@ class Lane:
         """Nothing happens before `run`."""
         self._lease = lease
         self._tools = tools
-        self._out = Outgoing(lease, tools.attempts, tools.settler, tools.slots, self._settled)
+        self._out = Outgoing(lease, tools.means, tools.settler, tools.slots, self._settled)
         self._changed = asyncio.Event()
         self._stopping = False
         self._enqueued = -1

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-from relay.deliver.attempt import Attempt, Attempts
+from relay.deliver.attempt import Attempt, Means
 from relay.deliver.decision import unsent
 from relay.deliver.flow import Flow, Pacer
 from relay.deliver.settler import Ended, Settler
@@ -31,13 +31,13 @@ class Outgoing:
     def __init__(
         self,
         lease: Lease,
-        attempts: Attempts,
+        means: Means,
         settler: Settler,
         slots: asyncio.Semaphore,
         changed: Callable[[], None],
     ) -> None:
         """`slots` bounds what is under way in the process; `changed` is called when there is room, or news."""
-        self._attempts = attempts
+        self._means = means
         self._settler = settler
         self._slots = slots
         self._changed = changed
@@ -123,7 +123,7 @@ class Outgoing:
             async with self._slots:
                 await self._pace()
                 if not self._refuses(probe=probe):
-                    begun = self._attempts.begin(self._lease, claimed, message)
+                    begun = Attempt(self._means, self._lease, claimed, message)
                     await begun.call(self._pace)
         except asyncio.CancelledError:
             if begun is not None:
@@ -158,7 +158,7 @@ class Outgoing:
             return None
         self._state_written = now
         if flow.is_open and not was_open:
-            self._attempts.metrics.breaker_opened.labels(attempt.channel_type).inc()
+            self._means.metrics.breaker_opened.labels(attempt.channel_type).inc()
             log.warning("breaker_opened", channel_id=self._lease.channel_id, failures=flow.failures)
         return LaneState(
             channel_id=self._lease.channel_id,

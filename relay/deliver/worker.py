@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from relay.deliver.attempt import Attempts, Patience
+from relay.deliver.attempt import Means, Patience
 from relay.deliver.batches import Batches
 from relay.deliver.contents import Contents
 from relay.deliver.lane import Lane, Tools
@@ -78,7 +78,7 @@ class Worker:
             claims=self._claims,
             releases=self._releases,
             contents=Contents(self._reading, self._digesting, self._receipts, history_url),
-            attempts=Attempts(transport, metrics, patience, random.random),
+            means=Means(transport, metrics, patience, random.random),
             settler=self._settler,
             seal=seal,
             metrics=metrics,
