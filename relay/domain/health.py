@@ -100,7 +100,7 @@ def quantile(counts: Mapping[int, int], share: float) -> float | None:
     for bucket in sorted(counts):
         reached += counts[bucket]
         if reached and reached >= wanted:
-            return seconds_of(bucket)
+            return round(seconds_of(bucket), 4)  # more digits would promise more than a bucket knows
     return None
 
 
