@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from relay.domain.channels import channel_types
+from relay.domain.channel_types import channel_types
 from relay.domain.health import ChannelState
 from relay.domain.outcomes import Reason
 

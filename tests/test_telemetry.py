@@ -7,7 +7,7 @@ from io import BytesIO
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from relay.domain.channels import channel_types
+from relay.domain.channel_types import channel_types
 from relay.receive.webhook import MAX_BODY
 from relay.telemetry import Metrics
 from tests.fixtures.postgres import execute, made, sibling

@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of, text_cursor
 from relay.api.transactions import transacted
 from relay.domain.channel_templates import Made, channels_of
-from relay.domain.channels import CHANNEL_CLASSES, Channel, masked, own_fields, parse_channel, patched, type_name
+from relay.domain.channel_types import CHANNEL_CLASSES, Channel, own_fields, type_name
+from relay.domain.channels import masked, parse_channel, patched
 from relay.domain.errors import InvalidInput, NotFound
 from relay.domain.health import Health
 from relay.notify import registry

@@ -9,7 +9,7 @@ from litestar.params import JSONBody
 
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.alerts import Alert
-from relay.domain.channels import Filters
+from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
 from relay.route.reasons import why_not
 from relay.settings import Settings

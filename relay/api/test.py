@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from relay.domain.alerts import Alert, Group, Status, fingerprint
-from relay.domain.channels import Channel
+from relay.domain.channel_types import Channel
 from relay.domain.fields import require_storable
 from relay.domain.notifications import Notification
 from relay.domain.outcomes import Reason, Sent

@@ -11,7 +11,7 @@ import msgspec.inspect
 from cyclopts import Group, Parameter
 
 from relay.cli.output import Output
-from relay.domain.channels import CHANNEL_CLASSES, BaseChannel, Filters, own_fields
+from relay.domain.channel_types import CHANNEL_CLASSES, BaseChannel, Filters, own_fields
 from relay.domain.errors import InvalidInput
 
 FIRST: Final = ("name", "id")

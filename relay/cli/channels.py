@@ -10,7 +10,7 @@ from relay.cli.channel_options import ChannelId, create_options, flag, payload, 
 from relay.cli.channel_templates import TemplateId, values_of
 from relay.cli.output import Output, show_item, show_items
 from relay.cli.server import connect
-from relay.domain.channels import CHANNEL_CLASSES, BaseChannel, type_name
+from relay.domain.channel_types import CHANNEL_CLASSES, BaseChannel, type_name
 from relay.domain.errors import InvalidInput
 
 COLUMNS = ("id", "name", "channel_type", "enabled", "health", "tenant_id", "severities", "alert_names", "matchers")

@@ -12,7 +12,7 @@ from relay.deliver.contents import Contents
 from relay.deliver.flow import Pacer
 from relay.deliver.outgoing import Outgoing
 from relay.deliver.settler import Settler
-from relay.domain.channels import RateLimit
+from relay.domain.channel_types import RateLimit
 from relay.domain.notifications import Message
 from relay.notify.registry import limit_of
 from relay.store import digests, lanes

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from relay.domain.channels import channel_types
+from relay.domain.channel_types import channel_types
 from relay.domain.health import ChannelState
 from relay.store import backlog
 from relay.store.backlog import ChannelBacklog

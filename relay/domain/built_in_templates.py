@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from relay.domain.channel_templates import ChannelTemplate, parse_template
-from relay.domain.channels import channel_types
+from relay.domain.channel_types import channel_types
 from relay.domain.template_checks import checked
 
 CRITICAL: Final = ["critical"]

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from relay.domain.channels import Channel, channel_class, parse_channel, slug
+from relay.domain.channel_types import Channel, channel_class
+from relay.domain.channels import parse_channel, slug
 from relay.domain.errors import InvalidInput
 from relay.domain.fields import field_of
 from relay.domain.placeholders import LEFT_OUT, Filling

@@ -14,6 +14,17 @@ class FallbackFor(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Rendered(msgspec.Struct, frozen=True, kw_only=True):
+    """What a template made of a message, in the platform's own markup, with all values in it escaped.
+
+    `title` stands for the headline, `body` before the alerts, and `alerts` has the text of each by its position.
+    """
+
+    title: str = ""
+    body: str = ""
+    alerts: tuple[str, ...] = ()
+
+
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """The alerts of a group that matched a channel; never empty.
 
@@ -31,6 +42,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     untold: frozenset[int] = frozenset()
     history_url: str = ""
     fallback_for: FallbackFor | None = None
+    rendered: Rendered | None = None
 
     @property
     def firing(self) -> tuple[Alert, ...]:
@@ -74,6 +86,7 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     untold: frozenset[int] = frozenset()
     """Positions of resolved alerts whose firing was not told before."""
     fallback_for: FallbackFor | None = None
+    rendered: Rendered | None = None
 
     @property
     def total(self) -> int:

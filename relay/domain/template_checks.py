@@ -8,7 +8,8 @@ import msgspec
 import msgspec.inspect as shapes
 
 from relay.domain.channel_templates import ChannelTemplate, Parameter, ParameterType, require_type
-from relay.domain.channels import MAX_NAME, BaseChannel, channel_class, require_id, slug
+from relay.domain.channel_types import BaseChannel, channel_class
+from relay.domain.channels import MAX_NAME, require_id, slug
 from relay.domain.errors import InvalidInput
 from relay.domain.fields import field_of, require_storable
 from relay.domain.matchers import parse_matcher

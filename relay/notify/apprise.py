@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from relay.domain.alerts import Status
-from relay.domain.channels import AppriseChannel, RateLimit
+from relay.domain.channel_types import AppriseChannel, RateLimit
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Retry, Sent

@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import yarl
 
-from relay.domain.channels import MASK, BaseChannel, RateLimit
+from relay.domain.channel_types import BaseChannel, RateLimit
+from relay.domain.channels import MASK
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from relay.domain.alerts import Status
-from relay.domain.channels import DiscordChannel, RateLimit
+from relay.domain.channel_types import DiscordChannel, RateLimit
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome

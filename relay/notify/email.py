@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from relay.domain.alerts import Status
-from relay.domain.channels import EmailChannel, RateLimit
+from relay.domain.channel_types import EmailChannel, RateLimit
 from relay.domain.errors import InvalidInput
 from relay.domain.fields import REPLACEMENT
 from relay.domain.notifications import Message, Notification

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER, Alert
-from relay.domain.channels import PagerDutyChannel
+from relay.domain.channel_types import PagerDutyChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message, Notification
 from relay.domain.outcomes import Outcome, Reason

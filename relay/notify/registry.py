@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from relay.domain.channels import (
+from relay.domain.channel_types import (
     AppriseChannel,
     BaseChannel,
     Channel,

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from relay.domain.alerts import Status
-from relay.domain.channels import RateLimit, SlackChannel
+from relay.domain.channel_types import RateLimit, SlackChannel
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected
 from relay.notify.base import Notifier, Request, Response, classify, gone, retry

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from relay.domain.alerts import severity_rank
-from relay.domain.channels import RateLimit, SmsChannel
+from relay.domain.channel_types import RateLimit, SmsChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
 from relay.domain.outcomes import Outcome, Reason

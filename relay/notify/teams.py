@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from relay.domain.alerts import Status
-from relay.domain.channels import RateLimit, TeamsChannel
+from relay.domain.channel_types import RateLimit, TeamsChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER, Status
-from relay.domain.channels import RateLimit, TelegramChannel
+from relay.domain.channel_types import RateLimit, TelegramChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason

@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from relay.domain.channels import BaseChannel
+from relay.domain.channel_types import BaseChannel
 from relay.domain.fields import REPLACEMENT
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent

@@ -14,7 +14,7 @@ import msgspec
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from relay.domain.channels import WebhookChannel
+from relay.domain.channel_types import WebhookChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message, Notification
 from relay.notify.base import JSON, Notifier, Request

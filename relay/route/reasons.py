@@ -1,7 +1,7 @@
 """Why does a channel not want an alert?"""
 
 from relay.domain.alerts import Alert
-from relay.domain.channels import Filters
+from relay.domain.channel_types import Filters
 
 
 def why_not(alert: Alert, filters: Filters, tenant_label: str) -> str | None:

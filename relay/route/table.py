@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from relay.domain.alerts import Alert, Group, Status
-from relay.domain.channels import Filters
+from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
 from relay.domain.matchers import Matcher, Op
 

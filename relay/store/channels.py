@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.channels import CHANNEL_CLASSES, MASK, BaseChannel, Channel, Filters, own_fields, type_name
+from relay.domain.channel_types import CHANNEL_CLASSES, BaseChannel, Channel, Filters, own_fields, type_name
+from relay.domain.channels import MASK
 from relay.domain.errors import Conflict, InvalidInput, NotFound, SealBroken, Unreadable
 from relay.domain.outcomes import Reason
 from relay.store.config import WAKE_CHANNEL

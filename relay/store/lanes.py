@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.domain.channels import Channel
+from relay.domain.channel_types import Channel
 from relay.store import channels
 from relay.store.seal import Seal
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.domain.channels import BaseChannel, PagerDutyChannel, SmsChannel, TelegramChannel, type_name
+from relay.domain.channel_types import BaseChannel, PagerDutyChannel, SmsChannel, TelegramChannel, type_name
 from tests.fixtures.relays import Relay, webhook
 from tests.fixtures.sink import Sink
 from tests.notify.makers import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY, TOKENS, channel

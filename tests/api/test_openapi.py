@@ -7,7 +7,7 @@ import msgspec
 from litestar.routes import HTTPRoute
 
 from relay.app import BASE_PATH, application
-from relay.domain.channels import CHANNEL_CLASSES, channel_types
+from relay.domain.channel_types import CHANNEL_CLASSES, channel_types
 from tests.fixtures.relays import Relay
 
 BODY = ("requestBody", "content", "application/json", "schema")

@@ -14,7 +14,7 @@ import uvloop
 
 from relay.app import BASE_PATH
 from relay.domain.alertmanager import decode_webhook
-from relay.domain.channels import Filters
+from relay.domain.channel_types import Filters
 from relay.receive.batch import Webhook, build
 from relay.route.table import Table
 from relay.store.ingest import INGEST, arguments

@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 
 from relay.domain.alerts import Alert, Status
-from relay.domain.channels import Filters
+from relay.domain.channel_types import Filters
 from relay.route.table import Table
 from tests.bench.figures import Figure
 

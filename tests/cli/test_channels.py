@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.domain.channels import BaseChannel
+from relay.domain.channel_types import BaseChannel
 
 from .conftest import FakeApi, Relay
 

@@ -7,7 +7,7 @@ import pytest
 from relay.domain import built_in_templates as module
 from relay.domain.built_in_templates import BUILT_IN, IDS, built_in_templates
 from relay.domain.channel_templates import ChannelTemplate, Parameter, channels_of
-from relay.domain.channels import channel_types
+from relay.domain.channel_types import channel_types
 
 SAMPLES: dict[str, Any] = {
     "matcher": 'team="db"',

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from relay.domain.channels import Channel, parse_channel, slug
+from relay.domain.channel_types import Channel
+from relay.domain.channels import parse_channel, slug
 from relay.domain.errors import InvalidInput
 
 GUIDE = {

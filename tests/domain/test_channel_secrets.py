@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.domain.channels import MASK, Channel, masked, parse_channel, patched
+from relay.domain.channel_types import Channel
+from relay.domain.channels import MASK, masked, parse_channel, patched
 from relay.domain.errors import InvalidInput
 
 URL = "https://example.com/hook/s3cret-path"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from relay.domain.channel_templates import ChannelTemplate, channels_of, parse_template
-from relay.domain.channels import SlackChannel, WebhookChannel
+from relay.domain.channel_types import SlackChannel, WebhookChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.template_checks import checked
 

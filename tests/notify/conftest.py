@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from relay.domain.channels import BaseChannel, own_fields, type_name
+from relay.domain.channel_types import BaseChannel, own_fields, type_name
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome
 from relay.notify.registry import NOTIFIERS

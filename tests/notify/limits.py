@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from relay.domain.channels import (
+from relay.domain.channel_types import (
     AppriseChannel,
     BaseChannel,
     DiscordChannel,

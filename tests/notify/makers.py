@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from relay.domain.alerts import Alert, Group, Status, fingerprint, severity_rank
-from relay.domain.channels import (
+from relay.domain.channel_types import (
     AppriseChannel,
     BaseChannel,
     Channel,
@@ -13,9 +13,9 @@ from relay.domain.channels import (
     SmsChannel,
     TelegramChannel,
     own_fields,
-    parse_channel,
     type_name,
 )
+from relay.domain.channels import parse_channel
 from relay.domain.notifications import Count, Digest, FallbackFor, Notification
 
 STARTED = datetime(2026, 11, 23, 15, 33, 27, tzinfo=UTC)

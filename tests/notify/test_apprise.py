@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from relay.domain.channels import AppriseChannel
+from relay.domain.channel_types import AppriseChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Reason, Retry, Sent

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.domain.channels import BaseChannel
+from relay.domain.channel_types import BaseChannel
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
 from tests.fixtures.sink import Sink
 from tests.notify.broken import broken, hangs, never_ends, resets_after, says, self_signed

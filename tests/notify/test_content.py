@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from relay.domain.channels import DiscordChannel, SlackChannel, TeamsChannel
+from relay.domain.channel_types import DiscordChannel, SlackChannel, TeamsChannel
 from relay.domain.notifications import Notification
 from relay.notify.registry import NOTIFIERS
 from tests.notify.limits import check_discord, check_slack, check_teams

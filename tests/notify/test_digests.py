@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.domain.channels import (
+from relay.domain.channel_types import (
     BaseChannel,
     DiscordChannel,
     SlackChannel,

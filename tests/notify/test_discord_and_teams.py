@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import web
 
-from relay.domain.channels import DiscordChannel, TeamsChannel
+from relay.domain.channel_types import DiscordChannel, TeamsChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.outcomes import Reason, Rejected, Retry
 from relay.notify.registry import check

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.domain.channels import EmailChannel
+from relay.domain.channel_types import EmailChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message, Notification
 from relay.notify.base import Mail

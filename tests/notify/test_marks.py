@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.domain.channels import BaseChannel, WebhookChannel
+from relay.domain.channel_types import BaseChannel, WebhookChannel
 from relay.domain.notifications import FallbackFor, Message
 from relay.notify.registry import NOTIFIERS
 from tests.notify.limits import IN_WORDS

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from relay.domain.alerts import Alert
-from relay.domain.channels import BaseChannel, PagerDutyChannel, SmsChannel, WebhookChannel
+from relay.domain.channel_types import BaseChannel, PagerDutyChannel, SmsChannel, WebhookChannel
 from relay.domain.notifications import Message
 from relay.notify.registry import NOTIFIERS
 from tests.notify.limits import CHECKS, IN_WORDS

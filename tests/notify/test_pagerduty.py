@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from relay.domain.alerts import Alert
-from relay.domain.channels import PagerDutyChannel
+from relay.domain.channel_types import PagerDutyChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent

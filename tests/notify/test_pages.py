@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.domain.alerts import Alert
-from relay.domain.channels import BaseChannel, DiscordChannel, SlackChannel, TeamsChannel, WebhookChannel
+from relay.domain.channel_types import BaseChannel, DiscordChannel, SlackChannel, TeamsChannel, WebhookChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message, Notification
 from relay.notify.registry import NOTIFIERS

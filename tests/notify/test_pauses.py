@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from relay.domain.channels import (
+from relay.domain.channel_types import (
     BaseChannel,
     DiscordChannel,
     PagerDutyChannel,

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from relay.domain.channels import BaseChannel, WebhookChannel
+from relay.domain.channel_types import BaseChannel, WebhookChannel
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Rejected
 from relay.notify.base import Notifier, Request

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.domain.channels import WebhookChannel
+from relay.domain.channel_types import WebhookChannel
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
 from relay.notify.base import Notifier, Request

@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from relay.domain.channels import MASK, WebhookChannel, masked, parse_channel, patched
+from relay.domain.channel_types import WebhookChannel
+from relay.domain.channels import MASK, masked, parse_channel, patched
 from relay.domain.errors import InvalidInput
 from relay.domain.outcomes import Sent
 from relay.notify.base import Request

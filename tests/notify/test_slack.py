@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import web
 
-from relay.domain.channels import SlackChannel
+from relay.domain.channel_types import SlackChannel
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell

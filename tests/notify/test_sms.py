@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from relay.domain.channels import SmsChannel
+from relay.domain.channel_types import SmsChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
 from relay.notify.gsm7 import cut, is_gsm, places, plain

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from relay.domain.channels import EmailChannel
+from relay.domain.channel_types import EmailChannel
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.registry import NOTIFIERS

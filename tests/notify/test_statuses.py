@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import web
 
-from relay.domain.channels import BaseChannel, DiscordChannel
+from relay.domain.channel_types import BaseChannel, DiscordChannel
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell

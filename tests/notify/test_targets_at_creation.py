@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.domain.channels import BaseChannel, type_name
+from relay.domain.channel_types import BaseChannel, type_name
 from relay.domain.errors import InvalidInput, SettingsError
 from relay.notify.registry import check
 from relay.notify.targets import Targets

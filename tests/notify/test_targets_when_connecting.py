@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import web
 
-from relay.domain.channels import BaseChannel, SlackChannel
+from relay.domain.channel_types import BaseChannel, SlackChannel
 from relay.domain.outcomes import Outcome, Reason, Retry, Sent
 from relay.notify.registry import NOTIFIERS
 from relay.notify.targets import BlockedTarget, Targets

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from relay.domain.channels import TelegramChannel
+from relay.domain.channel_types import TelegramChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from relay.domain.channels import WebhookChannel
+from relay.domain.channel_types import WebhookChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.outcomes import Sent
 from relay.notify.registry import check

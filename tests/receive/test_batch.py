@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relay.domain.alertmanager import decode_webhook
-from relay.domain.channels import Filters
+from relay.domain.channel_types import Filters
 from relay.receive.batch import Batch, Webhook, build, group_hash
 from relay.route.table import Table
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from relay.domain.alerts import Alert, Group, Status, fingerprint
-from relay.domain.channels import Filters
+from relay.domain.channel_types import Filters
 from relay.route.table import MAX_KEYS, Table
 
 CRITICAL = {"alertname": "DiskFull", "severity": "critical", "category": "errors", "tenant_id": "a", "team": "db"}

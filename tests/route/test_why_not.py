@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from relay.domain.alerts import Alert, Status
-from relay.domain.channels import Filters
+from relay.domain.channel_types import Filters
 from relay.route.reasons import why_not
 from relay.route.table import Table
 

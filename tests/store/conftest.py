@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.domain.channels import WebhookChannel
+from relay.domain.channel_types import WebhookChannel
 from relay.store import channels
 from relay.store.database import Database
 from tests.store.makers import SEAL

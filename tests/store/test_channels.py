@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from relay.domain.channels import WebhookChannel
+from relay.domain.channel_types import WebhookChannel
 from relay.store import channels
 from relay.store.database import Database
 from relay.store.seal import Seal, new_key

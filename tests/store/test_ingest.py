@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from relay.domain.alertmanager import decode_webhook
-from relay.domain.channels import Filters
+from relay.domain.channel_types import Filters
 from relay.receive.batch import Webhook, build
 from relay.route.table import Table
 from relay.store import channels, ingest
