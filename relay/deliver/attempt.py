@@ -9,12 +9,14 @@ import msgspec
 import structlog
 
 from relay.deliver.decision import decide
+from relay.deliver.living import Telling, after, place_of
 from relay.domain.history import State
-from relay.domain.notifications import Message, Notification
+from relay.domain.notifications import REFRESH, Message, Notification
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.registry import notifier_for
 from relay.notify.transport import Transport
 from relay.store.lanes import Lease
+from relay.store.living_messages import Told
 from relay.store.outbox import Claimed, Settlement
 from relay.telemetry import Metrics
 
@@ -40,13 +42,14 @@ class Means(msgspec.Struct, frozen=True):
 class Attempt:
     """One attempt, from its beginning to what follows from it."""
 
-    def __init__(self, means: Means, lease: Lease, claimed: Claimed, message: Message | None) -> None:
-        """The clock runs from here. Without a message its webhook can't be read any more."""
+    def __init__(self, means: Means, lease: Lease, claimed: Claimed, telling: Telling | None) -> None:
+        """The clock runs from here. Without a telling its webhook can't be read any more."""
         self.outcome: Outcome = Rejected(Reason.OTHER, "the webhook that this comes from can't be read any more")
         self._means = means
         self._lease = lease
         self._claimed = claimed
-        self._message = message
+        self._message = None if telling is None else telling.message
+        self._living = None if telling is None else telling.living
         self._started_at = datetime.now(UTC)
         self._started = time.perf_counter()
         self._duration = 0.0
@@ -60,6 +63,8 @@ class Attempt:
         """Tell the platform; `pace` is waited for before each request but the first, if there are several."""
         if self._lease.channel is None:
             self.outcome = Retry(Reason.OTHER, self._lease.unreadable)
+        elif self._claimed.rank == REFRESH and not self._edits:
+            self.outcome = Sent(detail="nothing was sent: the message to be set right is not edited any more")
         elif self._message is not None:
             channel = self._lease.channel
             with self._means.metrics.in_flight.track_inprogress():
@@ -91,6 +96,23 @@ class Attempt:
         if not isinstance(self.outcome, Retry) or self.outcome.reason is not Reason.DESTINATION_GONE:
             return None
         return self._lease.stamp, f"the destination is gone: {self.outcome.detail}"
+
+    def told(self) -> Told | None:
+        """What is to be kept of the group's message, if that changed."""
+        place = place_of(self._lease.channel)
+        kept = None if self._living is None else after(self._living, self.outcome)
+        if place is None or kept is None:
+            return None
+        return Told(self._lease.channel_id, self._lease.epoch, place, kept)
+
+    def sets_right(self) -> str | None:
+        """The channel whose messages that are edited now say something older, if this is a digest."""
+        told = self._claimed.receipt_id is None and isinstance(self.outcome, Sent)
+        return self._lease.channel_id if told and place_of(self._lease.channel) is not None else None
+
+    @property
+    def _edits(self) -> bool:
+        return isinstance(self._message, Notification) and any(self._message.posted)
 
     def observe(self, settlement: Settlement) -> None:
         """Count it and what followed, and log what failed."""

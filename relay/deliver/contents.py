@@ -7,10 +7,11 @@ from typing import Final
 
 import msgspec
 
+from relay.deliver.living import Telling, telling
 from relay.deliver.receipts import Receipts
 from relay.domain.alerts import Alert, Group, Status
 from relay.domain.notifications import Digest, FallbackFor, Message, Notification
-from relay.store import contents, digests
+from relay.store import contents, digests, living_messages
 from relay.store.contents import Member, Origin, Resolved
 from relay.store.database import HeldConnection
 from relay.store.outbox import Claimed
@@ -33,8 +34,40 @@ class Contents:
         self._receipts = receipts
         self._history_url = history_url
 
-    async def messages(self, claimed: Sequence[Claimed]) -> dict[int, Message]:
-        """The messages by delivery. One whose webhook can't be read any more is left out."""
+    async def tellings(self, claimed: Sequence[Claimed], place: bytes | None) -> dict[int, Telling]:
+        """What a channel is told, by delivery. One whose webhook can't be read any more is left out.
+
+        `place` is where the channel's messages are, if they are edited.
+        """
+        if place is None:
+            messages = await self._messages(claimed)
+            return {delivery_id: Telling(message) for delivery_id, message in messages.items()}
+        groups = [one for one in claimed if one.receipt_id is not None]
+        folded = await self._folded(groups) if groups else {}
+        found = {one.id: Telling(await self._digest(one)) for one in claimed if one.receipt_id is None}
+        return found | await self._living([one for one in groups if one.id in folded], folded, place)
+
+    async def _living(
+        self, claimed: Sequence[Claimed], folded: dict[int, tuple[Notification, list[int]]], place: bytes
+    ) -> dict[int, Telling]:
+        """Each with what was told before in the message of its group."""
+        if not claimed:
+            return {}
+        async with self._connection.use() as driver:
+            channel_id = claimed[0].channel_id
+            living = await living_messages.load(driver, channel_id, place, [one.group_hash for one in claimed])
+            wanted = sorted({alert_id for one in living.values() for alert_id in one.alert_ids})
+            known = await living_messages.alerts(driver, wanted) if wanted else []
+        tellings = {}
+        for one in claimed:
+            notification, alert_ids = folded[one.id]
+            message = living.get(one.group_hash)
+            others = frozenset(() if message is None else message.alert_ids) - frozenset(alert_ids)
+            earlier = [(alert_id, alert) for alert_id, alert in known if alert_id in others]
+            tellings[one.id] = telling(notification, alert_ids, one.group_hash, message, earlier)
+        return tellings
+
+    async def _messages(self, claimed: Sequence[Claimed]) -> dict[int, Message]:
         now = datetime.now(UTC)
         as_sent = [one for one in claimed if _is_plain(one, now)]
         for one in as_sent:
@@ -53,22 +86,27 @@ class Contents:
 
     async def _reviewed(self, claimed: Sequence[Claimed]) -> dict[int, Message]:
         """What was merged, tried before or waited for long, with each alert as it is by now."""
-        notifications = [one for one in claimed if one.receipt_id is not None]
         messages: dict[int, Message] = {
             one.id: await self._digest(one) for one in claimed if one.receipt_id is None
         }
-        if not notifications:
-            return messages
+        if groups := [one for one in claimed if one.receipt_id is not None]:
+            messages |= {delivery_id: told for delivery_id, (told, _) in (await self._folded(groups)).items()}
+        return messages
+
+    async def _folded(self, claimed: Sequence[Claimed]) -> dict[int, tuple[Notification, list[int]]]:
+        """The notifications, with all that was merged into them and each alert as it is by now; and their ids."""
         async with self._connection.use() as driver:
-            members = await contents.members(driver, [one.id for one in notifications])
+            members = await contents.members(driver, [one.id for one in claimed])
             resolved = await contents.resolved(driver, _alert_ids(members))
-            origins = await contents.origins(driver, [one.id for one in notifications])
+            origins = await contents.origins(driver, [one.id for one in claimed])
         told = {root: tuple(of_root) for root, of_root in groupby(members, key=lambda member: member.root)}
-        for one in notifications:
+        notifications = {}
+        for one in claimed:
             if one.id in told and (folded := await self._fold(told[one.id])) is not None:
                 mark = _mark(origins.get(one.id))
-                messages[one.id] = folded.notification(one, resolved, self._history_of(one), mark)
-        return messages
+                notification = folded.notification(one, resolved, self._history_of(one), mark)
+                notifications[one.id] = (notification, folded.alert_ids)
+        return notifications
 
     async def _digest(self, claimed: Claimed) -> Digest:
         # On a connection of its own: it may take seconds, and others have something to read, too.
@@ -110,6 +148,11 @@ class _Folded:
         self._since = since
         self._alerts: dict[int, Alert] = {}
         self._fired: set[int] = set()
+
+    @property
+    def alert_ids(self) -> list[int]:
+        """The ids of its alerts, by position."""
+        return list(self._alerts)
 
     def add(self, member: Member, group: Group) -> None:
         """Add a later notification."""

@@ -10,10 +10,10 @@ from relay.deliver.attempt import Means, channel_type_of
 from relay.deliver.batches import Batches
 from relay.deliver.contents import Contents
 from relay.deliver.flow import Pacer
+from relay.deliver.living import Telling, place_of
 from relay.deliver.outgoing import Outgoing
 from relay.deliver.settler import Settler
 from relay.domain.channel_types import RateLimit
-from relay.domain.notifications import Message
 from relay.notify.registry import limit_of
 from relay.store import digests, lanes
 from relay.store.database import HeldConnection
@@ -201,11 +201,11 @@ class Lane:
         if not claimed:
             return
         self._count_merged(sum(one.merged for one in claimed), "group")
-        messages: dict[int, Message] = {}
+        tellings: dict[int, Telling] = {}
         try:
-            messages = await self._tools.contents.messages(claimed)
+            tellings = await self._tools.contents.tellings(claimed, place_of(self._lease.channel))
         finally:
-            self._out.add((one, messages.get(one.id)) for one in claimed)
+            self._out.add((one, tellings.get(one.id)) for one in claimed)
 
     async def _read_lease(self) -> bool:
         """The channel was changed: read it anew; whether the lane is still ours."""

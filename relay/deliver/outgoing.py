@@ -13,8 +13,8 @@ import structlog
 from relay.deliver.attempt import Attempt, Means
 from relay.deliver.decision import unsent
 from relay.deliver.flow import Flow, Pacer
+from relay.deliver.living import Telling
 from relay.deliver.settler import Ended, Settler
-from relay.domain.notifications import Message
 from relay.domain.outcomes import Reason, Sent
 from relay.store.lanes import LaneState, Lease
 from relay.store.outbox import Claimed
@@ -41,7 +41,7 @@ class Outgoing:
         self._settler = settler
         self._slots = slots
         self._changed = changed
-        self._ready: deque[tuple[Claimed, Message | None]] = deque()
+        self._ready: deque[tuple[Claimed, Telling | None]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._under_way = 0
         self._stopping = False
@@ -71,8 +71,8 @@ class Outgoing:
         """How many are claimed and not settled."""
         return len(self._ready) + len(self._tasks)
 
-    def add(self, claimed: Iterable[tuple[Claimed, Message | None]]) -> None:
-        """Send these as soon as may be. Without a message its webhook can't be read any more."""
+    def add(self, claimed: Iterable[tuple[Claimed, Telling | None]]) -> None:
+        """Send these as soon as may be. Without a telling its webhook can't be read any more."""
         self._ready.extend(claimed)
 
     def begin(self) -> None:
@@ -117,13 +117,13 @@ class Outgoing:
         self.returned = True
         await asyncio.shield(self._settler.settle(Ended(unsent(claimed, datetime.now(UTC)))))
 
-    async def _send(self, claimed: Claimed, message: Message | None) -> None:
+    async def _send(self, claimed: Claimed, telling: Telling | None) -> None:
         probe, begun = self.flow.is_open, None
         try:
             async with self._slots:
                 await self._pace()
                 if not self._refuses(probe=probe):
-                    begun = Attempt(self._means, self._lease, claimed, message)
+                    begun = Attempt(self._means, self._lease, claimed, telling)
                     await begun.call(self._pace)
         except asyncio.CancelledError:
             if begun is not None:
@@ -133,7 +133,9 @@ class Outgoing:
         if begun is None:
             await self._settle_unsent(claimed)
             return
-        ended = Ended(begun.settlement(), self._learned(begun, probe=probe), begun.gone())
+        ended = Ended(
+            begun.settlement(), self._learned(begun, probe=probe), begun.gone(), begun.told(), begun.sets_right()
+        )
         # Whatever ends this task now, the outcome must be recorded.
         await asyncio.shield(self._settler.settle(ended))
         begun.observe(ended.settlement)

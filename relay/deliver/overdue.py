@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 
-from relay.store import health, overdue
+from relay.store import health, living_messages, overdue
 from relay.store.database import FAILED, Database, HeldConnection, in_words
 from relay.telemetry import Metrics
 
@@ -58,6 +58,7 @@ class Overdue:
         with contextlib.suppress(*FAILED):
             async with self._connection.use() as driver:
                 await health.purge_tallies(driver)
+                await living_messages.purge(driver)
 
     async def _move(
         self, move: Callable[[Any, float], Awaitable[Sequence[overdue.Moved]]], after: float, reason: str

@@ -8,9 +8,10 @@ import msgspec
 import structlog
 
 from relay.deliver.batches import Batches
-from relay.store import lanes
+from relay.store import lanes, living_messages
 from relay.store.database import AWAY, Database, HeldConnection, in_words
 from relay.store.lanes import LaneState
+from relay.store.living_messages import Told
 from relay.store.outbox import Settlement, settle
 
 RETRY_EVERY: Final = 0.5
@@ -24,12 +25,16 @@ log = structlog.get_logger(__name__)
 class Ended(msgspec.Struct, frozen=True):
     """How an attempt ended. `state` is what the lane's row is to say now, if that changed.
 
-    `gone` disables the channel: the stamp of the settings that the attempt was made with, and why.
+    `gone` disables the channel: the stamp of the settings that the attempt was made with, and why. `told` is to
+    be kept of a message that is edited; `sets_right` names the channel of a digest, after which such messages
+    want an edit.
     """
 
     settlement: Settlement
     state: LaneState | None = None
     gone: tuple[Any, str] | None = None
+    told: Told | None = None
+    sets_right: str | None = None
 
 
 class Settler:
@@ -80,7 +85,14 @@ class Settler:
 
     async def _write(self, batch: Sequence[Ended]) -> None:
         states = {ended.state.channel_id: ended.state for ended in batch if ended.state is not None}
+        told = [ended.told for ended in batch if ended.told is not None]
         async with self._connection.use() as driver:
+            # Before the outcomes: when it ends in between, the next attempt edits what this one posted.
+            if told:
+                await living_messages.write(driver, self._worker, told)
+            for ended in batch:
+                if ended.sets_right is not None:
+                    await living_messages.set_right(driver, ended.settlement.delivery_id, ended.sets_right)
             fallbacks = await settle(driver, [ended.settlement for ended in batch])
             if states:
                 await lanes.write_states(driver, self._worker, list(states.values()))

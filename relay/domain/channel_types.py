@@ -74,13 +74,21 @@ class BaseChannel(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class SlackChannel(BaseChannel, frozen=True, kw_only=True, tag="slack"):
-    """A Slack incoming webhook, or a server compatible with it."""
+    """A Slack incoming webhook, or a bot that posts to a channel; or a server compatible with either."""
 
-    webhook_url: str
+    SECRET: ClassVar[frozenset[str]] = frozenset({"webhook_url", "bot_token"})
+
+    webhook_url: str | None = None
+    bot_token: str | None = None
+    slack_api_url: str = "https://slack.com/api"
     slack_channel: str | None = None
     slack_username: str | None = None
     slack_icon_emoji: str | None = None
+    slack_reply_resolved: bool = False
+    """Whether a bot also replies to its message when all in it is resolved: an edit makes no sound."""
     max_messages: MaxMessages = MAX_MESSAGES
+    update_message: bool = True
+    """Whether a group is told in one message that is edited; a webhook's can't be."""
 
 
 class DiscordChannel(BaseChannel, frozen=True, kw_only=True, tag="discord"):
@@ -90,6 +98,8 @@ class DiscordChannel(BaseChannel, frozen=True, kw_only=True, tag="discord"):
     discord_username: str | None = None
     discord_avatar_url: str | None = None
     max_messages: MaxMessages = MAX_MESSAGES
+    update_message: bool = True
+    """Whether a group is told in one message that is edited."""
 
 
 class TeamsChannel(BaseChannel, frozen=True, kw_only=True, tag="teams"):
@@ -125,6 +135,8 @@ class TelegramChannel(BaseChannel, frozen=True, kw_only=True, tag="telegram"):
     chat_id: str
     message_thread_id: int | None = None
     telegram_api_url: str = "https://api.telegram.org"
+    update_message: bool = True
+    """Whether a group is told in one message that is edited."""
 
 
 class PagerDutyChannel(BaseChannel, frozen=True, kw_only=True, tag="pagerduty"):

@@ -1,6 +1,7 @@
 """What is one channel told: a notification of one group, or a digest of many?"""
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -33,6 +34,10 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 
     `untold` holds the positions of resolved alerts whose firing was not told before, so that this message
     tells both. `history_url` leads to all of its alerts; empty where there is nothing to lead to.
+
+    Where the platform's message of a group is edited, `posted` are the platform's references of what it is told
+    in so far ("" for a part that can't be edited), and `alerts` has all that is told in it: what this delivery
+    tells, then what the ones before told. `let_go` counts those of long ago that are told no more.
     """
 
     id: str
@@ -43,6 +48,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     history_url: str = ""
     fallback_for: FallbackFor | None = None
     rendered: Rendered | None = None
+    posted: tuple[str, ...] = ()
+    let_go: int = 0
 
     @property
     def firing(self) -> tuple[Alert, ...]:
@@ -110,6 +117,12 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Message = Notification | Digest
+
+REFRESH: Final = 100
+"""The rank of what only sets a message right that is edited, after a digest told what it says.
+
+It is urgent to nobody: it is neither gathered into digests nor counted as waiting, and goes to no fallback.
+"""
 
 
 def rank_of(alerts: Iterable[Alert]) -> int:

@@ -25,17 +25,20 @@ class Reason(StrEnum):
     CIRCUIT_OPEN = "circuitOpen"
     DESTINATION_GONE = "destinationGone"
     CHANNEL_DELETED = "channelDeleted"
+    MESSAGE_GONE = "messageGone"
 
 
 class Sent(msgspec.Struct, frozen=True):
     """The platform took the message. `detail` says what a reader of the history should know all the same.
 
-    `after`: seconds in which the platform wants nothing more of this channel.
+    `after`: seconds in which the platform wants nothing more of this channel. `posted`, here and below, are the
+    platform's references of the messages that tell the group by now, and may be edited later.
     """
 
     status_code: int | None = None
     detail: str | None = None
     after: float | None = None
+    posted: tuple[str, ...] = ()
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -51,14 +54,19 @@ class Retry(msgspec.Struct, frozen=True):
     status_code: int | None = None
     after: float | None = None
     progress: str | None = None
+    posted: tuple[str, ...] = ()
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """The message is at fault: the same one will never be taken."""
+    """The message is at fault: the same one will never be taken.
+
+    With MESSAGE_GONE it is the message to be edited that is not there any more, or takes no edits.
+    """
 
     reason: Reason
     detail: str
     status_code: int | None = None
+    posted: tuple[str, ...] = ()
 
 
 Outcome = Sent | Retry | Rejected

@@ -59,6 +59,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     signing: Signing | None = None
     independent: bool = False
     """Whether the requests after this one are sent even if the platform says no to it for good."""
+    lasting: bool = False
+    """Whether the message that it makes may be edited later, so that its reference is kept."""
+    edits: str | None = None
+    """The reference of the message that it edits."""
+    anew: "Request | None" = None
+    """Is sent instead if that message is gone."""
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +141,13 @@ class Notifier(Generic[C]):
     def hosts(self, channel: C) -> dict[str, tuple[str, bool]]:
         """The hosts that this channel connects to otherwise than by a URL, by field; and whether encrypted."""
         return {}
+
+    def lives_at(self, channel: C) -> str | None:
+        """What names the place of this channel's messages, if a group's message there is edited; else None.
+
+        A reference is of use in the same place alone. It may hold secrets.
+        """
+        return None
 
     def requests(self, channel: C, message: Message) -> Sequence[AnyRequest]:
         """The requests that tell the message, one after the other. Pure, so that they can be shown unsent.

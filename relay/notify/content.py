@@ -84,7 +84,7 @@ def _group_content(notification: Notification) -> Content:
         notes=_notes(notification.fallback_for),
         labels={name: value for name, value in shared.items() if name != "alertname"},
         alerts=tuple(_alert_text(alerts[at], shared, untold=at in notification.untold) for at in ordered),
-        total=len(ordered),
+        total=len(ordered) + notification.let_go,
         truncated=f"{truncated} more alerts were left out by Alertmanager (max_alerts)" if truncated else "",
         links=_group_links(notification),
         history=_history_links(notification.history_url),
@@ -190,7 +190,8 @@ def _headline(notification: Notification, shared: dict[str, str]) -> str:
     subject = shared.get("alertname") or ", ".join(names[:3]) + (
         f" and {len(names) - 3} more" if len(names) > 3 else ""
     )
-    return f"[{_tally(len(notification.firing), len(notification.resolved))}] {subject or 'alert'}"
+    resolved = len(notification.resolved) + notification.let_go
+    return f"[{_tally(len(notification.firing), resolved)}] {subject or 'alert'}"
 
 
 def _tally(firing: int, resolved: int) -> str:

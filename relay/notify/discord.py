@@ -13,11 +13,13 @@ import msgspec
 from relay.domain.alerts import Status
 from relay.domain.channel_types import DiscordChannel, RateLimit
 from relay.domain.errors import InvalidInput
-from relay.domain.notifications import Message
-from relay.domain.outcomes import Outcome
+from relay.domain.notifications import Digest, Message
+from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
 from relay.notify.base import Notifier, Request, Response, classify, gone
 from relay.notify.content import AlertText, Content, content_of, fit, labels_line, left_out, web_url
+from relay.notify.living import EMPTIED, kept_up
 from relay.notify.pages import NUMBER_ROOM, SHORT_DESCRIPTION, Page, Space, pages_of
+from relay.notify.pauses import json_object
 from relay.notify.summary import Room, summary_lines
 
 MAX_CONTENT: Final = 2000
@@ -34,6 +36,11 @@ RATE_LIMIT: Final = RateLimit(per_second=0.5, burst=5)
 """Thirty messages a minute a webhook, five in two seconds: what its answers' headers say; no page has numbers.
 
 https://discord.com/developers/docs/topics/rate-limits
+"""
+MESSAGE_GONE: Final = frozenset({10008, 50005, 50083})
+"""An unknown message, one of another author, or one in a thread that is archived.
+
+https://discord.com/developers/docs/topics/opcodes-and-status-codes#json-json-error-codes
 """
 MAX_LINE: Final = 120
 """Characters of a summary's line, so that little room is lost where a page ends."""
@@ -73,12 +80,51 @@ class DiscordNotifier(Notifier[DiscordChannel]):
         bodies = [_digest(content)] if content.counts else _bodies(content, channel.max_messages)
         overrides = {"username": channel.discord_username, "avatar_url": channel.discord_avatar_url}
         given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
-        given["allowed_mentions"] = {"parse": []}
-        return [Request(url=channel.webhook_url, body=msgspec.json.encode(body | given)) for body in bodies]
+
+        def post(body: dict[str, Any]) -> Request:
+            return _request(channel.webhook_url, body | given)
+
+        if isinstance(message, Digest) or not channel.update_message:
+            return [post(body) for body in bodies]
+
+        def post_and_wait(body: dict[str, Any]) -> Request:
+            return _request(_url(channel, wait=True), body | given)
+
+        def edit(message_id: str, body: dict[str, Any]) -> Request:
+            return _request(_url(channel, f"/messages/{message_id}"), body, "PATCH")
+
+        emptied = {"embeds": [{"color": content.colour, "description": EMPTIED}]}
+        return kept_up(message.posted, bodies, emptied, post_and_wait, edit)
+
+    def lives_at(self, channel: DiscordChannel) -> str | None:
+        """A webhook can edit what it posted."""
+        return channel.webhook_url if channel.update_message else None
 
     def verdict(self, response: Response) -> Outcome:
-        """After a 404 a webhook is gone, and Discord wants no more requests to it."""
-        return gone(response) if response.status == HTTPStatus.NOT_FOUND else classify(response)
+        """After a 404 a webhook is gone, and Discord wants no more requests to it; or a message of it is gone."""
+        answer = json_object(response.body)
+        if answer.get("code") in MESSAGE_GONE and 400 <= response.status < 500:
+            return Rejected(Reason.MESSAGE_GONE, f"{response.status} {response.words}", response.status)
+        if response.status == HTTPStatus.NOT_FOUND:
+            return gone(response)
+        outcome, message_id = classify(response), answer.get("id")
+        if not isinstance(outcome, Sent) or not isinstance(message_id, str) or not message_id.isdecimal():
+            return outcome
+        return msgspec.structs.replace(outcome, detail=f"message {message_id}", posted=(message_id,))
+
+
+def _request(url: str, body: dict[str, Any], method: str = "POST") -> Request:
+    return Request(url=url, body=msgspec.json.encode(body | {"allowed_mentions": {"parse": []}}), method=method)
+
+
+def _url(channel: DiscordChannel, path: str = "", *, wait: bool = False) -> str:
+    """The webhook's URL, or one below it; what it asks for, such as a thread, is kept.
+
+    https://discord.com/developers/docs/resources/webhook#edit-webhook-message
+    """
+    address, _, asked = channel.webhook_url.partition("?")
+    query = "&".join(part for part in (asked, "wait=true" if wait else "") if part)
+    return address.rstrip("/") + path + (f"?{query}" if query else "")
 
 
 def escape(text: str) -> str:

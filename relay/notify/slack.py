@@ -1,6 +1,7 @@
-"""How is a message told on Slack, over an incoming webhook?
+"""How is a message told on Slack, over an incoming webhook or by a bot?
 
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+https://docs.slack.dev/reference/methods/chat.postMessage
 """
 
 import re
@@ -11,10 +12,12 @@ import msgspec
 
 from relay.domain.alerts import Status
 from relay.domain.channel_types import RateLimit, SlackChannel
-from relay.domain.notifications import Message
-from relay.domain.outcomes import Outcome, Reason, Rejected
-from relay.notify.base import Notifier, Request, Response, classify, gone, retry
+from relay.domain.errors import InvalidInput
+from relay.domain.notifications import Digest, Message
+from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
+from relay.notify.base import Notifier, Request, Response, classify, gone, require_open_url, retry
 from relay.notify.content import AlertText, Content, content_of, fit, labels_line, left_out
+from relay.notify.living import EMPTIED, kept_up
 from relay.notify.pages import NUMBER_ROOM, Page, Space, pages_of
 from relay.notify.pauses import json_object
 from relay.notify.summary import Room, summary_lines
@@ -70,9 +73,15 @@ GONE: Final = frozenset(
     }
 )
 """https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling-errors"""
+MESSAGE_GONE: Final = frozenset(
+    {"cant_update_message", "edit_window_closed", "message_not_found", "thread_not_found"}
+)
+"""https://docs.slack.dev/reference/methods/chat.update#errors"""
+QUIET: Final = {"unfurl_links": False, "unfurl_media": False}
 MAX_WORDS: Final = 200
 """Characters of a refusal in which its word is looked for."""
 
+_bot_token = re.compile(r"xox[a-z]-[A-Za-z0-9-]{6,250}")
 _word = re.compile(r"[a-z_]+")
 
 
@@ -81,22 +90,68 @@ class SlackNotifier(Notifier[SlackChannel]):
 
     rate_limit = RATE_LIMIT
 
+    def check(self, channel: SlackChannel) -> None:
+        """A webhook or a bot, and a bot needs a channel."""
+        if (channel.webhook_url is None) == (channel.bot_token is None):
+            raise InvalidInput("webhook_url", "give either this, or `bot_token` and `slack_channel`")
+        require_open_url("slack_api_url", channel.slack_api_url)
+        if channel.bot_token is None:
+            return
+        if not _bot_token.fullmatch(channel.bot_token):
+            raise InvalidInput("bot_token", "must look like xoxb-… as Slack shows it below OAuth & Permissions")
+        if not channel.slack_channel:
+            raise InvalidInput(
+                "slack_channel", "is needed with a bot: the channel's id, such as C0123456789, or #name"
+            )
+
+    def urls(self, channel: SlackChannel) -> dict[str, str]:
+        """The webhook's, or the API's."""
+        if channel.webhook_url is None:
+            return {"slack_api_url": channel.slack_api_url}
+        return {"webhook_url": channel.webhook_url}
+
+    def lives_at(self, channel: SlackChannel) -> str | None:
+        """A bot can edit what it posted."""
+        if channel.bot_token is None or not channel.update_message:
+            return None
+        return f"{channel.slack_api_url} {channel.slack_channel}"
+
     def requests(self, channel: SlackChannel, message: Message) -> Sequence[Request]:
         """Messages of a headline, and alerts in an attachment that carries the severity's colour."""
+        content = content_of(message)
         overrides = {
             "channel": channel.slack_channel,
             "username": channel.slack_username,
             "icon_emoji": channel.slack_icon_emoji,
         }
         given = {name: value for name, value in overrides.items() if value is not None}
-        bodies = _bodies(content_of(message), channel.max_messages)
-        return [Request(url=channel.webhook_url, body=msgspec.json.encode(body | given)) for body in bodies]
+        bodies = _bodies(content, channel.max_messages)
+        if channel.webhook_url is not None:
+            return [Request(url=channel.webhook_url, body=msgspec.json.encode(body | given)) for body in bodies]
+
+        def post(body: dict[str, Any]) -> Request:
+            return _call(channel, "chat.postMessage", body | given | QUIET)
+
+        def edit(reference: str, body: dict[str, Any]) -> Request:
+            posted_to, _, ts = reference.partition(" ")
+            return _call(channel, "chat.update", body | {"channel": posted_to, "ts": ts})
+
+        if isinstance(message, Digest) or self.lives_at(channel) is None:
+            return [post(body) for body in bodies]
+        requests = kept_up(message.posted, bodies, {"text": EMPTIED, "attachments": []}, post, edit)
+        if channel.slack_reply_resolved and content.status is Status.RESOLVED and any(message.posted[:1]):
+            posted_to, _, ts = message.posted[0].partition(" ")
+            reply = {"channel": posted_to, "thread_ts": ts, "text": _headline(content)}
+            requests.append(_call(channel, "chat.postMessage", reply))
+        return requests
 
     def verdict(self, response: Response) -> Outcome:
         """Slack names the error in a word, and may refuse inside a 200: `{"ok": false, "error": "…"}`."""
         if 200 <= response.status < 300:
-            error = _error_in(response.body)
-            return classify(response) if error is None else _outcome_of(error, response)
+            answer = json_object(response.body)
+            if answer.get("ok") is False:
+                return _outcome_of(str(answer.get("error", "unknown_error")), response)
+            return _accepted(classify(response), answer)
         if 400 <= response.status < 500 and not GONE.isdisjoint(_word.findall(response.words[:MAX_WORDS])):
             return gone(response)
         return classify(response)
@@ -125,11 +180,15 @@ def _bodies(content: Content, max_messages: int) -> list[dict[str, Any]]:
 
 
 def _body(content: Content, page: Page[dict[str, Any]], blocks: list[dict[str, Any]]) -> dict[str, Any]:
-    headline = f"*{fit(content.headline, MAX_HEADLINE, escape)}{page.number}*"
+    headline = _headline(content, page.number)
     if page.is_last:
         blocks += _closing(content, page.left_out)
     attachment = {"color": f"#{content.colour:06X}", "fallback": headline, "blocks": blocks}
     return {"text": headline, "attachments": [attachment]}
+
+
+def _headline(content: Content, number: str = "") -> str:
+    return f"*{fit(content.headline, MAX_HEADLINE, escape)}{number}*"
 
 
 def _start(content: Content) -> list[dict[str, Any]]:
@@ -175,9 +234,24 @@ def _length(block: dict[str, Any]) -> int:
     return len(block["text"]["text"] if "text" in block else block["elements"][0]["text"])
 
 
-def _error_in(body: bytes) -> str | None:
-    answer = json_object(body)
-    return str(answer.get("error", "unknown_error")) if answer.get("ok") is False else None
+def _call(channel: SlackChannel, method: str, arguments: dict[str, Any]) -> Request:
+    """https://docs.slack.dev/apis/web-api/#json-encoded-bodies"""
+    return Request(
+        url=f"{channel.slack_api_url.rstrip('/')}/{method}",
+        body=msgspec.json.encode(arguments),
+        headers={
+            "Content-Type": "application/json; charset=utf-8",
+            "Authorization": f"Bearer {channel.bot_token}",
+        },
+    )
+
+
+def _accepted(outcome: Outcome, answer: dict[str, Any]) -> Outcome:
+    """A yes; the Web API says where the message is, which a webhook does not."""
+    posted_to, ts = answer.get("channel"), answer.get("ts")
+    if not isinstance(outcome, Sent) or not isinstance(posted_to, str) or not isinstance(ts, str):
+        return outcome
+    return msgspec.structs.replace(outcome, detail=f"message {ts} in {posted_to}", posted=(f"{posted_to} {ts}",))
 
 
 def _outcome_of(error: str, response: Response) -> Outcome:
@@ -187,6 +261,8 @@ def _outcome_of(error: str, response: Response) -> Outcome:
         (AUTH_ERRORS, Reason.AUTH_ERROR),
         (GONE, Reason.DESTINATION_GONE),
     )
+    if error in MESSAGE_GONE:
+        return Rejected(Reason.MESSAGE_GONE, error, response.status)
     for errors, reason in kinds:
         if error in errors:
             return retry(reason, error, response)

@@ -1,6 +1,7 @@
 """How is a message told on Telegram, by a bot?
 
 https://core.telegram.org/bots/api#sendmessage
+https://core.telegram.org/bots/api#editmessagetext
 """
 
 import html
@@ -14,10 +15,11 @@ import msgspec
 from relay.domain.alerts import SEVERITY_ORDER, Status
 from relay.domain.channel_types import RateLimit, TelegramChannel
 from relay.domain.errors import InvalidInput
-from relay.domain.notifications import Message
-from relay.domain.outcomes import Outcome, Reason
+from relay.domain.notifications import Digest, Message
+from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
 from relay.notify.base import Notifier, Request, Response, classify, gone, require_open_url, retry
 from relay.notify.content import ELLIPSIS, AlertText, Content, content_of, labels_line, left_out
+from relay.notify.living import EMPTIED, kept_up
 from relay.notify.pauses import json_object
 from relay.notify.summary import Room, summary_lines
 
@@ -61,6 +63,14 @@ GONE: Final = (
 """The chat takes nothing more of this bot by this id. What its server, github.com/tdlib/telegram-bot-api, says."""
 NO_RIGHTS: Final = ("chat_write_forbidden", "have no rights to send", "not enough rights", "topic_closed")
 """Refusals with a 400 that speak of the chat's settings, and not of the message."""
+MESSAGE_GONE: Final = (
+    "message to edit not found",
+    "message can't be edited",
+    "message_id_invalid",
+    "message identifier is not specified",
+)
+"""Refusals of an edit: the message was deleted, or is too old."""
+UNCHANGED: Final = "message is not modified"
 
 _bot_token = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{16,100}")
 _chat_id = re.compile(r"-?[0-9]{1,19}|@[A-Za-z0-9_]{4,32}")
@@ -94,29 +104,57 @@ class TelegramNotifier(Notifier[TelegramChannel]):
 
     def requests(self, channel: TelegramChannel, message: Message) -> Sequence[Request]:
         """One message, or several that are numbered, cut between alerts."""
-        url = f"{channel.telegram_api_url.rstrip('/')}/bot{channel.bot_token}/sendMessage"
         thread = {} if channel.message_thread_id is None else {"message_thread_id": channel.message_thread_id}
-        common: dict[str, Any] = {
-            "chat_id": channel.chat_id,
-            **thread,
-            "parse_mode": "HTML",
-            "link_preview_options": {"is_disabled": True},
-        }
+
+        def post(text: str) -> Request:
+            return _call(channel, "sendMessage", {**thread, "text": text})
+
+        def edit(message_id: str, text: str) -> Request:
+            return _call(channel, "editMessageText", {"message_id": int(message_id), "text": text})
+
         texts = _texts(content_of(message))
-        return [Request(url=url, body=msgspec.json.encode(common | {"text": text})) for text in texts]
+        if isinstance(message, Digest) or not channel.update_message:
+            return [post(text) for text in texts]
+        return kept_up(message.posted, texts, EMPTIED, post, edit)
+
+    def lives_at(self, channel: TelegramChannel) -> str | None:
+        """A bot can edit what it posted in a chat."""
+        where = f"{channel.telegram_api_url} {channel.chat_id} {channel.message_thread_id}"
+        return where if channel.update_message else None
 
     def verdict(self, response: Response) -> Outcome:
         """Telegram says what is wrong in a `description`. A token that is malformed is a 404."""
         answer = json_object(response.body)
         if not 400 <= response.status < 500 or answer.get("ok") is not False:
-            return classify(response)
+            return _accepted(classify(response), answer)
         words = str(answer.get("description", "")).lower()
         detail = f"{response.status} {response.words}"
+        if UNCHANGED in words:
+            return Sent(response.status, "the message says so already")
+        if any(word in words for word in MESSAGE_GONE):
+            return Rejected(Reason.MESSAGE_GONE, detail, response.status)
         if any(word in words for word in GONE):
             return gone(response)
         if response.status == HTTPStatus.NOT_FOUND or any(word in words for word in NO_RIGHTS):
             return retry(Reason.AUTH_ERROR, detail, response)
         return classify(response)
+
+
+def _call(channel: TelegramChannel, method: str, arguments: dict[str, Any]) -> Request:
+    common = {"chat_id": channel.chat_id, "parse_mode": "HTML", "link_preview_options": {"is_disabled": True}}
+    return Request(
+        url=f"{channel.telegram_api_url.rstrip('/')}/bot{channel.bot_token}/{method}",
+        body=msgspec.json.encode(common | arguments),
+    )
+
+
+def _accepted(outcome: Outcome, answer: dict[str, Any]) -> Outcome:
+    """A yes, with the message's number."""
+    result = answer.get("result")
+    message_id = result.get("message_id") if isinstance(result, dict) else None
+    if not isinstance(outcome, Sent) or not isinstance(message_id, int):
+        return outcome
+    return msgspec.structs.replace(outcome, detail=f"message {message_id}", posted=(str(message_id),))
 
 
 class _Pages:

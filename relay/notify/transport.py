@@ -86,17 +86,39 @@ class Transport:
             return _finished(_outcome_of(error, self._targets.connecting(), channel), (), channel)
         first, refused = _taken(progress, requests)
         outcome: Outcome = Sent(detail="all of it had been taken before")
+        posted = [kept for request in requests[:first] if (kept := _kept(request)) is not None]
         for at in range(first, len(requests)):
             if pace is not None and at > first:
                 await pace()
             request = requests[at]
-            outcome = await self._ask(notifier, channel, request)
-            if isinstance(outcome, Rejected) and isinstance(request, Request) and request.independent:
+            outcome = await self._tell(notifier, channel, request, pace)
+            if isinstance(outcome, Sent):
+                posted += outcome.posted
+            elif isinstance(outcome, Rejected) and isinstance(request, Request) and request.independent:
                 refused = refused or _part(outcome, at, requests)
-            elif not isinstance(outcome, Sent):
+            else:
                 outcome = _broken_off(outcome, at, requests, refused)
+                posted += [one.edits for one in requests[at:] if isinstance(one, Request) and one.edits]
                 break
-        return _finished(outcome if refused is None or isinstance(outcome, Retry) else refused, requests, channel)
+        ended = outcome if refused is None or isinstance(outcome, Retry) else refused
+        return _finished(msgspec.structs.replace(ended, posted=tuple(posted)), requests, channel)
+
+    async def _tell(
+        self, notifier: Notifier[C], channel: C, request: AnyRequest, pace: Callable[[], Awaitable[None]] | None
+    ) -> Outcome:
+        """Send one request; if the message that it edits is gone, the one that takes its place."""
+        outcome = await self._ask(notifier, channel, request)
+        if not isinstance(request, Request):
+            return outcome
+        if isinstance(outcome, Rejected) and outcome.reason is Reason.MESSAGE_GONE:
+            if request.anew is None:
+                return Sent(outcome.status_code, f"the message that this belongs to is gone: {outcome.detail}")
+            if pace is not None:
+                await pace()
+            told = await self._ask(notifier, channel, request.anew)
+            words = f"the message to be edited is gone ({outcome.detail}); a new one instead: {told.detail or ''}"
+            return _with_reference(msgspec.structs.replace(told, detail=words), request.anew)
+        return _with_reference(outcome, request)
 
     async def _ask(self, notifier: Notifier[C], channel: C, request: AnyRequest) -> Outcome:
         connecting = self._targets.connecting()
@@ -175,6 +197,21 @@ def _outcome_of(error: Exception, connecting: Connecting, channel: BaseChannel) 
             trace = redact("".join(traceback.format_exception(error)), channel)
             log.error("message_not_made", channel_id=channel.id, traceback=trace)
             return Rejected(Reason.OTHER, f"the message could not be made: {type(error).__name__}: {words}")
+
+
+def _with_reference(outcome: Outcome, request: Request) -> Outcome:
+    """A yes, with the one reference that is kept of a message that may be edited later."""
+    if not isinstance(outcome, Sent):
+        return outcome
+    if request.lasting:
+        return msgspec.structs.replace(outcome, posted=outcome.posted[:1] or ("",))
+    kept = _kept(request)
+    return msgspec.structs.replace(outcome, posted=() if kept is None else (kept,))
+
+
+def _kept(request: AnyRequest) -> str | None:
+    """The reference of the message that a request edits, if it will be edited again."""
+    return request.edits if isinstance(request, Request) and request.anew is not None else None
 
 
 def _taken(progress: str | None, requests: Sequence[AnyRequest]) -> tuple[int, Rejected | None]:

@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER, Alert, Status
-from relay.domain.notifications import Count
+from relay.domain.notifications import REFRESH, Count
 from relay.store.outbox import CLAIMED_COLUMNS, TOKENS, Claimed, claimed_of, next_token_in
 
 GATHERED_AT_ONCE: Final = 2000
@@ -27,7 +27,7 @@ WITH mine AS MATERIALIZED ({_MINE}), waiting AS MATERIALIZED (
   ORDER BY d.id LIMIT 1
 ), taken AS MATERIALIZED (
   SELECT d.id, d.waiting_since FROM mine JOIN deliveries d ON d.channel_id = mine.channel_id
-  WHERE d.state = 'pending' AND d.id NOT IN (SELECT id FROM waiting)
+  WHERE d.state = 'pending' AND d.rank < {REFRESH} AND d.id NOT IN (SELECT id FROM waiting)
   ORDER BY d.rank, d.id LIMIT $4
 ), made AS (
   INSERT INTO deliveries (channel_id, group_hash, rank, state, created_at, waiting_since, next_attempt_at)
@@ -159,12 +159,13 @@ async def told(driver: Any, delivery_id: int) -> Told:
             )
             for row in counts
         ),
-        alerts=tuple(_alert(row) for row in alerts),
+        alerts=tuple(alert_of(row) for row in alerts),
         untold=frozenset(position for position, row in enumerate(alerts) if row["untold"]),
     )
 
 
-def _alert(row: Any) -> Alert:
+def alert_of(row: Any) -> Alert:
+    """An alert from its row."""
     return Alert(
         status=Status(row["status"]),
         labels=row["labels"],

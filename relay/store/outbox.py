@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from relay.domain.notifications import REFRESH
 from relay.store.lanes import IS_HEAD
 from relay.store.overdue import USABLE
 
@@ -40,6 +41,8 @@ class Claimed(msgspec.Struct, frozen=True):
 
     id: int
     channel_id: str
+    group_hash: int
+    rank: int
     receipt_id: int | None
     positions: tuple[int, ...] | None
     attempt: int
@@ -97,7 +100,7 @@ class Settlement(msgspec.Struct, frozen=True):
 
 
 CLAIMED_COLUMNS: Final = """
-  id, channel_id, receipt_id, positions, attempt, created_at, waiting_since,
+  id, channel_id, group_hash, rank, receipt_id, positions, attempt, created_at, waiting_since,
   redelivered_at IS NOT NULL AS redelivered, fallback_of, progress
 """
 
@@ -135,7 +138,8 @@ WITH asked AS MATERIALIZED (
     ) IS NOT NULL AS digest_waits,
     per_second IS NOT NULL AND (
       SELECT count(*) FROM (
-        SELECT FROM deliveries d WHERE d.channel_id = a.channel_id AND d.state = 'pending' AND {IS_HEAD}
+        SELECT FROM deliveries d
+        WHERE d.channel_id = a.channel_id AND d.state = 'pending' AND d.rank < {REFRESH} AND {IS_HEAD}
         LIMIT floor(passes)::int + 1
       ) AS waiting
     ) > floor(passes) AS crowded
@@ -242,7 +246,7 @@ WITH result AS MATERIALIZED (
   )
   SELECT s.receipt_id, f.id, s.group_hash, s.positions, s.rank, 'pending', now(), now(), now(), s.id
   FROM settled s JOIN result r USING (id) JOIN channels f ON f.id = r.fallback AND {USABLE}
-  WHERE s.state = 'dead' ORDER BY s.id
+  WHERE s.state = 'dead' AND s.rank < {REFRESH} ORDER BY s.id
   RETURNING channel_id
 ), woken AS (
   UPDATE lanes SET enqueued = enqueued + 1, next_due = least(next_due, greatest(now(), held_until))

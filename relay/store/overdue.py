@@ -4,6 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
+from relay.domain.notifications import REFRESH
+
 MOVED_AT_ONCE: Final = 1000
 
 USABLE: Final = """(
@@ -22,13 +24,13 @@ _TOO_OLD: Final = """
 # A fallback that is disabled would keep it; only one that is gone passes it on to its own.
 # So many at once over all lanes, not of each: webhooks wait for the lanes' rows meanwhile, and what takes longer
 # than a statement may would be begun anew for ever.
-_ADDED: Final = """
+_ADDED: Final = f"""
   INSERT INTO deliveries (
     receipt_id, channel_id, group_hash, positions, rank, state, created_at, waiting_since, next_attempt_at,
     fallback_of
   )
   SELECT s.receipt_id, s.fallback, s.group_hash, s.positions, s.rank, 'pending', now(), now(), now(), s.id
-  FROM stuck s WHERE s.fallback IS NOT NULL ORDER BY s.id
+  FROM stuck s WHERE s.fallback IS NOT NULL AND s.rank < {REFRESH} ORDER BY s.id
   RETURNING id, channel_id, fallback_of
 """
 
@@ -54,7 +56,7 @@ WITH lane AS MATERIALIZED (
 ), stuck AS MATERIALIZED (
   SELECT s.*, lane.channel_type, lane.fallback, lane.why FROM lane CROSS JOIN LATERAL (
     SELECT d.* FROM deliveries d
-    WHERE d.channel_id = lane.channel_id AND d.state = 'pending' AND (
+    WHERE d.channel_id = lane.channel_id AND d.state = 'pending' AND d.rank < {REFRESH} AND (
       SELECT s.id FROM deliveries s
       WHERE s.channel_id = d.channel_id AND s.group_hash = d.group_hash AND s.state = 'sending' LIMIT 1
     ) IS NULL

@@ -185,6 +185,20 @@ deliveries = Table(
     postgresql_partition_by="LIST (state)",
 )
 
+living_messages = Table(
+    "living_messages",
+    metadata,
+    Column("channel_id", Text, ForeignKey("lanes.channel_id", ondelete="CASCADE"), primary_key=True),
+    Column("group_hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("place", LargeBinary, nullable=False, comment="A hash of where on the platform they are."),
+    Column("posted", JSONB, nullable=False, comment="The platform's references, one a part."),
+    Column("alert_ids", ARRAY(BigInteger), nullable=False, comment="Those it tells."),
+    Column("let_go", Integer, nullable=False, comment="How many it told once, and tells no more."),
+    Column("ended", Boolean, nullable=False, comment="None of them fires."),
+    Column("updated_at", _moment, nullable=False),
+    comment="The messages that groups are told in, for as long as they are edited.",
+)
+
 tallies = Table(
     "tallies",
     metadata,

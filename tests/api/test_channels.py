@@ -32,6 +32,10 @@ async def test_the_guides_walk(relay: Relay) -> None:
         "slack_username": None,
         "slack_icon_emoji": None,
         "max_messages": 5,
+        "bot_token": None,
+        "slack_api_url": "https://slack.com/api",
+        "slack_reply_resolved": False,
+        "update_message": True,
         "disabled_reason": None,
         "health": created.json["health"],
     }

@@ -25,6 +25,8 @@ def claimed(*, attempt: int = 1, age: timedelta = timedelta(0)) -> Claimed:
     return Claimed(
         id=7,
         channel_id="ops",
+        group_hash=7,
+        rank=0,
         receipt_id=1,
         positions=None,
         attempt=attempt,

@@ -110,7 +110,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (template(SLACK | {"slack_channel": [{"$": "url"}]}), "channels[0].slack_channel", "must be a string"),
     (template(SLACK | {"rate_limit": {"often": {"$": "url"}}}), "channels[0].rate_limit.often", "not a known"),
     (template(SLACK | {"name": {"$": "url"}}), "parameters[0].name", "channels[0].name, channels[0].webhook_url"),
-    (template() | {"parameters": [URL | {"required": False}]}, "parameters[0].required", "must be given"),
+    (template(hook()) | {"parameters": [URL | {"required": False}]}, "parameters[0].required", "must be given"),
     (template() | {"parameters": [URL | {"type": "number"}]}, "parameters[0].type", "'string'"),
     (template() | {"parameters": [URL | {"type": "pigeon"}]}, "parameters[0].type", "pigeon"),
     (template() | {"parameters": [URL | {"colour": "red"}]}, "parameters[0].colour", "not a known field"),

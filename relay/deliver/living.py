@@ -1,0 +1,87 @@
+"""What does a group's message say that is edited: what this delivery tells, and what was told in it before?"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from relay.domain.alerts import Alert
+from relay.domain.channel_types import Channel
+from relay.domain.notifications import Message, Notification
+from relay.domain.outcomes import Outcome, Sent
+from relay.notify.registry import notifier_for
+from relay.store.living_messages import Living
+
+MAX_RESOLVED: Final = 100
+"""Alerts resolved before that a message still tells, those that were resolved last."""
+MAX_FIRING: Final = 1000
+"""Alerts told before that still fire, though this webhook does not name them: silenced, or of another route."""
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """A message, and what is to be kept of the platform's message of its group; None where that is not edited.
+
+    The references in `living` are those from before.
+    """
+
+    message: Message
+    living: Living | None = None
+
+
+def place_of(channel: Channel | None) -> bytes | None:
+    """A hash of where the channel's messages are that are edited; None if none are."""
+    lives_at = None if channel is None else notifier_for(channel).lives_at(channel)
+    return None if lives_at is None else hashlib.blake2b(lives_at.encode(), digest_size=16).digest()
+
+
+def goes_on(
+    living: Living, alert_ids: frozenset[int], earlier: Sequence[tuple[int, Alert]], *, fires: bool
+) -> bool:
+    """Whether a message is to be edited into what a notification of these alerts tells; else it gets a new one.
+
+    `earlier` are the alerts of the message that the notification does not name, as they are by now. When all were
+    resolved, what fires after that is another incident, and people want to hear of it.
+    """
+    if living.ended and fires:
+        return False
+    return not alert_ids.isdisjoint(living.alert_ids) or any(alert.firing for _, alert in earlier)
+
+
+def telling(
+    notification: Notification,
+    alert_ids: Sequence[int],
+    group_hash: int,
+    living: Living | None,
+    earlier: Sequence[tuple[int, Alert]],
+) -> Telling:
+    """A notification of a group whose message is edited. `alert_ids` are those of its alerts, by position.
+
+    `earlier` are the other alerts of the message `living`, as they are by now: what fires first, then what was
+    resolved last.
+    """
+    fires = bool(notification.firing)
+    if living is None or not goes_on(living, frozenset(alert_ids), earlier, fires=fires):
+        return Telling(notification, Living(group_hash, (), tuple(alert_ids), 0, ended=not fires))
+    firing = [one for one in earlier if one[1].firing][:MAX_FIRING]
+    resolved = [one for one in earlier if not one[1].firing][:MAX_RESOLVED]
+    let_go = living.let_go + len(earlier) - len(firing) - len(resolved)
+    message = msgspec.structs.replace(
+        notification,
+        alerts=(*notification.alerts, *(alert for _, alert in firing + resolved)),
+        posted=living.posted,
+        let_go=let_go,
+    )
+    told = (*alert_ids, *(alert_id for alert_id, _ in firing + resolved))
+    return Telling(message, Living(group_hash, living.posted, told, let_go, ended=not message.firing))
+
+
+def after(living: Living, outcome: Outcome) -> Living | None:
+    """What is to be kept after an attempt; None if that is what was kept before."""
+    posted = outcome.posted if any(outcome.posted) else ()
+    sent = isinstance(outcome, Sent)
+    if not posted and not (sent and living.posted):
+        return None
+    if not sent and posted == living.posted:
+        return None
+    return msgspec.structs.replace(living, posted=posted, ended=living.ended and sent)
