@@ -1,33 +1,36 @@
-"""What does Telegram's Bot API take? A strict reader of sendMessage, and a server that refuses as Telegram does.
+"""What does Telegram's Bot API take? A strict reader of messages, and a server that refuses as Telegram does.
 
 https://core.telegram.org/bots/api#sendmessage
+https://core.telegram.org/bots/api#editmessagetext
 """
 
 import html
 import json
+import math
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import web
+
+from tests.notify.strict import Shown, StrictPlatform, check_links
 
 TAG = re.compile(r'<(?:(/?)(b|i|u|s|code|pre)|(/)(a)|a href="([^"<>]*)")>')
 ENTITY = re.compile(r"&(?:lt|gt|amp|quot|#\d+|#x[0-9a-fA-F]+);")
 MENTION = re.compile(r"(?<!\w)@[A-Za-z0-9_]{2,32}\b")
-FIELDS: dict[str, type] = {
-    "chat_id": str,
-    "message_thread_id": int,
-    "text": str,
-    "parse_mode": str,
-    "link_preview_options": dict,
-}
+COMMON: dict[str, type] = {"chat_id": str, "text": str, "parse_mode": str, "link_preview_options": dict}
+SENT = COMMON | {"message_thread_id": int}
+METHODS = {"sendMessage": SENT, "editMessageText": COMMON | {"message_id": int}}
+UNCHANGED = (
+    "Bad Request: message is not modified: specified new message content and reply markup are exactly the same as "
+    "a current content and reply markup of the message"
+)
 
 
 class Refused(Exception):
     """What Telegram says no to, in its words."""
 
 
-def read_telegram(body: bytes) -> str:
+def read_telegram(body: bytes, fields: dict[str, type] = SENT) -> str:
     """The text that people see, and the URLs behind its links, one a line.
 
     Raises:
@@ -36,7 +39,7 @@ def read_telegram(body: bytes) -> str:
     """
     message: dict[str, Any] = json.loads(body)
     for name, value in message.items():
-        assert type(value) is FIELDS[name], name
+        assert type(value) is fields[name], name
     if not message.get("chat_id"):
         raise Refused("Bad Request: chat_id is empty")
     assert message["parse_mode"] == "HTML"
@@ -48,9 +51,7 @@ def read_telegram(body: bytes) -> str:
         raise Refused("Bad Request: message is too long")
     assert entities <= 100, "those after the hundredth are dropped"
     assert not MENTION.search(spoken), "somebody may be pinged"
-    for url in urls:
-        assert urlsplit(url).scheme in ("http", "https")
-        assert urlsplit(url).hostname
+    check_links(urls)
     return "\n".join([text, *urls])
 
 
@@ -84,29 +85,60 @@ def _plain(markup: str) -> str:
     return html.unescape(markup)
 
 
-class StrictTelegram:
-    """The script of a sink: a bot, and the chats that it is in."""
+class StrictTelegram(StrictPlatform):
+    """A bot, and the chats that it is in. `topics` are the ids of those that the chats have."""
 
-    def __init__(self, token: str, *chats: str) -> None:
+    def __init__(self, token: str, *chats: str, topics: tuple[int, ...] = (), **options: Any) -> None:
+        super().__init__(**options)
         self.token = token
         self.chats = chats
-        self.told: list[str] = []
+        self.topics = topics
+        self._sent = 0
 
-    async def __call__(self, request: web.Request) -> web.Response:
-        if request.path != f"/bot{self.token}/sendMessage":
-            known = re.fullmatch(r"/bot\d+:[\w-]{35}/\w+", request.path)
+    async def answer(self, request: web.Request) -> web.Response:
+        method = request.path.removeprefix(f"/bot{self.token}/")
+        if method not in METHODS:
+            known = re.fullmatch(r"/bot\d+:[\w-]{35}/\w+", request.path) and method == request.path
             return refusal(401, "Unauthorized") if known else refusal(404, "Not Found")
         if request.content_type != "application/json":
             return refusal(400, "Bad Request: message text is empty")
         body = await request.read()
         try:
-            text = read_telegram(body)
+            text = read_telegram(body, METHODS[method])
+            message = json.loads(body)
+            if message["chat_id"] not in self.chats:
+                raise Refused("Bad Request: chat not found")
+            if (wait := self._wait(message["chat_id"])) is not None:
+                return refusal(429, f"Too Many Requests: retry after {wait}", retry_after=wait)
+            result = self._send(message, text) if method == "sendMessage" else self._edit(message, text)
         except Refused as no:
             return refusal(400, str(no))
-        if json.loads(body)["chat_id"] not in self.chats:
-            return refusal(400, "Bad Request: chat not found")
-        self.told.append(text)
-        return web.json_response({"ok": True, "result": {"message_id": len(self.told), "text": text}})
+        return web.json_response({"ok": True, "result": result})
+
+    def _send(self, message: dict[str, Any], text: str) -> dict[str, Any]:
+        topic = message.get("message_thread_id")
+        if topic is not None and topic not in self.topics:
+            raise Refused("Bad Request: message thread not found")
+        self._sent += 1
+        reference = f"{message['chat_id']} {self._sent}"
+        self.messages.append(Shown(reference, [text], None if topic is None else f"{topic}"))
+        return {"message_id": self._sent, "text": text}
+
+    def _edit(self, message: dict[str, Any], text: str) -> dict[str, Any]:
+        kept = self.find(f"{message['chat_id']} {message['message_id']}")
+        if kept is None:
+            raise Refused("Bad Request: message to edit not found")
+        if not kept.editable:
+            raise Refused("Bad Request: message can't be edited")
+        if kept.text == text:
+            raise Refused(UNCHANGED)
+        kept.versions.append(text)
+        return {"message_id": message["message_id"], "text": text, "edit_date": 1764000000}
+
+    def _wait(self, chat: str) -> int | None:
+        """https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this"""
+        window = self.window(chat, 20, 60) if chat.startswith("-") else self.window(chat, 5, 3)
+        return None if window is None or window.passes() else math.ceil(window.wait)
 
 
 def refusal(status: int, description: str, **parameters: Any) -> web.Response:

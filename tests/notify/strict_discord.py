@@ -1,0 +1,183 @@
+"""What does Discord take? A strict reader of messages, and a server of one webhook.
+
+https://discord.com/developers/docs/resources/webhook#execute-webhook
+https://discord.com/developers/docs/resources/webhook#edit-webhook-message
+https://discord.com/developers/docs/resources/message#embed-object-embed-limits
+"""
+
+import json
+import re
+from typing import Any
+
+from aiohttp import web
+
+from tests.notify.strict import Shown, StrictPlatform, Window, check_links
+
+LINK = re.compile(r"(?<!\\)\[[^\[\]]*\]\(([^()\s]*)\)")
+MENTION = re.compile(r"(?<!\\)(?:\\\\)*<[@#!]")
+EDITABLE = {"content", "embeds", "allowed_mentions"}
+EXECUTED = EDITABLE | {"username", "avatar_url"}
+EMBED: dict[str, type] = {"title": str, "description": str, "color": int, "footer": dict}
+"""What the relay uses of it. The embed's own `url` is not among that: some hosts get the whole message refused."""
+LONGEST = {"title": 256, "description": 4096}
+HOOK = "/api/webhooks/1100000000000000001/tokenOfTheHook_0123456789-abcdef"
+
+
+class Refused(Exception):
+    """What Discord says no to: its status, its code and words, and for code 50035 where."""
+
+    def __init__(self, status: int, code: int, words: str, errors: dict[str, Any] | None = None) -> None:
+        super().__init__(words if errors is None else f"{words} {json.dumps(errors)}")
+        self.status = status
+        self.answer = {"message": words, "code": code} | ({} if errors is None else {"errors": errors})
+
+
+def malformed(code: str, words: str, *path: str) -> Refused:
+    """https://discord.com/developers/docs/reference#error-messages"""
+    errors: dict[str, Any] = {"_errors": [{"code": code, "message": words}]}
+    for name in reversed(path):
+        errors = {name: errors}
+    return Refused(400, 50035, "Invalid Form Body", errors)
+
+
+def read_discord(body: bytes) -> str:
+    """The text of a message, a line for each of its parts.
+
+    Raises:
+        Refused: Discord would refuse it.
+        AssertionError: it would be taken, but not as it should be: it pings, or links to what is no web page.
+    """
+    return shown(arguments(body, EXECUTED))
+
+
+def arguments(body: bytes, fields: set[str]) -> dict[str, Any]:
+    """The fields of a message, each of them one that this call has."""
+    try:
+        message: Any = json.loads(body)
+    except ValueError:
+        raise Refused(400, 50109, "The request body contains invalid JSON.") from None
+    if not isinstance(message, dict):
+        raise malformed("MODEL_TYPE_CONVERT", "Only dictionaries may be used in a ModelType")
+    assert set(message) <= fields, f"{set(message) - fields} are no fields of this call"
+    assert message.get("allowed_mentions") == {"parse": []}, "somebody may be pinged"
+    name = message.get("username", "name")
+    if not 0 < len(name.strip()) <= len(name) <= 80:
+        raise malformed("BASE_TYPE_BAD_LENGTH", "Must be between 1 and 80 in length.", "username")
+    return message
+
+
+def shown(message: dict[str, Any]) -> str:
+    """Content and embeds, in Discord's Markdown."""
+    content, embeds = message.get("content") or "", message.get("embeds") or []
+    if not content.strip() and not embeds:
+        raise Refused(400, 50006, "Cannot send an empty message")
+    if len(content) > 2000:
+        raise malformed("BASE_TYPE_MAX_LENGTH", "Must be 2000 or fewer in length.", "content")
+    if len(embeds) > 10:
+        raise malformed("BASE_TYPE_MAX_LENGTH", "Must be 10 or fewer in length.", "embeds")
+    texts = [_embed(embed, f"{at}") for at, embed in enumerate(embeds)]
+    if sum(map(len, (part for parts in texts for part in parts))) > 6000:
+        words = "Embed size exceeds maximum size of 6000"
+        raise malformed("MAX_EMBED_SIZE_EXCEEDED", words, "embeds")
+    marked = "\n".join([content, *(part for *above, _ in texts for part in above)])
+    assert not MENTION.search(marked), "text that is not escaped may show as a mention"
+    check_links(LINK.findall(marked))
+    return "\n".join([content, *(part for parts in texts for part in parts)])
+
+
+def _embed(embed: dict[str, Any], at: str) -> tuple[str, str, str]:
+    """Its title, description and footer; the last is plain text."""
+    for name, value in embed.items():
+        assert name in EMBED, f"the relay uses no {name}"
+        if type(value) is not EMBED[name]:
+            raise malformed("BASE_TYPE_BAD_TYPE", "Wrong type.", "embeds", at, name)
+    for name, most in LONGEST.items():
+        if len(embed.get(name, "")) > most:
+            raise malformed("BASE_TYPE_MAX_LENGTH", f"Must be {most} or fewer in length.", "embeds", at, name)
+    if not 0 <= embed.get("color", 0) <= 0xFFFFFF:
+        words = "int value should be less than or equal to 16777215."
+        raise malformed("NUMBER_TYPE_MAX", words, "embeds", at, "color")
+    footer = embed.get("footer", {"text": ""})["text"]
+    if len(footer) > 2048:
+        words = "Must be 2048 or fewer in length."
+        raise malformed("BASE_TYPE_MAX_LENGTH", words, "embeds", at, "footer", "text")
+    for name in ("title", "description"):
+        assert name not in embed or embed[name].strip(), f"an empty {name}"
+    if "footer" in embed and not footer.strip():
+        raise malformed("BASE_TYPE_REQUIRED", "This field is required", "embeds", at, "footer", "text")
+    if not embed.get("description") and not embed.get("title"):
+        raise malformed("BASE_TYPE_REQUIRED", "This field is required", "embeds", at, "description")
+    return embed.get("title", ""), embed.get("description", ""), footer
+
+
+class StrictDiscord(StrictPlatform):
+    """A webhook at `HOOK`, until it is deleted, which keeps the messages of its channel."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.deleted = False
+        self._raw: dict[str, dict[str, Any]] = {}
+
+    async def answer(self, request: web.Request) -> web.Response:
+        at = request.path.removeprefix(HOOK)
+        if self.deleted or not request.path.startswith(HOOK):
+            return _answered(Refused(404, 10015, "Unknown Webhook"))
+        window = self.window(request.method, 5, 2)
+        if window is not None and not window.passes():
+            return _slow_down(window)
+        try:
+            if request.content_type != "application/json":
+                raise malformed("CONTENT_TYPE_INVALID", 'Expected "Content-Type" header to be one of {…}.')
+            if request.method == "POST" and at == "":
+                response = self._execute(arguments(await request.read(), EXECUTED), request)
+            elif request.method == "PATCH" and re.fullmatch(r"/messages/\d+", at):
+                response = self._edit(at.rpartition("/")[2], arguments(await request.read(), EDITABLE))
+            else:
+                response = web.json_response({"message": "405: Method Not Allowed", "code": 0}, status=405)
+        except Refused as no:
+            response = _answered(no)
+        if window is not None:
+            response.headers.update(_headers(window))
+        return response
+
+    def _execute(self, message: dict[str, Any], request: web.Request) -> web.Response:
+        text = shown(message)
+        reference = f"{1200000000000000000 + len(self._raw)}"
+        self._raw[reference] = message
+        self.messages.append(Shown(reference, [text], request.query.get("thread_id")))
+        if request.query.get("wait") != "true":
+            return web.Response(status=204)
+        return web.json_response({"id": reference, "type": 0, "webhook_id": HOOK.split("/")[3]} | message)
+
+    def _edit(self, reference: str, message: dict[str, Any]) -> web.Response:
+        kept = self.find(reference)
+        if kept is None:
+            raise Refused(404, 10008, "Unknown Message")
+        if not kept.editable:
+            words = "Maximum number of edits to messages older than 1 hour reached. Try again later."
+            raise Refused(429, 30046, words)
+        after = self._raw[reference] | message
+        kept.versions.append(shown(after))
+        self._raw[reference] = after
+        return web.json_response({"id": reference, "edited_timestamp": "2026-11-23T15:33:27Z"} | after)
+
+
+def _answered(no: Refused) -> web.Response:
+    return web.json_response(no.answer, status=no.status)
+
+
+def _headers(window: Window) -> dict[str, str]:
+    """https://discord.com/developers/docs/topics/rate-limits#header-format"""
+    return {
+        "X-RateLimit-Limit": f"{window.limit}",
+        "X-RateLimit-Remaining": f"{window.left}",
+        "X-RateLimit-Reset-After": f"{window.wait:.3f}",
+        "X-RateLimit-Bucket": "abcd1234",
+    }
+
+
+def _slow_down(window: Window) -> web.Response:
+    """https://discord.com/developers/docs/topics/rate-limits#exceeding-a-rate-limit"""
+    answer = {"message": "You are being rate limited.", "retry_after": round(window.wait, 3), "global": False}
+    headers = _headers(window) | {"Retry-After": f"{window.wait:.0f}", "X-RateLimit-Scope": "user"}
+    return web.json_response(answer, status=429, headers=headers)
