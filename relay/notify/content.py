@@ -3,6 +3,7 @@
 Plain text throughout: each platform escapes and cuts it in its own way.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Final
@@ -27,6 +28,9 @@ COLOURS: Final = {
 }
 OTHER_COLOUR: Final = 0x757575
 RESOLVED_COLOUR: Final = 0x2E7D32
+WORD_JOINER: Final = "\u2060"
+
+_name = re.compile(r"(?<!\w)@(?=\w)")
 
 
 class AlertText(msgspec.Struct, frozen=True):
@@ -158,6 +162,11 @@ def fit(text: str, limit: int, escape: Callable[[str], str] = str, size: Callabl
         else:
             beyond = middle - 1
     return escape(text[: start_of(text, at)]).rstrip() + ELLIPSIS
+
+
+def unaddressed(text: str) -> str:
+    """The text with a sign that nobody sees behind each `@` before a name, for platforms that look for names."""
+    return _name.sub(f"@{WORD_JOINER}", text)
 
 
 def labels_line(labels: dict[str, str]) -> str:

@@ -16,7 +16,7 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
 from relay.notify.base import Notifier, Request, Response, classify, gone, require_open_url, retry
-from relay.notify.content import AlertText, Content, content_of, fit, labels_line, left_out
+from relay.notify.content import AlertText, Content, content_of, fit, labels_line, left_out, unaddressed
 from relay.notify.living import EMPTIED, kept_up
 from relay.notify.pages import NUMBER_ROOM, Page, Space, pages_of
 from relay.notify.pauses import json_object
@@ -134,7 +134,7 @@ class SlackNotifier(Notifier[SlackChannel]):
 
         def edit(reference: str, body: dict[str, Any]) -> Request:
             posted_to, _, ts = reference.partition(" ")
-            return _call(channel, "chat.update", body | {"channel": posted_to, "ts": ts})
+            return _call(channel, "chat.update", body | {"channel": posted_to, "ts": ts, "parse": "none"})
 
         if isinstance(message, Digest) or self.lives_at(channel) is None:
             return [post(body) for body in bodies]
@@ -158,11 +158,22 @@ class SlackNotifier(Notifier[SlackChannel]):
 
 
 def escape(text: str) -> str:
-    """Escape text so that it can't form a mention, a link or an entity.
+    """Escape text so that it can't form a mention, a link or an entity, and `@name` is not read as a mention.
 
-    https://docs.slack.dev/messaging/formatting-message-text#escaping
+    https://docs.slack.dev/reference/block-kit/composition-objects/text-object, `verbatim`: that would keep names
+    from being read too, but URLs in a description would be no links any more.
     """
+    return _escape(unaddressed(text))
+
+
+def _escape(text: str) -> str:
+    """https://docs.slack.dev/messaging/formatting-message-text#escaping"""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _text(text: str, limit: int) -> str:
+    """Text that mentions nobody, escaped, of at most `limit`."""
+    return fit(unaddressed(text[: max(limit, 0) + 1]), limit, escape)
 
 
 def _bodies(content: Content, max_messages: int) -> list[dict[str, Any]]:
@@ -188,24 +199,25 @@ def _body(content: Content, page: Page[dict[str, Any]], blocks: list[dict[str, A
 
 
 def _headline(content: Content, number: str = "") -> str:
-    return f"*{fit(content.headline, MAX_HEADLINE, escape)}{number}*"
+    return f"*{_text(content.headline, MAX_HEADLINE)}{number}*"
 
 
 def _start(content: Content) -> list[dict[str, Any]]:
-    blocks = [_context(fit(note, MAX_NOTE, escape)) for note in content.notes]
+    blocks = [_context(_text(note, MAX_NOTE)) for note in content.notes]
     if content.labels:
-        blocks.append(_context(fit(labels_line(content.labels), MAX_LABELS, escape)))
+        blocks.append(_context(_text(labels_line(content.labels), MAX_LABELS)))
     return blocks
 
 
 def _alert(alert: AlertText, description: int) -> dict[str, Any]:
     mark = "🔥" if alert.status is Status.FIRING else "✅"
-    lines = [f"{mark} *{fit(alert.title, MAX_TITLE, escape)}*"]
+    lines = [f"{mark} *{_text(alert.title, MAX_TITLE)}*"]
     if alert.labels:
-        lines.append(f"`{fit(labels_line(alert.labels).replace('`', chr(39)), MAX_LABELS, escape)}`")
+        labels = labels_line(alert.labels).replace("`", "'").replace("\n", " ")
+        lines.append(f"`{fit(labels, MAX_LABELS, _escape)}`")  # names in code mention nobody, and can be copied
     lines.append(" · ".join([alert.times, *_links(alert.links)]))
     room = min(description, MAX_SECTION - len("\n".join([*lines, ""])))
-    if told := fit(alert.description, room, escape):
+    if told := _text(alert.description, room):
         lines.insert(1, told)
     return _section("\n".join(lines))
 
@@ -218,7 +230,7 @@ def _closing(content: Content, left: int) -> list[dict[str, Any]]:
 
 
 def _links(links: tuple[tuple[str, str], ...]) -> list[str]:
-    written = [f"<{escape(url)}|{text}>" for text, url in links]
+    written = [f"<{_escape(url)}|{text}>" for text, url in links]
     return [link for link in written if len(link) <= MAX_LINK]
 
 

@@ -18,7 +18,7 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
 from relay.notify.base import Notifier, Request, Response, classify, gone, require_open_url, retry
-from relay.notify.content import ELLIPSIS, AlertText, Content, content_of, labels_line, left_out
+from relay.notify.content import ELLIPSIS, AlertText, Content, content_of, labels_line, left_out, unaddressed
 from relay.notify.living import EMPTIED, kept_up
 from relay.notify.pauses import json_object
 from relay.notify.summary import Room, summary_lines
@@ -74,9 +74,7 @@ UNCHANGED: Final = "message is not modified"
 
 _bot_token = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{16,100}")
 _chat_id = re.compile(r"-?[0-9]{1,19}|@[A-Za-z0-9_]{4,32}")
-_mention = re.compile(r"(?<!\w)@(?=\w)")
 _tag = re.compile(r"<[^>]*>")
-WORD_JOINER: Final = "\u2060"
 
 
 class TelegramNotifier(Notifier[TelegramChannel]):
@@ -180,7 +178,7 @@ class _Pages:
 
 def escape(text: str) -> str:
     """Escape text so that it can't form a tag or an entity, and keep `@name` from mentioning anybody."""
-    return _escape(_mention.sub(f"@{WORD_JOINER}", text))
+    return _escape(unaddressed(text))
 
 
 def _escape(text: str) -> str:
@@ -205,7 +203,7 @@ def _size(escaped: str) -> int:
 
 def _text(text: str, limit: int) -> str:
     """Text that mentions nobody, escaped, in at most `limit` code units when parsed."""
-    return _fitted(_mention.sub(f"@{WORD_JOINER}", text[: limit + 1]), limit)
+    return _fitted(unaddressed(text[: limit + 1]), limit)
 
 
 def _code(text: str, limit: int) -> str:

@@ -5,8 +5,11 @@ from aiohttp import web
 
 from relay.domain.channel_types import SlackChannel
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
+from relay.notify.registry import NOTIFIERS
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
+from tests.notify.makers import alert, channel, notification
+from tests.notify.strict_slack import read_slack
 
 
 async def told(tell: Tell, sink: Sink, answer: object, **headers: str) -> Outcome:
@@ -88,3 +91,12 @@ async def test_the_channel_s_settings_are_sent(sink: Sink, tell: Tell) -> None:
     await tell(SlackChannel, sink.url, **settings)
     message = sink.received[0].json
     assert (message["channel"], message["username"], message["icon_emoji"]) == ("#ops", "Relay", ":bell:")
+
+
+def test_a_name_after_an_at_sign_mentions_nobody_and_labels_stay_as_they_are() -> None:
+    annotations = {"summary": "@channel, mail bob@example.com", "description": "@here " * 2000}
+    told = notification(alert(annotations=annotations, owner="@bob\n@sue"), alert(owner="x"))
+    [request] = NOTIFIERS[SlackChannel].requests(channel(SlackChannel), told)
+    text = read_slack(request.body)
+    assert "@\u2060channel, mail bob@example.com" in text
+    assert "`owner=@bob @sue`" in text
