@@ -41,6 +41,7 @@ RATE_LIMITED: Final = frozenset({"ratelimited", "rate_limited", "message_limit_e
 AUTH_ERRORS: Final = frozenset(
     {
         "access_denied",
+        "accesslimited",
         "account_inactive",
         "action_prohibited",
         "ekm_access_denied",
@@ -48,23 +49,39 @@ AUTH_ERRORS: Final = frozenset(
         "invalid_token",
         "missing_scope",
         "no_permission",
+        "not_allowed_token_type",
         "not_authed",
         "not_in_channel",
         "org_login_required",
         "posting_to_general_channel_denied",
         "restricted_action",
+        "restricted_action_non_threadable_channel",
+        "restricted_action_read_only_channel",
+        "restricted_action_thread_only_channel",
         "team_access_not_granted",
         "token_expired",
         "token_revoked",
+        "two_factor_setup_required",
     }
 )
-SERVER_ERRORS: Final = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
+SERVER_ERRORS: Final = frozenset(
+    {
+        "external_channel_migrating",
+        "fatal_error",
+        "internal_error",
+        "request_timeout",
+        "service_unavailable",
+        "team_added_to_org",
+        "update_failed",
+    }
+)
 """https://docs.slack.dev/reference/methods/chat.postMessage#errors"""
 GONE: Final = frozenset(
     {
         "channel_is_archived",
         "channel_not_found",
         "is_archived",
+        "is_inactive",
         "no_active_hooks",
         "no_service",
         "no_service_id",

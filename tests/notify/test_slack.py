@@ -27,12 +27,16 @@ async def told(tell: Tell, sink: Sink, answer: object, **headers: str) -> Outcom
         ("fatal_error", Reason.SERVER_ERROR),
         ("service_unavailable", Reason.SERVER_ERROR),
         ("request_timeout", Reason.SERVER_ERROR),
+        ("update_failed", Reason.SERVER_ERROR),
+        ("external_channel_migrating", Reason.SERVER_ERROR),
         ("invalid_auth", Reason.AUTH_ERROR),
         ("token_revoked", Reason.AUTH_ERROR),
         ("account_inactive", Reason.AUTH_ERROR),
         ("not_in_channel", Reason.AUTH_ERROR),
         ("channel_not_found", Reason.DESTINATION_GONE),
+        ("restricted_action_read_only_channel", Reason.AUTH_ERROR),
         ("is_archived", Reason.DESTINATION_GONE),
+        ("is_inactive", Reason.DESTINATION_GONE),
     ],
 )
 async def test_what_is_no_fault_of_the_message_is_tried_again(
