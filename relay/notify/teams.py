@@ -3,6 +3,7 @@
 https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
 """
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -51,6 +52,12 @@ MAX_LINK: Final = 1500
 """Bytes, as JSON writes them. Of any text, some 5,000 are left for the largest alert's description."""
 COLOURS: Final = {"critical": "attention", "error": "attention", "warning": "warning", "info": "accent"}
 
+_told_inside = re.compile(r"teams endpoint returned http error (\d{3})")
+"""How Teams' own refusal stands in the answer of what hands the message on to it, which may be a 200.
+
+https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using#rate-limiting-for-connectors
+"""
+
 
 class TeamsNotifier(Notifier[TeamsChannel]):
     """Microsoft Teams."""
@@ -75,8 +82,10 @@ class TeamsNotifier(Notifier[TeamsChannel]):
         return [Request(url=channel.webhook_url, body=msgspec.json.encode(_around(card))) for card in cards]
 
     def verdict(self, response: Response) -> Outcome:
-        """Teams may refuse a card that is too large inside a 200; Workflows names its errors."""
+        """Teams may refuse inside a 200, such as a card that is too large; Workflows names its errors."""
         status, words = response.status, response.words.lower()
+        if 200 <= status < 300 and (told := _told_inside.search(words)):
+            return classify(msgspec.structs.replace(response, status=int(told[1])))
         if 200 <= status < 300 and "request entity too large" in words:
             return Rejected(Reason.CLIENT_ERROR, response.words, status)
         if status == HTTPStatus.NOT_FOUND and GONE in words:

@@ -154,8 +154,7 @@ class StrictDiscord(StrictPlatform):
         if kept is None:
             raise Refused(404, 10008, "Unknown Message")
         if not kept.editable:
-            words = "Maximum number of edits to messages older than 1 hour reached. Try again later."
-            raise Refused(429, 30046, words)
+            raise Refused(403, 50005, "Cannot edit a message authored by another user")
         after = self._raw[reference] | message
         kept.versions.append(shown(after))
         self._raw[reference] = after

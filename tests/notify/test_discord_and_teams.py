@@ -1,5 +1,6 @@
 """Are Discord's and Teams' own ways of refusing understood, and bad settings refused when they are made?"""
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -40,6 +41,14 @@ async def test_a_workflow_that_is_deleted_or_switched_off_is_no_fault_of_the_mes
     assert code in outcome.detail
 
 
+async def test_an_old_message_that_was_edited_too_often_is_edited_later(sink: Sink, tell: Tell) -> None:
+    words = "Maximum number of edits to messages older than 1 hour reached. Try again later."
+    sink.script = lambda _: web.json_response({"message": words, "code": 30046}, status=429)
+    outcome = await tell(DiscordChannel, sink.url)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.RATE_LIMITED
+
+
 async def test_the_settings_of_discord_are_sent(sink: Sink, tell: Tell) -> None:
     await tell(DiscordChannel, sink.url, discord_username="Relay", discord_avatar_url="https://x.example/a.png")
     message = sink.received[0].json
@@ -69,6 +78,25 @@ async def test_teams_refuses_a_large_card_inside_a_2xx(status: int, sink: Sink, 
     text = "Webhook failed: Request Entity too large"
     sink.script = lambda _: web.Response(status=status, text=text)
     assert await tell(TeamsChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, text, status)
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome"),
+    [
+        (413, Rejected(Reason.CLIENT_ERROR, "", 413)),
+        (429, Retry(Reason.RATE_LIMITED, "", 429)),
+        (503, Retry(Reason.SERVER_ERROR, "", 503)),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 202])
+async def test_what_teams_says_inside_a_2xx_counts(
+    status: int, told: int, outcome: Rejected | Retry, sink: Sink, tell: Tell
+) -> None:
+    words = f"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {told}"
+    sink.script = lambda _: web.Response(status=status, text=f"{words} with ContextId tcid=0")
+    assert await tell(TeamsChannel, sink.url) == msgspec.structs.replace(
+        outcome, detail=f"{told} {words} with ContextId tcid=0"
+    )
 
 
 async def test_the_title_of_teams_is_shown(sink: Sink, tell: Tell) -> None:
