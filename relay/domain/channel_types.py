@@ -55,6 +55,8 @@ class BaseChannel(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True
     SECRET: ClassVar[frozenset[str]] = frozenset({"webhook_url"})
     LOGIN: ClassVar[tuple[str, str] | None] = None
     """The fields that are sent as the user and password of HTTP's basic authentication."""
+    CAVEATS: ClassVar[tuple[str, ...]] = ()
+    """What the relay promises less for this type than for others, in sentences for the channel's health."""
 
     id: str = ""
     name: str
@@ -181,6 +183,11 @@ class AppriseChannel(BaseChannel, frozen=True, kw_only=True, tag="apprise"):
     """Any service that the library Apprise knows, by its URL there."""
 
     SECRET: ClassVar[frozenset[str]] = frozenset({"apprise_url"})
+    CAVEATS: ClassVar[tuple[str, ...]] = (
+        "Apprise says whether it delivered, not why it did not: all failures are retried until they are given up.",
+        "A message that outlasts the time for an attempt may arrive all the same, and then twice.",
+        "No pause that the service asks for is known.",
+    )
 
     apprise_url: str
 
@@ -214,6 +221,11 @@ def channel_class(channel_type: Any) -> type[BaseChannel]:
         if type_name(kind) == channel_type:
             return kind
     raise InvalidInput("channel_type", f"{channel_type!r} is unknown; one of {', '.join(channel_types())}")
+
+
+def caveats_of(channel_type: str) -> tuple[str, ...]:
+    """The caveats of a type; none for one that this release does not know."""
+    return next((kind.CAVEATS for kind in CHANNEL_CLASSES if type_name(kind) == channel_type), ())
 
 
 def own_fields(channel_class: type[BaseChannel]) -> list[str]:

@@ -37,7 +37,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     Rates are between 0 and 1, of attempts that ended at the platform; None without any. Latencies are in seconds,
     over the last hour, of attempts that were answered with yes. `held_until` is None unless it lies ahead.
-    `oldest_waiting` is since when the oldest waits.
+    `oldest_waiting` is since when the oldest waits. `caveats` say what can't be promised for its type.
     """
 
     state: ChannelState
@@ -55,6 +55,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str | None
     waiting: int
     oldest_waiting: datetime | None
+    caveats: tuple[str, ...] = ()
 
 
 def state_of(

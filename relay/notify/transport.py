@@ -210,8 +210,10 @@ def _with_reference(outcome: Outcome, request: Request) -> Outcome:
 
 
 def _kept(request: AnyRequest) -> str | None:
-    """The reference of the message that a request edits, if it will be edited again."""
-    return request.edits if isinstance(request, Request) and request.anew is not None else None
+    """What is kept of a request that was taken before: the reference of what it edits; "" for one that is lost."""
+    if not isinstance(request, Request):
+        return None
+    return request.edits if request.anew is not None else "" if request.lasting else None
 
 
 def _taken(progress: str | None, requests: Sequence[AnyRequest]) -> tuple[int, Rejected | None]:

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import ARRAY, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from relay.domain.channel_types import caveats_of
 from relay.domain.errors import NotFound
 from relay.domain.health import Health, quantile, rate, state_of
 
@@ -19,7 +20,7 @@ _ids = bindparam("ids", type_=ARRAY(Text))
 LANES: Final = text(
     """
     SELECT
-      c.id, c.enabled, c.disabled_reason, coalesce(l.failures, 0) AS failures, l.opened_at,
+      c.id, c.channel_type, c.enabled, c.disabled_reason, coalesce(l.failures, 0) AS failures, l.opened_at,
       CASE WHEN l.held_until > now() THEN l.held_until END AS held_until,
       l.last_success_at, l.last_failure_at, l.last_reason, l.last_error,
       coalesce(w.waiting, 0) AS waiting, w.oldest_waiting, now() AS moment
@@ -110,6 +111,7 @@ def _health(row: Any, tally: _Tally) -> Health:
         last_error=row.last_error,
         waiting=row.waiting,
         oldest_waiting=row.oldest_waiting,
+        caveats=caveats_of(row.channel_type),
     )
 
 

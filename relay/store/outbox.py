@@ -110,7 +110,7 @@ TOKENS: Final = """least(a.burst, coalesce(
 """What is in the bucket of the lane `l` now, by the limit `a`; a clock that was set back adds nothing."""
 
 # A newer notification of a group takes the place of those that still wait: the newest carries them all, and they
-# say into which they went.
+# say into which they went. What only sets a message right carries nothing else, for it may turn out needless.
 #
 # Claims are not waited for on disk, but those that merge are: a crash that undid a merge after its carrier was
 # told would tell the older ones again, after the newer.
@@ -155,7 +155,7 @@ WITH asked AS MATERIALIZED (
   ) AS h
 ), carriers AS MATERIALIZED (
   SELECT h.*, (
-    SELECT max(d.id) FROM deliveries d
+    SELECT coalesce(max(d.id) FILTER (WHERE d.rank < {REFRESH}), max(d.id)) FROM deliveries d
     WHERE d.channel_id = h.channel_id AND d.group_hash = h.group_hash AND d.state = 'pending'
   ) AS id
   FROM heads h

@@ -8,7 +8,7 @@ from tests.fixtures.relays import Relay, RelayFactory, webhook
 from tests.fixtures.sink import Sink
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
-NEW = {
+NEW: dict[str, Any] = {
     "state": "healthy",
     "disabled_reason": None,
     "success_rate_1h": None,
@@ -24,6 +24,7 @@ NEW = {
     "last_error": None,
     "waiting": 0,
     "oldest_waiting": None,
+    "caveats": [],
 }
 OPEN = """
     UPDATE lanes SET failures = 7, opened_at = now() - interval '1 minute', probes = 2, next_due = held,
@@ -64,6 +65,14 @@ async def test_a_new_channel_is_healthy_and_says_so_in_every_answer(relay: Relay
     [listed] = await relay.items("/channels")
     assert (listed["health"], listed["disabled_reason"]) == (NEW, None)
     assert (await relay.call("PATCH", "/channels/ops", json={"name": "Ops"})).json["health"] == NEW
+
+
+async def test_what_is_promised_less_for_a_type_is_said_with_its_health(relay: Relay) -> None:
+    await relay.channel(name="phone", channel_type="apprise", apprise_url="json://127.0.0.1/x")
+
+    caveats = (await health(relay, "phone"))["caveats"]
+
+    assert any("then twice" in caveat for caveat in caveats)
 
 
 async def test_a_channel_that_is_not_there_has_no_health(relay: Relay) -> None:
