@@ -37,8 +37,8 @@ RATE_LIMIT: Final = RateLimit(per_second=0.5, burst=5)
 
 https://discord.com/developers/docs/topics/rate-limits
 """
-MESSAGE_GONE: Final = frozenset({10008, 50005, 50083})
-"""An unknown message, one of another author, or one in a thread that is archived.
+MESSAGE_GONE: Final = frozenset({10008, 30046, 50005, 50083})
+"""An unknown message, one too old for more edits, one of another author, or one in a thread that is archived.
 
 https://discord.com/developers/docs/topics/opcodes-and-status-codes#json-json-error-codes
 """
