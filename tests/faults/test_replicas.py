@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -10,19 +9,18 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-import aiohttp
-import asyncpg
 import pytest
 
-from relay.app import BASE_PATH
 from relay.store.lanes import LEASE_SECONDS
 from tests.fixtures.behaviours import Behaviour, answers, hangs
 from tests.fixtures.platforms import Arrival, Platform
 from tests.fixtures.processes import (
-    RelayProcess,
     WorkerProcess,
     create_channel,
+    fetch,
+    nothing_waits,
     on_database,
+    post_webhook,
     relay_process,
     worker_process,
 )
@@ -33,7 +31,6 @@ MOST_MESSAGES = 15
 WINDOW = 1.0
 TOLERANCE = 0.05
 """Seconds by which the way over loopback may differ from one request to the next."""
-PATIENCE = 60.0
 
 
 class OneASecond:
@@ -80,7 +77,9 @@ async def test_replicas_obey_a_limit_together_and_tell_a_burst_in_few_messages(
         )
         names = [f"Alert{number:02}" for number in range(GROUPS)]
 
-        await asyncio.gather(*(post((one, other)[at % 2], name) for at, name in enumerate(names)))
+        await asyncio.gather(
+            *(post_webhook((one, other)[at % 2].url, group_of(name)) for at, name in enumerate(names))
+        )
 
         await nothing_waits(database_url)
     assert sink.told == set(names)
@@ -90,33 +89,9 @@ async def test_replicas_obey_a_limit_together_and_tell_a_burst_in_few_messages(
     assert all(gap >= WINDOW - TOLERANCE for gap in gaps), gaps
 
 
-async def post(relay: RelayProcess, name: str) -> None:
-    """Post a webhook with one alert in a group of its own."""
-    async with (
-        aiohttp.ClientSession() as session,
-        session.post(f"{relay.url}{BASE_PATH}/webhook", json=webhook(alert(name), group=name)) as response,
-    ):
-        assert response.status == 202
-
-
-async def nothing_waits(database_url: str) -> None:
-    """Return when the outbox is worked off, and every delivery was told."""
-    states: Counter[str] = Counter()
-    async with asyncio.timeout(PATIENCE):
-        while not states or states["pending"] or states["sending"]:
-            await asyncio.sleep(0.2)
-            rows = await fetch(database_url, "SELECT state FROM deliveries")
-            states = Counter(row["state"] for row in rows)
-    assert states["dead"] == 0
-
-
-async def fetch(database_url: str, query: str) -> list[Any]:
-    """The rows of a query, on a connection of its own."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        return list(await connection.fetch(query))
-    finally:
-        await connection.close()
+def group_of(name: str) -> dict[str, Any]:
+    """A webhook with one alert in a group of its own."""
+    return webhook(alert(name), group=name)
 
 
 @dataclass(frozen=True)
@@ -148,7 +123,7 @@ async def held(database_url: str, platform: Platform) -> AsyncIterator[Held]:
         server = await stack.enter_async_context(relay_process(environ, "--no-delivery"))
         first = await stack.enter_async_context(worker_process(environ))
         await create_channel(server.url, name="Ops", channel_type="webhook", webhook_url=platform.url)
-        await post(server, "Stuck")
+        await post_webhook(server.url, group_of("Stuck"))
         await platform.wait_for(1)
         await stack.enter_async_context(worker_process(environ))
         yield Held(database_url, first, platform)
