@@ -21,6 +21,7 @@ from relay.api.channels import ChannelBody, ChannelBodySchema, ChannelPatch, Cha
 from relay.api.deliveries import DeliveriesController
 from relay.api.history import HistoryController
 from relay.api.pages import known_parameters
+from relay.api.preview import PreviewController
 from relay.api.route import RouteController
 from relay.api.test import TestController
 from relay.deliver import watch
@@ -46,6 +47,7 @@ class Parts(msgspec.Struct, frozen=True):
     seal: Seal
     targets: Targets
     transport: Transport
+    history_url: str
     metrics: Metrics
     writer: Writer | None
     worker: Worker | None
@@ -65,7 +67,7 @@ async def composed(settings: Settings, *, receive: bool, deliver: bool) -> Async
             wake = worker.wake if worker is not None else RemoteWake(database)
             repeat_after = timedelta(seconds=settings.repeat_after)
             writer = Writer(database, settings.tenant_label, repeat_after, metrics, wake) if receive else None
-            yield Parts(settings, database, seal, targets, transport, metrics, writer, worker)
+            yield Parts(settings, database, seal, targets, transport, history_url, metrics, writer, worker)
     finally:
         await database.close()
 
@@ -79,6 +81,7 @@ def application(parts: Parts) -> Litestar:
             ChannelTemplatesController,
             TestController,
             RouteController,
+            PreviewController,
             HistoryController,
             DeliveriesController,
         ],

@@ -75,8 +75,5 @@ def _alerts_of(data: dict[str, Any]) -> tuple[Alert, ...]:
 
 
 def _verdict(alert: Alert, channel_id: str, filters: Filters, tenant_label: str) -> ChannelVerdict:
-    try:
-        reason = why_not(alert, filters, tenant_label)
-    except InvalidInput as error:  # stored by a release that knew more; routing sets it aside too
-        reason = str(error)
+    reason = why_not(alert, filters, tenant_label)
     return ChannelVerdict(channel_id, reason is None, reason)

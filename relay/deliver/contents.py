@@ -1,7 +1,7 @@
 """What is a channel to be told by the deliveries that were claimed?"""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
@@ -34,13 +34,15 @@ class Contents:
         self._receipts = receipts
         self._history_url = history_url
 
-    async def tellings(self, claimed: Sequence[Claimed], place: bytes | None) -> dict[int, Telling]:
+    async def tellings(
+        self, claimed: Sequence[Claimed], place: bytes | None, moment: datetime
+    ) -> dict[int, Telling]:
         """What a channel is told, by delivery. One whose webhook can't be read any more is left out.
 
-        `place` is where the channel's messages are, if they are edited.
+        `place` is where the channel's messages are, if they are edited; `moment` is when they are told.
         """
         if place is None:
-            messages = await self._messages(claimed)
+            messages = await self._messages(claimed, moment)
             return {delivery_id: Telling(message) for delivery_id, message in messages.items()}
         groups = [one for one in claimed if one.receipt_id is not None]
         folded = await self._folded(groups) if groups else {}
@@ -67,9 +69,8 @@ class Contents:
             tellings[one.id] = telling(notification, alert_ids, one.group_hash, message, earlier)
         return tellings
 
-    async def _messages(self, claimed: Sequence[Claimed]) -> dict[int, Message]:
-        now = datetime.now(UTC)
-        as_sent = [one for one in claimed if _is_plain(one, now)]
+    async def _messages(self, claimed: Sequence[Claimed], moment: datetime) -> dict[int, Message]:
+        as_sent = [one for one in claimed if is_plain(one, moment)]
         for one in as_sent:
             if one.receipt_id is not None and one.body is not None:
                 self._receipts.offer(one.receipt_id, one.body)
@@ -79,7 +80,7 @@ class Contents:
             for one in as_sent
             if one.receipt_id in groups
         }
-        others = [one for one in claimed if not _is_plain(one, now)]
+        others = [one for one in claimed if not is_plain(one, moment)]
         if others:
             messages |= await self._reviewed(others)
         return messages
@@ -189,13 +190,13 @@ class _Folded:
         return resolved[alert_id].first_received_at >= self._since
 
 
-def _is_plain(claimed: Claimed, now: datetime) -> bool:
-    """Whether it tells its own webhook and nothing else, as that said it."""
+def is_plain(claimed: Claimed, moment: datetime) -> bool:
+    """Whether it tells its own webhook and nothing else, as that said it, if it is told at a moment."""
     return (
         claimed.receipt_id is not None
         and claimed.attempt == 1
         and not (claimed.carries or claimed.redelivered or claimed.fallback_of is not None)
-        and now - claimed.waiting_since < STALE_AFTER
+        and moment - claimed.waiting_since < STALE_AFTER
     )
 
 

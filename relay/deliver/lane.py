@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -203,7 +204,8 @@ class Lane:
         self._count_merged(sum(one.merged for one in claimed), "group")
         tellings: dict[int, Telling] = {}
         try:
-            tellings = await self._tools.contents.tellings(claimed, place_of(self._lease.channel))
+            place = place_of(self._lease.channel)
+            tellings = await self._tools.contents.tellings(claimed, place, datetime.now(UTC))
         finally:
             self._out.add((one, tellings.get(one.id)) for one in claimed)
 

@@ -31,11 +31,11 @@ def field_of(error: msgspec.ValidationError) -> tuple[str, str]:
     Returns:
         (`severities[0]`, "Expected `str`, got `int`"); the path is empty when the whole body is meant.
     """
-    if isinstance(error.__cause__, InvalidInput):
-        return error.__cause__.field, error.__cause__.message
     message, path = str(error), ""
     if found := _path.match(message):
         message, path = found["message"], found["path"]
+    if isinstance(error.__cause__, InvalidInput):
+        return ".".join(filter(None, (path, error.__cause__.field))), error.__cause__.message
     if found := _named.match(message):
         path = f"{path}.{found['name']}" if path else found["name"]
         message = "is missing" if found["what"] == "missing required" else "is not a known field"

@@ -4,7 +4,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -219,9 +219,15 @@ def redact(text: str, channel: BaseChannel) -> str:
     """Mask the channel's secrets in text that may leave the process."""
     if len(text) < SHORTEST_SECRET:
         return text
-    for secret in sorted(set(_secrets(channel)), key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return text
+    return _masked(text, (shown for secret in secrets_of(channel) for shown in _shown_as(secret)))
+
+
+def redact_own(text: str, channel: BaseChannel) -> str:
+    """Mask the channel's secrets in what a notifier wrote, which says them whole or not at all.
+
+    A word of a URL, such as `alerts`, is there a word like any other.
+    """
+    return _masked(text, (shown for secret in secrets_of(channel) for shown in _shown_whole(secret)))
 
 
 def basic_login(user: str, password: str) -> str:
@@ -229,20 +235,32 @@ def basic_login(user: str, password: str) -> str:
     return base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def _secrets(channel: BaseChannel) -> Iterator[str]:
+def secrets_of(channel: BaseChannel) -> Iterator[str]:
+    """All that is secret of a channel, whole."""
     if channel.LOGIN is not None:
-        yield from _shown_as(basic_login(*(getattr(channel, name) for name in channel.LOGIN)))
+        yield basic_login(*(getattr(channel, name) for name in channel.LOGIN))
     for name in channel.SECRET:
         value: Any = getattr(channel, name)
         for secret in value.values() if isinstance(value, dict) else (value,):
             if isinstance(secret, str):
-                yield from _shown_as(secret)
+                yield secret
+
+
+def _masked(text: str, secrets: Iterable[str]) -> str:
+    for secret in sorted(set(secrets), key=len, reverse=True):
+        if len(secret) >= SHORTEST_SECRET:
+            text = text.replace(secret, MASK)
+    return text
 
 
 @lru_cache(maxsize=1024)
 def _shown_as(secret: str) -> tuple[str, ...]:
-    spellings = (spelling for part in _parts(secret) for spelling in _spellings(part))
-    return tuple(spelling for spelling in spellings if len(spelling) >= SHORTEST_SECRET)
+    return tuple(spelling for part in _parts(secret) for spelling in _spellings(part))
+
+
+def _shown_whole(secret: str) -> Iterator[str]:
+    """A secret, and what in it only a secret looks like."""
+    return (spelling for part in (secret, *_token.findall(secret)) for spelling in _spellings(part))
 
 
 def _parts(secret: str) -> Iterator[str]:

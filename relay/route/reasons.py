@@ -2,6 +2,7 @@
 
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import Filters
+from relay.domain.errors import InvalidInput
 
 
 def why_not(alert: Alert, filters: Filters, tenant_label: str) -> str | None:
@@ -18,7 +19,11 @@ def why_not(alert: Alert, filters: Filters, tenant_label: str) -> str | None:
     ):
         if values and labels.get(label, "") not in values:
             return f"{field}: wants {', '.join(values)}, the alert has {labels.get(label, '')!r}"
-    for matcher in filters.parsed_matchers():
+    try:
+        matchers = filters.parsed_matchers()
+    except InvalidInput as error:  # stored by a release that knew more; routing sets the channel aside too
+        return str(error)
+    for matcher in matchers:
         if not matcher.matches(labels):
             return f"matchers: {matcher} does not match {labels.get(matcher.name, '')!r}"
     if not filters.send_resolved and not alert.firing:

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
+from relay.domain.history import State
 from relay.store.digests import TOLD
+from relay.store.outbox import CLAIMED_COLUMNS, Claimed, claimed_of
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -33,6 +35,24 @@ class Origin(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """A delivery as its last attempt saw it, or as its next one would if it waits; `moment` is that attempt's."""
+
+    claimed: Claimed
+    state: State
+    merged_into: int | None
+    moment: datetime
+
+
+SEEN: Final = f"""
+SELECT {CLAIMED_COLUMNS}, state, merged_into, 0 AS merged, NULL::bytea AS body, (
+    SELECT m.id FROM deliveries m WHERE m.merged_into = $1 AND m.state = 'merged' LIMIT 1
+  ) IS NOT NULL AS carries, coalesce(
+    (SELECT max(a.started_at) FROM attempts a WHERE a.delivery_id = $1 AND d.state IN ('delivered', 'dead')), now()
+  ) AS moment
+FROM deliveries d WHERE d.id = $1
+"""
+
 MEMBERS: Final = f"""
 WITH RECURSIVE told AS ({TOLD})
 SELECT DISTINCT t.root, t.receipt_id, r.received_at, t.positions, r.alert_ids
@@ -49,6 +69,17 @@ SELECT DISTINCT ON (t.root) t.root, o.channel_id, coalesce(o.last_error, o.last_
 FROM told t JOIN deliveries o ON o.id = t.fallback_of
 WHERE o.fallback_of IS NULL ORDER BY t.root, o.id
 """
+
+
+async def seen(driver: Any, delivery_id: int) -> Seen | None:
+    """A delivery, without claiming it; None if there is none."""
+    row = await driver.fetchrow(SEEN, delivery_id)
+    if row is None:
+        return None
+    claimed, state = claimed_of(row), State(row["state"])
+    if state is State.PENDING:
+        claimed = msgspec.structs.replace(claimed, attempt=claimed.attempt + 1)
+    return Seen(claimed, state, row["merged_into"], row["moment"])
 
 
 async def members(driver: Any, delivery_ids: Sequence[int]) -> list[Member]:

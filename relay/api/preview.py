@@ -1,0 +1,183 @@
+"""What would a channel be sent? The very requests, secrets masked; nothing is sent or stored."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from relay.api.channels import ChannelPatch
+from relay.api.pages import MAX_ID
+from relay.deliver.told import told_by
+from relay.domain.alertmanager import decode_webhook
+from relay.domain.alerts import Alert, Group
+from relay.domain.channel_types import Channel, Filters
+from relay.domain.channels import parse_channel, patched
+from relay.domain.errors import InvalidInput
+from relay.domain.fields import require_storable
+from relay.domain.notifications import Digest, Message, Notification
+from relay.domain.samples import UNSENT, Sample, sample_message
+from relay.notify import registry
+from relay.notify.base import AnyRequest, redact
+from relay.notify.shown import Shown, shown
+from relay.notify.targets import Targets
+from relay.route.reasons import why_not
+from relay.settings import Settings
+from relay.store import channels
+from relay.store.database import Database
+from relay.store.seal import Seal
+
+
+class PreviewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which channel, and what it is told.
+
+    `channel_id` is a saved channel, `channel` one as `POST /channels` takes it; with both, `channel` is a change
+    of the saved one, as PATCH takes it. Then at most one of `group`, a whole webhook body; `delivery_id`; and
+    `sample`, which is `mixed` when nothing is given.
+    """
+
+    channel_id: str | None = None
+    channel: ChannelPatch | None = None
+    group: dict[str, Any] | None = None
+    delivery_id: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)] | None = None
+    sample: Sample | None = None
+
+
+class Unmatched(msgspec.Struct, frozen=True):
+    """An alert of the group that the channel is not told of, and what stops it."""
+
+    labels: dict[str, str]
+    reason: str
+
+
+class PreviewResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be sent, in this order. `alerts` counts those that it tells; `notes` say what else to know."""
+
+    channel_id: str
+    channel_type: str
+    requests: list[Shown]
+    alerts: int
+    unmatched: list[Unmatched]
+    notes: list[str]
+
+
+class PreviewController(Controller):
+    """Dry runs of sending."""
+
+    path = "/preview"
+    tags = ("channels",)
+
+    @post(status_code=200)
+    async def preview(
+        self,
+        data: JSONBody[PreviewRequest],
+        database: NamedDependency[Database],
+        seal: NamedDependency[Seal],
+        targets: NamedDependency[Targets],
+        settings: NamedDependency[Settings],
+        history_url: NamedDependency[str],
+    ) -> PreviewResult:
+        """Show the requests that a channel would get, byte for byte but for masked secrets and times.
+
+        A group is told as routing would: the alerts that the channel's filters stop are in `unmatched`, with the
+        reason, and where nothing is left there is no request. `preview` stands for the delivery's id, and where
+        the channel edits its message of a group, this is the first one. With `delivery_id` it is what that
+        delivery tells, by its own id; a message that is there already is edited. A sample goes past the filters.
+        """
+        _require_one_of_each(data)
+        channel, filters = await _channel(data, database, seal, targets)
+        unmatched: list[Unmatched] = []
+        notes: list[str] = []
+        message: Message | None
+        if data.delivery_id is not None:
+            message, notes = await told_by(database, data.delivery_id, channel, history_url)
+        elif data.group is not None:
+            group = _group(data.group)
+            alerts, unmatched = _matched(group, filters, settings.tenant_label)
+            message = _notification(channel, group, alerts, history_url) if alerts else None
+        else:
+            message = sample_message(data.sample or Sample.MIXED, channel.id, datetime.now(UTC), history_url)
+        if message is None:
+            notes.append("the channel's filters stop every alert of the group, and nothing would be sent")
+        requests, more = ((), ()) if message is None else _requests(channel, message)
+        return PreviewResult(
+            channel_id=channel.id,
+            channel_type=channel.channel_type,
+            requests=[shown(request, channel) for request in requests],
+            alerts=_count(message),
+            unmatched=unmatched,
+            notes=[redact(note, channel) for note in (*notes, *more)],
+        )
+
+
+def _requests(channel: Channel, message: Message) -> tuple[Sequence[AnyRequest], Sequence[str]]:
+    """What is sent, by the same code that sends it; and what the history would say of it."""
+    requests = registry.notifier_for(channel).requests(channel, message)
+    return requests, tuple(dict.fromkeys(request.note for request in requests if request.note))
+
+
+def _require_one_of_each(data: PreviewRequest) -> None:
+    if data.channel_id is None and data.channel is None:
+        raise InvalidInput("channel_id", "is missing; or give a channel that is not saved, as `channel`")
+    require_storable(data.channel_id, "channel_id")
+    given = [name for name in ("group", "delivery_id", "sample") if getattr(data, name) is not None]
+    if len(given) > 1:
+        raise InvalidInput(given[1], f"does not go with `{given[0]}`")
+
+
+async def _channel(
+    data: PreviewRequest, database: Database, seal: Seal, targets: Targets
+) -> tuple[Channel, Filters]:
+    """The channel, and its filters as routing sees them."""
+    if data.channel_id is None:
+        assert data.channel is not None
+        with _within("channel"):
+            channel = parse_channel(data.channel.writable())
+            registry.check(channel, targets)
+        return channel, channel
+    async with database.begin() as connection:
+        saved = await channels.get(connection, data.channel_id, seal)
+        every = await channels.all_filters(connection)
+    if data.channel is None:
+        return saved, every[saved.id]
+    with _within("channel"):
+        channel = patched(saved, data.channel.writable())
+        registry.check(channel, targets)
+    return channel, channel
+
+
+def _group(body: dict[str, Any]) -> Group:
+    with _within("group"):
+        return decode_webhook(msgspec.json.encode(body))
+
+
+def _matched(group: Group, filters: Filters, tenant_label: str) -> tuple[tuple[Alert, ...], list[Unmatched]]:
+    """The alerts that a channel with these filters is told of, and the others."""
+    reasons = [(alert, why_not(alert, filters, tenant_label)) for alert in group.alerts]
+    matched = tuple(alert for alert, reason in reasons if reason is None)
+    return matched, [Unmatched(alert.labels, reason) for alert, reason in reasons if reason is not None]
+
+
+def _notification(channel: Channel, group: Group, alerts: tuple[Alert, ...], history_url: str) -> Notification:
+    return Notification(
+        id=UNSENT, channel_id=channel.id, group=group, alerts=alerts, history_url=history_url + UNSENT
+    )
+
+
+def _count(message: Message | None) -> int:
+    if message is None:
+        return 0
+    return message.total if isinstance(message, Digest) else len(message.alerts)
+
+
+@contextmanager
+def _within(name: str) -> Iterator[None]:
+    """Name a field as the caller does."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}.{error.field}" if error.field else name, error.message) from None

@@ -1,0 +1,78 @@
+"""What would a delivery tell a channel, if it were told now? Nothing is claimed for the answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from relay.deliver.contents import Contents, is_plain
+from relay.deliver.living import Telling, place_of
+from relay.deliver.receipts import Receipts
+from relay.domain.channel_types import Channel
+from relay.domain.errors import NotFound
+from relay.domain.history import State
+from relay.domain.notifications import Message, Notification
+from relay.store import contents
+from relay.store.contents import Seen
+from relay.store.database import Database, HeldConnection
+
+
+async def told_by(
+    database: Database, delivery_id: int, channel: Channel, history_url: str
+) -> tuple[Message, list[str]]:
+    """The message of a delivery to a channel, be it the delivery's own or another one; and what to know of it.
+
+    Raises:
+        NotFound: there is no such delivery, or its webhook can't be read any more.
+    """
+    async with _reading(database) as held:
+        async with held.use() as driver:
+            seen = await contents.seen(driver, delivery_id)
+        if seen is None:
+            raise NotFound(f"there is no delivery {delivery_id}")
+        telling = await _telling(held, seen, channel, history_url)
+    if telling is None:
+        raise NotFound(f"the webhook that the delivery {delivery_id} comes from can't be read any more")
+    return telling.message, _notes(seen, telling.message, channel)
+
+
+@asynccontextmanager
+async def _reading(database: Database) -> AsyncIterator[HeldConnection]:
+    held = HeldConnection(database)
+    try:
+        yield held
+    finally:
+        await held.drop()
+
+
+async def _telling(held: HeldConnection, seen: Seen, channel: Channel, history_url: str) -> Telling | None:
+    receipts = Receipts(held)
+    claimed = msgspec.structs.replace(seen.claimed, channel_id=channel.id)
+    reading = asyncio.create_task(receipts.run())
+    try:
+        found = await Contents(held, held, receipts, history_url).tellings(
+            [claimed], place_of(channel), seen.moment
+        )
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    return found.get(claimed.id)
+
+
+def _notes(seen: Seen, message: Message, channel: Channel) -> list[str]:
+    """What keeps this from being just what was sent, or will be."""
+    claimed, notes = seen.claimed, []
+    if seen.state is State.MERGED:
+        notes.append(
+            f"the delivery {claimed.id} was merged into {seen.merged_into}, which tells it; this is it by itself"
+        )
+    if isinstance(message, Notification) and any(message.posted):
+        notes.append("the channel's message of this group is edited: these requests set it right as of now")
+    elif seen.state in (State.DELIVERED, State.DEAD) and not is_plain(claimed, seen.moment):
+        notes.append("each alert is told as it is by now, and may have been told otherwise when this was sent")
+    if claimed.channel_id != channel.id:
+        notes.append(
+            f"the delivery {claimed.id} is to {claimed.channel_id}; the filters of {channel.id} are not asked"
+        )
+    return notes

@@ -1,0 +1,104 @@
+"""What does an incident look like that never was, so that people see what a channel makes of it?"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, assert_never
+
+from relay.domain.alerts import Alert, Group, Status, fingerprint
+from relay.domain.notifications import Count, Digest, Message, Notification
+
+UNSENT: Final = "preview"
+"""Stands where the delivery's id will be."""
+LARGE: Final = 60
+"""Alerts; more than fit one message of most platforms."""
+SHOWN: Final = 10
+LATENESS: Final = timedelta(minutes=12)
+LASTED: Final = timedelta(minutes=9)
+
+
+class Sample(StrEnum):
+    """What kind of incident."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+    MIXED = "mixed"
+    LARGE = "large"
+    DIGEST = "digest"
+
+
+def sample_message(sample: Sample, channel_id: str, now: datetime, history_url: str) -> Message:
+    """A message of the kind, of an incident that began some minutes before `now`."""
+    match sample:
+        case Sample.FIRING:
+            alerts = _alerts(2, 0, now)
+        case Sample.RESOLVED:
+            alerts = _alerts(0, 2, now)
+        case Sample.MIXED:
+            alerts = _alerts(2, 1, now)
+        case Sample.LARGE:
+            alerts = _alerts(LARGE - LARGE // 4, LARGE // 4, now)
+        case Sample.DIGEST:
+            return _digest(channel_id, now, history_url)
+        case _:
+            assert_never(sample)
+    group_labels = {"alertname": "HighErrorRate", "cluster": "eu-1"}
+    group = Group(
+        group_key='{}:{alertname="HighErrorRate", cluster="eu-1"}',
+        receiver="alert-relay",
+        alerts=alerts,
+        group_labels=group_labels,
+        common_labels=group_labels | {"severity": "critical", "job": "checkout"},
+        common_annotations={},
+        external_url="https://alertmanager.example.com",
+        truncated=0,
+    )
+    return Notification(
+        id=UNSENT, channel_id=channel_id, group=group, alerts=alerts, history_url=history_url + UNSENT
+    )
+
+
+def _alerts(firing: int, resolved: int, now: datetime) -> tuple[Alert, ...]:
+    statuses = [Status.FIRING] * firing + [Status.RESOLVED] * resolved
+    return tuple(_alert(f"checkout-{at}", status, now) for at, status in enumerate(statuses, start=1))
+
+
+def _alert(instance: str, status: Status, now: datetime, name: str = "HighErrorRate") -> Alert:
+    labels = {
+        "alertname": name,
+        "cluster": "eu-1",
+        "instance": instance,
+        "job": "checkout",
+        "severity": "critical",
+    }
+    begun = now.replace(microsecond=0) - LATENESS
+    return Alert(
+        status=status,
+        labels=labels,
+        annotations={
+            "summary": f"{instance} answers many requests with errors",
+            "description": "7.4 % of the requests of the last 5 minutes failed; at most 1 % should.",
+            "runbook_url": f"https://runbooks.example.com/{name}",
+        },
+        starts_at=begun,
+        ends_at=None if status is Status.FIRING else begun + LASTED,
+        generator_url="https://prometheus.example.com/graph?g0.expr=job%3Ahttp_errors%3Aratio_rate5m+%3E+0.01",
+        fingerprint=fingerprint(labels),
+    )
+
+
+def _digest(channel_id: str, now: datetime, history_url: str) -> Digest:
+    counts = (
+        Count(severity="critical", alertname="HighErrorRate", firing=9, resolved=3),
+        Count(severity="critical", alertname="DatabaseDown", firing=1, resolved=0),
+        Count(severity="warning", alertname="HighLatency", firing=14, resolved=6),
+        Count(severity="warning", alertname="QueueGrows", firing=3, resolved=2),
+        Count(severity="info", alertname="DeployFinished", firing=0, resolved=4),
+    )
+    return Digest(
+        id=UNSENT,
+        channel_id=channel_id,
+        groups=27,
+        counts=counts,
+        alerts=_alerts(SHOWN - 1, 1, now),
+        history_url=history_url + UNSENT,
+    )
