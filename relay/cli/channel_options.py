@@ -212,3 +212,19 @@ def from_file(option: str, given: str) -> str:
     if not text:
         raise InvalidInput(option, f"there is nothing in {'standard input' if given == '-' else given[1:]}")
     return text
+
+
+def object_in(option: str, file: str) -> dict[str, Any]:
+    """The JSON object in a file; `-` is standard input.
+
+    Raises:
+        InvalidInput: names the option; there is none.
+    """
+    text = from_file(option, file if file == "-" else f"@{file}")
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(option, f"must hold JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise InvalidInput(option, "must hold a JSON object")
+    return body

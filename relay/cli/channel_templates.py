@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
-from relay.cli.channel_options import ALL_FIELDS, FROM_FILE, from_file
+from relay.cli.channel_options import ALL_FIELDS, FROM_FILE, from_file, object_in
 from relay.cli.output import Output, show_item, show_items
 from relay.cli.server import connect
 from relay.domain.errors import InvalidInput
@@ -51,7 +51,7 @@ async def get(template_id: TemplateId, /, *, output: Output = "table") -> None:
 @app.command
 async def create(*, file: File, output: Output = "table") -> None:
     """Add a template of your own."""
-    body = _read(file)
+    body = object_in("--file", file)
     async with connect() as api:
         template = await api.post("channel-templates", body=body)
     show_item(template, output)
@@ -60,7 +60,7 @@ async def create(*, file: File, output: Output = "table") -> None:
 @app.command
 async def update(template_id: TemplateId, /, *, file: File, output: Output = "table") -> None:
     """Change a template of your own: the fields in the file, and nothing else."""
-    body = _read(file)
+    body = object_in("--file", file)
     async with connect() as api:
         template = await api.patch("channel-templates", template_id, body=body)
     show_item(template, output)
@@ -121,17 +121,6 @@ def _typed(option: str, kind: str, text: str) -> Any:
     if kind == "number" and type(found) in (int, float) and math.isfinite(found):
         return found
     raise InvalidInput(option, "must be a number" if kind == "number" else "must be a JSON object")
-
-
-def _read(file: str) -> dict[str, Any]:
-    text = from_file("--file", file if file == "-" else f"@{file}")
-    try:
-        body = json.loads(text)
-    except ValueError as error:
-        raise InvalidInput("--file", f"must hold JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise InvalidInput("--file", "must hold a JSON object")
-    return body
 
 
 def _asked(template: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 from relay.cli.channel_options import ChannelId, create_options, flag, payload, taking, update_options
 from relay.cli.channel_templates import TemplateId, values_of
 from relay.cli.output import Output, show_item, show_items
+from relay.cli.preview import preview
 from relay.cli.server import connect
 from relay.domain.channel_types import CHANNEL_CLASSES, BaseChannel, type_name
 from relay.domain.errors import InvalidInput
@@ -137,3 +138,6 @@ async def send_test(
     show_item(outcome, output)
     if not outcome.get("delivered"):
         sys.exit(1)
+
+
+app.command(preview)

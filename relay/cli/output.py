@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
@@ -53,9 +53,20 @@ def _print_table(table: Table) -> None:
         print(line.rstrip())
 
 
+def show_lines(lines: Iterable[str]) -> None:
+    """Show text, line by line."""
+    for line in lines:
+        print(_harmless(line).rstrip())
+
+
 def _cell(value: Any) -> Text:
-    """Names come from other people: no markup, and no character that moves the cursor."""
-    return Text("".join(character if character.isprintable() else " " for character in _words(value)))
+    """No markup."""
+    return Text(_harmless(_words(value)))
+
+
+def _harmless(text: str) -> str:
+    """Words come from other people: no character that moves the cursor."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _words(value: Any) -> str:

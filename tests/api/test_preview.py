@@ -1,0 +1,201 @@
+"""Does a preview show what a channel would be sent, without a secret, and without sending anything?"""
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from relay.domain.channel_types import EmailChannel
+from relay.domain.samples import Sample
+from tests.api.previews import HOOK, MASK, TOKEN, Kind, bodies, every_kind, odd_group, platform, preview
+from tests.fixtures.mail_server import mail_server
+from tests.fixtures.relays import Answer, Relay, RelayFactory, alert, sample, webhook
+from tests.fixtures.sink import Sink
+from tests.notify.makers import channel
+
+
+@every_kind
+async def test_no_secret_is_shown_and_nothing_is_sent_or_stored(kind: Kind, relay: Relay, sink: Sink) -> None:
+    async with platform(kind, sink) as there:
+        for name, value in (("group", odd_group()), *(("sample", one.value) for one in Sample)):
+            answer = await relay.call("POST", "/preview", json={"channel": there.channel, name: value})
+
+            assert answer.status == 200
+            assert answer.json["requests"]
+            assert answer.json["alerts"] > 0
+            for secret in there.secrets:
+                assert secret not in answer.body.decode()
+                assert TOKEN not in secret or TOKEN not in answer.body.decode()
+            assert there.bodies == []
+    for path in ("/channels", "/deliveries", "/history"):
+        assert await relay.items(path) == []
+
+
+async def test_a_mail_is_shown_with_its_envelope(relay: Relay) -> None:
+    async with mail_server(auth_require_tls=False) as server:
+        settings: dict[str, Any] = {"smtp_host": "127.0.0.1", "smtp_port": server.port, "smtp_security": "none"}
+        body = msgspec.to_builtins(channel(EmailChannel, **settings))
+
+        [shown] = (await preview(relay, channel=body))["requests"]
+
+        assert server.connected == 0
+        assert server.greeted == []
+    assert (shown["kind"], shown["url"]) == ("mail", f"smtp://127.0.0.1:{server.port}")
+    assert (shown["sender"], shown["recipients"]) == (body["email_from"], list(body["email_to"]))
+    assert shown["body"].startswith(f"From: {body['email_from']}\r\n")
+
+
+async def test_alerts_that_the_filters_stop_say_why(relay: Relay, sink: Sink) -> None:
+    await relay.channel(**HOOK, webhook_url=sink.url, severities=["critical"], send_resolved=False)
+    group = webhook(
+        alert("Down", severity="critical"),
+        alert("Slow"),
+        alert("Down", status="resolved", severity="critical", instance="b"),
+    )
+
+    shown = await preview(relay, channel_id="ops", group=group)
+    nothing = await preview(relay, channel_id="ops", group=webhook(alert("Slow")))
+    await relay.webhook(group)
+    await relay.settled(1)
+
+    assert shown["alerts"] == 1
+    assert [(one["labels"]["alertname"], one["reason"]) for one in shown["unmatched"]] == [
+        ("Slow", "severities: wants critical, the alert has 'warning'"),
+        ("Down", "send_resolved: the channel is not told of resolved alerts"),
+    ]
+    assert [json.loads(body)["alerts"] for body in bodies(shown)] == [sink.received[0].json["alerts"]]
+    assert (nothing["requests"], nothing["alerts"], len(nothing["unmatched"])) == ([], 0, 1)
+    assert nothing["notes"] == ["the channel's filters stop every alert of the group, and nothing would be sent"]
+
+
+async def test_a_channel_that_the_relay_disabled_is_shown_what_waits_for_it(relay: Relay, sink: Sink) -> None:
+    sink.script = lambda _: web.Response(status=410)
+    await relay.channel(**HOOK, webhook_url=sink.url)
+    await relay.webhook(webhook())
+    async with asyncio.timeout(20):
+        while not (await relay.call("GET", "/channels/ops")).json["disabled_reason"]:
+            await asyncio.sleep(0.05)
+
+    assert (await preview(relay, channel_id="ops", group=webhook()))["alerts"] == 1
+    await relay.call("PATCH", "/channels/ops", json={"enabled": False})
+    stopped = await preview(relay, channel_id="ops", group=webhook())
+    assert [one["reason"] for one in stopped["unmatched"]] == ["the channel is disabled"]
+
+
+async def test_a_change_is_shown_before_it_is_made(relay: Relay, sink: Sink) -> None:
+    before = await relay.channel(**HOOK, webhook_url=f"{sink.url}/{TOKEN}")
+    change = {"custom_payload_template": "{{ alerts | length }} of {{ channel_id }}", "webhook_url": MASK}
+
+    shown = await preview(relay, channel_id="ops", channel=change, group=webhook())
+
+    assert bodies(shown) == ["1 of ops"]
+    assert (await relay.call("GET", "/channels/ops")).json == before
+
+
+async def test_what_was_read_can_be_previewed(relay: Relay, sink: Sink) -> None:
+    read = await relay.channel(**HOOK, webhook_url=sink.url)
+
+    assert (await preview(relay, channel_id="ops", channel=read))["requests"]
+
+
+async def test_a_template_that_fails_is_noted_without_the_secret(relay: Relay, sink: Sink) -> None:
+    broken = HOOK | {"webhook_url": f"{sink.url}/{TOKEN}", "custom_payload_template": f"{{{{ ''['{TOKEN}'] }}}}"}
+
+    shown = await preview(relay, channel=broken, group=webhook())
+
+    [note] = shown["notes"]
+    assert note.startswith("custom_payload_template failed, the built-in body was sent: ")
+    assert TOKEN not in note
+    assert json.loads(bodies(shown)[0])["id"] == "preview"
+
+
+async def test_a_delivery_can_be_shown_as_another_channel_would_tell_it(relay: Relay, sink: Sink) -> None:
+    await relay.channel(**HOOK, webhook_url=sink.url)
+    await relay.webhook(webhook())
+    [delivery] = await relay.settled(1)
+    other = HOOK | {"name": "Other", "webhook_url": sink.url, "severities": ["critical"]}
+
+    shown = await preview(relay, channel=other, delivery_id=delivery["id"])
+
+    told = json.loads(bodies(shown)[0])
+    assert (told["channel_id"], told["id"], shown["alerts"]) == ("other", str(delivery["id"]), 1)
+    assert shown["notes"] == [f"the delivery {delivery['id']} is to ops; the filters of other are not asked"]
+
+
+async def test_a_sample_is_shown_whatever_the_filters(relay: Relay, sink: Sink) -> None:
+    picky = HOOK | {"webhook_url": sink.url, "severities": ["none"], "enabled": False}
+    statuses = {}
+    for one in Sample:
+        told = json.loads(bodies(await preview(relay, channel=picky, sample=one.value))[0])
+        statuses[one.value] = (told["kind"], {shown["status"] for shown in told["alerts"]})
+
+    assert statuses == {
+        "firing": ("group", {"firing"}),
+        "resolved": ("group", {"resolved"}),
+        "mixed": ("group", {"firing", "resolved"}),
+        "large": ("group", {"firing", "resolved"}),
+        "digest": ("digest", {"firing", "resolved"}),
+    }
+
+
+async def test_what_alertmanager_really_sent_can_be_previewed(relay: Relay, sink: Sink) -> None:
+    for name in ("firing-two", "mixed-one-resolved", "resolved", "truncated", "watchdog"):
+        shown = await preview(relay, channel=HOOK | {"webhook_url": sink.url}, group=json.loads(sample(name)))
+        assert shown["requests"]
+
+
+def refused(answer: Answer, status: int, *fields: str) -> None:
+    assert answer.status == status, answer.body
+    assert [error["field"] for error in answer.json.get("errors", [])] == list(fields)
+
+
+async def test_a_wrong_question_is_refused_by_its_field(relay: Relay, sink: Sink) -> None:
+    new = HOOK | {"webhook_url": sink.url}
+    await relay.channel(**new)
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({}, "channel_id"),
+        ({"sample": "mixed"}, "channel_id"),
+        ({"channel_id": 1}, "channel_id"),
+        ({"channel_id": "a\0"}, "channel_id"),
+        ({"channel": "ops"}, "channel"),
+        ({"channel": {}}, "channel.channel_type"),
+        ({"channel": new | {"colour": "red"}}, "channel.colour"),
+        ({"channel": new | {"webhook_url": "https://10.0.0.1/"}}, "channel.webhook_url"),
+        ({"channel": new | {"webhook_url": MASK}}, "channel.webhook_url"),
+        ({"channel_id": "ops", "channel": {"id": "other"}}, "channel.id"),
+        ({"channel_id": "ops", "channel": {"webhook_url": "https://10.0.0.1/"}}, "channel.webhook_url"),
+        ({"channel_id": "ops", "group": []}, "group"),
+        ({"channel_id": "ops", "group": {"alerts": []}}, "group.alerts"),
+        ({"channel_id": "ops", "group": webhook(alert() | {"status": "on"})}, "group.alerts[0].status"),
+        ({"channel_id": "ops", "delivery_id": "one"}, "delivery_id"),
+        ({"channel_id": "ops", "delivery_id": -1}, "delivery_id"),
+        ({"channel_id": "ops", "delivery_id": 2**63}, "delivery_id"),
+        ({"channel_id": "ops", "sample": "huge"}, "sample"),
+        ({"channel_id": "ops", "sample": "large", "group": webhook()}, "sample"),
+        ({"channel_id": "ops", "delivery_id": 1, "group": webhook()}, "delivery_id"),
+        ({"channel_id": "ops", "all": True}, "all"),
+    ]
+
+    for asked, field in wrong:
+        refused(await relay.call("POST", "/preview", json=asked), 400, field)
+
+
+async def test_what_is_not_there_is_not_found(relay: Relay, sink: Sink) -> None:
+    await relay.channel(**HOOK, webhook_url=sink.url)
+
+    refused(await relay.call("POST", "/preview", json={"channel_id": "nope"}), 404)
+    refused(await relay.call("POST", "/preview", json={"channel_id": "ops", "delivery_id": 7}), 404)
+
+
+async def test_a_receiver_without_delivery_previews_too(start_relay: RelayFactory, sink: Sink) -> None:
+    receiver = await start_relay(deliver=False)
+    await receiver.channel(**HOOK, webhook_url=sink.url)
+    await receiver.webhook(webhook())
+    [waiting] = await receiver.items("/deliveries")
+
+    shown = await preview(receiver, channel_id="ops", delivery_id=waiting["id"])
+
+    assert json.loads(bodies(shown)[0])["id"] == str(waiting["id"])
+    assert sink.received == []

@@ -1,0 +1,163 @@
+"""Is what a preview shows what is then sent, byte for byte?"""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from relay.domain.channel_types import DiscordChannel, type_name
+from tests.api.previews import (
+    FAST,
+    HOOK,
+    MASK,
+    TOKEN,
+    Kind,
+    bodies,
+    every_kind,
+    large_group,
+    odd_group,
+    platform,
+    preview,
+)
+from tests.fixtures.relays import Relay, alert, webhook
+from tests.fixtures.sink import Sink
+from tests.notify.makers import channel
+
+
+def sent_as(delivery_id: int, body: str) -> str:
+    """A body of a preview, as it is when there is a delivery."""
+    return body.replace('"id":"preview"', f'"id":"{delivery_id}"')
+
+
+def _unnamed(mail: str) -> str:
+    """A mail without what is made of its own id."""
+    found = re.search(r'boundary="=_(\w+)"', mail)
+    return mail if found is None else mail.replace(found[1], "ID")
+
+
+@every_kind
+async def test_a_group_is_shown_as_it_is_then_sent(kind: Kind, relay: Relay, sink: Sink) -> None:
+    async with platform(kind, sink) as there:
+        await relay.channel(**there.channel)
+        shown = await preview(relay, channel_id="c", group=odd_group())
+
+        await relay.webhook(odd_group())
+        [delivery] = await relay.settled(1)
+
+        told = [sent_as(delivery["id"], body) for body in bodies(shown)]
+        assert [_unnamed(body) for body in told] == [_unnamed(body) for body in there.bodies]
+        assert (shown["channel_type"], shown["alerts"], shown["unmatched"]) == (type_name(kind), 3, [])
+
+
+@every_kind
+async def test_a_delivery_is_shown_as_it_was_sent_large_as_it_may_be(kind: Kind, relay: Relay, sink: Sink) -> None:
+    async with platform(kind, sink) as there:
+        await relay.channel(**there.channel)
+        await relay.webhook(large_group())
+        [delivery] = await relay.settled(1)
+
+        shown = await preview(relay, channel_id="c", delivery_id=delivery["id"])
+
+        assert bodies(shown) == there.bodies
+        assert (shown["alerts"], shown["notes"]) == (80, [])
+
+
+async def test_method_and_headers_are_those_that_are_sent(relay: Relay, sink: Sink) -> None:
+    await relay.channel(
+        **HOOK,
+        webhook_url=f"{sink.url}/alerts",
+        custom_headers={"X-Team": "db", "Authorization": "Bearer s3cr3t-t0ken"},
+        signing_secret="whsec_" + "c2VjcmV0" * 4,
+    )
+
+    [shown] = (await preview(relay, channel_id="ops", group=webhook()))["requests"]
+    await relay.webhook(webhook())
+    [delivery] = await relay.settled(1)
+
+    [sent] = sink.at("/alerts")
+    headers = shown.pop("headers")
+    assert (shown["kind"], shown["method"], shown["url"]) == ("http", "POST", MASK)
+    assert headers.pop("X-Team") == headers.pop("Authorization") == MASK
+    assert headers.pop("webhook-timestamp") == headers.pop("webhook-signature") == "(made when it is sent)"
+    assert headers.pop("webhook-id") == "msg_preview"
+    assert sent.headers["webhook-id"] == f"msg_{delivery['id']}"
+    assert headers.items() <= sent.headers.items()
+    assert {"User-Agent", "Content-Type"} <= headers.keys()
+    assert "alerts" in json.loads(shown["body"])
+
+
+async def test_what_waits_is_shown_as_it_is_then_sent_with_all_that_was_merged_into_it(
+    relay: Relay, sink: Sink
+) -> None:
+    refusing = True
+    sink.script = lambda _: web.Response(status=503 if refusing else 200)
+    await relay.channel(**HOOK, webhook_url=sink.url)
+    await relay.webhook(webhook(alert(instance="a")))
+    await sink.wait_for(1)
+    await relay.webhook(webhook(alert(instance="a", status="resolved"), alert(instance="b")))
+    [merged] = await relay.settled(1, "merged")
+    [waiting] = await relay.settled(1, "pending")
+
+    shown = await preview(relay, channel_id="ops", delivery_id=waiting["id"])
+    older = await preview(relay, channel_id="ops", delivery_id=merged["id"])
+    refusing = False
+    await relay.call("POST", f"/deliveries/{waiting['id']}/redeliver")
+    await relay.settled(1)
+
+    assert bodies(shown) == [sink.received[-1].body.decode()]
+    assert (shown["alerts"], shown["notes"]) == (2, [])
+    assert older["notes"] == [
+        f"the delivery {merged['id']} was merged into {waiting['id']}, which tells it; this is it by itself"
+    ]
+
+
+async def test_a_message_that_is_edited_is_shown_as_the_edit_that_is_then_sent(relay: Relay, sink: Sink) -> None:
+    refusing = False
+    sink.script = lambda _: (
+        web.Response(status=503) if refusing else web.json_response({"id": "1234567890", "ok": True})
+    )
+    url = f"{sink.url}/hooks/{TOKEN}"
+    await relay.channel(**msgspec.to_builtins(channel(DiscordChannel, url, rate_limit=FAST)))
+    await relay.webhook(webhook(alert(instance="a")))
+    await relay.settled(1)
+    refusing = True
+    await relay.webhook(webhook(alert(instance="a"), alert(instance="b")))
+    [waiting] = await relay.settled(1, "pending")
+
+    shown = await preview(relay, channel_id="c", delivery_id=waiting["id"])
+    first = await preview(relay, channel_id="c", group=webhook(alert(instance="a")))
+    refusing = False
+    await relay.call("POST", f"/deliveries/{waiting['id']}/redeliver")
+    await relay.settled(2)
+
+    [request] = shown["requests"]
+    assert (request["method"], request["url"]) == ("PATCH", f"{MASK}/messages/1234567890")
+    assert (sink.received[-1].path, sink.received[-1].body.decode()) == (
+        f"/hooks/{TOKEN}/messages/1234567890",
+        request["body"],
+    )
+    assert shown["notes"] == [
+        "the channel's message of this group is edited: these requests set it right as of now"
+    ]
+    assert [one["method"] for one in first["requests"]] == ["POST"]
+
+
+async def test_a_digest_is_shown_as_it_was_sent(relay: Relay, sink: Sink) -> None:
+    await relay.channel(**HOOK, webhook_url=sink.url, rate_limit={"per_second": 1, "burst": 1})
+    for at in range(30):
+        await relay.webhook(webhook(alert(f"Alert{at}"), group=str(at)))
+    digests: list[dict[str, Any]] = []
+    async with asyncio.timeout(20):
+        while not digests:
+            digests = [one for one in await relay.settled(1) if one["kind"] == "digest"]
+            await asyncio.sleep(0.1)
+    [digest] = digests[:1]
+
+    shown = await preview(relay, channel_id="ops", delivery_id=digest["id"])
+
+    [sent] = [one for one in sink.received if one.json["id"] == str(digest["id"])]
+    assert bodies(shown) == [sent.body.decode()]
+    assert shown["alerts"] == sent.json["digest"]["firing"]
