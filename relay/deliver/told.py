@@ -71,6 +71,8 @@ def _notes(seen: Seen, message: Message, channel: Channel) -> list[str]:
         notes.append("the channel's message of this group is edited: these requests set it right as of now")
     elif seen.state in (State.DELIVERED, State.DEAD) and not is_plain(claimed, seen.moment):
         notes.append("each alert is told as it is by now, and may have been told otherwise when this was sent")
+    if claimed.progress is not None and seen.state in (State.PENDING, State.SENDING):
+        notes.append("the platform took some of these before, which are not sent again if all are still the same")
     if claimed.channel_id != channel.id:
         notes.append(
             f"the delivery {claimed.id} is to {claimed.channel_id}; the filters of {channel.id} are not asked"

@@ -7,12 +7,14 @@ from typing import Final, assert_never
 from relay.domain.alerts import Alert, Group, Status, fingerprint
 from relay.domain.notifications import Count, Digest, Message, Notification
 
+NAME: Final = "HighErrorRate"
 UNSENT: Final = "preview"
 """Stands where the delivery's id will be."""
 LARGE: Final = 60
 """Alerts; more than fit one message of most platforms."""
-SHOWN: Final = 10
-LATENESS: Final = timedelta(minutes=12)
+SHOWN: Final = 9
+"""Alerts that the digest names; the worst of those that it counts."""
+BEGAN_BEFORE: Final = timedelta(minutes=12)
 LASTED: Final = timedelta(minutes=9)
 
 
@@ -41,9 +43,9 @@ def sample_message(sample: Sample, channel_id: str, now: datetime, history_url: 
             return _digest(channel_id, now, history_url)
         case _:
             assert_never(sample)
-    group_labels = {"alertname": "HighErrorRate", "cluster": "eu-1"}
+    group_labels = {"alertname": NAME, "cluster": "eu-1"}
     group = Group(
-        group_key='{}:{alertname="HighErrorRate", cluster="eu-1"}',
+        group_key=f'{{}}:{{alertname="{NAME}", cluster="eu-1"}}',
         receiver="alert-relay",
         alerts=alerts,
         group_labels=group_labels,
@@ -62,22 +64,22 @@ def _alerts(firing: int, resolved: int, now: datetime) -> tuple[Alert, ...]:
     return tuple(_alert(f"checkout-{at}", status, now) for at, status in enumerate(statuses, start=1))
 
 
-def _alert(instance: str, status: Status, now: datetime, name: str = "HighErrorRate") -> Alert:
+def _alert(instance: str, status: Status, now: datetime) -> Alert:
     labels = {
-        "alertname": name,
+        "alertname": NAME,
         "cluster": "eu-1",
         "instance": instance,
         "job": "checkout",
         "severity": "critical",
     }
-    begun = now.replace(microsecond=0) - LATENESS
+    begun = now.replace(microsecond=0) - BEGAN_BEFORE
     return Alert(
         status=status,
         labels=labels,
         annotations={
             "summary": f"{instance} answers many requests with errors",
             "description": "7.4 % of the requests of the last 5 minutes failed; at most 1 % should.",
-            "runbook_url": f"https://runbooks.example.com/{name}",
+            "runbook_url": f"https://runbooks.example.com/{NAME}",
         },
         starts_at=begun,
         ends_at=None if status is Status.FIRING else begun + LASTED,
@@ -88,7 +90,7 @@ def _alert(instance: str, status: Status, now: datetime, name: str = "HighErrorR
 
 def _digest(channel_id: str, now: datetime, history_url: str) -> Digest:
     counts = (
-        Count(severity="critical", alertname="HighErrorRate", firing=9, resolved=3),
+        Count(severity="critical", alertname=NAME, firing=9, resolved=3),
         Count(severity="critical", alertname="DatabaseDown", firing=1, resolved=0),
         Count(severity="warning", alertname="HighLatency", firing=14, resolved=6),
         Count(severity="warning", alertname="QueueGrows", firing=3, resolved=2),
@@ -99,6 +101,6 @@ def _digest(channel_id: str, now: datetime, history_url: str) -> Digest:
         channel_id=channel_id,
         groups=27,
         counts=counts,
-        alerts=_alerts(SHOWN - 1, 1, now),
+        alerts=_alerts(SHOWN, 0, now),
         history_url=history_url + UNSENT,
     )

@@ -161,3 +161,37 @@ async def test_a_digest_is_shown_as_it_was_sent(relay: Relay, sink: Sink) -> Non
     [sent] = [one for one in sink.received if one.json["id"] == str(digest["id"])]
     assert bodies(shown) == [sent.body.decode()]
     assert shown["alerts"] == sent.json["digest"]["firing"]
+
+
+async def test_what_was_told_in_part_says_so(relay: Relay, sink: Sink) -> None:
+    answers = iter([200])
+    sink.script = lambda _: web.Response(status=next(answers, 503), text="ok")
+    await relay.channel(name="Ops", channel_type="slack", webhook_url=sink.url, rate_limit=FAST)
+    await relay.webhook(large_group())
+    await sink.wait_for(2)
+    [waiting] = await relay.settled(1, "pending")
+
+    shown = await preview(relay, channel_id="ops", delivery_id=waiting["id"])
+
+    assert bodies(shown)[:2] == [one.body.decode() for one in sink.received[:2]]
+    assert shown["notes"] == [
+        "the platform took some of these before, which are not sent again if all are still the same"
+    ]
+
+
+async def test_what_was_sent_again_is_shown_with_each_alert_as_it_is_by_now(relay: Relay, sink: Sink) -> None:
+    await relay.channel(**HOOK, webhook_url=sink.url)
+    await relay.webhook(webhook())
+    [delivery] = await relay.settled(1)
+    await relay.webhook(webhook(alert(status="resolved")))
+    await relay.settled(2)
+
+    first = await preview(relay, channel_id="ops", delivery_id=delivery["id"])
+    await relay.call("POST", f"/deliveries/{delivery['id']}/redeliver")
+    await sink.wait_for(3)
+    await relay.settled(2)
+    again = await preview(relay, channel_id="ops", delivery_id=delivery["id"])
+
+    assert bodies(first) == [sink.received[0].body.decode()]
+    assert bodies(again) == [sink.received[2].body.decode()] != bodies(first)
+    assert (first["notes"], len(again["notes"])) == ([], 1)
