@@ -1,11 +1,11 @@
-"""python -m tests.bench: run all measurements, print them, and fail when a ratio misses its bound."""
+"""python -m tests.bench: run all measurements, print them, and fail when a figure misses its bound."""
 
 import asyncio
 import sys
 
 import uvloop
 
-from tests.bench import drain, ingest, latency, routing
+from tests.bench import drain, ingest, latency, rendering, routing
 from tests.bench.figures import Figure
 from tests.fixtures.postgres import server_url
 
@@ -13,7 +13,7 @@ from tests.fixtures.postgres import server_url
 async def measure(url: str) -> list[Figure]:
     """All figures."""
     figures: list[Figure] = []
-    for part in (routing.measure, ingest.measure, latency.measure, drain.measure):
+    for part in (routing.measure, rendering.measure, ingest.measure, latency.measure, drain.measure):
         for figure in await part(url):
             figures.append(figure)
             print(figure, flush=True)

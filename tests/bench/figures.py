@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """A ratio with its bound (None: for information), and the absolute numbers behind it in words."""
+    """A ratio or a time, with its bound (None: for information), and in words what is behind it."""
 
     name: str
     value: float

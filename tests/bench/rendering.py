@@ -1,0 +1,71 @@
+"""What does it cost to put a group of 10 alerts in the words of each platform?"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from relay.domain.alerts import Alert
+from relay.domain.channel_types import type_name
+from relay.domain.notifications import Notification
+from relay.notify.registry import NOTIFIERS
+from tests.bench.figures import Figure
+from tests.notify.hostile import hostile
+from tests.notify.makers import RUNBOOK, alert, channel, notification
+
+ALERTS = 10
+ROUNDS = 15
+CALLS = 40
+"""In a round: the best round counts, so that what else the machine does is left out."""
+MOST = 1.0
+"""Milliseconds: of a worker's time, which does nothing else meanwhile, no platform may take more."""
+DESCRIPTION = (
+    "The filesystem /var/lib/postgresql on db-1 has 3.2 % left, and at the rate of the last hour it is full in "
+    "40 minutes. Once it is, the primary takes no writes. Remove old WAL segments, or grow the volume."
+)
+
+
+async def measure(_url: str) -> list[Figure]:
+    """An ordinary group, and one of texts that want much escaping and cutting."""
+    return [
+        figure(f"rendering {ALERTS} {kind} alerts for {type_name(channel_class)}, ms", channel_class, group)
+        for kind, group in (("ordinary", ordinary()), ("hostile", hostile(ALERTS)))
+        for channel_class in NOTIFIERS
+    ]
+
+
+def figure(name: str, channel_class: type[Any], group: Notification) -> Figure:
+    """The cost of the requests, and how many times that is what it costs to write the group as JSON."""
+    notifier, told = NOTIFIERS[channel_class], channel(channel_class)
+    bare = cost(lambda: msgspec.json.encode(group))
+    taken = cost(lambda: notifier.requests(told, group))
+    behind = f"{taken / bare:.0f} times msgspec's JSON of it, {bare * 1e6:.1f} µs"
+    return Figure(name, taken * 1e3, behind, at_most=MOST)
+
+
+def cost(call: Callable[[], object]) -> float:
+    """Seconds a call."""
+    rounds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        for _ in range(CALLS):
+            call()
+        rounds.append((time.perf_counter() - started) / CALLS)
+    return min(rounds)
+
+
+def ordinary() -> Notification:
+    """What a careful team's rules make of a bad morning: a summary, a description, 8 labels, and both links."""
+    return notification(*(_alert(at) for at in range(ALERTS)))
+
+
+def _alert(at: int) -> Alert:
+    annotations = {
+        "summary": f"The disk of db-{at} is nearly full",
+        "description": DESCRIPTION,
+        "runbook_url": RUNBOOK,
+    }
+    labels = {"instance": f"db-{at}:9100", "job": "node", "team": "db", "env": "prod", "tenant_id": "acme"}
+    status = "resolved" if at % 3 == 2 else "firing"
+    return alert("DiskFull", status, annotations=annotations, mountpoint=f"/var/lib/postgresql/{at}", **labels)
