@@ -3,7 +3,6 @@
 https://discord.com/developers/docs/resources/webhook#execute-webhook
 """
 
-import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -52,8 +51,8 @@ MAX_LABELS: Final = 600
 MAX_LINK: Final = 800
 BETWEEN: Final = "\n\n"
 
-_markdown = re.compile(r"[\\*_~`|>#\[\]<@]")
-_escapes = str.maketrans({character: f"\\{character}" for character in r"\*_~`|>#[]<@"})
+MARKDOWN: Final = r"\*_~`|>#[]<@"
+"""The backslash comes first, for it escapes the others."""
 
 
 class DiscordNotifier(Notifier[DiscordChannel]):
@@ -129,9 +128,10 @@ def _url(channel: DiscordChannel, path: str = "", *, wait: bool = False) -> str:
 
 def escape(text: str) -> str:
     """Escape Discord's Markdown, so that text stays text."""
-    if text.isascii():  # where a table is many times faster, and elsewhere many times slower
-        return text.translate(_escapes)
-    return _markdown.sub(lambda found: "\\" + found[0], text)
+    for mark in MARKDOWN:  # many times faster than a table, or an expression, on text of any kind
+        if mark in text:
+            text = text.replace(mark, "\\" + mark)
+    return text
 
 
 class _Texts:
