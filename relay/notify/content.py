@@ -138,7 +138,9 @@ def _notes(fallback_for: FallbackFor | None) -> tuple[str, ...]:
 
 def cut(text: str, limit: int) -> str:
     """The text, or its start and an ellipsis, in at most `limit` characters."""
-    return fit(text, limit)
+    if len(text) <= limit:
+        return text
+    return text[: start_of(text, limit - len(ELLIPSIS))].rstrip() + ELLIPSIS if limit >= len(ELLIPSIS) else ""
 
 
 def fit(text: str, limit: int, escape: Callable[[str], str] = str, size: Callable[[str], int] = len) -> str:
@@ -230,7 +232,7 @@ def _times(alert: Alert) -> str:
 
 
 def _clock(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{moment.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
 
 
 def _shared_labels(alerts: Iterable[Alert]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from relay.domain.fields import REPLACEMENT
 from relay.domain.notifications import Message, Notification
 from relay.notify.base import Mail, Notifier
 from relay.notify.content import AlertText, Content, content_of, cut, labels_line, left_out
+from relay.notify.pages import SHORT_DESCRIPTION
 from relay.notify.summary import Room, summary_lines
 from relay.notify.targets import url_of
 
@@ -34,10 +35,13 @@ RATE_LIMIT: Final = RateLimit(per_second=1, burst=5)
 """Ours: mail servers differ, and people can't read more."""
 MAX_SUBJECT: Final = 200
 MAX_TITLE: Final = 300
-MAX_DESCRIPTION: Final = 2000
+DESCRIPTIONS: Final = 10_000
+"""Characters that the alerts share for their descriptions; each may have SHORT_DESCRIPTION of them at least."""
 MAX_LABELS: Final = 1000
 MAX_NOTE: Final = 600
 MAX_LINK: Final = 2000
+MOST_READ: Final = 2
+"""Times what a text may have: so much of it is read, for white space may be taken out."""
 MAX_RECIPIENTS: Final = 100
 """A server must take so many. https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.8"""
 MAX_LOCAL_PART: Final = 64
@@ -47,7 +51,13 @@ MAX_ADDRESS: Final = 254
 MAX_LOGIN: Final = 255
 PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 """https://www.rfc-editor.org/rfc/rfc8314#section-3"""
-MAX_HEADER_LINE: Final = 76
+MAX_LINE_OF_MAIL: Final = 76
+"""Characters. https://www.rfc-editor.org/rfc/rfc2045#section-6.8"""
+MAX_ENCODED_WORD: Final = 39
+"""Bytes of whole characters, which in base64 fill a line that begins with `Subject:`.
+
+https://www.rfc-editor.org/rfc/rfc2047#section-2
+"""
 
 _address = re.compile(
     r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
@@ -128,7 +138,7 @@ def _body(channel: EmailChannel, message: Message) -> bytes:
     content = content_of(message)
     written = _written(content)
     parts = [_part("plain", written.text), _part("html", written.html)]
-    said = _hash(channel.id, message.id, channel.email_from, *channel.email_to, content.headline, *parts)
+    said = _hash(channel.id, message.id, channel.email_from, *channel.email_to, content.headline, written.html)
     domain = channel.email_from.rpartition("@")[2]
     # No part can hold this: `=` is always followed by a hexadecimal number, or ends the line.
     boundary = f"=_{said}"
@@ -160,28 +170,43 @@ def _thread(channel: EmailChannel, message: Message, domain: str) -> list[str]:
 
 
 def _subject(headline: str) -> str:
-    text = cut(_line(headline), MAX_SUBJECT)
-    charset = "us-ascii" if text.isascii() and "=?" not in text else "utf-8"
-    return Header(text, charset, MAX_HEADER_LINE, "Subject").encode(linesep="\r\n")
+    text = _line(headline, MAX_SUBJECT)
+    if text.isascii() and "=?" not in text:
+        return Header(text, "us-ascii", MAX_LINE_OF_MAIL, "Subject").encode(linesep="\r\n")
+    words = [b""]
+    for character in text:
+        encoded = character.encode(errors="replace")
+        if len(words[-1]) + len(encoded) > MAX_ENCODED_WORD:
+            words.append(b"")
+        words[-1] += encoded
+    return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(word).decode('ascii')}?=" for word in words)
 
 
 def _hash(*texts: str) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.sha256()  # which processors know, so that it is faster than blake2b on a long text
     for text in texts:
-        digest.update(hashlib.blake2b(text.encode(errors="replace"), digest_size=16).digest())
-    return digest.hexdigest()
+        digest.update(hashlib.sha256(text.encode(errors="replace")).digest())
+    return digest.hexdigest()[:32]
 
 
 def _part(kind: str, text: str) -> str:
-    """A part of a mail, in the shorter one of the two encodings that any server passes on."""
+    """A part of a mail, in the likely shorter one of the two encodings that any server passes on."""
     plain = text.encode(errors="replace")
-    quoted = binascii.b2a_qp(plain, istext=True).replace(b"\n", b"\r\n")
-    encoded = base64.encodebytes(plain.replace(b"\n", b"\r\n")).replace(b"\n", b"\r\n")
-    name, body = min((("quoted-printable", quoted), ("base64", encoded)), key=lambda one: len(one[1]))
-    return (
-        f'Content-Type: text/{kind}; charset="utf-8"\r\n'
-        f"Content-Transfer-Encoding: {name}\r\n\r\n{body.decode('ascii')}"
-    )
+    # Quoting adds two bytes to each that is not ASCII, of which a character has two to four;
+    # base64 adds a third to all.
+    if 3 * (len(plain) - len(text)) < len(plain) / 3:
+        quoted = binascii.b2a_qp(plain, istext=True).replace(b"\n", b"\r\n")
+        name, body = "quoted-printable", quoted.decode("ascii")
+    else:
+        name, body = "base64", _base64(plain.replace(b"\n", b"\r\n"))
+    return f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: {name}\r\n\r\n{body}'
+
+
+def _base64(data: bytes) -> str:
+    """In lines, at once, which is faster than the standard library's: that encodes each by itself."""
+    encoded = base64.b64encode(data).decode("ascii")
+    lines = [encoded[at : at + MAX_LINE_OF_MAIL] for at in range(0, len(encoded), MAX_LINE_OF_MAIL)]
+    return "\r\n".join([*lines, ""])
 
 
 class _Words(msgspec.Struct, frozen=True):
@@ -196,8 +221,9 @@ def _written(content: Content) -> _Words:
     room = MAX_HTML - sum(_size(words.html) for words in (*opening, *closing)) - _size(PAGE + BOX)
     alerts: list[_Words] = []
     room -= _size(_paragraph(left_out(content.total)).html)
+    description = max(SHORT_DESCRIPTION, DESCRIPTIONS // max(len(content.alerts), 1))
     for alert in content.alerts[:MAX_ALERTS]:
-        words = _alert(alert)
+        words = _alert(alert, description)
         room -= _size(words.html)
         if room < 0:
             break
@@ -211,11 +237,11 @@ def _written(content: Content) -> _Words:
 
 
 def _opening(content: Content) -> list[_Words]:
-    headline = cut(_line(content.headline), MAX_TITLE)
-    words = [_Words(headline + "\n", HEADLINE.format(html.escape(headline)))]
-    words += [_paragraph(cut(_line(note), MAX_NOTE)) for note in content.notes]
+    headline = _line(content.headline, MAX_TITLE)
+    words = [_Words(headline + "\n", HEADLINE.format(_escaped(headline)))]
+    words += [_paragraph(_line(note, MAX_NOTE)) for note in content.notes]
     if content.labels:
-        words.append(_paragraph(cut(_line(labels_line(content.labels)), MAX_LABELS)))
+        words.append(_paragraph(_line(labels_line(content.labels), MAX_LABELS)))
     if content.counts:
         room = Room(total=MAX_SUMMARY, line=MAX_LINE, overhead=_size("<br>\n"), escape=_escaped_line, size=_size)
         lines = summary_lines(content.counts, room)
@@ -229,20 +255,20 @@ def _closing(content: Content) -> list[_Words]:
     return [*words, *(_Words(f"{one.text}\n", PARAGRAPH.format(one.html)) for one in _links(content.links))]
 
 
-def _alert(alert: AlertText) -> _Words:
+def _alert(alert: AlertText, most: int) -> _Words:
     mark = "🔥" if alert.status is Status.FIRING else "✅"
-    title = f"{mark} {cut(_line(alert.title), MAX_TITLE) or 'alert'}"
-    text, parts = [title], [f"<div><strong>{html.escape(title)}</strong></div>\n"]
-    if description := cut(_lines(alert.description), MAX_DESCRIPTION):
+    title = f"{mark} {_line(alert.title, MAX_TITLE) or 'alert'}"
+    text, parts = [title], [f"<div><strong>{_escaped(title)}</strong></div>\n"]
+    if description := _lines(alert.description, most):
         text += [f"  {line}" for line in description.split("\n")]
-        parts.append(f'<div style="white-space:pre-wrap">{html.escape(description)}</div>\n')
+        parts.append(f'<div style="white-space:pre-wrap">{_escaped(description)}</div>\n')
     if alert.labels:
-        labels = cut(_line(labels_line(alert.labels)), MAX_LABELS)
+        labels = _line(labels_line(alert.labels), MAX_LABELS)
         text.append(f"  {labels}")
-        parts.append(QUIET.format(html.escape(labels)))
+        parts.append(QUIET.format(_escaped(labels)))
     links = _links(alert.links)
     text += [f"  {alert.times}", *(f"  {link.text}" for link in links), ""]
-    parts.append(QUIET.format(" · ".join([html.escape(alert.times), *(link.html for link in links)])))
+    parts.append(QUIET.format(" · ".join([_escaped(alert.times), *(link.html for link in links)])))
     return _Words("\n".join(text), ALERT.format("".join(parts)))
 
 
@@ -255,20 +281,29 @@ def _links(links: Sequence[tuple[str, str]]) -> list[_Words]:
 
 
 def _paragraph(text: str) -> _Words:
-    return _Words(text + "\n", PARAGRAPH.format(html.escape(text)))
+    return _Words(text + "\n", PARAGRAPH.format(_escaped(text)))
 
 
-def _line(text: str) -> str:
-    """The text in one line, without what no mail program shows well."""
-    return " ".join(_unprintable.sub(REPLACEMENT, text).split())
+def _line(text: str, limit: int) -> str:
+    """The text in one line; not all of one that is many times too long is read."""
+    return cut(" ".join(_shown(text[: MOST_READ * limit]).split()), limit)
 
 
-def _lines(text: str) -> str:
-    return _unprintable.sub(REPLACEMENT, _newline.sub("\n", text)).strip()
+def _lines(text: str, limit: int) -> str:
+    return cut(_shown(_newline.sub("\n", text[: MOST_READ * limit])).strip(), limit)
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text, quote=False)
 
 
 def _escaped_line(text: str) -> str:
-    return html.escape(_unprintable.sub(REPLACEMENT, text))
+    return _escaped(_shown(text))
+
+
+def _shown(text: str) -> str:
+    """The text without what no mail program shows well."""
+    return text if text.isprintable() else _unprintable.sub(REPLACEMENT, text)
 
 
 def _size(text: str) -> int:

@@ -58,6 +58,13 @@ def test_a_subject_keeps_its_letters() -> None:
     assert mail(notification(alert("=?utf-8?q?x?="))).headers["Subject"] == "[FIRING:1] =?utf-8?q?x?="
 
 
+@pytest.mark.parametrize(("count", "shown"), [(1, 9_000), (2, 5_000), (5, 2_000), (50, 1_000)])
+def test_the_fewer_alerts_there_are_the_more_is_told_of_each(count: int, shown: int) -> None:
+    alerts = [alert(f"Disk{at}", annotations={"description": "x" * 9_000}) for at in range(count)]
+    told = mail(notification(*alerts)).text
+    assert max(len(line.strip()) for line in told.splitlines() if "xxx" in line) == shown
+
+
 def test_mails_of_one_group_share_a_thread() -> None:
     firing, resolved = mail(notification()), mail(notification(alert(status="resolved")))
     assert firing.headers["References"] == firing.headers["In-Reply-To"] == resolved.headers["References"]
