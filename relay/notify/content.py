@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from relay.domain.alerts import SEVERITY_ORDER, Alert, Status
+from relay.domain.alerts import SEVERITY_ORDER, Alert, Status, severity_rank
 from relay.domain.notifications import Count, Digest, FallbackFor, Message, Notification
 from relay.notify.clusters import start_of
 
@@ -48,7 +48,7 @@ class AlertText(msgspec.Struct, frozen=True):
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """A message in words: firing alerts first, then resolved ones. `colour` is 0xRRGGBB.
+    """A message in words: firing alerts first, then resolved ones, the worst of each first. `colour` is 0xRRGGBB.
 
     `notes` stand near the top. `counts` are a digest's, to be put in words by how much room there is for
     them. `total` is how many alerts there are to tell, be they in `alerts` or not. `links` stand at the end;
@@ -76,7 +76,7 @@ def content_of(message: Message) -> Content:
 
 def _group_content(notification: Notification) -> Content:
     alerts = notification.alerts
-    ordered = sorted(range(len(alerts)), key=lambda at: not alerts[at].firing)
+    ordered = sorted(range(len(alerts)), key=lambda at: _urgency(alerts[at]))
     shared = _shared_labels(alerts)
     severity = severity_of(notification)
     truncated = notification.group.truncated
@@ -196,8 +196,14 @@ def web_url(text: str) -> str | None:
     return url if parts.scheme in ("http", "https") and parts.netloc else None
 
 
+def _urgency(alert: Alert) -> tuple[bool, int]:
+    """What sorts alerts: what fires first, and of that the worst."""
+    return not alert.firing, severity_rank(alert.severity)
+
+
 def _headline(notification: Notification, shared: dict[str, str]) -> str:
-    names = sorted({alert.name for alert in notification.alerts if alert.name})
+    ordered = sorted(notification.alerts, key=lambda alert: (*_urgency(alert), alert.name))
+    names = list(dict.fromkeys(alert.name for alert in ordered if alert.name))
     subject = shared.get("alertname") or ", ".join(names[:3]) + (
         f" and {len(names) - 3} more" if len(names) > 3 else ""
     )
@@ -225,14 +231,26 @@ def _alert_text(alert: Alert, shared: dict[str, str], *, untold: bool = False) -
 
 
 def _times(alert: Alert) -> str:
+    began = _clock(alert.starts_at)
     if alert.ends_at is None:
-        return f"since {_clock(alert.starts_at)}"
-    lasted = timedelta(seconds=int((alert.ends_at - alert.starts_at).total_seconds()))
-    return f"from {_clock(alert.starts_at)} to {_clock(alert.ends_at)} ({lasted})"
+        return f"since {began} UTC"
+    ended = _clock(alert.ends_at)
+    if alert.ends_at.date() == alert.starts_at.date():
+        ended = ended.partition(" ")[2]
+    return f"{began} to {ended} UTC ({_duration(alert.ends_at - alert.starts_at)})"
 
 
 def _clock(moment: datetime) -> str:
-    return f"{moment.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
+    return moment.replace(tzinfo=None).isoformat(" ", "seconds")
+
+
+def _duration(lasted: timedelta) -> str:
+    """Its two largest units: `1h 30m`."""
+    seconds = max(int(lasted.total_seconds()), 0)
+    numbers = (seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60, seconds % 60)
+    first = next((at for at, number in enumerate(numbers) if number), len(numbers) - 1)
+    units = list(zip(numbers, "dhms", strict=True))[first : first + 2]
+    return " ".join(f"{number}{unit}" for number, unit in units if number) or "0s"
 
 
 def _shared_labels(alerts: Iterable[Alert]) -> dict[str, str]:

@@ -1,15 +1,17 @@
 """Do people see the worst first, in its colour, with a headline that counts?"""
 
 import json
+from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay.domain.channel_types import DiscordChannel, SlackChannel, TeamsChannel
 from relay.domain.notifications import Notification
 from relay.notify.registry import NOTIFIERS
 from tests.notify.limits import check_discord, check_slack, check_teams
-from tests.notify.makers import alert, channel, notification
+from tests.notify.makers import STARTED, alert, channel, notification
 
 MIXED = notification(
     alert("Gone", "resolved"), alert("First", instance="a"), alert("Past", "resolved"), alert("Second")
@@ -54,7 +56,37 @@ def test_firing_alerts_come_before_resolved_ones() -> None:
 
 def test_a_resolved_alert_tells_how_long_it_lasted() -> None:
     for text in texts(notification(alert(status="resolved"))):
-        assert "from 2026-11-23 15:33:27 UTC to 2026-11-23 15:40:27 UTC (0:07:00)" in text
+        assert "2026-11-23 15:33:27 to 15:40:27 UTC (7m)" in text
+
+
+@pytest.mark.parametrize(
+    ("lasted", "told"),
+    [
+        (timedelta(0), "15:33:27 to 15:33:27 UTC (0s)"),
+        (timedelta(seconds=59.9), "15:33:27 to 15:34:26 UTC (59s)"),
+        (timedelta(minutes=90, seconds=3), "15:33:27 to 17:03:30 UTC (1h 30m)"),
+        (timedelta(hours=9), "15:33:27 to 2026-11-24 00:33:27 UTC (9h)"),
+        (timedelta(days=2, minutes=5), "15:33:27 to 2026-11-25 15:38:27 UTC (2d)"),
+    ],
+)
+def test_a_day_is_named_once_and_a_length_in_the_units_that_matter(lasted: timedelta, told: str) -> None:
+    resolved = msgspec.structs.replace(alert(status="resolved"), ends_at=STARTED + lasted)
+    for text in texts(notification(resolved)):
+        assert f"2026-11-23 {told}" in text
+
+
+def test_what_fires_and_is_worst_is_named_first_and_comes_first() -> None:
+    alerts = (
+        alert("A", "resolved"),
+        alert("B", severity="info"),
+        alert("C", severity="warning"),
+        alert("D"),
+        alert("E", severity="odd"),
+    )
+    for text in texts(notification(*alerts)):
+        assert "D, C, B and 2 more" in text
+        order = [text.index(f"{name} is ") for name in "DCBEA"]
+        assert order == sorted(order)
 
 
 @pytest.mark.parametrize(
