@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check bench torture requirements clean
+.PHONY: run test check bench torture pictures requirements clean
 
 run: $(READY)
 	$(BIN)/relay serve
@@ -24,6 +24,10 @@ bench: $(READY)
 # Replicas are killed, Postgres is restarted and platforms fail; nothing may be lost. SEED=… repeats a run.
 torture: $(READY)
 	$(BIN)/python -m tests.faults.torture $(if $(SEED),--seed $(SEED))
+
+# The pictures in docs/, of what the notifiers send. Wants Chromium, and the fonts Inter, JetBrains Mono and Noto Color Emoji.
+pictures: $(READY)
+	$(BIN)/python docs/pictures/render.py
 
 # Pins anew what requirements.txt holds, from the ranges in pyproject.toml.
 requirements:

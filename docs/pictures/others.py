@@ -1,0 +1,75 @@
+"""How are a mail, a text message, an incident, a webhook's body and Apprise's text shown?"""
+
+import html
+import json
+from collections.abc import Sequence
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import Any
+from urllib.parse import parse_qs
+
+from page import page, text
+
+from relay.notify.base import Mail, Notice, Request
+
+
+def email(mail: Mail) -> str:
+    """What a mail program shows above a mail, and its HTML."""
+    read = message_from_bytes(mail.body, policy=SMTP)
+    assert isinstance(read, EmailMessage)
+    shown = read.get_body(("html",))
+    assert shown is not None
+    inside = shown.get_content().partition("<body")[2].partition(">")[2].rpartition("</body>")[0]
+    return page(
+        "email",
+        f'<div class="subject">{text(read["Subject"])}</div><div class="from"><b>{text(read["From"])}</b></div>'
+        f'<div class="to">to {text(read["To"])}</div><div class="mail">{inside}</div>',
+    )
+
+
+def sms(request: Request) -> str:
+    """A text message on a phone."""
+    form = parse_qs(request.body.decode())
+    return page(
+        "sms",
+        f'<div class="from">{text(form["From"][0])}</div><div class="bubble">{text(form["Body"][0])}</div>',
+    )
+
+
+def pagerduty(events: Sequence[dict[str, Any]]) -> str:
+    """Incidents, one an event."""
+    return page("pagerduty", "".join(_incident(event) for event in events))
+
+
+def _incident(event: dict[str, Any]) -> str:
+    told, action = event["payload"], event["event_action"]
+    state = "RESOLVED" if action == "resolve" else "TRIGGERED"
+    details = told["custom_details"]
+    fields = {name: told[name] for name in ("source", "component", "group", "class") if name in told}
+    fields["description"] = details["annotations"].get("description", "")
+    fields["labels"] = ", ".join(f"{name}={value}" for name, value in details["labels"].items())
+    rows = "".join(f"<tr><td>{name}</td><td>{text(value)}</td></tr>" for name, value in fields.items() if value)
+    links = [f'<a href="{html.escape(link["href"])}">{text(link["text"])}</a>' for link in event["links"]]
+    return (
+        f'<div class="incident {action}"><span class="state">{state} · {text(told["severity"])}</span>'
+        f'<div class="title">{text(told["summary"])}</div><table>{rows}</table>{" · ".join(links)}</div>'
+    )
+
+
+def webhook(request: Request) -> str:
+    """The body as JSON, its first alert alone, and the headers."""
+    body = json.loads(request.body)
+    alerts = [body["alerts"][0], f"… {len(body['alerts']) - 1} more"]
+    written = json.dumps(body | {"alerts": alerts}, indent=2, ensure_ascii=False)
+    headers = "\n".join(f"{name}: {value}" for name, value in request.headers.items())
+    return page("webhook", f'<pre><span class="header">{text(headers)}</span>\n\n{html.escape(written)}</pre>')
+
+
+def apprise(notice: Notice) -> str:
+    """Title and text, as most of its services show them."""
+    return page(
+        "apprise",
+        f'<div class="note"><div class="kind">Apprise · {text(notice.kind)}</div>'
+        f'<div class="title">{text(notice.title)}</div><div class="text">{html.escape(notice.text)}</div></div>',
+    )
