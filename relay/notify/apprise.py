@@ -176,9 +176,7 @@ def _text(content: Content) -> str:
     opening = [cut(_line(note), MAX_NOTE) for note in content.notes]
     if content.labels:
         opening.append(cut(_line(labels_line(content.labels)), MAX_LABELS))
-    closing = [content.truncated] if content.truncated else []
-    closing += [f"{text}: {url}" for text, url in content.links]
-    room = MAX_TEXT - sum(len(line) + 2 for line in [*opening, *closing, left_out(content.total)])
+    room = MAX_TEXT - sum(len(line) + 2 for line in [*opening, *_closing(content, content.total)])
     if content.counts:
         lines = summary_lines(content.counts, Room(total=room, line=MAX_LINE))
         opening.append("\n".join(lines))
@@ -190,8 +188,12 @@ def _text(content: Content) -> str:
         if room < 0:
             break
         shown.append(text)
-    rest = [left_out(content.total - len(shown))] if len(shown) < content.total else []
-    return "\n\n".join([*opening, *shown, *rest, *closing])
+    return "\n\n".join([*opening, *shown, *_closing(content, content.total - len(shown))])
+
+
+def _closing(content: Content, left: int) -> list[str]:
+    lines = [*([left_out(left)] if left else []), *([content.truncated] if content.truncated else [])]
+    return [*lines, *(f"{text}: {url}" for text, url in content.links_after(left))]
 
 
 def _alert(alert: AlertText) -> str:

@@ -68,6 +68,10 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[tuple[str, str], ...]
     history: tuple[tuple[str, str], ...] = ()
 
+    def links_after(self, left: int) -> tuple[tuple[str, str], ...]:
+        """The links at the end of a message in which so many of the alerts are counted and not shown."""
+        return self.links + self.history if left else self.links
+
 
 def content_of(message: Message) -> Content:
     """Put a message in words."""

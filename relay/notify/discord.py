@@ -182,7 +182,7 @@ def _embeds(content: Content, texts: list[str], page: Page[str]) -> list[dict[st
 
 
 def _closing(content: Content, left: int) -> list[str]:
-    links = _links(content.links + content.history if left else content.links)
+    links = _links(content.links_after(left))
     return [*([left_out(left)] if left else []), *([" · ".join(links)] if links else [])]
 
 

@@ -217,10 +217,10 @@ class _Words(msgspec.Struct, frozen=True):
 
 
 def _written(content: Content) -> _Words:
-    opening, closing = _opening(content), _closing(content)
-    room = MAX_HTML - sum(_size(words.html) for words in (*opening, *closing)) - _size(PAGE + BOX)
+    opening = _opening(content)
+    around = [*opening, *_closing(content, content.total)]
+    room = MAX_HTML - sum(_size(words.html) for words in around) - _size(PAGE + BOX)
     alerts: list[_Words] = []
-    room -= _size(_paragraph(left_out(content.total)).html)
     description = max(SHORT_DESCRIPTION, DESCRIPTIONS // max(len(content.alerts), 1))
     for alert in content.alerts[:MAX_ALERTS]:
         words = _alert(alert, description)
@@ -228,8 +228,7 @@ def _written(content: Content) -> _Words:
         if room < 0:
             break
         alerts.append(words)
-    rest = [_paragraph(left_out(content.total - len(alerts)))] if len(alerts) < content.total else []
-    every = [*opening, *alerts, *rest, *closing]
+    every = [*opening, *alerts, *_closing(content, content.total - len(alerts))]
     return _Words(
         "\n".join(words.text for words in every),
         PAGE.format(BOX.format(content.colour, "".join(words.html for words in every))),
@@ -250,9 +249,11 @@ def _opening(content: Content) -> list[_Words]:
     return words
 
 
-def _closing(content: Content) -> list[_Words]:
-    words = [_paragraph(content.truncated)] if content.truncated else []
-    return [*words, *(_Words(f"{one.text}\n", PARAGRAPH.format(one.html)) for one in _links(content.links))]
+def _closing(content: Content, left: int) -> list[_Words]:
+    words = [_paragraph(left_out(left))] if left else []
+    words += [_paragraph(content.truncated)] if content.truncated else []
+    links = _links(content.links_after(left))
+    return [*words, *(_Words(f"{one.text}\n", PARAGRAPH.format(one.html)) for one in links)]
 
 
 def _alert(alert: AlertText, most: int) -> _Words:

@@ -240,7 +240,7 @@ def _alert(alert: AlertText, description: int) -> dict[str, Any]:
 
 
 def _closing(content: Content, left: int) -> list[dict[str, Any]]:
-    links = _links(content.links + content.history if left else content.links)
+    links = _links(content.links_after(left))
     parts = [*([content.truncated] if content.truncated else []), *links]
     lines = [*([left_out(left)] if left else []), *([" · ".join(parts)] if parts else [])]
     return [_context(line) for line in lines]

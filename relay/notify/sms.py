@@ -149,11 +149,17 @@ def text_of(message: Message) -> str:
     text.start(f"{_start(message)} {cut(say(severity), MAX_SEVERITY)}".rstrip())
     for note in notes:
         text.add(f" ({cut(say(note), MAX_NOTE)})")
+    # Alerts that are counted are told in full there, so that room is kept for it before names are listed.
+    in_full = content.links if isinstance(message, Digest) else content.history
+    history = "".join(f" {url}" for _, url in in_full) if content.total > 1 else ""
+    kept = text.size(history) if text.size(history) <= text.left else 0
+    text.limit -= kept
     text.list(": ", [cut(say(word), MAX_NAME) + number for word, number in words], len(names))
     if summary and text.left >= MIN_SUMMARY:
         text.add(" - " + cut(say(summary)[:MAX_GSM], text.left - len(" - ")))
-    for _, url in content.links[:1]:
-        text.add(f" {url}")
+    text.limit += kept
+    for link in [history] if kept else [f" {url}" for _, url in content.links[:1]]:
+        text.add(link)
     return text.said
 
 
@@ -161,12 +167,12 @@ class _Text:
     """A text of limited size; what does not fit is left out whole."""
 
     def __init__(self, limit: int, gsm: bool) -> None:
-        self._limit, self._gsm = limit, gsm
+        self.limit, self._gsm = limit, gsm
         self.said = ""
 
     @property
     def left(self) -> int:
-        return self._limit - self.size(self.said)
+        return self.limit - self.size(self.said)
 
     def size(self, text: str) -> int:
         return places(text) if self._gsm else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -103,7 +103,7 @@ def _around(card: dict[str, Any]) -> dict[str, Any]:
 def _cards(channel: TeamsChannel, content: Content) -> list[dict[str, Any]]:
     colour = COLOURS.get(content.severity, "default") if content.status is Status.FIRING else "good"
     around = [_start(channel, content, colour), _closing(content, content.total)]
-    room = MAX_CARD - ENVELOPE - sum(map(_size, [*around, _actions(content.links + content.history)]))
+    room = MAX_CARD - ENVELOPE - sum(map(_size, [*around, _actions(content.links_after(content.total))]))
     summary: list[dict[str, Any]] = []
     if content.counts:
         limits = Room(total=room, line=MAX_LINE, overhead=_size(_line([_run("")])), size=_text_size)
@@ -123,7 +123,7 @@ def _card(content: Content, page: Page[dict[str, Any]], body: list[dict[str, Any
     actions: list[dict[str, Any]] = []
     if page.is_last:
         body += _closing(content, page.left_out)
-        actions = _actions(content.links + content.history if page.left_out else content.links)
+        actions = _actions(content.links_after(page.left_out))
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",

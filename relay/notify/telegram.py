@@ -222,22 +222,24 @@ def _fitted(text: str, limit: int) -> str:
 
 def _texts(content: Content) -> list[str]:
     headline = _text(content.headline, MAX_HEADLINE)
-    closing = " · ".join(part for part in (content.truncated, *_links(content.links)) if part)
-    after = len(left_out(content.total)) + len("\n")
-    room = MAX_TEXT - _size(headline) - NUMBER - len("\n\n") - after - measured(closing)[0]
-    entities = MAX_ENTITIES - 1 - measured(closing)[1]
-    pages = _begun(content, room, entities)
+    closing_size, closing_entities = measured(_closing(content, content.total))
+    room = MAX_TEXT - _size(headline) - NUMBER - len("\n\n") - closing_size
+    pages = _begun(content, room, MAX_ENTITIES - 1 - closing_entities)
     shown = 0
     while shown < len(content.alerts) and pages.add(_alert(content.alerts[shown]) + "\n\n"):
         shown += 1
-    if shown < content.total:
-        closing = f"{left_out(content.total - shown)}\n{closing}"
-    pages.texts[-1] += closing
+    pages.texts[-1] += _closing(content, content.total - shown)
     count = len(pages.texts)
     numbers = [f" ({at}/{count})" if count > 1 else "" for at in range(1, count + 1)]
     return [
         f"<b>{headline}{number}</b>\n{text}".rstrip() for number, text in zip(numbers, pages.texts, strict=True)
     ]
+
+
+def _closing(content: Content, left: int) -> str:
+    links = _links(content.links_after(left))
+    line = " · ".join(part for part in (content.truncated, *links) if part)
+    return f"{left_out(left)}\n{line}" if left else line
 
 
 def _begun(content: Content, room: int, entities: int) -> _Pages:

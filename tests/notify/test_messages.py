@@ -10,7 +10,7 @@ from relay.domain.channel_types import BaseChannel, PagerDutyChannel, SmsChannel
 from relay.domain.notifications import Message
 from relay.notify.registry import NOTIFIERS
 from tests.notify.limits import CHECKS, IN_WORDS
-from tests.notify.makers import ALERTMANAGER, RUNBOOK, SOURCE, alert, channel, notification
+from tests.notify.makers import ALERTMANAGER, HISTORY, RUNBOOK, SOURCE, alert, channel, notification
 
 TEXTS = {
     "ampersands": "&" * 3000,
@@ -102,6 +102,14 @@ def test_only_web_pages_are_linked(kind: type[BaseChannel], url: str) -> None:
     told = notification(alert(url=url, annotations={"runbook_url": url}), external_url=url)
     text = said(kind, told)
     assert kind is WebhookChannel or not any(word in text for word in ("Source", "Runbook", "Alertmanager"))
+
+
+def test_alerts_that_are_only_counted_can_be_read_in_the_history(kind: type[BaseChannel]) -> None:
+    alerts = [alert(f"Alert{n}", annotations={"description": "x" * 2048}) for n in range(500)]
+    text = said(kind, notification(*alerts, history_url=HISTORY))
+    if kind is SmsChannel or COUNTED.search(text):
+        assert HISTORY in text
+    assert accounted_for(kind, text) == 500
 
 
 def test_an_alert_with_nothing_to_say_is_told(kind: type[BaseChannel]) -> None:
