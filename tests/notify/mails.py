@@ -6,6 +6,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from html.parser import HTMLParser
 
+from tests.notify.strict import check_links
+
 MAX_LINE = 998
 """https://www.rfc-editor.org/rfc/rfc5322#section-2.1.1"""
 TAGS = {"html", "body", "div", "p", "h2", "strong", "br", "a"}
@@ -77,3 +79,14 @@ def read(body: bytes) -> Read:
     assert page.open == []
     found.read, found.links = page.said, page.links
     return found
+
+
+def read_email(body: bytes) -> str:
+    """https://www.rfc-editor.org/rfc/rfc5322, and what mail programs make of it; text and HTML say the same."""
+    mail = read(body)
+    assert len(mail.html.encode()) <= 100_000
+    for mark in ("🔥 ", "✅ "):
+        shown = sum(line.startswith(mark) for line in mail.text.splitlines())
+        assert shown == sum(line.startswith(mark) for line in mail.read.splitlines())
+    check_links(mail.links)
+    return f"{mail.headers['Subject']}\n{mail.text}"

@@ -10,8 +10,10 @@ import pytest
 from relay.domain.channel_types import DiscordChannel, SlackChannel, TeamsChannel
 from relay.domain.notifications import Notification
 from relay.notify.registry import NOTIFIERS
-from tests.notify.limits import check_discord, check_slack, check_teams
 from tests.notify.makers import STARTED, alert, channel, notification
+from tests.notify.strict_discord import read_discord
+from tests.notify.strict_slack import read_slack
+from tests.notify.strict_teams import read_teams
 
 MIXED = notification(
     alert("Gone", "resolved"), alert("First", instance="a"), alert("Past", "resolved"), alert("Second")
@@ -25,9 +27,9 @@ def message(kind: Any, told: Notification, **settings: Any) -> Any:
 
 def texts(told: Notification) -> list[str]:
     return [
-        check_slack(message(SlackChannel, told).body),
-        check_discord(message(DiscordChannel, told).body).replace("\\", ""),
-        check_teams(message(TeamsChannel, told).body),
+        read_slack(message(SlackChannel, told).body),
+        read_discord(message(DiscordChannel, told).body).replace("\\", ""),
+        read_teams(message(TeamsChannel, told).body),
     ]
 
 
