@@ -4,12 +4,15 @@ https://developer.pagerduty.com/docs/events-api-v2/trigger-events
 """
 
 import json
+import math
 import re
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
+
+from tests.notify.strict import Shown, StrictPlatform
 
 EVENT: dict[str, type] = {
     "routing_key": str,
@@ -83,16 +86,16 @@ def _typed(data: dict[str, Any], fields: dict[str, type], where: str) -> None:
             raise Refused(f"'{where}.{name}' is unknown or of a wrong type")
 
 
-class StrictPagerDuty:
-    """The script of a sink: a service with its incidents, by dedup_key."""
+class StrictPagerDuty(StrictPlatform):
+    """A service with its incidents, by dedup_key. `messages` has the events, which are never edited."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, **options: Any) -> None:
+        super().__init__(**options)
         self.key = key
         self.open: dict[str, str] = {}
         self.closed: list[str] = []
-        self.texts: list[str] = []
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         body = await request.read()
         if request.content_type != "application/json":
             return refusal("Event object is invalid")
@@ -103,8 +106,12 @@ class StrictPagerDuty:
         event = json.loads(body)
         if event["routing_key"] != self.key:
             return refusal("Invalid routing key")
-        self.texts.append(text)
+        window = self.window(self.key, 120, 60)
+        if window is not None and not window.passes():
+            answer = {"status": "throttle exceeded", "message": "Requests are arriving too quickly."}
+            return web.json_response(answer, status=429, headers={"Retry-After": f"{math.ceil(window.wait)}"})
         name = event["dedup_key"]
+        self.messages.append(Shown(name, [text]))
         if event["event_action"] == "trigger":
             self.open.setdefault(name, event["payload"]["severity"])
         elif self.open.pop(name, None):

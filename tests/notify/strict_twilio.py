@@ -4,9 +4,12 @@ https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-reso
 """
 
 import re
+from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import BasicAuth, web
+
+from tests.notify.strict import Shown, StrictPlatform
 
 ALPHABET = set(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
@@ -60,15 +63,15 @@ def read_twilio(body: bytes) -> str:
     return text
 
 
-class StrictTwilio:
-    """The script of a sink: an account, and numbers that take no text, each with the code of why."""
+class StrictTwilio(StrictPlatform):
+    """An account, and numbers that take no text, each with the code of why. `messages` go by the number."""
 
-    def __init__(self, account: str, token: str, refused: dict[str, int] | None = None) -> None:
+    def __init__(self, account: str, token: str, refused: dict[str, int] | None = None, **options: Any) -> None:
+        super().__init__(**options)
         self.account, self.token = account, token
         self.refused = refused or {}
-        self.told: list[tuple[str, str]] = []
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         login = BasicAuth.decode(request.headers.get("Authorization", "Basic Og=="))
         if (login.login, login.password) != (self.account, self.token):
             return refusal(401, 20003, "Authenticate")
@@ -84,7 +87,10 @@ class StrictTwilio:
         number = dict(parse_qsl(body.decode()))["To"]
         if number in self.refused:
             return refusal(400, self.refused[number], "no")
-        self.told.append((number, text))
+        window = self.window(self.account, 30, 1)  # no page has the number
+        if window is not None and not window.passes():
+            return refusal(429, 20429, "Too Many Requests")
+        self.messages.append(Shown(number, [text]))
         return web.json_response({"sid": "SM" + "0" * 32, "status": "queued", "to": number}, status=201)
 
 

@@ -46,7 +46,7 @@ async def test_five_hundred_hostile_alerts_are_an_incident_each(sink: Sink, tell
     assert isinstance(await tell(PagerDutyChannel, sink.url, told), Sent)
     assert len(pagerduty.open) == len(told.firing)
     assert len(pagerduty.closed) == 1, "the one that was untold"
-    assert len(pagerduty.texts) == len(told.alerts) + 1
+    assert len(pagerduty.told) == len(told.alerts) + 1
 
 
 async def test_the_end_of_an_alert_closes_its_incident_and_no_other(sink: Sink, tell: Tell) -> None:
@@ -139,8 +139,8 @@ async def test_an_event_of_more_than_512_kb_is_cut(labels: int, value: str, sink
     huge = {f"label_{at}": value for at in range(labels)}
     one = msgspec.structs.replace(alert(), labels=alert().labels | huge, annotations=huge | {"summary": "Full"})
     assert isinstance(await tell(PagerDutyChannel, sink.url, notification(one)), Sent)
-    assert "EVENT Full" in pagerduty.texts[0]
-    assert "Labels and annotations were cut" in pagerduty.texts[0]
+    assert "EVENT Full" in pagerduty.told[0]
+    assert "Labels and annotations were cut" in pagerduty.told[0]
 
 
 async def test_a_digest_is_one_incident_and_ends_those_it_shows_as_over(sink: Sink, tell: Tell) -> None:
@@ -152,8 +152,8 @@ async def test_a_digest_is_one_incident_and_ends_those_it_shows_as_over(sink: Si
     await tell(PagerDutyChannel, sink.url, told)
     assert pagerduty.open == {"alert-relay-digest-42": "critical"}
     assert pagerduty.closed == [dedup_key(over)]
-    assert "EVENT [DIGEST of 27 groups] FIRING:2" in pagerduty.texts[0]
-    assert "warning 🔥1: B 🔥1" in pagerduty.texts[0]
+    assert "EVENT [DIGEST of 27 groups] FIRING:2" in pagerduty.told[0]
+    assert "warning 🔥1: B 🔥1" in pagerduty.told[0]
 
 
 async def test_a_digest_of_what_is_over_is_over(sink: Sink, tell: Tell) -> None:

@@ -30,9 +30,9 @@ SERVICE = "MG" + "0123456789abcdef" * 2
 async def test_five_hundred_hostile_alerts_are_counted(sink: Sink, tell: Tell) -> None:
     sink.script = twilio = StrictTwilio(ACCOUNT, AUTH_TOKEN)
     assert isinstance(await tell(SmsChannel, sink.url, hostile()), Sent)
-    [(number, text)] = twilio.told
-    assert number == ONE
-    assert accounted_for(SmsChannel, text) == 500
+    [message] = twilio.messages
+    assert message.reference == ONE
+    assert accounted_for(SmsChannel, message.text) == 500
 
 
 def test_a_text_says_counts_severity_name_summary_and_link() -> None:
@@ -132,8 +132,8 @@ def test_the_alphabet_is_that_of_the_standard() -> None:
 async def test_each_number_gets_the_same_text(sink: Sink, tell: Tell) -> None:
     sink.script = twilio = StrictTwilio(ACCOUNT, AUTH_TOKEN)
     assert isinstance(await tell(SmsChannel, sink.url, sms_to=[ONE, TWO, THREE]), Sent)
-    assert [number for number, _ in twilio.told] == [ONE, TWO, THREE]
-    assert len({text for _, text in twilio.told}) == 1
+    assert [message.reference for message in twilio.messages] == [ONE, TWO, THREE]
+    assert len(set(twilio.told)) == 1
 
 
 async def test_a_messaging_service_sends_in_place_of_a_number(sink: Sink, tell: Tell) -> None:
@@ -149,7 +149,7 @@ async def test_a_number_that_takes_no_texts_keeps_them_from_nobody_else(code: in
     outcome = await tell(SmsChannel, sink.url, sms_to=[ONE, TWO])
     assert isinstance(outcome, Rejected)
     assert f'part 1 of 2: 400 {{"code": {code}' in outcome.detail
-    assert [number for number, _ in twilio.told] == [TWO]
+    assert [message.reference for message in twilio.messages] == [TWO]
 
 
 @pytest.mark.parametrize(

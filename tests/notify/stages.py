@@ -1,0 +1,115 @@
+"""On which strict platform is each channel type told, and by which channel?"""
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from relay.domain.channel_types import (
+    AppriseChannel,
+    BaseChannel,
+    Channel,
+    DiscordChannel,
+    EmailChannel,
+    PagerDutyChannel,
+    SlackChannel,
+    SmsChannel,
+    TeamsChannel,
+    TelegramChannel,
+    WebhookChannel,
+)
+from relay.notify.signing import new_secret
+from tests.fixtures.mail_server import LOGIN, MailServer, mail_server
+from tests.fixtures.platforms import self_signed
+from tests.fixtures.sink import Sink
+from tests.notify import strict_discord, strict_slack, strict_teams
+from tests.notify.mails import read_email
+from tests.notify.makers import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY, channel
+from tests.notify.strict_discord import StrictDiscord
+from tests.notify.strict_pagerduty import StrictPagerDuty
+from tests.notify.strict_receivers import StrictNotices, StrictReceiver
+from tests.notify.strict_slack import StrictSlack
+from tests.notify.strict_teams import StrictTeams
+from tests.notify.strict_telegram import StrictTelegram
+from tests.notify.strict_twilio import StrictTwilio
+
+
+class Platform(Protocol):
+    """Knows what people read there now, a text for each message."""
+
+    @property
+    def told(self) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A platform that takes what its documentation allows, and a channel of a type that is told there.
+
+    `tls` says whom mail trusts there.
+    """
+
+    kind: type[BaseChannel]
+    channel: Channel
+    platform: Platform
+    tls: ssl.SSLContext | None = None
+
+
+Opens = Callable[[Sink, Path], AbstractAsyncContextManager[Stage]]
+
+
+@asynccontextmanager
+async def over_http(
+    kind: type[BaseChannel], make: Callable[[], Any], path: str, settings: dict[str, Any], sink: Sink, _: Path
+) -> AsyncIterator[Stage]:
+    """A stage whose platform is the script of the sink."""
+    sink.script = platform = make()
+    placed = {name: f"{sink.url}{at}" for name, at in settings.items() if name == "slack_api_url"}
+    yield Stage(kind, channel(kind, sink.url + path, **(settings | placed)), platform)
+
+
+class Mailbox:
+    """What a mail server got, read as mail programs would."""
+
+    def __init__(self, server: MailServer) -> None:
+        self._server = server
+
+    @property
+    def told(self) -> list[str]:
+        assert all(mail.encrypted and mail.login == LOGIN[0] for mail in self._server.arrived)
+        return [read_email(mail.content) for mail in self._server.arrived]
+
+
+@asynccontextmanager
+async def by_mail(_: Sink, folder: Path) -> AsyncIterator[Stage]:
+    """A mail server that takes nothing in clear, and from nobody it does not know."""
+    certificate = self_signed(folder)
+    async with mail_server(starttls=certificate, require_starttls=True, auth_required=True) as server:
+        user, password = LOGIN
+        login = {"smtp_username": user, "smtp_password": password}
+        one = channel(EmailChannel, smtp_host="127.0.0.1", smtp_port=server.port, **login)
+        trusted = ssl.create_default_context(cafile=folder / "certificate.pem")
+        yield Stage(EmailChannel, one, Mailbox(server), trusted)
+
+
+SECRET = new_secret()
+BOT = {"webhook_url": None, "bot_token": strict_slack.TOKEN, "slack_channel": "#alerts", "slack_api_url": "/api"}
+STAGES: dict[str, tuple[type[BaseChannel], Opens]] = {
+    name: (kind, partial(over_http, kind, make, path, settings))
+    for name, kind, make, path, settings in (
+        ("slack", SlackChannel, StrictSlack, strict_slack.HOOK, {}),
+        ("slack bot", SlackChannel, StrictSlack, "", BOT),
+        ("discord", DiscordChannel, StrictDiscord, strict_discord.HOOK, {}),
+        ("teams", TeamsChannel, StrictTeams, strict_teams.HOOK, {}),
+        ("webhook", WebhookChannel, lambda: StrictReceiver(SECRET), "/hook", {"signing_secret": SECRET}),
+        ("telegram", TelegramChannel, lambda: StrictTelegram(BOT_TOKEN, "42"), "", {}),
+        ("pagerduty", PagerDutyChannel, lambda: StrictPagerDuty(ROUTING_KEY), "", {}),
+        ("sms", SmsChannel, lambda: StrictTwilio(ACCOUNT, AUTH_TOKEN), "", {}),
+        ("apprise", AppriseChannel, StrictNotices, "/hook", {}),
+    )
+} | {"email": (EmailChannel, by_mail)}
+"""A new type wants its platform here."""
+LIVING = ("slack bot", "discord", "telegram")
+"""Those on which a group is told in one message that is edited."""

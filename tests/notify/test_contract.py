@@ -1,0 +1,80 @@
+"""Is any group taken by each type's strict platform, nobody pinged, each alert shown or counted with a link?"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from relay.domain.channel_types import SmsChannel
+from relay.domain.notifications import Message, Notification
+from relay.domain.outcomes import Outcome, Sent
+from relay.notify.registry import NOTIFIERS, notifier_for
+from relay.notify.targets import Targets
+from relay.notify.transport import Transport
+from tests.fixtures.sink import Sink
+from tests.notify.conftest import LOOPBACK
+from tests.notify.hostile import TEXTS, hostile
+from tests.notify.makers import HISTORY, alert, digest, notification
+from tests.notify.stages import STAGES, Stage
+from tests.notify.test_messages import COUNTED, accounted_for
+
+DESCRIPTION = "The disk of this host is filling up. " * 55
+
+
+def group(size: int, text: str = "", *, mixed: bool = False) -> Notification:
+    alerts = []
+    for at in range(size):
+        annotations = {"summary": text or f"Disk {at}", "description": f"{text} {DESCRIPTION}"}
+        status = "resolved" if mixed and at % 2 else "firing"
+        alerts.append(alert(status=status, annotations=annotations, instance=f"db{at}"))
+    return notification(*alerts, history_url=HISTORY)
+
+
+GROUPS: dict[str, Notification] = {
+    "one alert": group(1),
+    "three alerts": group(3),
+    "500 alerts of 2 KB": group(500),
+    "firing and resolved": group(40, mixed=True),
+    "no summary": notification(alert(annotations={}), history_url=HISTORY),
+    "a huge label": notification(alert(huge="x" * 10_000), alert(huge="é🔥" * 5_000), history_url=HISTORY),
+    "all of it": hostile(history_url=HISTORY, untold=frozenset(), fallback_for=None),
+} | {f"text {text[:20]}": group(12, text) for text in TEXTS}
+
+
+@pytest.fixture(params=STAGES)
+async def stage(request: pytest.FixtureRequest, sink: Sink, tmp_path: Path) -> AsyncIterator[Stage]:
+    """Each type in turn, with its platform."""
+    _, opens = STAGES[request.param]
+    async with opens(sink, tmp_path) as opened:
+        yield opened
+
+
+async def tell(stage: Stage, told: Message) -> Outcome:
+    async with Transport(Targets(LOOPBACK), 30, stage.tls) as transport:
+        return await transport.attempt(notifier_for(stage.channel), stage.channel, told)
+
+
+def test_every_type_has_a_strict_platform() -> None:
+    assert {kind for kind, _ in STAGES.values()} == set(NOTIFIERS)
+
+
+@pytest.mark.parametrize("told", GROUPS.values(), ids=GROUPS.keys())
+async def test_a_group_is_taken_and_every_alert_is_shown_or_counted(told: Notification, stage: Stage) -> None:
+    outcome = await tell(stage, told)
+
+    assert isinstance(outcome, Sent), outcome
+    text = "\n".join(stage.platform.told)
+    assert accounted_for(stage.kind, text) == len(told.alerts)
+    if COUNTED.search(text) or (stage.kind is SmsChannel and len(told.alerts) > 1):
+        assert HISTORY in text
+
+
+async def test_a_digest_is_taken_and_counts_all(stage: Stage) -> None:
+    told = digest(alerts=hostile(30).alerts)
+    assert isinstance(await tell(stage, told), Sent)
+    assert any(HISTORY in text for text in stage.platform.told)
+
+
+async def test_the_same_group_told_twice_is_taken_twice(stage: Stage) -> None:
+    assert isinstance(await tell(stage, group(3)), Sent)
+    assert isinstance(await tell(stage, group(3)), Sent)
