@@ -65,6 +65,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """The reference of the message that it edits."""
     anew: "Request | None" = None
     """Is sent instead if that message is gone."""
+    needless_when_gone: bool = False
+    """Whether nobody needs it when the message that it edits, or replies to, is gone."""
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):

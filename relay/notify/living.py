@@ -32,4 +32,6 @@ def kept_up(
         edited = msgspec.structs.replace(edit(reference, body), edits=reference, anew=anew) if reference else anew
         requests.append(edited)
     surplus = [reference for reference in posted[len(bodies) :] if reference]
-    return requests + [msgspec.structs.replace(edit(ref, emptied), edits=ref) for ref in surplus]
+    return requests + [
+        msgspec.structs.replace(edit(ref, emptied), edits=ref, needless_when_gone=True) for ref in surplus
+    ]

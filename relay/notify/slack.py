@@ -159,7 +159,8 @@ class SlackNotifier(Notifier[SlackChannel]):
         if channel.slack_reply_resolved and content.status is Status.RESOLVED and any(message.posted[:1]):
             posted_to, _, ts = message.posted[0].partition(" ")
             reply = {"channel": posted_to, "thread_ts": ts, "text": _headline(content)}
-            requests.append(_call(channel, "chat.postMessage", reply))
+            replying = _call(channel, "chat.postMessage", reply)
+            requests.append(msgspec.structs.replace(replying, needless_when_gone=True))
         return requests
 
     def verdict(self, response: Response) -> Outcome:

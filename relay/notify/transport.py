@@ -110,15 +110,17 @@ class Transport:
         outcome = await self._ask(notifier, channel, request)
         if not isinstance(request, Request):
             return outcome
-        if isinstance(outcome, Rejected) and outcome.reason is Reason.MESSAGE_GONE:
-            if request.anew is None:
-                return Sent(outcome.status_code, f"the message that this belongs to is gone: {outcome.detail}")
-            if pace is not None:
-                await pace()
-            told = await self._ask(notifier, channel, request.anew)
-            words = f"the message to be edited is gone ({outcome.detail}); a new one instead: {told.detail or ''}"
-            return _with_reference(msgspec.structs.replace(told, detail=words), request.anew)
-        return _with_reference(outcome, request)
+        if not isinstance(outcome, Rejected) or outcome.reason is not Reason.MESSAGE_GONE:
+            return _with_reference(outcome, request)
+        if request.needless_when_gone:
+            return Sent(outcome.status_code, f"the message that this belongs to is gone: {outcome.detail}")
+        if request.anew is None:
+            return outcome
+        if pace is not None:
+            await pace()
+        told = await self._ask(notifier, channel, request.anew)
+        words = f"the message to be edited is gone ({outcome.detail}); a new one instead: {told.detail or ''}"
+        return _with_reference(msgspec.structs.replace(told, detail=words), request.anew)
 
     async def _ask(self, notifier: Notifier[C], channel: C, request: AnyRequest) -> Outcome:
         connecting = self._targets.connecting()

@@ -41,12 +41,11 @@ async def test_a_workflow_that_is_deleted_or_switched_off_is_no_fault_of_the_mes
     assert code in outcome.detail
 
 
-async def test_an_old_message_that_was_edited_too_often_is_edited_later(sink: Sink, tell: Tell) -> None:
-    words = "Maximum number of edits to messages older than 1 hour reached. Try again later."
-    sink.script = lambda _: web.json_response({"message": words, "code": 30046}, status=429)
+async def test_what_is_said_of_a_message_to_be_edited_is_no_yes_to_a_new_one(sink: Sink, tell: Tell) -> None:
+    sink.script = lambda _: web.json_response({"message": "Unknown Message", "code": 10008}, status=404)
     outcome = await tell(DiscordChannel, sink.url)
-    assert isinstance(outcome, Retry)
-    assert outcome.reason is Reason.RATE_LIMITED
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is Reason.MESSAGE_GONE
 
 
 async def test_the_settings_of_discord_are_sent(sink: Sink, tell: Tell) -> None:
