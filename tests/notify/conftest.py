@@ -1,8 +1,10 @@
-"""The channel types, and the transport that tells them."""
+"""The channel types, the transport that tells them, and a client that asks what stands in for platforms."""
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 
 from relay.domain.channel_types import BaseChannel, own_fields, type_name
@@ -11,11 +13,14 @@ from relay.domain.outcomes import Outcome
 from relay.notify.registry import NOTIFIERS
 from relay.notify.targets import Targets
 from relay.notify.transport import Transport
+from tests.fixtures.sink import Sink
 from tests.notify.makers import TOKENS, channel, notification
+from tests.notify.small import JSON
 
 LOOPBACK = ("127.0.0.0/8",)
 
 Tell = Callable[..., Awaitable[Outcome]]
+Ask = Callable[..., Awaitable[tuple[int, Any, dict[str, str]]]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -53,3 +58,20 @@ def tell() -> Tell:
             return await transport.attempt(NOTIFIERS[kind], one, told or notification())
 
     return once
+
+
+@pytest.fixture
+async def ask(sink: Sink) -> AsyncIterator[Ask]:
+    """Ask the sink's script: the status, the body (parsed where it is JSON) and the headers."""
+    async with aiohttp.ClientSession() as session:
+
+        async def asks(
+            path: str, body: Any, headers: dict[str, str] = JSON, method: str = "POST"
+        ) -> tuple[int, Any, dict[str, str]]:
+            sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+            async with session.request(method, sink.url + path, data=sent, headers=headers) as response:
+                text = await response.text()
+                said = json.loads(text) if response.content_type == "application/json" else text
+                return response.status, said, dict(response.headers)
+
+        yield asks

@@ -1,0 +1,45 @@
+"""What is the least that each platform takes, and with which headers?"""
+
+from typing import Any
+
+from relay.notify.base import basic_login
+from tests.notify import strict_slack, strict_teams
+from tests.notify.makers import ACCOUNT, AUTH_TOKEN, ROUTING_KEY
+
+JSON = {"Content-Type": "application/json; charset=utf-8"}
+BEARER = JSON | {"Authorization": f"Bearer {strict_slack.TOKEN}"}
+ALERTS = "C0ALERTS01"
+QUIET: dict[str, Any] = {"allowed_mentions": {"parse": []}}
+PLAIN = {"chat_id": "42", "parse_mode": "HTML", "link_preview_options": {"is_disabled": True}}
+EVENT = {
+    "routing_key": ROUTING_KEY,
+    "event_action": "trigger",
+    "dedup_key": "x",
+    "payload": {"summary": "x", "source": "x", "severity": "info"},
+}
+TEXT = b"To=%2B15005550001&From=%2B15005550006&Body=x"
+BASIC = {
+    "Authorization": f"Basic {basic_login(ACCOUNT, AUTH_TOKEN)}",
+    "Content-Type": "application/x-www-form-urlencoded",
+}
+
+
+def section(text: str, **more: Any) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text, **more}}
+
+
+def in_blocks(*blocks: Any) -> dict[str, Any]:
+    return {"text": "x", "attachments": [{"color": "#D32F2F", "fallback": "x", "blocks": list(blocks)}]}
+
+
+def embedded(**embed: Any) -> dict[str, Any]:
+    return QUIET | {"embeds": [embed]}
+
+
+def card(*body: Any, **more: Any) -> dict[str, Any]:
+    content = {"type": "AdaptiveCard", "version": "1.4", "body": list(body), **more}
+    return {"type": "message", "attachments": [{"contentType": strict_teams.CARD, "content": content}]}
+
+
+def line(text: str, **style: Any) -> dict[str, Any]:
+    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": text, **style}]}

@@ -1,0 +1,211 @@
+"""Do the strict platforms refuse what the real ones do, in their words, so that a lenient one would be noticed?"""
+
+from typing import Any
+
+import pytest
+
+from tests.fixtures.sink import Sink
+from tests.notify import strict_discord, strict_slack, strict_teams
+from tests.notify.conftest import Ask
+from tests.notify.makers import BOT_TOKEN
+from tests.notify.small import ALERTS, BEARER, JSON, PLAIN, QUIET, card, embedded, in_blocks, line, section
+from tests.notify.strict_discord import StrictDiscord
+from tests.notify.strict_slack import StrictSlack
+from tests.notify.strict_teams import StrictTeams
+from tests.notify.strict_telegram import UNCHANGED, StrictTelegram
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "word"),
+    [
+        ({"text": "x"}, 200, "ok"),
+        (in_blocks(section("x")), 200, "ok"),
+        (b"{", 400, "invalid_payload"),
+        ([], 400, "invalid_payload"),
+        ({}, 400, "no_text"),
+        ({"text": 1}, 400, "invalid_arguments"),
+        (in_blocks(section("")), 400, "invalid_blocks"),
+        (in_blocks(section("x" * 3001)), 400, "invalid_blocks"),
+        (in_blocks(section("x", bold=True)), 400, "invalid_blocks"),
+        (in_blocks({"type": "section"}), 400, "invalid_blocks"),
+        (in_blocks({"type": "section", "text": "x"}), 400, "invalid_blocks"),
+        (in_blocks({"type": "context", "elements": []}), 400, "invalid_blocks"),
+        (in_blocks({"type": "context", "elements": [section("x")["text"]] * 11}), 400, "invalid_blocks"),
+        (in_blocks({"type": "header", "text": {"type": "plain_text", "text": "x" * 151}}), 400, "invalid_blocks"),
+        (in_blocks({"type": "unheard_of", "text": "x"}), 400, "invalid_blocks"),
+        (in_blocks(section("x") | {"block_id": "x" * 256}), 400, "invalid_blocks"),
+        (in_blocks(*[section("x")] * 51), 400, "invalid_blocks"),
+        (in_blocks(*[section("x" * 3000)] * 5), 400, "msg_blocks_too_long"),
+        ({"text": "x", "attachments": [{"color": "red", "blocks": []}]}, 400, "invalid_attachments"),
+        ({"text": "x", "attachments": [{"blocks": []}] * 101}, 400, "too_many_attachments"),
+    ],
+)
+async def test_a_webhook_of_slack(body: Any, status: int, word: str, sink: Sink, ask: Ask) -> None:
+    sink.script = slack = StrictSlack()
+    assert (await ask(strict_slack.HOOK, body))[:2] == (status, word)
+    assert len(slack.messages) == (status == 200)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<!channel>", "<@U123>", "<b>", "a & b", "&nbsp;", "@channel", "<javascript:alert(1)|x>", "<https:///|x>"],
+)
+async def test_what_would_ping_or_break_on_slack_is_noticed(text: str, sink: Sink, ask: Ask) -> None:
+    sink.script = slack = StrictSlack()
+    status, words, _ = await ask(strict_slack.HOOK, in_blocks(section(text)))
+    assert (status, words[:9], slack.messages) == (500, "this woul", [])
+
+
+async def test_a_hook_of_slack_that_is_closed(sink: Sink, ask: Ask) -> None:
+    sink.script = slack = StrictSlack()
+    message = {"text": "x"}
+    assert (await ask("/services/T0/B0/x", message))[:2] == (404, "no_service")
+    assert (await ask(strict_slack.HOOK + "x", message))[:2] == (403, "invalid_token")
+    for word, status in {"channel_is_archived": 410, "action_prohibited": 403, "rollup_error": 500}.items():
+        slack.closed[strict_slack.HOOK] = word
+        assert (await ask(strict_slack.HOOK, message))[:2] == (status, word)
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "headers", "error"),
+    [
+        ("chat.postMessage", {"text": "x", "channel": "#alerts"}, JSON, "not_authed"),
+        (
+            "chat.postMessage",
+            {"text": "x", "channel": "#alerts"},
+            BEARER | {"Authorization": "Bearer x"},
+            "invalid_auth",
+        ),
+        ("chat.delete", {}, BEARER, "unknown_method"),
+        ("chat.postMessage", {"text": "x"}, BEARER, "channel_not_found"),
+        ("chat.postMessage", {"text": "x", "channel": "#other"}, BEARER, "channel_not_found"),
+        ("chat.postMessage", {"channel": ALERTS}, BEARER, "no_text"),
+        ("chat.postMessage", {"text": "x", "channel": ALERTS, "thread_ts": "1.2"}, BEARER, "thread_not_found"),
+        ("chat.update", {"text": "x", "channel": ALERTS, "ts": "1.2"}, BEARER, "message_not_found"),
+        ("chat.update", {"text": "x", "channel": "#alerts", "ts": "1.2"}, BEARER, "channel_not_found"),
+    ],
+)
+async def test_calls_of_slack_s_api_that_are_refused_inside_a_200(
+    method: str, body: Any, headers: dict[str, str], error: str, sink: Sink, ask: Ask
+) -> None:
+    sink.script = StrictSlack()
+    answer = await ask(f"/api/{method}", body, headers)
+    assert answer[:2] == (200, {"ok": False, "error": error})
+
+
+async def test_an_update_of_slack_keeps_the_attachments_that_it_does_not_name(sink: Sink, ask: Ask) -> None:
+    sink.script = slack = StrictSlack()
+    posted = await ask("/api/chat.postMessage", in_blocks(section("block")) | {"channel": "#alerts"}, BEARER)
+    assert posted[1]["channel"] == ALERTS
+    where = {"channel": ALERTS, "ts": posted[1]["ts"], "parse": "none"}
+    [message] = slack.messages
+    assert (await ask("/api/chat.update", where | {"text": "y"}, BEARER))[1]["ok"]
+    assert message.text == "y\nblock"
+    assert (await ask("/api/chat.update", where | {"text": "y", "attachments": []}, BEARER))[1]["ok"]
+    assert message.text == "y"
+    too_long = await ask("/api/chat.update", where | {"text": "y" * 4001}, BEARER)
+    assert too_long[1] == {"ok": False, "error": "msg_too_long"}
+    message.editable = False
+    assert (await ask("/api/chat.update", where | {"text": "z"}, BEARER))[1]["error"] == "edit_window_closed"
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (QUIET | {"content": "x" * 2001}, ["content"]),
+        (QUIET | {"embeds": [{"title": "x"}] * 11}, ["embeds"]),
+        (embedded(title="x" * 257), ["embeds", "0", "title"]),
+        (embedded(description="x" * 4097), ["embeds", "0", "description"]),
+        (embedded(title="x", footer={"text": "x" * 2049}), ["embeds", "0", "footer", "text"]),
+        (embedded(title="x", color=0x1000000), ["embeds", "0", "color"]),
+        (embedded(title=1), ["embeds", "0", "title"]),
+        (embedded(color=1), ["embeds", "0", "description"]),
+        (QUIET | {"embeds": [{"description": "x" * 3001}] * 2}, ["embeds"]),
+        (QUIET | {"content": "x", "username": "x" * 81}, ["username"]),
+    ],
+)
+async def test_a_form_that_discord_does_not_take_says_where(
+    body: Any, path: list[str], sink: Sink, ask: Ask
+) -> None:
+    sink.script = StrictDiscord()
+    status, answer, _ = await ask(strict_discord.HOOK, body)
+    assert (status, answer["code"]) == (400, 50035)
+    at = answer["errors"]
+    for name in path:
+        at = at[name]
+    assert at["_errors"]
+
+
+async def test_discord_answers_as_it_is_asked_and_keeps_what_an_edit_does_not_name(sink: Sink, ask: Ask) -> None:
+    sink.script = discord = StrictDiscord()
+    message = embedded(title="x", description="y") | {"content": "above"}
+    assert (await ask(strict_discord.HOOK, message))[:2] == (204, "")
+    status, answer, _ = await ask(f"{strict_discord.HOOK}?wait=true", message)
+    at = f"{strict_discord.HOOK}/messages/{answer['id']}"
+    assert (await ask(at, embedded(title="z"), method="PATCH"))[0] == status == 200
+    assert discord.told[1] == "above\nz\n\n"
+    assert (await ask(at, QUIET | {"content": "", "embeds": []}, method="PATCH"))[1]["code"] == 50006
+    discord.messages[1].editable = False
+    assert (await ask(at, QUIET, method="PATCH"))[1]["code"] == 50005
+    discord.delete(discord.messages[1])
+    gone = await ask(at, QUIET, method="PATCH")
+    assert (gone[0], gone[1]["code"]) == (404, 10008)
+    discord.deleted = True
+    assert (await ask(strict_discord.HOOK, message))[1]["code"] == 10015
+
+
+@pytest.mark.parametrize(
+    "body", [{"content": "@everyone"}, QUIET | {"content": "<@99>"}, QUIET | {"content": "[x](javascript:x)"}]
+)
+async def test_what_would_ping_on_discord_is_noticed(body: Any, sink: Sink, ask: Ask) -> None:
+    sink.script = StrictDiscord()
+    assert (await ask(strict_discord.HOOK, body))[0] == 500
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (card(line("x")), 202),
+        (b"{", 400),
+        ({"type": "message"}, 400),
+        ({"text": "x"}, 400),
+        (card(line("x")) | {"type": "event"}, 400),
+        (card({"type": "Paragraph", "text": "x"}), 400),
+        (card(line("x", color="red")), 400),
+        (card(line("x", bold=True)), 400),
+        (card(line("x"), actions=[{"type": "Action.OpenUrl", "title": "x"}]), 400),
+        (card(line("x"), styled=True), 400),
+        (card(line("x" * 28_000)), 413),
+        (card({"type": "TextBlock", "text": "[x](http://x)"}), 500),
+        (card(line("x"), msteams={"entities": [{"type": "mention"}]}), 500),
+    ],
+)
+async def test_a_card_for_teams(body: Any, status: int, sink: Sink, ask: Ask) -> None:
+    sink.script = teams = StrictTeams()
+    assert (await ask(strict_teams.HOOK, body))[0] == status
+    assert len(teams.messages) == (status == 202)
+
+
+async def test_teams_may_say_inside_a_2xx_that_a_card_is_too_large(sink: Sink, ask: Ask) -> None:
+    sink.script = StrictTeams(inside=200)
+    status, words, _ = await ask(strict_teams.HOOK, card(line("x" * 28_000)))
+    assert status == 200
+    assert "HTTP error 413" in words
+
+
+async def test_telegram_edits_what_is_there_and_is_another(sink: Sink, ask: Ask) -> None:
+    sink.script = telegram = StrictTelegram(BOT_TOKEN, "42", topics=(7,))
+
+    async def says(method: str, **body: Any) -> str:
+        _, answer, _ = await ask(f"/bot{BOT_TOKEN}/{method}", PLAIN | body)
+        return str(answer.get("description", "ok"))
+
+    assert await says("sendMessage", text="x", message_thread_id=7) == "ok"
+    assert await says("sendMessage", text="x", message_thread_id=8) == "Bad Request: message thread not found"
+    assert await says("editMessageText", text="x", message_id=1) == UNCHANGED
+    assert await says("editMessageText", text="y", message_id=1) == "ok"
+    assert await says("editMessageText", text="y", message_id=2) == "Bad Request: message to edit not found"
+    assert await says("editMessageText", text="<b>y", message_id=1) != "ok"
+    telegram.messages[0].editable = False
+    assert await says("editMessageText", text="z", message_id=1) == "Bad Request: message can't be edited"
+    assert (telegram.messages[0].versions, telegram.messages[0].thread) == (["x", "y"], "7")

@@ -1,0 +1,84 @@
+"""Do the strict platforms limit rates as the real ones do, and say how long to wait?"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.fixtures.sink import Sink
+from tests.notify import strict_discord, strict_slack, strict_teams
+from tests.notify.conftest import Ask
+from tests.notify.makers import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY
+from tests.notify.small import BASIC, BEARER, EVENT, JSON, PLAIN, QUIET, TEXT, card, line
+from tests.notify.strict import StrictPlatform
+from tests.notify.strict_discord import StrictDiscord
+from tests.notify.strict_pagerduty import StrictPagerDuty
+from tests.notify.strict_slack import StrictSlack
+from tests.notify.strict_teams import StrictTeams
+from tests.notify.strict_telegram import StrictTelegram
+from tests.notify.strict_twilio import StrictTwilio
+
+
+@pytest.mark.parametrize(
+    ("make", "path", "body", "headers", "most", "wait"),
+    [
+        (StrictSlack, strict_slack.HOOK, {"text": "x"}, JSON, 5, 3),
+        (StrictSlack, "/api/chat.postMessage", {"text": "x", "channel": "#alerts"}, BEARER, 5, 3),
+        (StrictDiscord, strict_discord.HOOK, QUIET | {"content": "x"}, JSON, 5, 2),
+        (StrictTeams, strict_teams.HOOK, card(line("x")), JSON, 4, 1),
+        (
+            lambda **options: StrictTelegram(BOT_TOKEN, "42", **options),
+            f"/bot{BOT_TOKEN}/sendMessage",
+            PLAIN | {"text": "x"},
+            JSON,
+            5,
+            3,
+        ),
+        (
+            lambda **options: StrictTelegram(BOT_TOKEN, "-42", **options),
+            f"/bot{BOT_TOKEN}/sendMessage",
+            PLAIN | {"text": "x", "chat_id": "-42"},
+            JSON,
+            20,
+            60,
+        ),
+        (lambda **options: StrictPagerDuty(ROUTING_KEY, **options), "/v2/enqueue", EVENT, JSON, 120, 60),
+        (
+            lambda **options: StrictTwilio(ACCOUNT, AUTH_TOKEN, **options),
+            f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json",
+            TEXT,
+            BASIC,
+            30,
+            1,
+        ),
+    ],
+)
+async def test_what_comes_too_fast_waits_for_as_long_as_the_platform_says(
+    make: Callable[..., StrictPlatform],
+    path: str,
+    body: Any,
+    headers: dict[str, str],
+    most: int,
+    wait: float,
+    sink: Sink,
+    ask: Ask,
+) -> None:
+    now = 0.0
+    sink.script = platform = make(limited=True, clock=lambda: now)
+    for _ in range(most):
+        assert (await ask(path, body, headers))[0] < 300
+    status, answer, got = await ask(path, body, headers)
+    assert status == 429
+    said = got.get("Retry-After") or (answer.get("parameters", {}).get("retry_after") if answer else None)
+    assert said is None or float(said) == wait
+    now = wait
+    assert (await ask(path, body, headers))[0] < 300
+    assert len(platform.messages) == most + 1
+
+
+async def test_discord_s_headers_say_what_is_left(sink: Sink, ask: Ask) -> None:
+    sink.script = StrictDiscord(limited=True, clock=lambda: 0.0)
+    left = [(await ask(strict_discord.HOOK, QUIET | {"content": "x"}))[2] for _ in range(5)]
+    assert [one["X-RateLimit-Remaining"] for one in left] == ["4", "3", "2", "1", "0"]
+    status, answer, headers = await ask(strict_discord.HOOK, QUIET | {"content": "x"})
+    assert (status, answer["retry_after"], headers["X-RateLimit-Reset-After"]) == (429, 2.0, "2.000")
