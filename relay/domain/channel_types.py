@@ -137,6 +137,7 @@ class TelegramChannel(BaseChannel, frozen=True, kw_only=True, tag="telegram"):
     chat_id: str
     message_thread_id: int | None = None
     telegram_api_url: str = "https://api.telegram.org"
+    max_messages: MaxMessages = MAX_MESSAGES
     update_message: bool = True
     """Whether a group is told in one message that is edited."""
 

@@ -30,7 +30,7 @@ OTHER_COLOUR: Final = 0x757575
 RESOLVED_COLOUR: Final = 0x2E7D32
 WORD_JOINER: Final = "\u2060"
 
-_name = re.compile(r"(?<!\w)@(?=\w)")
+_name = re.compile(r"@(?<!\w@)(?=\w)")
 
 
 class AlertText(msgspec.Struct, frozen=True):

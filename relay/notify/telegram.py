@@ -18,8 +18,10 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
 from relay.notify.base import Notifier, Request, Response, classify, gone, require_open_url, retry
+from relay.notify.clusters import start_of
 from relay.notify.content import ELLIPSIS, AlertText, Content, content_of, labels_line, left_out, unaddressed
 from relay.notify.living import EMPTIED, kept_up
+from relay.notify.pages import NUMBER_ROOM, SHORT_DESCRIPTION
 from relay.notify.pauses import json_object
 from relay.notify.summary import Room, summary_lines
 
@@ -36,8 +38,6 @@ GROUP_RATE_LIMIT: Final = RateLimit(per_second=1 / 3, burst=5)
 
 https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
 """
-MAX_PARTS: Final = 5
-"""Messages that a group may take; what does not fit them ends in a count and a link."""
 MAX_DIGEST_PARTS: Final = 2
 """Messages that a digest takes if the names it must say need them: it is there to spare messages."""
 MAX_LINE: Final = 120
@@ -45,9 +45,7 @@ MAX_LINE: Final = 120
 MAX_HEADLINE: Final = 300
 MAX_NOTE: Final = 600
 MAX_TITLE: Final = 300
-MAX_DESCRIPTION: Final = 1000
 MAX_LABELS: Final = 600
-NUMBER: Final = len(f" ({MAX_PARTS}/{MAX_PARTS})")
 
 GONE: Final = (
     "bot is not a member",
@@ -75,6 +73,7 @@ UNCHANGED: Final = "message is not modified"
 _bot_token = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{16,100}")
 _chat_id = re.compile(r"-?[0-9]{1,19}|@[A-Za-z0-9_]{4,32}")
 _tag = re.compile(r"<[^>]*>")
+BETWEEN: Final = "\n\n"
 
 
 class TelegramNotifier(Notifier[TelegramChannel]):
@@ -110,7 +109,7 @@ class TelegramNotifier(Notifier[TelegramChannel]):
         def edit(message_id: str, text: str) -> Request:
             return _call(channel, "editMessageText", {"message_id": int(message_id), "text": text})
 
-        texts = _texts(content_of(message))
+        texts = _texts(content_of(message), channel.max_messages)
         if isinstance(message, Digest) or not channel.update_message:
             return [post(text) for text in texts]
         return kept_up(message.posted, texts, EMPTIED, post, edit)
@@ -156,23 +155,23 @@ def _accepted(outcome: Outcome, answer: dict[str, Any]) -> Outcome:
 
 
 class _Pages:
-    """The bodies of the messages, filled one after the other."""
+    """The bodies of the messages, filled one after the other; the last has code units and entities `left`."""
 
     def __init__(self, room: int, entities: int, most: int) -> None:
         self._room, self._entities, self._most = room, entities, most
-        self._left: tuple[int, int] = (room, entities)
+        self.left: tuple[int, int] = (room, entities)
         self.texts = [""]
 
     def add(self, part: str) -> bool:
         """Put a part behind the last one, or in the next message; False when there is room in neither."""
         size, entities = measured(part)
-        if size > self._left[0] or entities > self._left[1]:
+        if size > self.left[0] or entities > self.left[1]:
             if len(self.texts) == self._most or size > self._room:
                 return False
             self.texts.append("")
-            self._left = (self._room, self._entities)
+            self.left = (self._room, self._entities)
         self.texts[-1] += part
-        self._left = (self._left[0] - size, self._left[1] - entities)
+        self.left = (self.left[0] - size, self.left[1] - entities)
         return True
 
 
@@ -213,51 +212,63 @@ def _code(text: str, limit: int) -> str:
 
 
 def _fitted(text: str, limit: int) -> str:
-    """The escaped text, cut between characters."""
+    """The escaped text, cut between what people see as characters."""
     if units(text) <= limit:
         return _escape(text)
     start = text.encode("utf-16-le", "surrogatepass")[: 2 * (limit - len(ELLIPSIS))]
-    return _escape(start.decode("utf-16-le", "ignore").rstrip()) + ELLIPSIS
+    at = start_of(text, len(start.decode("utf-16-le", "ignore")))
+    return _escape(text[:at].rstrip()) + ELLIPSIS
 
 
-def _texts(content: Content) -> list[str]:
+def _texts(content: Content, max_messages: int) -> list[str]:
     headline = _text(content.headline, MAX_HEADLINE)
-    closing_size, closing_entities = measured(_closing(content, content.total))
-    room = MAX_TEXT - _size(headline) - NUMBER - len("\n\n") - closing_size
-    pages = _begun(content, room, MAX_ENTITIES - 1 - closing_entities)
-    shown = 0
-    while shown < len(content.alerts) and pages.add(_alert(content.alerts[shown]) + "\n\n"):
-        shown += 1
+    opening = _opening(content)
+    size, marks = measured(opening + _closing(content, content.total))
+    room = MAX_TEXT - _size(headline) - NUMBER_ROOM - len("\n\n") - size
+    entities = MAX_ENTITIES - 1 - marks
+    pages, shown = _filled(content, _begun(content, room, entities, 1), room)
+    if shown < content.total:
+        pages, shown = _filled(content, _begun(content, room, entities, max_messages), SHORT_DESCRIPTION)
     pages.texts[-1] += _closing(content, content.total - shown)
     count = len(pages.texts)
     numbers = [f" ({at}/{count})" if count > 1 else "" for at in range(1, count + 1)]
     return [
-        f"<b>{headline}{number}</b>\n{text}".rstrip() for number, text in zip(numbers, pages.texts, strict=True)
+        f"<b>{headline}{number}</b>\n{opening}{text}".rstrip()
+        for number, text in zip(numbers, pages.texts, strict=True)
     ]
+
+
+def _filled(content: Content, pages: _Pages, description: int) -> tuple[_Pages, int]:
+    """The messages with as many of the alerts as they hold, and how many those are."""
+    shown, limit = 0, pages.left[0]
+    while shown < len(content.alerts) and pages.add(_alert(content.alerts[shown], description, limit) + BETWEEN):
+        shown += 1
+    return pages, shown
+
+
+def _opening(content: Content) -> str:
+    lines = [_text(note, MAX_NOTE) for note in content.notes]
+    if content.labels:
+        lines.append(_code(labels_line(content.labels), MAX_LABELS))
+    return "\n".join(lines) + BETWEEN if lines else ""
 
 
 def _closing(content: Content, left: int) -> str:
     links = _links(content.links_after(left))
-    line = " · ".join(part for part in (content.truncated, *links) if part)
-    return f"{left_out(left)}\n{line}" if left else line
+    last = " · ".join(part for part in (content.truncated, *links) if part)
+    return "\n".join(part for part in (left_out(left) if left else "", last) if part)
 
 
-def _begun(content: Content, room: int, entities: int) -> _Pages:
-    """The messages that may be filled, with what comes before the alerts."""
-    opening = [_text(note, MAX_NOTE) + "\n" for note in content.notes]
-    if content.labels:
-        opening.append(_code(labels_line(content.labels), MAX_LABELS) + "\n")
-    opening = [*opening[:-1], opening[-1] + "\n"] if opening else []
-    most, lines = MAX_PARTS, []
+def _begun(content: Content, room: int, entities: int, most: int) -> _Pages:
+    """The messages that may be filled, with a digest's counts."""
+    lines: list[str] = []
     if content.counts:
-        left = room - sum(measured(part)[0] for part in opening) - len("\n")
-        most = _digest_parts(content, left)
-        total = left + (most - 1) * (room - MAX_LINE)
-        lines = summary_lines(
-            content.counts, Room(total=total - most * MAX_LINE, line=MAX_LINE, escape=escape, size=_size)
-        )
+        most = _digest_parts(content, room)
+        total = room - len("\n") + (most - 1) * (room - MAX_LINE)
+        limits = Room(total=total - most * MAX_LINE, line=MAX_LINE, escape=escape, size=_size)
+        lines = summary_lines(content.counts, limits)
     pages = _Pages(room, entities, most)
-    for part in [*opening, *(line + "\n" for line in lines), *(["\n"] if lines else [])]:
+    for part in [*(line + "\n" for line in lines), *(["\n"] if lines else [])]:
         pages.add(part)
     return pages
 
@@ -268,14 +279,15 @@ def _digest_parts(content: Content, room: int) -> int:
     return 1 if sum(units(name) + len(", 🔥10 ✅10") for name in critical) < room // 2 else MAX_DIGEST_PARTS
 
 
-def _alert(alert: AlertText) -> str:
+def _alert(alert: AlertText, description: int, limit: int) -> str:
     mark = "🔥" if alert.status is Status.FIRING else "✅"
     lines = [f"{mark} <b>{_text(alert.title, MAX_TITLE)}</b>"]
-    if alert.description:
-        lines.append(_text(alert.description, MAX_DESCRIPTION))
     if alert.labels:
         lines.append(_code(labels_line(alert.labels), MAX_LABELS))
     lines.append(" · ".join([alert.times, *_links(alert.links)]))
+    room = min(description, limit - measured("\n".join([*lines, BETWEEN]))[0])
+    if room > 0 and alert.description:
+        lines.insert(1, _text(alert.description, room))
     return "\n".join(lines)
 
 

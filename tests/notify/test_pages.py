@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from relay.domain.alerts import Alert
-from relay.domain.channel_types import BaseChannel, DiscordChannel, SlackChannel, TeamsChannel, WebhookChannel
+from relay.domain.channel_types import (
+    BaseChannel,
+    DiscordChannel,
+    SlackChannel,
+    TeamsChannel,
+    TelegramChannel,
+    WebhookChannel,
+)
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message, Notification
 from relay.notify.registry import NOTIFIERS
@@ -21,7 +28,7 @@ MARKED = re.compile(r"\bA\d{4}\b")
 FAMILY = "👩‍👩‍👧‍👦"
 
 
-@pytest.fixture(params=[SlackChannel, DiscordChannel, TeamsChannel])
+@pytest.fixture(params=[SlackChannel, DiscordChannel, TeamsChannel, TelegramChannel])
 def platform(request: pytest.FixtureRequest) -> type[BaseChannel]:
     """Each type that tells people, in words."""
     chosen: type[BaseChannel] = request.param
