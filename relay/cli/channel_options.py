@@ -31,10 +31,13 @@ HELP: Final = {
     "send_resolved": "Whether it is told that an alert is over.",
     "rate_limit": 'Messages it gets, as JSON: \'{"per_second": 1, "burst": 3}\'; its platform\'s when left out.',
     "fallback_channel_id": "The channel that is told what this one can't be told.",
-    "webhook_url": "Where to post.",
-    "slack_channel": "The channel to post to, where the webhook allows it.",
-    "slack_username": "The name to post under, where the webhook allows it.",
-    "slack_icon_emoji": "The icon to post under, such as :bell:.",
+    "webhook_url": "Where to post. Slack takes a bot's token in its place.",
+    "slack_channel": "The channel to post to: for a bot by its id, such as C0123456789.",
+    "slack_username": "The name to post under, where Slack allows it.",
+    "slack_icon_emoji": "The icon to post under, such as :bell:, where Slack allows it.",
+    "slack_api_url": "Where Slack's Web API is, which a bot speaks to.",
+    "slack_reply_resolved": "Whether a bot also replies below its message when all in it is resolved.",
+    "update_message": "Whether a group is told in one message that is edited; Slack needs a bot for it.",
     "discord_username": "The name to post under.",
     "discord_avatar_url": "The picture to post under.",
     "teams_title": "The title of its cards.",
@@ -43,7 +46,7 @@ HELP: Final = {
     "custom_payload_template": "The body to send, as a template.",
     "signing_secret": "Signs what is sent, by Standard Webhooks; `relay secret --webhook` prints a new one.",
     "signing_secret_previous": "The secret before, which signs too until receivers know the new one.",
-    "bot_token": "The bot's token, as BotFather gave it.",
+    "bot_token": "The bot's token: xoxb-… of a Slack app, or as Telegram's BotFather gave it.",
     "chat_id": "The chat to post to: a number (negative for a group), or @name.",
     "message_thread_id": "The topic to post to, in a group that has topics.",
     "telegram_api_url": "Where the Bot API is, if it is one's own server.",
@@ -78,7 +81,7 @@ def update_options() -> inspect.Signature:
     fields = {name: field for name, field in ALL_FIELDS.items() if name != "id"}
     names = [*FIRST[:1], *(name for name in fields if name not in Filters.__struct_fields__), *fields]
     clear = inspect.Parameter(
-        "clear", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_clear_annotation(fields.values())
+        "clear", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_clear_annotation()
     )
     channel_id = inspect.Parameter("channel_id", inspect.Parameter.POSITIONAL_ONLY, annotation=ChannelId)
     options = [_option(fields[name], required=False) for name in dict.fromkeys(names)]
@@ -139,8 +142,11 @@ def _option(field: msgspec.inspect.Field, *, required: bool) -> inspect.Paramete
     )
 
 
-def _clear_annotation(fields: Iterable[msgspec.inspect.Field]) -> Any:
-    choices = tuple(field.name.replace("_", "-") for field in fields if not field.required)
+def _clear_annotation() -> Any:
+    """What some type can do without: on Slack the URL, or the bot's token."""
+    described = [field for kind in CHANNEL_CLASSES for field in _fields(kind).values()]
+    names = dict.fromkeys(field.name for field in described if not field.required and field.name != "id")
+    choices = tuple(name.replace("_", "-") for name in names)
     text = "A field to set back to its default; repeat it for more."
     return Annotated[list[Literal[choices]] | None, Parameter(help=text, consume_multiple=1)]  # type: ignore[valid-type]
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from relay.cli.channel_options import HELP
+from relay.domain.channel_types import CHANNEL_CLASSES
 from tests.notify.makers import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY
 
 from .conftest import FakeApi, Relay
@@ -22,6 +24,22 @@ from .conftest import FakeApi, Relay
                 "message_thread_id": 7,
             },
         ),
+        (
+            [
+                "slack",
+                "--bot-token",
+                "xoxb-1234567890",
+                "--slack-channel",
+                "C0123456789",
+                "--slack-reply-resolved",
+            ],
+            {
+                "channel_type": "slack",
+                "bot_token": "xoxb-1234567890",
+                "slack_channel": "C0123456789",
+                "slack_reply_resolved": True,
+            },
+        ),
         (["pagerduty", "--routing-key", ROUTING_KEY], {"channel_type": "pagerduty", "routing_key": ROUTING_KEY}),
         (
             (
@@ -37,7 +55,7 @@ from .conftest import FakeApi, Relay
             },
         ),
     ],
-    ids=["telegram", "pagerduty", "sms"],
+    ids=["telegram", "slack by a bot", "pagerduty", "sms"],
 )
 async def test_its_options_reach_their_fields(
     api: FakeApi, relay_at: Relay, words: list[str], body: dict[str, Any]
@@ -53,3 +71,16 @@ async def test_a_token_is_read_from_a_file(api: FakeApi, relay_at: Relay, tmp_pa
     file.write_text(BOT_TOKEN + "\n")
     await relay_at("channels", "create", "telegram", "--bot-token", f"@{file}", "--chat-id=42", "--name", "Ops")
     assert api.body["bot_token"] == BOT_TOKEN
+
+
+async def test_a_slack_channel_moves_from_a_webhook_to_a_bot(api: FakeApi, relay_at: Relay) -> None:
+    ran = await relay_at(
+        *("channels", "update", "ops", "--clear", "webhook-url"),
+        *("--bot-token", "xoxb-1234567890", "--slack-channel", "C0123456789"),
+    )
+    assert (ran.code, ran.err) == (0, "")
+    assert api.body == {"webhook_url": None, "bot_token": "xoxb-1234567890", "slack_channel": "C0123456789"}
+
+
+def test_each_field_of_each_type_is_explained() -> None:
+    assert {name for kind in CHANNEL_CLASSES for name in kind.__struct_fields__} <= set(HELP)
