@@ -57,6 +57,26 @@ BUILT_IN: Final[list[dict[str, Any]]] = [
         ],
     },
     {
+        "id": "everything-to-slack-by-bot",
+        "name": "Everything to Slack by a bot",
+        "description": (
+            "All alerts to one Slack channel by a bot, which keeps the message of each group up to date, and "
+            "replies below it when all is resolved."
+        ),
+        "parameters": [
+            _asked("bot_token", "The bot's token, xoxb-…, of a Slack app with the scope chat:write."),
+            _asked("slack_channel", "The id of the Slack channel, such as C0123456789; the bot must be in it."),
+        ],
+        "channels": [
+            {
+                "channel_type": "slack",
+                "name": "Everything to Slack",
+                "slack_reply_resolved": True,
+                **_from("bot_token", "slack_channel"),
+            }
+        ],
+    },
+    {
         "id": "slack-by-severity",
         "name": "Slack by severity",
         "description": (

@@ -7,7 +7,8 @@ import pytest
 from relay.domain import built_in_templates as module
 from relay.domain.built_in_templates import BUILT_IN, IDS, built_in_templates
 from relay.domain.channel_templates import ChannelTemplate, Parameter, channels_of
-from relay.domain.channel_types import channel_types
+from relay.domain.channel_types import SlackChannel, channel_types
+from relay.notify.slack import SlackNotifier
 
 SAMPLES: dict[str, Any] = {
     "matcher": 'team="db"',
@@ -55,7 +56,12 @@ def test_one_whose_type_is_not_there_is_not_listed(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "channel_types", lambda: ["slack"])
     try:
         built_in_templates.cache_clear()
-        assert set(built_in_templates()) == {"critical-to-slack", "slack-by-severity", "team-to-slack"}
+        assert set(built_in_templates()) == {
+            "critical-to-slack",
+            "everything-to-slack-by-bot",
+            "slack-by-severity",
+            "team-to-slack",
+        }
     finally:
         monkeypatch.undo()
         built_in_templates.cache_clear()
@@ -84,3 +90,11 @@ def test_one_channel_is_another_ones_fallback_only_when_it_is_not_told_the_same_
 
     assert (critical.severities, critical.fallback_channel_id) == (("critical",), other.id)
     assert other.matchers == ('severity!="critical"',)
+
+
+def test_a_bot_keeps_its_messages_on_slack_up_to_date() -> None:
+    by_bot = built_in_templates()["everything-to-slack-by-bot"]
+    [made] = [one.channel for one in channels_of(by_bot, needed(by_bot) | {"bot_token": "xoxb-1234567890"})]
+    assert isinstance(made, SlackChannel)
+    assert SlackNotifier().lives_at(made) is not None
+    assert made.slack_reply_resolved
