@@ -25,13 +25,12 @@ FOLDER = Path(__file__).parent
 
 def pages() -> dict[str, tuple[int, str]]:
     """The width and the page of each picture, by its name."""
-    slack_post, discord_post = ("C0123456789 1764007632.000100",), ("1443300000000000000",)
+    posted = ("C0123456789 1764007632.000100",)
     return {
         "slack": (760, chats.slack(told("slack", firing()))),
-        "slack-edited": (760, chats.slack(told("slack", nearly_over(slack_post)))),
+        "slack-edited": (760, chats.slack(told("slack", nearly_over(posted)))),
         "slack-digest": (760, chats.slack(told("slack", storm()))),
         "discord": (640, chats.discord(told("discord", firing()))),
-        "discord-edited": (640, chats.discord(told("discord", nearly_over(discord_post)))),
         "teams": (760, chats.teams(told("teams", firing()))),
         "telegram": (520, chats.telegram(told("telegram", firing()))),
         "email": (720, others.email(*requests("email", firing()))),
