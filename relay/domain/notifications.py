@@ -19,11 +19,16 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     """What a template made of a message, in the platform's own markup, with all values in it escaped.
 
     `title` stands for the headline, `body` before the alerts, and `alerts` has the text of each by its position.
+    An empty title, a body that is None, no alerts or an empty one: these are told in the relay's own words.
     """
 
     title: str = ""
-    body: str = ""
+    body: str | None = None
     alerts: tuple[str, ...] = ()
+
+    def alert(self, position: int) -> str:
+        """The text of one alert, or nothing."""
+        return self.alerts[position] if self.alerts else ""
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +43,9 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     Where the platform's message of a group is edited, `posted` are the platform's references of what it is told
     in so far ("" for a part that can't be edited), and `alerts` has all that is told in it: what this delivery
     tells, then what the ones before told. `let_go` counts those of long ago that are told no more.
+
+    `rendered` is what the channel's message template made of it, and `body`, here and in a digest, what a template
+    of the whole body did, where the channel has one.
     """
 
     id: str
@@ -48,6 +56,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     history_url: str = ""
     fallback_for: FallbackFor | None = None
     rendered: Rendered | None = None
+    body: str | None = None
     posted: tuple[str, ...] = ()
     let_go: int = 0
 
@@ -82,6 +91,8 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     `counts` has every severity and name, worst severity first, the most frequent name first within one.
     `alerts` are the worst and newest ones: firing before resolved, then by severity, then newest first; they
     are as many as a message may show, not all. `history_url` leads to all of them.
+
+    It is the relay's own message, and not one of a group: no message template has a say in it.
     """
 
     id: str
@@ -93,7 +104,7 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     untold: frozenset[int] = frozenset()
     """Positions of resolved alerts whose firing was not told before."""
     fallback_for: FallbackFor | None = None
-    rendered: Rendered | None = None
+    body: str | None = None
 
     @property
     def total(self) -> int:

@@ -19,6 +19,7 @@ from relay.domain.channels import MASK
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
+from relay.notify.markup import PLAIN, Markup
 from relay.notify.pauses import pause_after_refusal, until_reset
 from relay.notify.signing import Signing
 
@@ -46,7 +47,7 @@ _token = re.compile(r"[\w-]{16,}", re.ASCII)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent to a platform. `note` is for the history: something a reader should know of this request.
+    """What is sent to a platform.
 
     `signing` adds headers when it is sent, for they hold the time, and a request itself must not.
     """
@@ -55,7 +56,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     headers: dict[str, str] = msgspec.field(default_factory=JSON.copy)
     method: str = "POST"
-    note: str | None = None
     signing: Signing | None = None
     independent: bool = False
     """Whether the requests after this one are sent even if the platform says no to it for good."""
@@ -67,6 +67,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Is sent instead if that message is gone."""
     needless_when_gone: bool = False
     """Whether nobody needs it when the message that it edits, or replies to, is gone."""
+    plain: "Request | None" = None
+    """Is sent instead if the platform refuses this one, which a template made."""
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +84,6 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     sender: str
     recipients: tuple[str, ...]
     body: bytes
-    note: str | None = None
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +93,6 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     text: str
     kind: str
-    note: str | None = None
 
     @property
     def body(self) -> bytes:
@@ -124,6 +124,8 @@ class Notifier(Generic[C]):
 
     rate_limit: ClassVar[RateLimit | None] = None
     """What the platform takes from one channel, unless the channel says otherwise; None: no limit."""
+    markup: ClassVar[Markup] = PLAIN
+    """What message templates write in."""
 
     def check(self, channel: C) -> None:
         """Refuse settings that this platform can't work with.
@@ -149,6 +151,10 @@ class Notifier(Generic[C]):
 
         A reference is of use in the same place alone. It may hold secrets.
         """
+        return None
+
+    def body_template(self, channel: C) -> str | None:
+        """A template of the whole body, if the channel has one: what comes of it is the message's `body`."""
         return None
 
     def requests(self, channel: C, message: Message) -> Sequence[AnyRequest]:

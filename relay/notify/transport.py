@@ -1,7 +1,6 @@
 """How is a request sent: one HTTP session for all, bounded in time and size, without redirects?"""
 
 import asyncio
-import hashlib
 import io
 import socket
 import ssl
@@ -17,12 +16,16 @@ import structlog
 
 from relay.domain.channel_types import BaseChannel
 from relay.domain.fields import REPLACEMENT
-from relay.domain.notifications import Message
-from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
+from relay.domain.message_templates import MessageTemplate
+from relay.domain.notifications import Message, Notification
+from relay.domain.outcomes import Outcome, Reason, Rejected, Retry
 from relay.notify.apprise import Apprise
 from relay.notify.base import MAX_DETAIL, AnyRequest, C, Mail, Notice, Notifier, Request, Response, redact
+from relay.notify.course import Course, goes_on, refused_words
+from relay.notify.renderer import Renderer
 from relay.notify.smtp import Smtp
 from relay.notify.targets import Connecting, Targets
+from relay.notify.templated import Worded, worded
 
 MAX_ANSWER: Final = 64 * 1024
 """Bytes of an answer that are read; no platform says more that matters."""
@@ -31,8 +34,6 @@ ANSWER_TIMEOUT: Final = 5.0
 CONNECT_TIMEOUT: Final = 5.0
 MAX_PIECE: Final = 512 * 1024
 MAX_CONNECTIONS: Final = 100
-REFUSED: Final = "!"
-"""Marks a progress in which the platform said no to a request that others don't depend on."""
 HEADERS: Final = {"User-Agent": "alert-relay", "Accept-Encoding": "identity"}
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,7 @@ class Transport:
         self._timeout = timeout
         self._smtp = Smtp(targets, timeout, tls)
         self._apprise = Apprise(timeout)
+        self._renderer = Renderer()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -66,7 +68,15 @@ class Transport:
         """Close the session and its connections."""
         assert self._session is not None
         self._apprise.close()
+        await self._renderer.close()
         await self._session.close()
+
+    async def requests(
+        self, notifier: Notifier[C], channel: C, message: Message, template: MessageTemplate | None = None
+    ) -> tuple[Sequence[AnyRequest], tuple[str, ...]]:
+        """The requests that would be sent, and notes on templates that failed."""
+        said = await worded(self._renderer, notifier, channel, message, template)
+        return notifier.requests(channel, said.message), said.notes
 
     async def attempt(
         self,
@@ -75,52 +85,59 @@ class Transport:
         message: Message,
         progress: str | None = None,
         pace: Callable[[], Awaitable[None]] | None = None,
+        template: MessageTemplate | None = None,
     ) -> Outcome:
         """Tell a message once, and say how that ended. Raises nothing but cancellation.
 
-        `progress` is that of the attempt before. `pace` is waited for before each request but the first.
+        `progress` is that of the attempt before. `pace` is waited for before each request but the first. What the
+        platform refuses though a template made it, is told in the relay's own words instead.
         """
+        course = Course(lambda request: self._ask(notifier, channel, request), pace)
+        said = await self._worded(notifier, channel, message, template)
+        course.notes += said.notes
+        if said.by:
+            plain = self._made(notifier, channel, message)
+            known = () if isinstance(plain, Rejected) else plain
+            if not goes_on(progress, known):
+                outcome = await self._tell(course, notifier, channel, said.message, progress, known)
+                if not isinstance(outcome, Rejected) or course.had_plain:
+                    return _finished(outcome, course.notes, channel)
+                course.notes.append(refused_words(outcome))
+                if isinstance(message, Notification) and outcome.posted:
+                    # What was taken so far is made to say the same as the rest.
+                    message = msgspec.structs.replace(message, posted=outcome.posted)
+        outcome = await self._tell(course, notifier, channel, message, progress, remembered=bool(said.by))
+        return _finished(outcome, course.notes, channel)
+
+    async def _worded(
+        self, notifier: Notifier[C], channel: C, message: Message, template: MessageTemplate | None
+    ) -> Worded:
         try:
-            requests = notifier.requests(channel, message)
+            return await worded(self._renderer, notifier, channel, message, template)
         except Exception as error:
-            return _finished(_outcome_of(error, self._targets.connecting(), channel), (), channel)
-        first, refused = _taken(progress, requests)
-        outcome: Outcome = Sent(detail="all of it had been taken before")
-        posted = [kept for request in requests[:first] if (kept := _kept(request)) is not None]
-        for at in range(first, len(requests)):
-            if pace is not None and at > first:
-                await pace()
-            request = requests[at]
-            outcome = await self._tell(notifier, channel, request, pace)
-            if isinstance(outcome, Sent):
-                posted += outcome.posted
-            elif isinstance(outcome, Rejected) and isinstance(request, Request) and request.independent:
-                refused = refused or _part(outcome, at, requests)
-            else:
-                outcome = _broken_off(outcome, at, requests, refused)
-                posted += [one.edits for one in requests[at:] if isinstance(one, Request) and one.edits]
-                break
-        ended = outcome if refused is None or isinstance(outcome, Retry) else refused
-        return _finished(msgspec.structs.replace(ended, posted=tuple(posted)), requests, channel)
+            return Worded(message, (), (_not_made(error, channel).detail,))
 
     async def _tell(
-        self, notifier: Notifier[C], channel: C, request: AnyRequest, pace: Callable[[], Awaitable[None]] | None
+        self,
+        course: Course,
+        notifier: Notifier[C],
+        channel: C,
+        message: Message,
+        progress: str | None,
+        plain: Sequence[AnyRequest] = (),
+        *,
+        remembered: bool = False,
     ) -> Outcome:
-        """Send one request; if the message that it edits is gone, the one that takes its place."""
-        outcome = await self._ask(notifier, channel, request)
-        if not isinstance(request, Request):
-            return outcome
-        if not isinstance(outcome, Rejected) or outcome.reason is not Reason.MESSAGE_GONE:
-            return _with_reference(outcome, request)
-        if request.needless_when_gone:
-            return Sent(outcome.status_code, f"the message that this belongs to is gone: {outcome.detail}")
-        if request.anew is None:
-            return outcome
-        if pace is not None:
-            await pace()
-        told = await self._ask(notifier, channel, request.anew)
-        words = f"the message to be edited is gone ({outcome.detail}); a new one instead: {told.detail or ''}"
-        return _with_reference(msgspec.structs.replace(told, detail=words), request.anew)
+        requests = self._made(notifier, channel, message)
+        if isinstance(requests, Rejected):
+            return requests
+        return await course.run(requests, progress, plain, remembered=remembered)
+
+    def _made(self, notifier: Notifier[C], channel: C, message: Message) -> Sequence[AnyRequest] | Rejected:
+        try:
+            return notifier.requests(channel, message)
+        except Exception as error:
+            return _not_made(error, channel)
 
     async def _ask(self, notifier: Notifier[C], channel: C, request: AnyRequest) -> Outcome:
         connecting = self._targets.connecting()
@@ -134,7 +151,7 @@ class Transport:
                     return await self._smtp.send(request)
                 case Notice():
                     return await self._apprise.send(request)
-        except Exception as error:  # here, and where requests are made, whatever went wrong becomes an outcome
+        except Exception as error:  # here, and where messages are made, whatever went wrong becomes an outcome
             return _outcome_of(error, connecting, channel)
 
     async def _send(self, request: Request) -> Response:
@@ -196,69 +213,17 @@ def _outcome_of(error: Exception, connecting: Connecting, channel: BaseChannel) 
         case aiohttp.ClientError() | OSError():
             return Retry(Reason.CONNECTION_ERROR, words)
         case _:
-            trace = redact("".join(traceback.format_exception(error)), channel)
-            log.error("message_not_made", channel_id=channel.id, traceback=trace)
-            return Rejected(Reason.OTHER, f"the message could not be made: {type(error).__name__}: {words}")
+            return _not_made(error, channel)
 
 
-def _with_reference(outcome: Outcome, request: Request) -> Outcome:
-    """A yes, with the one reference that is kept of a message that may be edited later."""
-    if not isinstance(outcome, Sent):
-        return outcome
-    if request.lasting:
-        return msgspec.structs.replace(outcome, posted=outcome.posted[:1] or ("",))
-    kept = _kept(request)
-    return msgspec.structs.replace(outcome, posted=() if kept is None else (kept,))
+def _not_made(error: Exception, channel: BaseChannel) -> Rejected:
+    trace = redact("".join(traceback.format_exception(error)), channel)
+    log.error("message_not_made", channel_id=channel.id, traceback=trace)
+    words = str(error) or type(error).__name__
+    return Rejected(Reason.OTHER, f"the message could not be made: {type(error).__name__}: {words}")
 
 
-def _kept(request: AnyRequest) -> str | None:
-    """What is kept of a request that was taken before: the reference of what it edits; "" for one that is lost."""
-    if not isinstance(request, Request):
-        return None
-    return request.edits if request.anew is not None else "" if request.lasting else None
-
-
-def _taken(progress: str | None, requests: Sequence[AnyRequest]) -> tuple[int, Rejected | None]:
-    """How many of the requests the attempts before were done with, and what was refused then.
-
-    None, if they are not the same any more.
-    """
-    count, _, mark = (progress or "").partition(":")
-    if not mark or mark != _mark(requests):
-        return 0, None
-    refused = Rejected(Reason.CLIENT_ERROR, "a part of it was refused in an attempt before")
-    return int(count.removesuffix(REFUSED)), refused if count.endswith(REFUSED) else None
-
-
-def _part(outcome: Rejected, at: int, requests: Sequence[AnyRequest]) -> Rejected:
-    if len(requests) == 1:
-        return outcome
-    return msgspec.structs.replace(outcome, detail=f"part {at + 1} of {len(requests)}: {outcome.detail}")
-
-
-def _broken_off(
-    outcome: Retry | Rejected, at: int, requests: Sequence[AnyRequest], refused: Rejected | None
-) -> Retry | Rejected:
-    """The outcome of a message that came as far as the request `at`."""
-    if isinstance(outcome, Rejected):
-        return _part(outcome, at, requests)
-    if len(requests) == 1:
-        return outcome
-    words = [f"part {at + 1} of {len(requests)}: {outcome.detail}", *([refused.detail] if refused else [])]
-    progress = f"{at}{REFUSED if refused else ''}:{_mark(requests)}" if at > 0 else None
-    return msgspec.structs.replace(outcome, detail="; ".join(words), progress=progress)
-
-
-def _mark(requests: Sequence[AnyRequest]) -> str:
-    """What names just these requests."""
-    digest = hashlib.blake2b(digest_size=16)
-    for request in requests:
-        digest.update(hashlib.blake2b(request.body, digest_size=16).digest())
-    return digest.hexdigest()
-
-
-def _finished(outcome: Outcome, requests: Sequence[AnyRequest], channel: BaseChannel) -> Outcome:
+def _finished(outcome: Outcome, notes: Sequence[str], channel: BaseChannel) -> Outcome:
     """The outcome with its words fit to be kept and shown."""
-    notes = dict.fromkeys(request.note for request in requests if request.note)
-    words = "; ".join([*notes, *([outcome.detail] if outcome.detail else [])])
+    words = "; ".join([*dict.fromkeys(notes), *([outcome.detail] if outcome.detail else [])])
     return msgspec.structs.replace(outcome, detail=redact(words, channel)[:MAX_DETAIL].replace("\0", REPLACEMENT))

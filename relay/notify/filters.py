@@ -1,0 +1,104 @@
+"""Which filters do templates have besides Jinja's own?"""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from relay.notify.clusters import start_of
+from relay.notify.content import ELLIPSIS
+from relay.notify.markup import Markup
+
+MULTIPLES: Final = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
+FRACTIONS: Final = ("", "m", "u", "n", "p", "f", "a", "z", "y")
+DIGITS: Final = 4
+"""As Prometheus's `humanize`: https://prometheus.io/docs/prometheus/latest/configuration/template_reference/"""
+UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def duration(value: Any, until: Any = None) -> str:
+    """How long: `7m 12s`. Of seconds, or from one time to another, or to now; the two largest units that differ.
+
+    Raises:
+        ValueError: it is neither a number nor a time.
+    """
+    if isinstance(value, str) and not _is_number(value):
+        end = datetime.now(UTC) if until is None else _moment(until)
+        seconds = (end - _moment(value)).total_seconds()
+    else:
+        seconds = float(value)
+    if not math.isfinite(seconds):
+        return str(seconds)
+    sign, left, words = "-" if seconds < 0 else "", int(abs(seconds)), []
+    if 0 < abs(seconds) < 1:
+        return f"{sign}{round(abs(seconds) * 1000)}ms"
+    for unit, size in UNITS:
+        count, left = divmod(left, size)
+        if count:
+            words.append(f"{count}{unit}")
+        elif words:
+            break
+    return sign + (" ".join(words[:2]) or "0s")
+
+
+def humanize(value: Any) -> str:
+    """A number with a metric prefix: `1.5k`, `1.5M`, `20m`.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    number = float(value)
+    if number == 0 or not math.isfinite(number):
+        return f"{number:.{DIGITS}g}"
+    prefixes, step = (MULTIPLES, 1 / 1000) if abs(number) >= 1 else (FRACTIONS, 1000)
+    at = 0
+    while at + 1 < len(prefixes) and (abs(number) >= 1000 if step < 1 else abs(number) < 1):
+        number, at = number * step, at + 1
+    return f"{number:.{DIGITS}g}{prefixes[at]}"
+
+
+def truncate(value: Any, length: int = 255) -> str:
+    """The text, or its start and an ellipsis, in at most so many characters; never half of an emoji."""
+    text = str(value)
+    if len(text) <= length:
+        return text
+    return text[: start_of(text, max(length - len(ELLIPSIS), 0))].rstrip() + ELLIPSIS
+
+
+def filters_for(markup: Markup) -> dict[str, Callable[..., Any]]:
+    """The filters of a template that writes in a platform's markup."""
+
+    def link(text: Any, url: Any) -> str:
+        return markup.linked(str(text), str(url))
+
+    def bold(text: Any) -> str:
+        return markup.bolded(str(text))
+
+    def code(text: Any) -> str:
+        return markup.coded(str(text))
+
+    def escape(text: Any) -> str:
+        return markup.escaped(str(text))
+
+    made: dict[str, Callable[..., Any]] = {
+        "link": link,
+        "bold": bold,
+        "code": code,
+        "escape": escape,
+        "e": escape,
+        "forceescape": escape,
+    }
+    return made | {"duration": duration, "humanize": humanize, "truncate": truncate}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _moment(value: Any) -> datetime:
+    moment = datetime.fromisoformat(str(value))
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,50 @@
+"""In which words is a message told: those of its channel's templates, or the relay's own?
+
+A template that fails, takes too long or makes too much gives way to the relay's own words, and a note says why.
+"""
+
+from typing import Final
+
+import msgspec
+
+from relay.domain.message_templates import MessageTemplate
+from relay.domain.notifications import Message, Notification
+from relay.notify.base import C, Notifier
+from relay.notify.payload import payload_of
+from relay.notify.renderer import Renderer
+from relay.notify.rendering import Body, BodyTask, Failed, Parts, PartsTask
+
+BODY_FIELD: Final = "custom_payload_template"
+
+
+class Worded(msgspec.Struct, frozen=True):
+    """A message with what templates made of it. `by` names those that made something, `notes` say which failed."""
+
+    message: Message
+    by: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+async def worded(
+    renderer: Renderer, notifier: Notifier[C], channel: C, message: Message, template: MessageTemplate | None
+) -> Worded:
+    """Let the channel's templates make what they say of a message. Raises nothing but cancellation."""
+    said = Worded(message)
+    if template is not None and isinstance(message, Notification):
+        data = msgspec.json.encode(payload_of(message))
+        name = f"the template {template.id!r}"
+        match await renderer.render(PartsTask(template.parts, notifier.markup.name, data)):
+            case Parts(rendered):
+                said = Worded(msgspec.structs.replace(message, rendered=rendered), (name,))
+            case Failed(words):
+                said = Worded(message, (), (f"{name} failed, the built-in message was sent: {words}",))
+    if (source := notifier.body_template(channel)) is not None:
+        data = msgspec.json.encode(payload_of(said.message))
+        match await renderer.render(BodyTask(source, data)):
+            case Body(text):
+                told = msgspec.structs.replace(said.message, body=text)
+                said = Worded(told, (*said.by, BODY_FIELD), said.notes)
+            case Failed(words):
+                note = f"{BODY_FIELD} failed, the built-in body was sent: {words}"
+                said = Worded(said.message, said.by, (*said.notes, note))
+    return said
