@@ -23,6 +23,7 @@ from relay.api.history import HistoryController
 from relay.api.pages import known_parameters
 from relay.api.preview import PreviewController
 from relay.api.route import RouteController
+from relay.api.templates import TemplatesController
 from relay.api.test import TestController
 from relay.deliver import watch
 from relay.deliver.worker import Worker
@@ -79,6 +80,7 @@ def application(parts: Parts) -> Litestar:
         route_handlers=[
             ChannelsController,
             ChannelTemplatesController,
+            TemplatesController,
             TestController,
             RouteController,
             PreviewController,

@@ -1,5 +1,6 @@
 """Channels: where alerts go, changed at run time."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Union
 
@@ -134,7 +135,7 @@ class ChannelsController(Controller):
         if from_template is not None:
             return await _create_all(from_template, data, database, seal, targets)
         channel = parse_channel(data.writable())
-        registry.check(channel, targets)
+        await _check(channel, targets)
 
         async def add(connection: AsyncConnection) -> ChannelView:
             return await _view(connection, await channels.add(connection, channel, seal))
@@ -186,7 +187,7 @@ class ChannelsController(Controller):
         async def write(connection: AsyncConnection) -> ChannelView:
             before = await channels.get(connection, channel_id, seal, lock=True)
             channel = patched(before, data.writable())
-            registry.check(channel, targets)
+            await _check(channel, targets)
             keep_reason = not channel.enabled and "enabled" not in data
             written = await channels.change(connection, channel, seal, keep_reason=keep_reason)
             if _may_be_mended(before, written):
@@ -201,6 +202,11 @@ class ChannelsController(Controller):
         await transacted(database, lambda connection: channels.remove(connection, channel_id))
 
 
+async def _check(channel: Channel, targets: Targets) -> None:
+    # Off the event loop: a long template takes a while to compile, and Apprise to be imported.
+    await asyncio.to_thread(registry.check, channel, targets)
+
+
 async def _create_all(
     template_id: str, given: ChannelBody, database: Database, seal: Seal, targets: Targets
 ) -> ChannelsMade:
@@ -208,7 +214,7 @@ async def _create_all(
         made = await _made(connection, template_id, given)
         for one in made:
             with one.filling.named():
-                registry.check(one.channel, targets)
+                await _check(one.channel, targets)
         items = []
         for one in made:
             with one.filling.named():

@@ -22,6 +22,7 @@ MAX_ID: Final = 2**63 - 1
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="How many items a page has at most.")]
 Cursor = Annotated[str | None, QueryParameter(description="`next` of the page before.")]
 Id = Annotated[int, PathParameter(ge=0, le=MAX_ID)]
+Number = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
 IdFilter = Annotated[int | None, QueryParameter(ge=0, le=MAX_ID)]
 
 T = TypeVar("T")

@@ -17,17 +17,19 @@ from relay.domain.alertmanager import decode_webhook
 from relay.domain.alerts import Alert, Group
 from relay.domain.channel_types import Channel, Filters
 from relay.domain.channels import parse_channel, patched
-from relay.domain.errors import InvalidInput
+from relay.domain.errors import InvalidInput, NotFound
 from relay.domain.fields import require_storable
+from relay.domain.message_templates import MessageTemplate
 from relay.domain.notifications import Digest, Message, Notification
 from relay.domain.samples import UNSENT, Sample, sample_message
 from relay.notify import registry
-from relay.notify.base import AnyRequest, redact
+from relay.notify.base import redact
 from relay.notify.shown import Shown, shown
 from relay.notify.targets import Targets
+from relay.notify.transport import Transport
 from relay.route.reasons import why_not
 from relay.settings import Settings
-from relay.store import channels
+from relay.store import channels, templates
 from relay.store.database import Database
 from relay.store.seal import Seal
 
@@ -78,6 +80,7 @@ class PreviewController(Controller):
         database: NamedDependency[Database],
         seal: NamedDependency[Seal],
         targets: NamedDependency[Targets],
+        transport: NamedDependency[Transport],
         settings: NamedDependency[Settings],
         history_url: NamedDependency[str],
     ) -> PreviewResult:
@@ -103,21 +106,47 @@ class PreviewController(Controller):
             message = sample_message(data.sample or Sample.MIXED, channel.id, datetime.now(UTC), history_url)
         if message is None:
             notes.append("the channel's filters stop every alert of the group, and nothing would be sent")
-        requests, more = ((), ()) if message is None else _requests(channel, message)
-        return PreviewResult(
-            channel_id=channel.id,
-            channel_type=channel.channel_type,
+            return _result(channel, unmatched=unmatched, notes=notes)
+        template = await _template(database, channel)
+        requests, more = await transport.requests(registry.notifier_for(channel), channel, message, template)
+        return _result(
+            channel,
             requests=[shown(request, channel) for request in requests],
-            alerts=_count(message),
+            alerts=message.total if isinstance(message, Digest) else len(message.alerts),
             unmatched=unmatched,
-            notes=[redact(note, channel) for note in (*notes, *more)],
+            notes=[*notes, *more],
         )
 
 
-def _requests(channel: Channel, message: Message) -> tuple[Sequence[AnyRequest], Sequence[str]]:
-    """What is sent, by the same code that sends it; and what the history would say of it."""
-    requests = registry.notifier_for(channel).requests(channel, message)
-    return requests, tuple(dict.fromkeys(request.note for request in requests if request.note))
+def _result(
+    channel: Channel,
+    *,
+    unmatched: list[Unmatched],
+    notes: Sequence[str],
+    requests: Sequence[Shown] = (),
+    alerts: int = 0,
+) -> PreviewResult:
+    return PreviewResult(
+        channel_id=channel.id,
+        channel_type=channel.channel_type,
+        requests=list(requests),
+        alerts=alerts,
+        unmatched=unmatched,
+        notes=[redact(note, channel) for note in notes],
+    )
+
+
+async def _template(database: Database, channel: Channel) -> MessageTemplate | None:
+    """The message template that the channel names.
+
+    Raises:
+        InvalidInput: there is no such template.
+    """
+    try:
+        async with database.begin() as connection:
+            return await templates.of_channel(connection, channel)
+    except NotFound as error:
+        raise InvalidInput("channel.template", str(error)) from None
 
 
 def _require_one_of_each(data: PreviewRequest) -> None:
@@ -166,12 +195,6 @@ def _notification(channel: Channel, group: Group, alerts: tuple[Alert, ...], his
     return Notification(
         id=UNSENT, channel_id=channel.id, group=group, alerts=alerts, history_url=history_url + UNSENT
     )
-
-
-def _count(message: Message | None) -> int:
-    if message is None:
-        return 0
-    return message.total if isinstance(message, Digest) else len(message.alerts)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from relay.domain.notifications import Notification
 from relay.domain.outcomes import Reason, Sent
 from relay.notify.registry import notifier_for
 from relay.notify.transport import Transport
-from relay.store import channels
+from relay.store import channels, templates
 from relay.store.database import Database
 from relay.store.seal import Seal
 
@@ -66,8 +66,11 @@ class TestController(Controller):
         require_storable(data.channel_id, "channel_id")
         async with database.begin() as connection:
             channel = await channels.get(connection, data.channel_id, seal)
+            template = await templates.of_channel(connection, channel)
         started = time.perf_counter()
-        outcome = await transport.attempt(notifier_for(channel), channel, _notification(data, channel))
+        outcome = await transport.attempt(
+            notifier_for(channel), channel, _notification(data, channel), template=template
+        )
         return TestResult(
             channel_id=channel.id,
             delivered=isinstance(outcome, Sent),

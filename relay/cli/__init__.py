@@ -61,6 +61,7 @@ def _app() -> App:
     app.command(
         "relay.cli.channel_templates:app", name="channel-templates", help="Channel templates: starting points."
     )
+    app.command("relay.cli.templates:app", name="templates", help="Message templates: how channels tell alerts.")
     app.command("relay.cli.deliveries:app", name="deliveries", help="Deliveries: what was sent, waits or is dead.")
     app.command("relay.cli.keys:app", name="keys", help="API keys, directly in the database.")
     app.command("relay.cli.db:app", name="db", help="The database's schema.")

@@ -31,6 +31,7 @@ HELP: Final = {
     "send_resolved": "Whether it is told that an alert is over.",
     "rate_limit": 'Messages it gets, as JSON: \'{"per_second": 1, "burst": 3}\'; its platform\'s when left out.',
     "fallback_channel_id": "The channel that is told what this one can't be told.",
+    "template": "The message template that says how groups are told; see `relay templates`.",
     "webhook_url": "Where to post. Slack takes a bot's token in its place.",
     "slack_channel": "The channel to post to: for a bot by its id, such as C0123456789.",
     "slack_username": "The name to post under, where Slack allows it.",

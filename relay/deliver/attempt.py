@@ -69,7 +69,12 @@ class Attempt:
             channel = self._lease.channel
             with self._means.metrics.in_flight.track_inprogress():
                 self.outcome = await self._means.transport.attempt(
-                    notifier_for(channel), channel, self._message, self._claimed.progress, pace
+                    notifier_for(channel),
+                    channel,
+                    self._message,
+                    self._claimed.progress,
+                    pace,
+                    self._lease.template,
                 )
         self._duration = time.perf_counter() - self._started
 

@@ -64,6 +64,8 @@ class BaseChannel(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True
     """None: the platform's own."""
     fallback_channel_id: str | None = None
     """Who is told what this channel can't be told."""
+    template: str | None = None
+    """The message template that says how groups are told. None: in the relay's own words."""
 
     @property
     def channel_type(self) -> str:

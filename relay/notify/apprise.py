@@ -22,6 +22,7 @@ from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Retry, Sent
 from relay.notify.base import Notice, Notifier
 from relay.notify.content import AlertText, Content, content_of, cut, labels_line, left_out
+from relay.notify.markup import PLAIN
 from relay.notify.summary import Room, summary_lines
 from relay.notify.targets import is_address
 
@@ -33,6 +34,9 @@ MAX_NOTE: Final = 600
 MAX_ALERT_TITLE: Final = 300
 MAX_DESCRIPTION: Final = 1000
 MAX_LABELS: Final = 600
+MAX_BODY: Final = 4000
+MAX_RENDERED: Final = 2000
+"""Of what a template made of an alert."""
 MAX_URL: Final = 4096
 RATE_LIMIT: Final = RateLimit(per_second=1, burst=3)
 """Ours: services differ, and Apprise does not say when one wants less."""
@@ -90,7 +94,7 @@ class AppriseNotifier(Notifier[AppriseChannel]):
         content = content_of(message)
         return Notice(
             url=channel.apprise_url,
-            title=cut(_line(content.headline), MAX_TITLE),
+            title=cut(_line(content.title or content.headline), MAX_TITLE),
             text=_text(content),
             kind="success" if content.status is Status.RESOLVED else KINDS.get(content.severity, "failure"),
         )
@@ -176,6 +180,8 @@ def _text(content: Content) -> str:
     opening = [cut(_line(note), MAX_NOTE) for note in content.notes]
     if content.labels:
         opening.append(cut(_line(labels_line(content.labels)), MAX_LABELS))
+    if content.body is not None:
+        opening.append(PLAIN.cut(content.body, MAX_BODY))
     room = MAX_TEXT - sum(len(line) + 2 for line in [*opening, *_closing(content, content.total)])
     if content.counts:
         lines = summary_lines(content.counts, Room(total=room, line=MAX_LINE))
@@ -197,6 +203,8 @@ def _closing(content: Content, left: int) -> list[str]:
 
 
 def _alert(alert: AlertText) -> str:
+    if alert.rendered:
+        return PLAIN.cut(alert.rendered, MAX_RENDERED)
     mark = "🔥" if alert.status is Status.FIRING else "✅"
     lines = [f"{mark} {cut(_line(alert.title), MAX_ALERT_TITLE) or 'alert'}"]
     if description := cut(alert.description.strip(), MAX_DESCRIPTION):

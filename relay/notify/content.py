@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER, Alert, Status, severity_rank
-from relay.domain.notifications import Count, Digest, FallbackFor, Message, Notification
+from relay.domain.notifications import Count, Digest, FallbackFor, Message, Notification, Rendered
 from relay.notify.clusters import start_of
 
 ELLIPSIS: Final = "…"
@@ -36,7 +36,8 @@ _name = re.compile(r"@(?<!\w@)(?=\w)")
 class AlertText(msgspec.Struct, frozen=True):
     """One alert in words. `labels` are those that the message's alerts don't share; `links` are (text, URL).
 
-    `times` says when it fired, and that this was not told before if so.
+    `times` says when it fired, and that this was not told before if so. `rendered` is what a template made of the
+    alert, in the platform's markup, and stands for all of it.
     """
 
     status: Status
@@ -45,6 +46,7 @@ class AlertText(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     times: str
     links: tuple[tuple[str, str], ...]
+    rendered: str = ""
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +55,9 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     `notes` stand near the top. `counts` are a digest's, to be put in words by how much room there is for
     them. `total` is how many alerts there are to tell, be they in `alerts` or not. `links` stand at the end;
     `history` leads to what did not fit, and is said where something did not.
+
+    What a template made is in the platform's markup: `title` stands for the headline unless it is empty, and
+    `body`, unless it is None, for the labels.
     """
 
     headline: str
@@ -67,6 +72,8 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     truncated: str = ""
     links: tuple[tuple[str, str], ...]
     history: tuple[tuple[str, str], ...] = ()
+    title: str = ""
+    body: str | None = None
 
     def links_after(self, left: int) -> tuple[tuple[str, str], ...]:
         """The links at the end of a message in which so many of the alerts are counted and not shown."""
@@ -84,18 +91,24 @@ def _group_content(notification: Notification) -> Content:
     shared = _shared_labels(alerts)
     severity = severity_of(notification)
     truncated = notification.group.truncated
+    rendered = notification.rendered or Rendered()
+    told = [
+        _alert_text(alerts[at], shared, rendered.alert(at), untold=at in notification.untold) for at in ordered
+    ]
     return Content(
         headline=_headline(notification, shared),
         status=notification.status,
         colour=_colour(severity, notification.status),
         severity=severity,
         notes=_notes(notification.fallback_for),
-        labels={name: value for name, value in shared.items() if name != "alertname"},
-        alerts=tuple(_alert_text(alerts[at], shared, untold=at in notification.untold) for at in ordered),
+        labels={name: value for name, value in shared.items() if name != "alertname" and rendered.body is None},
+        alerts=tuple(told),
         total=len(ordered) + notification.let_go,
         truncated=f"{truncated} more alerts were left out by Alertmanager (max_alerts)" if truncated else "",
         links=_group_links(notification),
         history=_history_links(notification.history_url),
+        title=rendered.title,
+        body=rendered.body or None,
     )
 
 
@@ -220,7 +233,7 @@ def _tally(firing: int, resolved: int) -> str:
     return ", ".join(f"{status}:{count}" for status, count in counts if count)
 
 
-def _alert_text(alert: Alert, shared: dict[str, str], *, untold: bool = False) -> AlertText:
+def _alert_text(alert: Alert, shared: dict[str, str], rendered: str = "", *, untold: bool = False) -> AlertText:
     notes = alert.annotations
     links = (("Source", web_url(alert.generator_url)), ("Runbook", web_url(notes.get(RUNBOOK, ""))))
     summary, description = notes.get("summary", ""), notes.get("description", "")
@@ -231,6 +244,7 @@ def _alert_text(alert: Alert, shared: dict[str, str], *, untold: bool = False) -
         labels={name: value for name, value in sorted(alert.labels.items()) if name not in shared},
         times=_times(alert) + (UNTOLD if untold and not alert.firing else ""),
         links=tuple((text, url) for text, url in links if url is not None),
+        rendered=rendered,
     )
 
 

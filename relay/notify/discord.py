@@ -17,7 +17,9 @@ from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
 from relay.notify.base import Notifier, Request, Response, classify, gone
 from relay.notify.content import AlertText, Content, content_of, fit, labels_line, left_out, web_url
 from relay.notify.living import EMPTIED, kept_up
-from relay.notify.pages import NUMBER_ROOM, SHORT_DESCRIPTION, Page, Space, pages_of
+from relay.notify.markup import DISCORD
+from relay.notify.markup import escape_markdown as escape
+from relay.notify.pages import NUMBER_ROOM, SHORT_DESCRIPTION, Page, Space, pages_of, shortened_to
 from relay.notify.pauses import json_object
 from relay.notify.summary import Room, summary_lines
 
@@ -49,16 +51,15 @@ MAX_NOTE: Final = 600
 MAX_ALERT_TITLE: Final = 300
 MAX_LABELS: Final = 600
 MAX_LINK: Final = 800
+MAX_BODY: Final = 2000
 BETWEEN: Final = "\n\n"
-
-MARKDOWN: Final = r"\*_~`|>#[]<@"
-"""The backslash comes first, for it escapes the others."""
 
 
 class DiscordNotifier(Notifier[DiscordChannel]):
     """Discord."""
 
     rate_limit = RATE_LIMIT
+    markup = DISCORD
 
     def check(self, channel: DiscordChannel) -> None:
         """Discord limits the name, and refuses some."""
@@ -126,14 +127,6 @@ def _url(channel: DiscordChannel, path: str = "", *, wait: bool = False) -> str:
     return address.rstrip("/") + path + (f"?{query}" if query else "")
 
 
-def escape(text: str) -> str:
-    """Escape Discord's Markdown, so that text stays text."""
-    for mark in MARKDOWN:  # many times faster than a table, or an expression, on text of any kind
-        if mark in text:
-            text = text.replace(mark, "\\" + mark)
-    return text
-
-
 class _Texts:
     """Texts of limited sizes, filled one after the other."""
 
@@ -155,14 +148,15 @@ class _Texts:
 
 def _bodies(content: Content, max_messages: int) -> list[dict[str, Any]]:
     start = [fit(note, MAX_NOTE, escape) for note in content.notes]
-    around = [*start, *_closing(content, content.total)]
+    told = [] if content.body is None else [DISCORD.cut(content.body, MAX_BODY)]
+    around = [*start, *told, *_closing(content, content.total)]
     size = MAX_DESCRIPTION - sum(len(part) + len(BETWEEN) for part in around)
 
     def write(alert: AlertText, description: int) -> str:
         return _alert(alert, description, size)
 
     pages = pages_of(content, max_messages, Space(size=size), write, lambda alert: len(alert) + len(BETWEEN))
-    return [_body(content, page, start) for page in pages]
+    return [_body(content, page, [*start, *(told if page.is_first else [])]) for page in pages]
 
 
 def _body(content: Content, page: Page[str], start: list[str]) -> dict[str, Any]:
@@ -173,12 +167,17 @@ def _body(content: Content, page: Page[str], start: list[str]) -> dict[str, Any]
 def _embeds(content: Content, texts: list[str], page: Page[str]) -> list[dict[str, Any]]:
     # Not the embed's own `url`: Discord refuses the whole message for a host such as `alertmanager`.
     embeds: list[dict[str, Any]] = [{"color": content.colour, "description": text} for text in texts]
-    embeds[0] = {"title": fit(content.headline, MAX_TITLE - NUMBER_ROOM, escape) + page.number} | embeds[0]
+    embeds[0] = {"title": _title(content) + page.number} | embeds[0]
     footer = [labels_line(content.labels), content.truncated if page.is_last else ""]
     if any(footer):
         room = min(MAX_FOOTER, MAX_REST) - len(footer[1]) - 1
         embeds[-1]["footer"] = {"text": "\n".join(part for part in (fit(footer[0], room), footer[1]) if part)}
     return embeds
+
+
+def _title(content: Content) -> str:
+    limit = MAX_TITLE - NUMBER_ROOM
+    return DISCORD.cut(content.title, limit) if content.title else fit(content.headline, limit, escape)
 
 
 def _closing(content: Content, left: int) -> list[str]:
@@ -230,6 +229,8 @@ def _filled(sizes: list[int], parts: list[str]) -> tuple[_Texts, bool]:
 
 
 def _alert(alert: AlertText, description: int, limit: int) -> str:
+    if alert.rendered:
+        return DISCORD.cut(alert.rendered, shortened_to(description, limit - len(BETWEEN)))
     mark = "🔥" if alert.status is Status.FIRING else "✅"
     lines = [f"{mark} **{fit(alert.title, MAX_ALERT_TITLE, escape)}**"]
     if alert.labels:

@@ -21,6 +21,8 @@ from relay.domain.fields import REPLACEMENT
 from relay.domain.notifications import Message, Notification
 from relay.notify.base import Mail, Notifier
 from relay.notify.content import AlertText, Content, content_of, cut, labels_line, left_out
+from relay.notify.mail_text import text_of
+from relay.notify.markup import HTML
 from relay.notify.pages import SHORT_DESCRIPTION
 from relay.notify.summary import Room, summary_lines
 from relay.notify.targets import url_of
@@ -38,6 +40,9 @@ MAX_TITLE: Final = 300
 DESCRIPTIONS: Final = 10_000
 """Characters that the alerts share for their descriptions; each may have SHORT_DESCRIPTION of them at least."""
 MAX_LABELS: Final = 1000
+MAX_BODY: Final = 10_000
+MAX_RENDERED: Final = 4000
+"""Characters of the HTML that a template made, in place of the labels and of an alert."""
 MAX_NOTE: Final = 600
 MAX_LINK: Final = 2000
 MOST_READ: Final = 2
@@ -76,6 +81,7 @@ BOX: Final = (
 HEADLINE: Final = '<h2 style="margin:4px 0 10px;font-size:18px">{}</h2>\n'
 PARAGRAPH: Final = '<p style="margin:6px 0">{}</p>\n'
 ALERT: Final = '<div style="margin:14px 0">\n{}</div>\n'
+LINES: Final = '<div style="white-space:pre-wrap">{}</div>\n'
 QUIET: Final = '<div style="color:#616161">{}</div>\n'
 
 
@@ -83,6 +89,7 @@ class EmailNotifier(Notifier[EmailChannel]):
     """Mail, with the same words as text and as HTML."""
 
     rate_limit = RATE_LIMIT
+    markup = HTML
 
     def urls(self, channel: EmailChannel) -> dict[str, str]:
         """It is no URL that mail goes to."""
@@ -138,14 +145,15 @@ def _body(channel: EmailChannel, message: Message) -> bytes:
     content = content_of(message)
     written = _written(content)
     parts = [_part("plain", written.text), _part("html", written.html)]
-    said = _hash(channel.id, message.id, channel.email_from, *channel.email_to, content.headline, written.html)
+    headline = _headline(content).text
+    said = _hash(channel.id, message.id, channel.email_from, *channel.email_to, headline, written.html)
     domain = channel.email_from.rpartition("@")[2]
     # No part can hold this: `=` is always followed by a hexadecimal number, or ends the line.
     boundary = f"=_{said}"
     headers = [
         f"From: {channel.email_from}",
         "To: " + ",\r\n ".join(channel.email_to),
-        f"Subject: {_subject(content.headline)}",
+        f"Subject: {_subject(headline)}",
         f"Message-ID: <{said}.alert-relay@{domain}>",
         *_thread(channel, message, domain),
         # So that no one's absence is told to the relay. https://www.rfc-editor.org/rfc/rfc3834#section-5
@@ -235,12 +243,22 @@ def _written(content: Content) -> _Words:
     )
 
 
-def _opening(content: Content) -> list[_Words]:
+def _headline(content: Content) -> _Words:
+    if content.title:
+        title = HTML.cut(_shown(content.title), MAX_TITLE)
+        return _Words(_line(text_of(title), MAX_TITLE), title)
     headline = _line(content.headline, MAX_TITLE)
-    words = [_Words(headline + "\n", HEADLINE.format(_escaped(headline)))]
+    return _Words(headline, _escaped(headline))
+
+
+def _opening(content: Content) -> list[_Words]:
+    headline = _headline(content)
+    words = [_Words(headline.text + "\n", HEADLINE.format(headline.html))]
     words += [_paragraph(_line(note, MAX_NOTE)) for note in content.notes]
     if content.labels:
         words.append(_paragraph(_line(labels_line(content.labels), MAX_LABELS)))
+    if content.body is not None:
+        words.append(_rendered(content.body, MAX_BODY))
     if content.counts:
         room = Room(total=MAX_SUMMARY, line=MAX_LINE, overhead=_size("<br>\n"), escape=_escaped_line, size=_size)
         lines = summary_lines(content.counts, room)
@@ -256,13 +274,21 @@ def _closing(content: Content, left: int) -> list[_Words]:
     return [*words, *(_Words(f"{one.text}\n", PARAGRAPH.format(one.html)) for one in links)]
 
 
+def _rendered(written: str, limit: int) -> _Words:
+    """What a template made: HTML, in which lines are lines, and the same as text."""
+    shown = HTML.cut(_shown(_newline.sub("\n", written)), limit)
+    return _Words(text_of(shown) + "\n", ALERT.format(LINES.format(shown)))
+
+
 def _alert(alert: AlertText, most: int) -> _Words:
+    if alert.rendered:
+        return _rendered(alert.rendered, MAX_RENDERED)
     mark = "🔥" if alert.status is Status.FIRING else "✅"
     title = f"{mark} {_line(alert.title, MAX_TITLE) or 'alert'}"
     text, parts = [title], [f"<div><strong>{_escaped(title)}</strong></div>\n"]
     if description := _lines(alert.description, most):
         text += [f"  {line}" for line in description.split("\n")]
-        parts.append(f'<div style="white-space:pre-wrap">{_escaped(description)}</div>\n')
+        parts.append(LINES.format(_escaped(description)))
     if alert.labels:
         labels = _line(labels_line(alert.labels), MAX_LABELS)
         text.append(f"  {labels}")

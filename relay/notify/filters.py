@@ -65,6 +65,10 @@ def truncate(value: Any, length: int = 255) -> str:
     return text[: start_of(text, max(length - len(ELLIPSIS), 0))].rstrip() + ELLIPSIS
 
 
+OF_ALL: Final[dict[str, Callable[..., Any]]] = {"duration": duration, "humanize": humanize, "truncate": truncate}
+"""Filters that are the same on all platforms."""
+
+
 def filters_for(markup: Markup) -> dict[str, Callable[..., Any]]:
     """The filters of a template that writes in a platform's markup."""
 
@@ -80,15 +84,8 @@ def filters_for(markup: Markup) -> dict[str, Callable[..., Any]]:
     def escape(text: Any) -> str:
         return markup.escaped(str(text))
 
-    made: dict[str, Callable[..., Any]] = {
-        "link": link,
-        "bold": bold,
-        "code": code,
-        "escape": escape,
-        "e": escape,
-        "forceescape": escape,
-    }
-    return made | {"duration": duration, "humanize": humanize, "truncate": truncate}
+    own: dict[str, Callable[..., Any]] = {"link": link, "bold": bold, "code": code}
+    return own | dict.fromkeys(("escape", "e", "forceescape"), escape) | OF_ALL
 
 
 def _is_number(text: str) -> bool:

@@ -18,10 +18,11 @@ import msgspec
 from relay.domain.alerts import SEVERITY_ORDER, Alert
 from relay.domain.channel_types import PagerDutyChannel
 from relay.domain.errors import InvalidInput
-from relay.domain.notifications import Digest, Message, Notification
+from relay.domain.notifications import Digest, Message, Notification, Rendered
 from relay.domain.outcomes import Outcome, Reason
 from relay.notify.base import Notifier, Request, Response, classify, require_open_url, retry
 from relay.notify.content import RUNBOOK, UNTOLD, Content, content_of, cut, severity_of, web_url
+from relay.notify.markup import PLAIN
 from relay.notify.pauses import json_object
 from relay.notify.summary import Room, summary_lines
 
@@ -39,6 +40,8 @@ OTHER_SEVERITY: Final = "error"
 TOLD_TOO_LATE: Final = "info"
 MAX_FIELD: Final = 255
 """Characters of a source, component, group or class; no page says a limit."""
+MAX_TOLD: Final = 16_384
+"""Characters of a text that a template made."""
 MAX_VALUES: Final = (16_384, 2048, 256, 32)
 """Characters of a label's or annotation's value, each tried if the event is too large with the one before."""
 MAX_DETAILS: Final = 200
@@ -114,10 +117,15 @@ def severity(text: str) -> str:
 def _group_events(notification: Notification) -> list[dict[str, Any]]:
     alerts, content = notification.alerts, content_of(notification)
     order = sorted(range(len(alerts)), key=lambda at: not alerts[at].firing)
-    return [event for at in order for event in _events(alerts[at], content, untold=at in notification.untold)]
+    rendered = notification.rendered or Rendered()
+    return [
+        event
+        for at in order
+        for event in _events(alerts[at], content, rendered.alert(at), untold=at in notification.untold)
+    ]
 
 
-def _events(alert: Alert, content: Content, *, untold: bool) -> list[dict[str, Any]]:
+def _events(alert: Alert, content: Content, rendered: str = "", *, untold: bool) -> list[dict[str, Any]]:
     """The event of an alert: a trigger or a resolve.
 
     Both, for one that was over before it could be told, so that it is on record; the trigger then says `info`,
@@ -130,33 +138,39 @@ def _events(alert: Alert, content: Content, *, untold: bool) -> list[dict[str, A
     }
     trigger = {"event_action": "trigger"} | body
     if alert.firing:
-        return [trigger | {"payload": _payload(alert, content, alert.starts_at)}]
+        return [trigger | {"payload": _payload(alert, content, rendered, alert.starts_at)}]
     ended = alert.ends_at or alert.starts_at
-    resolve = {"event_action": "resolve"} | body | {"payload": _payload(alert, content, ended)}
+    resolve = {"event_action": "resolve"} | body | {"payload": _payload(alert, content, rendered, ended)}
     if not untold:
         return [resolve]
-    late = _payload(alert, content, alert.starts_at)
+    late = _payload(alert, content, rendered, alert.starts_at)
     late |= {"severity": TOLD_TOO_LATE, "summary": cut(late["summary"], MAX_SUMMARY - len(UNTOLD)) + UNTOLD}
     return [trigger | {"payload": late}, resolve]
 
 
-def _payload(alert: Alert, content: Content, moment: datetime) -> dict[str, Any]:
-    title = alert.annotations.get("summary", "")
+def _payload(alert: Alert, content: Content, rendered: str, moment: datetime) -> dict[str, Any]:
+    title = _title(content, rendered) or _line(alert.annotations.get("summary", ""))
     optional = {
         "component": _first(alert.labels, COMPONENTS),
         "group": _first(alert.labels, GROUPS),
         "class": cut(_line(alert.name), MAX_FIELD),
     }
     details: dict[str, Any] = {"status": alert.status, "notes": _notes(content)}
+    details |= {"body": PLAIN.cut(content.body or "", MAX_TOLD), "alert": PLAIN.cut(rendered, MAX_TOLD)}
     details |= {"labels": alert.labels, "annotations": alert.annotations}
     return {
-        "summary": cut(_line(title) or _line(alert.name) or "alert", MAX_SUMMARY),
+        "summary": cut(title or _line(alert.name) or "alert", MAX_SUMMARY),
         "source": _first(alert.labels, SOURCES) or CLIENT,
         "severity": severity(alert.severity),
         "timestamp": moment,
         **{name: value for name, value in optional.items() if value},
         "custom_details": {name: value for name, value in details.items() if value},
     }
+
+
+def _title(content: Content, rendered: str) -> str:
+    """What a template made of the title and of the alert's first line, for an incident is one alert."""
+    return ": ".join(line for line in (_line(content.title), _line(rendered.partition("\n")[0])) if line)
 
 
 def _digest_events(digest: Digest) -> list[dict[str, Any]]:

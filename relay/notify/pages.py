@@ -13,6 +13,8 @@ from relay.notify.content import AlertText, Content
 
 SHORT_DESCRIPTION: Final = 1000
 """Characters of an alert's description, where not all of them can be shown whole in one message."""
+SHORT_ALERT: Final = 2000
+"""Characters of what a template made of an alert, in that case."""
 NUMBER_ROOM: Final = len(" (20/20)")
 """Characters that a page's number takes in a headline."""
 
@@ -34,6 +36,7 @@ class Page(msgspec.Struct, Generic[P], frozen=True, kw_only=True):
 
     alerts: Sequence[P]
     number: str = ""
+    is_first: bool = True
     is_last: bool = True
     left_out: int = 0
 
@@ -47,7 +50,8 @@ def pages_of(
 ) -> list[Page[P]]:
     """The pages that tell a message, at least one.
 
-    `write` makes an alert of no more than the size of a page, with at most so many characters of description.
+    `write` makes an alert of no more than the size of a page, with at most so many characters of description; for
+    what a template made of it, `shortened_to` says how many.
     Where one page holds all the alerts, they are told with the whole of their descriptions. A digest has one.
     """
     most = 1 if content.counts else max_messages
@@ -60,11 +64,17 @@ def pages_of(
         Page(
             alerts=alerts,
             number=f" ({number}/{last})" if last > 1 else "",
+            is_first=number == 1,
             is_last=number == last,
             left_out=left_out if number == last else 0,
         )
         for number, alerts in enumerate(filled, start=1)
     ]
+
+
+def shortened_to(description: int, limit: int) -> int:
+    """How much is shown of what a template made of an alert, where so much is of a description."""
+    return limit if description > SHORT_DESCRIPTION else min(limit, SHORT_ALERT)
 
 
 def _filled(

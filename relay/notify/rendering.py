@@ -1,7 +1,7 @@
 """What runs in the process of its own in which templates are rendered?
 
 It reads tasks from standard input and answers each on standard output, both as four bytes of length and msgpack.
-It ends when its standard input does, and so with the relay, however that ended. It knows nothing but what it is given.
+It ends when its standard input does, and so with the relay, however that ended.
 """
 
 import os

@@ -18,7 +18,8 @@ from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
 from relay.notify.base import Notifier, Request, Response, classify, gone, require_open_url, retry
 from relay.notify.content import AlertText, Content, content_of, fit, labels_line, left_out, unaddressed
 from relay.notify.living import EMPTIED, kept_up
-from relay.notify.pages import NUMBER_ROOM, Page, Space, pages_of
+from relay.notify.markup import SLACK, escape_all, escape_entities
+from relay.notify.pages import NUMBER_ROOM, Page, Space, pages_of, shortened_to
 from relay.notify.pauses import json_object
 from relay.notify.summary import Room, summary_lines
 
@@ -106,6 +107,7 @@ class SlackNotifier(Notifier[SlackChannel]):
     """Slack, and servers that speak its incoming webhooks."""
 
     rate_limit = RATE_LIMIT
+    markup = SLACK
 
     def check(self, channel: SlackChannel) -> None:
         """A webhook or a bot, and a bot needs a channel."""
@@ -175,37 +177,25 @@ class SlackNotifier(Notifier[SlackChannel]):
         return classify(response)
 
 
-def escape(text: str) -> str:
-    """Escape text so that it can't form a mention, a link or an entity, and `@name` is not read as a mention.
-
-    https://docs.slack.dev/reference/block-kit/composition-objects/text-object, `verbatim`: that would keep names
-    from being read too, but URLs in a description would be no links any more.
-    """
-    return _escape(unaddressed(text))
-
-
-def _escape(text: str) -> str:
-    """https://docs.slack.dev/messaging/formatting-message-text#escaping"""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def _text(text: str, limit: int) -> str:
     """Text that mentions nobody, escaped, of at most `limit`."""
-    return fit(unaddressed(text[: max(limit, 0) + 1]), limit, escape)
+    return fit(unaddressed(text[: max(limit, 0) + 1]), limit, escape_all)
 
 
 def _bodies(content: Content, max_messages: int) -> list[dict[str, Any]]:
-    start = _start(content)
-    around = [*start, *_closing(content, content.total)]
+    start, told = _start(content), _told(content)
+    around = [*start, *told, *_closing(content, content.total)]
     room = MAX_TEXT - sum(map(_length, around))
     summary: list[dict[str, Any]] = []
     if content.counts:
-        limits = Room(total=room, line=MAX_SECTION, escape=escape)
+        limits = Room(total=room, line=MAX_SECTION, escape=escape_all)
         summary = [_section(line) for line in summary_lines(content.counts, limits)]
         room -= sum(map(_length, summary))
     space = Space(size=room, alerts=MAX_BLOCKS - len(around) - len(summary))
     pages = pages_of(content, max_messages, space, _alert, _length)
-    return [_body(content, page, [*start, *summary, *page.alerts]) for page in pages]
+    return [
+        _body(content, page, [*start, *(told if page.is_first else []), *summary, *page.alerts]) for page in pages
+    ]
 
 
 def _body(content: Content, page: Page[dict[str, Any]], blocks: list[dict[str, Any]]) -> dict[str, Any]:
@@ -217,6 +207,9 @@ def _body(content: Content, page: Page[dict[str, Any]], blocks: list[dict[str, A
 
 
 def _headline(content: Content, number: str = "") -> str:
+    if content.title:
+        title = SLACK.cut(content.title, MAX_HEADLINE) + number
+        return title if "*" in title else f"*{title}*"  # what is bold in part can't be so in whole
     return f"*{_text(content.headline, MAX_HEADLINE)}{number}*"
 
 
@@ -227,12 +220,19 @@ def _start(content: Content) -> list[dict[str, Any]]:
     return blocks
 
 
+def _told(content: Content) -> list[dict[str, Any]]:
+    return [] if content.body is None else [_section(SLACK.cut(content.body, MAX_SECTION))]
+
+
 def _alert(alert: AlertText, description: int) -> dict[str, Any]:
+    if alert.rendered:
+        return _section(SLACK.cut(alert.rendered, shortened_to(description, MAX_SECTION)))
     mark = "🔥" if alert.status is Status.FIRING else "✅"
     lines = [f"{mark} *{_text(alert.title, MAX_TITLE)}*"]
     if alert.labels:
         labels = labels_line(alert.labels).replace("`", "'").replace("\n", " ")
-        lines.append(f"`{fit(labels, MAX_LABELS, _escape)}`")  # names in code mention nobody, and can be copied
+        # Names in code mention nobody, and can be copied.
+        lines.append(f"`{fit(labels, MAX_LABELS, escape_entities)}`")
     lines.append(" · ".join([alert.times, *_links(alert.links)]))
     room = min(description, MAX_SECTION - len("\n".join([*lines, ""])))
     if told := _text(alert.description, room):
@@ -248,7 +248,7 @@ def _closing(content: Content, left: int) -> list[dict[str, Any]]:
 
 
 def _links(links: tuple[tuple[str, str], ...]) -> list[str]:
-    written = [f"<{_escape(url)}|{text}>" for text, url in links]
+    written = [f"<{escape_entities(url)}|{text}>" for text, url in links]
     return [link for link in written if len(link) <= MAX_LINK]
 
 

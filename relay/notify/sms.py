@@ -37,6 +37,10 @@ MAX_RECIPIENTS: Final = 20
 MAX_TEXT: Final = 400
 """Characters of a piece that are looked at."""
 MAX_NOTE: Final = 60
+MAX_TITLE: Final = 100
+MAX_BODY: Final = 130
+MAX_ALERT: Final = 130
+"""Places of what a template made: of each, there is something left for the others."""
 MAX_NAME: Final = 40
 MAX_SEVERITY: Final = 20
 MAX_NAMES: Final = 12
@@ -135,18 +139,25 @@ def _check_sender(channel: SmsChannel) -> None:
 def text_of(message: Message) -> str:
     """The message in two segments: counts, severity, names, and what else there is room for."""
     content = content_of(message)
+    title = _line(content.title)
+    told = [_line(alert.rendered or alert.title) for alert in content.alerts if content.alerts[0].rendered]
     names = _names(message)
     words = [(_line(name)[: MAX_NAME + 1], number) for name, number in names[:MAX_NAMES]]
-    notes = _notes(message, content)
-    summary = _summary(message)
+    notes = [*_notes(message, content)]
+    summary = "" if told else _summary(message)
+    body = _line(content.body or "")
     severity = _line(content.severity)[: MAX_SEVERITY + 1]
-    gsm = all(is_gsm(plain(piece)) for piece in (*(word for word, _ in words), *notes, summary, severity))
+    said = (title, body, *told[:MAX_NAMES]) if told else (title, body, *(word for word, _ in words))
+    gsm = all(is_gsm(plain(piece)) for piece in (*said, *notes, summary, severity))
 
     def say(text: str) -> str:
         return " ".join(plain(text).split()) if gsm else text
 
     text = _Text(MAX_GSM if gsm else MAX_UCS2, gsm)
-    text.start(f"{_start(message)} {cut(say(severity), MAX_SEVERITY)}".rstrip())
+    if title:
+        text.start(cut(say(title), MAX_TITLE))
+    else:
+        text.start(f"{_start(message)} {cut(say(severity), MAX_SEVERITY)}".rstrip())
     for note in notes:
         text.add(f" ({cut(say(note), MAX_NOTE)})")
     # Alerts that are counted are told in full there, so that room is kept for it before names are listed.
@@ -154,7 +165,12 @@ def text_of(message: Message) -> str:
     history = "".join(f" {url}" for _, url in in_full) if content.total > 1 else ""
     kept = text.size(history) if text.size(history) <= text.left else 0
     text.limit -= kept
-    text.list(": ", [cut(say(word), MAX_NAME) + number for word, number in words], len(names))
+    if body:
+        text.add("\n" + cut(say(body), MAX_BODY))
+    if told:
+        text.list("\n", [cut(say(one), MAX_ALERT) for one in told[:MAX_NAMES]], content.total, "\n")
+    else:
+        text.list(": ", [cut(say(word), MAX_NAME) + number for word, number in words], len(names))
     if summary and text.left >= MIN_SUMMARY:
         text.add(" - " + cut(say(summary)[:MAX_GSM], text.left - len(" - ")))
     text.limit += kept
@@ -185,14 +201,14 @@ class _Text:
         self.said += text if fits else ""
         return fits
 
-    def list(self, before: str, words: Sequence[str], total: int) -> None:
+    def list(self, before: str, words: Sequence[str], total: int, between: str = ", ") -> None:
         """As many of the words as fit, and how many there are besides, of `total`."""
         for at, word in enumerate(words):
             if self.size(before + word + _more(total - at - 1)) > self.left:
                 self.add(_more(total - at) if at else "")
                 return
             self.add(before + word)
-            before = ", "
+            before = between
         self.add(_more(total - len(words)))
 
 

@@ -17,8 +17,9 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected
 from relay.notify.base import Notifier, Request, Response, classify, gone, retry
-from relay.notify.content import AlertText, Content, content_of, cut, fit, labels_line, left_out
-from relay.notify.pages import Page, Space, pages_of
+from relay.notify.content import AlertText, Content, content_of, cut, fit, labels_line, left_out, web_url
+from relay.notify.markup import TEAMS
+from relay.notify.pages import Page, Space, pages_of, shortened_to
 from relay.notify.summary import Room, summary_lines
 
 RETIRED_HOST: Final = "webhook.office.com"
@@ -50,6 +51,8 @@ MAX_TITLE: Final = 900
 MAX_LABELS: Final = 1500
 MAX_LINK: Final = 1500
 """Bytes, as JSON writes them. Of any text, some 5,000 are left for the largest alert's description."""
+MAX_BODY: Final = 6000
+"""Bytes of what a template put in place of the labels."""
 COLOURS: Final = {"critical": "attention", "error": "attention", "warning": "warning", "info": "accent"}
 
 _told_inside = re.compile(r"teams endpoint returned http error (\d{3})")
@@ -57,12 +60,19 @@ _told_inside = re.compile(r"teams endpoint returned http error (\d{3})")
 
 https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using#rate-limiting-for-connectors
 """
+_written = re.compile(
+    r"\\(?P<sign>.)|\[(?P<words>(?:\\.|[^\[\]\\])*)\]\((?P<url>[^()\s]*)\)|(?P<bold>\*\*)|`(?P<code>[^`]+)`|(?P<other>.)",
+    re.DOTALL,
+)
+"""The Markdown that templates write; the relay itself reads it, so that nothing hangs on how Teams does."""
+_bare = re.compile(r"\\(.)|\*\*", re.DOTALL)
 
 
 class TeamsNotifier(Notifier[TeamsChannel]):
     """Microsoft Teams."""
 
     rate_limit = RATE_LIMIT
+    markup = TEAMS
 
     def check(self, channel: TeamsChannel) -> None:
         """Refuse the URLs of connectors, which nobody answers any more."""
@@ -102,7 +112,8 @@ def _around(card: dict[str, Any]) -> dict[str, Any]:
 
 def _cards(channel: TeamsChannel, content: Content) -> list[dict[str, Any]]:
     colour = COLOURS.get(content.severity, "default") if content.status is Status.FIRING else "good"
-    around = [_start(channel, content, colour), _closing(content, content.total)]
+    told = _told(content)
+    around = [_start(channel, content, colour), told, _closing(content, content.total)]
     room = MAX_CARD - ENVELOPE - sum(map(_size, [*around, _actions(content.links_after(content.total))]))
     summary: list[dict[str, Any]] = []
     if content.counts:
@@ -113,10 +124,11 @@ def _cards(channel: TeamsChannel, content: Content) -> list[dict[str, Any]]:
     def write(alert: AlertText, description: int) -> dict[str, Any]:
         return _alert(alert, description, colour, room)
 
-    return [
-        _card(content, page, [*_start(channel, content, colour, page.number), *summary, *page.alerts])
-        for page in pages_of(content, channel.max_messages, Space(size=room), write, _size)
-    ]
+    def card(page: Page[dict[str, Any]]) -> dict[str, Any]:
+        start = _start(channel, content, colour, page.number)
+        return _card(content, page, [*start, *(told if page.is_first else []), *summary, *page.alerts])
+
+    return list(map(card, pages_of(content, channel.max_messages, Space(size=room), write, _size)))
 
 
 def _card(content: Content, page: Page[dict[str, Any]], body: list[dict[str, Any]]) -> dict[str, Any]:
@@ -135,14 +147,22 @@ def _card(content: Content, page: Page[dict[str, Any]], body: list[dict[str, Any
 
 
 def _start(channel: TeamsChannel, content: Content, colour: str, number: str = "") -> list[dict[str, Any]]:
-    headline = _words(content.headline, MAX_HEADLINE) + number
-    lines = [_line([_run(headline, size="large", weight="bolder", color=colour)])]
+    headline = {"size": "large", "weight": "bolder", "color": colour}
+    if runs := _runs(TEAMS.cut(content.title, MAX_HEADLINE, _runs_size), **headline):
+        lines = [_line([*runs, *([_run(number, **headline)] if number else [])])]
+    else:
+        lines = [_line([_run(_words(content.headline, MAX_HEADLINE) + number, **headline)])]
     if channel.teams_title:
         lines.insert(0, _line([_run(_words(channel.teams_title, MAX_TITLE), size="small", isSubtle=True)]))
     lines += [_line([_run(_words(note, MAX_NOTE), weight="bolder")]) for note in content.notes]
     if content.labels:
         lines.append(_line([_run(_words(labels_line(content.labels), MAX_LABELS), isSubtle=True)]))
     return lines
+
+
+def _told(content: Content) -> list[dict[str, Any]]:
+    runs = _runs(TEAMS.cut(content.body or "", MAX_BODY, _runs_size))
+    return [_line(runs)] if runs else []
 
 
 def _closing(content: Content, left: int) -> list[dict[str, Any]]:
@@ -155,6 +175,8 @@ def _actions(links: tuple[tuple[str, str], ...]) -> list[dict[str, Any]]:
 
 
 def _alert(alert: AlertText, description: int, colour: str, limit: int) -> dict[str, Any]:
+    if runs := _runs(_cut_to_runs(alert.rendered, description, limit)):
+        return _container([_line(runs)])
     firing = alert.status is Status.FIRING
     mark = "🔥" if firing else "✅"
     title = f"{mark} {_words(alert.title, MAX_TITLE)}"
@@ -170,11 +192,51 @@ def _alert(alert: AlertText, description: int, colour: str, limit: int) -> dict[
                 _run(text, selectAction={"type": "Action.OpenUrl", "url": url}),
             ]
     items.append(_line(runs))
-    container = {"type": "Container", "separator": True, "items": items}
+    container = _container(items)
     room = limit - _size(container) - _size(_line([_run("")]))
     if told := _words(cut(alert.description, description), room):
         items.insert(1, _line([_run(told)]))
     return container
+
+
+def _container(items: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"type": "Container", "separator": True, "items": items}
+
+
+def _cut_to_runs(written: str, description: int, limit: int) -> str:
+    shown = TEAMS.cut(written, shortened_to(description, len(written)))
+    return TEAMS.cut(shown, limit - _size(_container([_line([])])), _runs_size)
+
+
+def _runs(written: str, **style: Any) -> list[dict[str, Any]]:
+    """What a template wrote, as runs of text."""
+    runs: list[dict[str, Any]] = []
+    words, bold = "", False
+
+    def end(words: str) -> None:
+        if words:
+            runs.append(_run(words, **style, **({"weight": "bolder"} if bold else {})))
+
+    for found in _written.finditer(written):
+        url = web_url(found["url"] or "")
+        if found["bold"] is None and found["code"] is None and url is None:
+            words += found["sign"] or found["other"] or found[0]
+            continue
+        end(words)
+        words = ""
+        if found["bold"] is not None:
+            bold = not bold
+        elif found["code"] is not None:
+            runs.append(_run(found["code"], **style, fontType="monospace"))
+        else:
+            text = _bare.sub(r"\1", found["words"]) or found["url"]
+            runs.append(_run(text, **style, selectAction={"type": "Action.OpenUrl", "url": url}))
+    end(words)
+    return runs
+
+
+def _runs_size(written: str) -> int:
+    return _size(_runs(written))
 
 
 def _words(text: str, limit: int) -> str:

@@ -21,7 +21,8 @@ from relay.notify.base import Notifier, Request, Response, classify, gone, requi
 from relay.notify.clusters import start_of
 from relay.notify.content import ELLIPSIS, AlertText, Content, content_of, labels_line, left_out, unaddressed
 from relay.notify.living import EMPTIED, kept_up
-from relay.notify.pages import NUMBER_ROOM, SHORT_DESCRIPTION
+from relay.notify.markup import TELEGRAM, escape_all, escape_entities
+from relay.notify.pages import NUMBER_ROOM, SHORT_DESCRIPTION, shortened_to
 from relay.notify.pauses import json_object
 from relay.notify.summary import Room, summary_lines
 
@@ -46,6 +47,8 @@ MAX_HEADLINE: Final = 300
 MAX_NOTE: Final = 600
 MAX_TITLE: Final = 300
 MAX_LABELS: Final = 600
+MAX_RENDERED: Final = 2000
+"""Of what a template made of an alert, or in place of the labels."""
 
 GONE: Final = (
     "bot is not a member",
@@ -80,6 +83,7 @@ class TelegramNotifier(Notifier[TelegramChannel]):
     """Telegram."""
 
     rate_limit = RATE_LIMIT
+    markup = TELEGRAM
 
     def limit(self, channel: TelegramChannel) -> RateLimit | None:
         """Groups, whose ids are negative, take less than other chats."""
@@ -175,16 +179,6 @@ class _Pages:
         return True
 
 
-def escape(text: str) -> str:
-    """Escape text so that it can't form a tag or an entity, and keep `@name` from mentioning anybody."""
-    return _escape(unaddressed(text))
-
-
-def _escape(text: str) -> str:
-    """https://core.telegram.org/bots/api#html-style"""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def units(text: str) -> int:
     """UTF-16 code units, which Telegram counts in."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
@@ -211,21 +205,26 @@ def _code(text: str, limit: int) -> str:
     return f"<code>{_fitted(text[: limit + 1], limit)}</code>"
 
 
+def _cut(written: str, limit: int) -> str:
+    """What a template made, in at most `limit` code units when parsed."""
+    return TELEGRAM.cut(written, limit, lambda markup: measured(markup)[0])
+
+
 def _fitted(text: str, limit: int) -> str:
     """The escaped text, cut between what people see as characters."""
     if units(text) <= limit:
-        return _escape(text)
+        return escape_entities(text)
     start = text.encode("utf-16-le", "surrogatepass")[: 2 * (limit - len(ELLIPSIS))]
     at = start_of(text, len(start.decode("utf-16-le", "ignore")))
-    return _escape(text[:at].rstrip()) + ELLIPSIS
+    return escape_entities(text[:at].rstrip()) + ELLIPSIS
 
 
 def _texts(content: Content, max_messages: int) -> list[str]:
-    headline = _text(content.headline, MAX_HEADLINE)
+    headline = _cut(content.title, MAX_HEADLINE) or _text(content.headline, MAX_HEADLINE)
     opening = _opening(content)
     size, marks = measured(opening + _closing(content, content.total))
-    room = MAX_TEXT - _size(headline) - NUMBER_ROOM - len("\n\n") - size
-    entities = MAX_ENTITIES - 1 - marks
+    room = MAX_TEXT - measured(headline)[0] - NUMBER_ROOM - len("\n\n") - size
+    entities = MAX_ENTITIES - 1 - measured(headline)[1] - marks
     pages, shown = _filled(content, _begun(content, room, entities, 1), room)
     if shown < content.total:
         pages, shown = _filled(content, _begun(content, room, entities, max_messages), SHORT_DESCRIPTION)
@@ -250,6 +249,8 @@ def _opening(content: Content) -> str:
     lines = [_text(note, MAX_NOTE) for note in content.notes]
     if content.labels:
         lines.append(_code(labels_line(content.labels), MAX_LABELS))
+    if content.body is not None:
+        lines.append(_cut(content.body, MAX_RENDERED))
     return "\n".join(lines) + BETWEEN if lines else ""
 
 
@@ -265,7 +266,7 @@ def _begun(content: Content, room: int, entities: int, most: int) -> _Pages:
     if content.counts:
         most = _digest_parts(content, room)
         total = room - len("\n") + (most - 1) * (room - MAX_LINE)
-        limits = Room(total=total - most * MAX_LINE, line=MAX_LINE, escape=escape, size=_size)
+        limits = Room(total=total - most * MAX_LINE, line=MAX_LINE, escape=escape_all, size=_size)
         lines = summary_lines(content.counts, limits)
     pages = _Pages(room, entities, most)
     for part in [*(line + "\n" for line in lines), *(["\n"] if lines else [])]:
@@ -280,6 +281,8 @@ def _digest_parts(content: Content, room: int) -> int:
 
 
 def _alert(alert: AlertText, description: int, limit: int) -> str:
+    if alert.rendered:
+        return _cut(alert.rendered, shortened_to(description, MAX_RENDERED))
     mark = "🔥" if alert.status is Status.FIRING else "✅"
     lines = [f"{mark} <b>{_text(alert.title, MAX_TITLE)}</b>"]
     if alert.labels:

@@ -15,7 +15,7 @@ from relay.domain.errors import Conflict, InvalidInput, NotFound, SealBroken, Un
 from relay.domain.outcomes import Reason
 from relay.store.config import WAKE_CHANNEL
 from relay.store.seal import Seal
-from relay.store.tables import channels, config_version, lanes
+from relay.store.tables import channels, config_version, lanes, message_templates
 
 # A channel that the relay itself disabled is routed to all the same: what it is to be told waits until people have
 # mended it, or goes to its fallback.
@@ -94,9 +94,10 @@ async def add(connection: AsyncConnection, channel: Channel, seal: Seal) -> Chan
 
     Raises:
         Conflict: the id is taken.
-        InvalidInput: its fallback can't be one.
+        InvalidInput: its fallback can't be one, or there is no such message template.
     """
-    await _lock(connection)
+    await lock_configuration(connection)
+    await _check_template(connection, channel)
     await _check_fallback(connection, channel)
     statement = insert(channels).values(
         id=channel.id, channel_type=channel.channel_type, **_columns(channel, seal)
@@ -117,7 +118,7 @@ async def get(connection: AsyncConnection, channel_id: str, seal: Seal, *, lock:
         Unreadable: this release does not know its type, or its secrets can't be opened.
     """
     if lock:
-        await _lock(connection)
+        await lock_configuration(connection)
     statement = select(channels).where(channels.c.id == channel_id)
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
@@ -139,9 +140,11 @@ async def change(
     """Write a changed channel. The reason for which the relay disabled it is kept if that was not touched.
 
     Raises:
-        InvalidInput: the fallback can't be one, or the tenant does not go with that of another channel.
+        InvalidInput: the fallback can't be one, the tenant does not go with that of another channel, or there is
+            no such message template.
     """
-    await _lock(connection)
+    await lock_configuration(connection)
+    await _check_template(connection, channel)
     await _check_fallback(connection, channel)
     await _check_who_falls_back(connection, channel)
     statement = (
@@ -191,10 +194,10 @@ async def remove(connection: AsyncConnection, channel_id: str) -> None:
     """
     # Most of the work comes before the lock, for webhooks wait behind that; what they added meanwhile comes after.
     await _bury(connection, channel_id)
-    await _lock(connection)
+    await lock_configuration(connection)
     named_by = select(channels.c.id).where(_fallback == channel_id).order_by(channels.c.id)
     if others := (await connection.execute(named_by)).scalars().all():
-        raise Conflict(f"the channel {channel_id!r} is the fallback of {_listing(others)}; change that first")
+        raise Conflict(f"the channel {channel_id!r} is the fallback of {listing(others)}; change that first")
     if (await connection.execute(delete(channels).where(channels.c.id == channel_id))).rowcount == 0:
         raise NotFound(f"there is no channel {channel_id!r}")
     await _bury(connection, channel_id)
@@ -206,12 +209,21 @@ async def _bury(connection: AsyncConnection, channel_id: str) -> None:
     await connection.execute(BURY, given)
 
 
-async def _lock(connection: AsyncConnection) -> None:
+async def lock_configuration(connection: AsyncConnection) -> None:
     """Let changes of the configuration come one after the other, until the transaction ends.
 
     It is the lock that the trigger on channels takes before any row's.
     """
     await connection.execute(select(config_version.c.version).with_for_update())
+
+
+async def _check_template(connection: AsyncConnection, channel: Channel) -> None:
+    """Refuse a message template that does not exist."""
+    if channel.template is None:
+        return
+    found = select(message_templates.c.id).where(message_templates.c.id == channel.template)
+    if (await connection.execute(found)).one_or_none() is None:
+        raise InvalidInput("template", f"there is no message template {channel.template!r}")
 
 
 async def _check_fallback(connection: AsyncConnection, channel: Channel) -> None:
@@ -244,7 +256,7 @@ async def _check_who_falls_back(connection: AsyncConnection, channel: Channel) -
     )
     if others := (await connection.execute(statement)).scalars().all():
         raise InvalidInput(
-            "tenant_id", f"this channel is the fallback of {_listing(others)}, which may tell of other tenants"
+            "tenant_id", f"this channel is the fallback of {listing(others)}, which may tell of other tenants"
         )
 
 
@@ -252,7 +264,8 @@ def _whom(channel: Channel) -> str:
     return "all" if channel.tenant_id is None else repr(channel.tenant_id)
 
 
-def _listing(channel_ids: Sequence[str]) -> str:
+def listing(channel_ids: Sequence[str]) -> str:
+    """Channels as an error names them."""
     shown = ", ".join(map(repr, channel_ids[:MAX_LISTED]))
     more = len(channel_ids) - MAX_LISTED
     return f"{shown} and {more} more" if more > 0 else shown

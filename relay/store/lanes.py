@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from relay.domain.channel_types import Channel
-from relay.store import channels
+from relay.domain.message_templates import MessageTemplate
+from relay.store import channels, templates
 from relay.store.seal import Seal
 
 LEASE_SECONDS: Final = 10.0
@@ -22,7 +23,8 @@ class Lease(msgspec.Struct, frozen=True):
     """The right to send for a channel until the lease ends.
 
     `failures`, `probes` and `is_open` are the circuit breaker as the row has it. `channel` is None when its
-    settings can't be opened, and `unreadable` says why. `stamp` changes with the channel's settings.
+    settings can't be opened, and `unreadable` says why. `stamp` changes with the channel's settings, and with the
+    message template that they name.
     """
 
     channel_id: str
@@ -33,6 +35,7 @@ class Lease(msgspec.Struct, frozen=True):
     stamp: Any
     channel: Channel | None
     unreadable: str
+    template: MessageTemplate | None
 
 
 class LaneState(msgspec.Struct, frozen=True):
@@ -61,8 +64,10 @@ class Release(msgspec.Struct, frozen=True):
 
 _LEASE: Final = """
   l.channel_id, l.epoch, l.failures, l.probes, l.opened_at IS NOT NULL AS is_open,
-  c.updated_at AS stamp, c.channel_type, c.config, c.sealed
+  c.updated_at AS stamp, c.channel_type, c.config, c.sealed,
+  t.id AS template_id, t.version AS template_version, t.body AS template_body, t.updated_at AS template_updated_at
 """
+_OF_CHANNEL: Final = "channels c LEFT JOIN message_templates t ON t.id = c.config ->> 'template'"
 
 CLAIM_LANES: Final = f"""
 WITH due AS MATERIALIZED (
@@ -73,7 +78,7 @@ WITH due AS MATERIALIZED (
   ORDER BY l.next_due LIMIT $4 FOR NO KEY UPDATE OF l SKIP LOCKED
 )
 UPDATE lanes l SET owner = $1, lease_until = now() + make_interval(secs => $2), epoch = epoch + 1
-FROM channels c
+FROM {_OF_CHANNEL}
 WHERE l.channel_id = ANY (ARRAY(SELECT channel_id FROM due)) AND c.id = l.channel_id
 RETURNING {_LEASE}, EXISTS (
   SELECT FROM deliveries d WHERE d.channel_id = l.channel_id AND d.state = 'sending'
@@ -81,8 +86,8 @@ RETURNING {_LEASE}, EXISTS (
 """
 
 READ_LEASE: Final = f"""
-SELECT {_LEASE} FROM lanes l JOIN channels c ON c.id = l.channel_id
-WHERE l.channel_id = $1 AND l.owner = $2 AND l.epoch = $3 AND l.lease_until > now()
+SELECT {_LEASE} FROM lanes l, {_OF_CHANNEL}
+WHERE c.id = l.channel_id AND l.channel_id = $1 AND l.owner = $2 AND l.epoch = $3 AND l.lease_until > now()
 """
 
 RECOVER: Final = """
@@ -243,4 +248,5 @@ def _lease(row: Any, seal: Seal) -> Lease:
         stamp=row["stamp"],
         channel=channel,
         unreadable=unreadable,
+        template=templates.of_lease(row),
     )

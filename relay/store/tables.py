@@ -59,6 +59,25 @@ channel_templates = Table(
     comment="Those of people; the built-in ones are in the code.",
 )
 
+message_templates = Table(
+    "message_templates",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, nullable=False, comment="The one in force."),
+    Column("body", JSONB, nullable=False, comment="Of that version."),
+    Column("updated_at", _moment, nullable=False, server_default=text("now()")),
+)
+
+message_template_versions = Table(
+    "message_template_versions",
+    metadata,
+    Column("template_id", Text, ForeignKey("message_templates.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("body", JSONB, nullable=False, comment="All but the id."),
+    Column("created_at", _moment, nullable=False, server_default=text("now()")),
+    comment="All that a template ever said.",
+)
+
 api_keys = Table(
     "api_keys",
     metadata,

@@ -4,7 +4,7 @@ import pytest
 
 from relay.notify.clusters import LONGEST, end_of, start_of
 from relay.notify.content import cut, fit
-from relay.notify.discord import escape
+from relay.notify.markup import escape_markdown as escape
 from relay.notify.summary import shortened
 
 WHOLE = {

@@ -1,0 +1,37 @@
+"""Message templates: how channels tell groups in people's own words, and all that these ever said."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+moment = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "message_templates",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("version", sa.Integer, nullable=False, comment="The one in force."),
+        sa.Column("body", postgresql.JSONB, nullable=False, comment="Of that version."),
+        sa.Column("updated_at", moment, nullable=False, server_default=sa.text("now()")),
+    )
+    op.create_table(
+        "message_template_versions",
+        sa.Column(
+            "template_id", sa.Text, sa.ForeignKey("message_templates.id", ondelete="CASCADE"), primary_key=True
+        ),
+        sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("body", postgresql.JSONB, nullable=False, comment="All but the id."),
+        sa.Column("created_at", moment, nullable=False, server_default=sa.text("now()")),
+        comment="All that a template ever said.",
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("message_template_versions")
+    op.drop_table("message_templates")
