@@ -22,7 +22,6 @@ from relay.domain.notifications import Digest, Message, Notification, Rendered
 from relay.domain.outcomes import Outcome, Reason
 from relay.notify.base import Notifier, Request, Response, classify, require_open_url, retry
 from relay.notify.content import RUNBOOK, UNTOLD, Content, content_of, cut, severity_of, web_url
-from relay.notify.markup import PLAIN
 from relay.notify.pauses import json_object
 from relay.notify.summary import Room, summary_lines
 
@@ -40,8 +39,6 @@ OTHER_SEVERITY: Final = "error"
 TOLD_TOO_LATE: Final = "info"
 MAX_FIELD: Final = 255
 """Characters of a source, component, group or class; no page says a limit."""
-MAX_TOLD: Final = 16_384
-"""Characters of a text that a template made."""
 MAX_VALUES: Final = (16_384, 2048, 256, 32)
 """Characters of a label's or annotation's value, each tried if the event is too large with the one before."""
 MAX_DETAILS: Final = 200
@@ -156,7 +153,7 @@ def _payload(alert: Alert, content: Content, rendered: str, moment: datetime) ->
         "class": cut(_line(alert.name), MAX_FIELD),
     }
     details: dict[str, Any] = {"status": alert.status, "notes": _notes(content)}
-    details |= {"body": PLAIN.cut(content.body or "", MAX_TOLD), "alert": PLAIN.cut(rendered, MAX_TOLD)}
+    details |= {"body": content.body, "alert": rendered}
     details |= {"labels": alert.labels, "annotations": alert.annotations}
     return {
         "summary": cut(title or _line(alert.name) or "alert", MAX_SUMMARY),

@@ -23,7 +23,7 @@ MAX_WAIT: Final = 5.0
 START_SECONDS: Final = 30.0
 PROCESSES: Final = 2
 MAX_DATA: Final = 8 * 1024 * 1024
-MAX_ANSWER: Final = 8 * 1024 * 1024
+MAX_ANSWER: Final = 32 * 1024 * 1024
 """Bytes."""
 FIRST_PAUSE: Final = 60.0
 LAST_PAUSE: Final = 3600.0

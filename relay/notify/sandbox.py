@@ -21,7 +21,13 @@ from relay.notify.filters import duration, filters_for, humanize
 from relay.notify.markup import MARKUPS, PLAIN, Markup, as_markup
 
 MAX_OUTPUT: Final = 1024 * 1024
-"""Characters that a message's templates make in all."""
+"""Characters that a template may make at a time."""
+MAX_TEXTS: Final = {"title": 1000, "body": 16_000, "alert": 4000}
+"""Characters of a part that are kept; no platform shows more."""
+MAX_IN_ALL: Final = 4 * 1024 * 1024
+"""Characters of a message's parts."""
+OF_ALERT: Final = ("labels", "annotations")
+OF_GROUP: Final = ("group_labels", "common_labels", "common_annotations")
 MAX_WORDS: Final = 300
 TEMPLATE_FILE: Final = "<template>"
 """What Jinja calls the file of a template that comes from a string."""
@@ -107,15 +113,18 @@ def parts_of(parts: Mapping[str, str], markup: Markup, data: Mapping[str, Any]) 
 
     A title is one line. A title or an alert of which nothing comes is left to the relay's own words.
     """
-    left = MAX_OUTPUT
+    left, data = MAX_IN_ALL, _as_in_alertmanager(data)
 
     def write(part: str, **more: Any) -> str:
         nonlocal left
         template = _compiled(parts[part], markup.name)
         with _named(part):
-            written = markup.finished("".join(_generated(template, {**data, **more}, left)))
-        left -= len(written)
-        return written.strip()
+            written = markup.finished("".join(_generated(template, {**data, **more}, MAX_OUTPUT))).strip()
+            kept = markup.cut(written, MAX_TEXTS[part])
+            left -= len(kept)
+            if left < 0:
+                raise ValueError(f"the results are longer than {MAX_IN_ALL} characters in all")
+        return kept
 
     alerts = enumerate(data["alerts"], start=1) if "alert" in parts else ()
     return Rendered(
@@ -123,6 +132,18 @@ def parts_of(parts: Mapping[str, str], markup: Markup, data: Mapping[str, Any]) 
         body=write("body") if "body" in parts else None,
         alerts=tuple(write("alert", alert=alert, position=position) for position, alert in alerts),
     )
+
+
+class _Labels(dict[str, str]):
+    """Labels, or annotations: one that is not there is empty, as in Alertmanager."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
+
+
+def _as_in_alertmanager(data: Mapping[str, Any]) -> dict[str, Any]:
+    alerts = [alert | {name: _Labels(alert[name]) for name in OF_ALERT} for alert in data["alerts"]]
+    return {**data, **{name: _Labels(data[name]) for name in OF_GROUP}, "alerts": alerts}
 
 
 @contextmanager
@@ -160,7 +181,7 @@ def _generated(template: jinja2.Template, data: Mapping[str, Any], limit: int) -
     for piece in template.generate(data):
         size += len(piece)
         if size > limit:
-            raise ValueError(f"the result is longer than {MAX_OUTPUT} characters")
+            raise ValueError(f"the result is longer than {limit} characters")
         yield piece
 
 

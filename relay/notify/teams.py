@@ -215,7 +215,7 @@ def _runs(written: str, **style: Any) -> list[dict[str, Any]]:
 
     def end(words: str) -> None:
         if words:
-            runs.append(_run(words, **style, **({"weight": "bolder"} if bold else {})))
+            runs.append(_run(words, **style | ({"weight": "bolder"} if bold else {})))
 
     for found in _written.finditer(written):
         url = web_url(found["url"] or "")

@@ -49,6 +49,8 @@ MAX_TITLE: Final = 300
 MAX_LABELS: Final = 600
 MAX_RENDERED: Final = 2000
 """Of what a template made of an alert, or in place of the labels."""
+MAX_RENDERED_ENTITIES: Final = 25
+"""Of those in it, and in a title: others want some too."""
 
 GONE: Final = (
     "bot is not a member",
@@ -206,8 +208,13 @@ def _code(text: str, limit: int) -> str:
 
 
 def _cut(written: str, limit: int) -> str:
-    """What a template made, in at most `limit` code units when parsed."""
-    return TELEGRAM.cut(written, limit, lambda markup: measured(markup)[0])
+    """What a template made, in at most `limit` code units when parsed, with as many entities as there may be."""
+
+    def size(markup: str) -> int:
+        size, entities = measured(markup)
+        return size if entities <= MAX_RENDERED_ENTITIES else limit + 1
+
+    return TELEGRAM.cut(written, limit, size)
 
 
 def _fitted(text: str, limit: int) -> str:

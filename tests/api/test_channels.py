@@ -29,6 +29,7 @@ async def test_the_guides_walk(relay: Relay) -> None:
         "send_resolved": True,
         "rate_limit": None,
         "fallback_channel_id": None,
+        "template": None,
         "slack_username": None,
         "slack_icon_emoji": None,
         "max_messages": 5,

@@ -10,7 +10,7 @@ from tests.notify.strict import check_links
 
 MAX_LINE = 998
 """https://www.rfc-editor.org/rfc/rfc5322#section-2.1.1"""
-TAGS = {"html", "body", "div", "p", "h2", "strong", "br", "a"}
+TAGS = {"html", "body", "div", "p", "h2", "strong", "code", "br", "a"}
 
 
 @dataclass
