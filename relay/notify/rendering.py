@@ -21,7 +21,7 @@ LENGTH: Final = 4
 """Bytes that say how long what follows is, the first being the highest."""
 MAX_MEMORY: Final = 256 * 1024 * 1024
 """Bytes that rendering may take, beyond what the process has when it starts."""
-LAST_RESORT: Final = 10
+LAST_RESORT: Final = 5
 """Seconds after which a task ends the process by itself, if the relay that would end it is gone."""
 NICENESS: Final = 10
 """So that a template without an end takes its time from nobody."""

@@ -143,7 +143,7 @@ def text_of(message: Message) -> str:
     told = [_line(alert.rendered or alert.title) for alert in content.alerts if content.alerts[0].rendered]
     names = _names(message)
     words = [(_line(name)[: MAX_NAME + 1], number) for name, number in names[:MAX_NAMES]]
-    notes = [*_notes(message, content)]
+    notes = _notes(message, content)
     summary = "" if told else _summary(message)
     body = _line(content.body or "")
     severity = _line(content.severity)[: MAX_SEVERITY + 1]

@@ -36,9 +36,8 @@ def words(kind: type[BaseChannel], told: Digest) -> str:
     return said(kind, told).replace("\\", "") if kind is DiscordChannel else said(kind, told)
 
 
-def payload(told: Digest, **settings: Any) -> Any:
-    one = channel(WebhookChannel, **settings)
-    return json.loads(NOTIFIERS[WebhookChannel].request(one, told).body)
+def payload(told: Digest) -> Any:
+    return json.loads(NOTIFIERS[WebhookChannel].request(channel(WebhookChannel), told).body)
 
 
 @pytest.fixture(params=IN_WORDS)
@@ -201,6 +200,7 @@ async def test_the_plain_webhook_tells_a_digest_by_the_names_of_a_group(sink: Si
     assert summary["history_url"] == HISTORY
 
 
-def test_a_template_reads_a_digest() -> None:
+async def test_a_template_reads_a_digest(sink: Sink, tell: Tell) -> None:
     template = '{"{{ kind }}": {{ digest.counts | length if digest else 0 }}, "of": {{ digest.groups }}}'
-    assert payload(MIXED, custom_payload_template=template) == {"digest": 5, "of": 27}
+    await tell(WebhookChannel, sink.url, MIXED, custom_payload_template=template)
+    assert sink.received[0].json == {"digest": 5, "of": 27}
