@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -197,6 +198,22 @@ def test_many_alerts_of_a_template_are_numbered_and_the_rest_is_counted(kind: ty
     assert len(read_so) == 5
     assert all(re.search(rf"Ours.* \({at}/5\)", text) for at, text in enumerate(read_so, start=1))
     assert accounted_for(kind, "\n".join(read_so)) == 300
+
+
+def test_the_documented_example_reads_as_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "templates.md").read_text(encoding="utf-8")
+    title, alert_part = re.findall(r"```jinja\n(.*?)\n```", page, re.DOTALL)
+    [shown] = re.findall(r"An alert then reads\n\n```\n(.*?)\n```", page, re.DOTALL)
+    annotations = {
+        "summary": "The disk of db-1 is full",
+        "description": "Less than 1 % of /var is left.",
+        "runbook_url": RUNBOOK,
+    }
+    told = alert(annotations=annotations, url="http://prometheus.example.com/graph", instance="db-1")
+    sent = body(SlackChannel, notification(told), title=title, alert=alert_part)
+    assert sent["text"] == "*🔥 DiskFull in all clusters*"
+    [section] = [one for one in sent["attachments"][0]["blocks"] if one["type"] == "section"]
+    assert re.sub(r"(?m)^for .*$", "for 7m 12s", section["text"]["text"]) == shown
 
 
 def test_a_living_message_is_edited_into_the_templates_words() -> None:
