@@ -19,6 +19,7 @@ from relay.domain.channel_types import EmailChannel, RateLimit
 from relay.domain.errors import InvalidInput
 from relay.domain.fields import REPLACEMENT
 from relay.domain.notifications import Message, Notification
+from relay.notify.addresses import check_address
 from relay.notify.base import Mail, Notifier
 from relay.notify.content import AlertText, Content, content_of, cut, labels_line, left_out
 from relay.notify.mail_text import text_of
@@ -49,10 +50,6 @@ MOST_READ: Final = 2
 """Times what a text may have: so much of it is read, for white space may be taken out."""
 MAX_RECIPIENTS: Final = 100
 """A server must take so many. https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.8"""
-MAX_LOCAL_PART: Final = 64
-"""https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.1"""
-MAX_ADDRESS: Final = 254
-"""What fits into a path of 256. https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3"""
 MAX_LOGIN: Final = 255
 PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 """https://www.rfc-editor.org/rfc/rfc8314#section-3"""
@@ -64,12 +61,6 @@ MAX_ENCODED_WORD: Final = 39
 https://www.rfc-editor.org/rfc/rfc2047#section-2
 """
 
-_address = re.compile(
-    r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
-    re.IGNORECASE | re.ASCII,
-)
-"""https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2, without quoted names and address literals."""
 _unprintable = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _newline = re.compile(r"\r\n?")
 
@@ -105,9 +96,9 @@ class EmailNotifier(Notifier[EmailChannel]):
             raise InvalidInput("smtp_port", "must be between 1 and 65535")
         if not 0 < len(channel.email_to) <= MAX_RECIPIENTS:
             raise InvalidInput("email_to", f"must hold 1 to {MAX_RECIPIENTS} addresses")
-        _check_address("email_from", channel.email_from)
+        check_address("email_from", channel.email_from)
         for at, address in enumerate(channel.email_to):
-            _check_address(f"email_to[{at}]", address)
+            check_address(f"email_to[{at}]", address)
         login = {"smtp_username": channel.smtp_username, "smtp_password": channel.smtp_password}
         for field, value in login.items():
             if value is not None and not (0 < len(value) <= MAX_LOGIN and value.isprintable()):
@@ -127,17 +118,6 @@ class EmailNotifier(Notifier[EmailChannel]):
             recipients=channel.email_to,
             body=_body(channel, message),
         )
-
-
-def _check_address(field: str, address: str) -> None:
-    local_part = address.partition("@")[0]
-    if (
-        len(address) > MAX_ADDRESS
-        or len(local_part) > MAX_LOCAL_PART
-        or not _address.fullmatch(address)
-        or "." not in address[len(local_part) :]
-    ):
-        raise InvalidInput(field, "must be an address such as alerts@example.com")
 
 
 def _body(channel: EmailChannel, message: Message) -> bytes:

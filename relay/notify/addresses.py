@@ -1,0 +1,34 @@
+"""Which mail addresses can be written to as they are?"""
+
+import re
+from typing import Final
+
+from relay.domain.errors import InvalidInput
+
+MAX_LOCAL_PART: Final = 64
+"""https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.1"""
+MAX_ADDRESS: Final = 254
+"""What fits into a path of 256. https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3"""
+
+_address = re.compile(
+    r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
+    re.IGNORECASE | re.ASCII,
+)
+"""https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2, without quoted names and address literals."""
+
+
+def check_address(field: str, address: str) -> None:
+    """Refuse what a mail server may not take as it is.
+
+    Raises:
+        InvalidInput: names the field.
+    """
+    local_part = address.partition("@")[0]
+    if (
+        len(address) > MAX_ADDRESS
+        or len(local_part) > MAX_LOCAL_PART
+        or not _address.fullmatch(address)
+        or "." not in address[len(local_part) :]
+    ):
+        raise InvalidInput(field, "must be an address such as alerts@example.com")
