@@ -41,10 +41,12 @@ class Course:
         others, its plain one takes its place if the platform refuses it. `remembered`: these requests are to be
         gone on with next time even if none of them was taken.
         """
+        # A template may tell the time: it is by the plain ones that they are known again.
+        mark = f"{_mark(plain)}-{len(requests)}" if plain else _mark(requests)
         if len(plain) == len(requests):
             requests = [_with_plain(one, other) for one, other in zip(requests, plain, strict=True)]
             self.had_plain = any(isinstance(one, Request) and one.plain is not None for one in requests)
-        first, refused = _taken(progress, requests)
+        first, refused = _taken(progress, mark)
         outcome: Outcome = Sent(detail="all of it had been taken before")
         posted = [kept for request in requests[:first] if (kept := _kept(request)) is not None]
         for at in range(first, len(requests)):
@@ -55,7 +57,8 @@ class Course:
             elif isinstance(outcome, Rejected) and isinstance(request, Request) and request.independent:
                 refused = refused or _part(outcome, at, requests)
             else:
-                outcome = _broken_off(outcome, at, requests, refused, remembered=remembered)
+                so_far = f"{at}{REFUSED if refused else ''}:{mark}" if at > 0 or remembered else None
+                outcome = _broken_off(outcome, at, requests, refused, so_far)
                 posted += [one.edits for one in requests[at:] if isinstance(one, Request) and one.edits]
                 break
         ended = outcome if refused is None or isinstance(outcome, Retry) else refused
@@ -104,14 +107,14 @@ def _with_plain(request: AnyRequest, plain: AnyRequest) -> AnyRequest:
     return msgspec.structs.replace(request, plain=plain)
 
 
-def _taken(progress: str | None, requests: Sequence[AnyRequest]) -> tuple[int, Rejected | None]:
+def _taken(progress: str | None, mark: str) -> tuple[int, Rejected | None]:
     """How many of the requests the attempts before were done with, and what was refused then.
 
     None, if they are not the same any more.
     """
-    if progress is None or not goes_on(progress, requests):
+    count, _, known = (progress or "").partition(":")
+    if known != mark:
         return 0, None
-    count = progress.partition(":")[0]
     refused = Rejected(Reason.CLIENT_ERROR, "a part of it was refused in an attempt before")
     return int(count.removesuffix(REFUSED)), refused if count.endswith(REFUSED) else None
 
@@ -127,13 +130,11 @@ def _broken_off(
     at: int,
     requests: Sequence[AnyRequest],
     refused: Rejected | None,
-    *,
-    remembered: bool,
+    progress: str | None,
 ) -> Retry | Rejected:
     """The outcome of a message that came as far as the request `at`."""
     if isinstance(outcome, Rejected):
         return _part(outcome, at, requests)
-    progress = f"{at}{REFUSED if refused else ''}:{_mark(requests)}" if at > 0 or remembered else None
     if len(requests) == 1:
         return msgspec.structs.replace(outcome, progress=progress)
     words = [f"part {at + 1} of {len(requests)}: {outcome.detail}", *([refused.detail] if refused else [])]

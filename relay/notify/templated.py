@@ -3,8 +3,6 @@
 A template that fails, takes too long or makes too much gives way to the relay's own words, and a note says why.
 """
 
-from typing import Final
-
 import msgspec
 
 from relay.domain.message_templates import MessageTemplate
@@ -14,37 +12,35 @@ from relay.notify.payload import payload_of
 from relay.notify.renderer import Renderer
 from relay.notify.rendering import Body, BodyTask, Failed, Parts, PartsTask
 
-BODY_FIELD: Final = "custom_payload_template"
-
 
 class Worded(msgspec.Struct, frozen=True):
-    """A message with what templates made of it. `by` names those that made something, `notes` say which failed."""
+    """A message, and whether a template made something of it. `notes` say which templates failed, and why."""
 
     message: Message
-    by: tuple[str, ...] = ()
+    templated: bool = False
     notes: tuple[str, ...] = ()
 
 
 async def worded(
     renderer: Renderer, notifier: Notifier[C], channel: C, message: Message, template: MessageTemplate | None
 ) -> Worded:
-    """Let the channel's templates make what they say of a message. Raises nothing but cancellation."""
+    """Let the channel's templates make what they say of a message."""
     said = Worded(message)
     if template is not None and isinstance(message, Notification):
         data = msgspec.json.encode(payload_of(message))
-        name = f"the template {template.id!r}"
         match await renderer.render(PartsTask(template.parts, notifier.markup.name, data)):
             case Parts(rendered):
-                said = Worded(msgspec.structs.replace(message, rendered=rendered), (name,))
+                said = Worded(msgspec.structs.replace(message, rendered=rendered), templated=True)
             case Failed(words):
-                said = Worded(message, (), (f"{name} failed, the built-in message was sent: {words}",))
+                note = f"the template {template.id!r} failed, the built-in message was sent: {words}"
+                said = Worded(message, notes=(note,))
     if (source := notifier.body_template(channel)) is not None:
         data = msgspec.json.encode(payload_of(said.message))
         match await renderer.render(BodyTask(source, data)):
             case Body(text):
                 told = msgspec.structs.replace(said.message, body=text)
-                said = Worded(told, (*said.by, BODY_FIELD), said.notes)
+                said = Worded(told, templated=True, notes=said.notes)
             case Failed(words):
-                note = f"{BODY_FIELD} failed, the built-in body was sent: {words}"
-                said = Worded(said.message, said.by, (*said.notes, note))
+                note = f"custom_payload_template failed, the built-in body was sent: {words}"
+                said = msgspec.structs.replace(said, notes=(*said.notes, note))
     return said

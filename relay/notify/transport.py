@@ -95,7 +95,7 @@ class Transport:
         course = Course(lambda request: self._ask(notifier, channel, request), pace)
         said = await self._worded(notifier, channel, message, template)
         course.notes += said.notes
-        if said.by:
+        if said.templated:
             plain = self._made(notifier, channel, message)
             known = () if isinstance(plain, Rejected) else plain
             if not goes_on(progress, known):
@@ -106,7 +106,7 @@ class Transport:
                 if isinstance(message, Notification) and outcome.posted:
                     # What was taken so far is made to say the same as the rest.
                     message = msgspec.structs.replace(message, posted=outcome.posted)
-        outcome = await self._tell(course, notifier, channel, message, progress, remembered=bool(said.by))
+        outcome = await self._tell(course, notifier, channel, message, progress, remembered=said.templated)
         return _finished(outcome, course.notes, channel)
 
     async def _worded(
@@ -115,7 +115,7 @@ class Transport:
         try:
             return await worded(self._renderer, notifier, channel, message, template)
         except Exception as error:
-            return Worded(message, (), (_not_made(error, channel).detail,))
+            return Worded(message, notes=(_not_made(error, channel).detail,))
 
     async def _tell(
         self,
