@@ -5,7 +5,7 @@ Plain text throughout: each platform escapes and cuts it in its own way.
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -255,16 +255,16 @@ def _times(alert: Alert) -> str:
     ended = _clock(alert.ends_at)
     if alert.ends_at.date() == alert.starts_at.date():
         ended = ended.partition(" ")[2]
-    return f"{began} to {ended} UTC ({_duration(alert.ends_at - alert.starts_at)})"
+    return f"{began} to {ended} UTC ({spelled((alert.ends_at - alert.starts_at).total_seconds())})"
 
 
 def _clock(moment: datetime) -> str:
     return moment.replace(tzinfo=None).isoformat(" ", "seconds")
 
 
-def _duration(lasted: timedelta) -> str:
-    """Its two largest units: `1h 30m`."""
-    seconds = max(int(lasted.total_seconds()), 0)
+def spelled(seconds: float) -> str:
+    """A time by its two largest units: `1h 30m`."""
+    seconds = max(int(seconds), 0)
     numbers = (seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60, seconds % 60)
     first = next((at for at, number in enumerate(numbers) if number), len(numbers) - 1)
     units = list(zip(numbers, "dhms", strict=True))[first : first + 2]

@@ -6,18 +6,17 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from relay.notify.clusters import start_of
-from relay.notify.content import ELLIPSIS
+from relay.notify.content import ELLIPSIS, spelled
 from relay.notify.markup import Markup
 
 MULTIPLES: Final = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 FRACTIONS: Final = ("", "m", "u", "n", "p", "f", "a", "z", "y")
 DIGITS: Final = 4
 """As Prometheus's `humanize`: https://prometheus.io/docs/prometheus/latest/configuration/template_reference/"""
-UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def duration(value: Any, until: Any = None) -> str:
-    """How long: `7m 12s`. Of seconds, or from one time to another, or to now; the two largest units that differ.
+    """How long: `7m 12s`. Of seconds, or from one time to another, or to now; the two largest units.
 
     Raises:
         ValueError: it is neither a number nor a time.
@@ -29,16 +28,8 @@ def duration(value: Any, until: Any = None) -> str:
         seconds = float(value)
     if not math.isfinite(seconds):
         return str(seconds)
-    sign, left, words = "-" if seconds < 0 else "", int(abs(seconds)), []
-    if 0 < abs(seconds) < 1:
-        return f"{sign}{round(abs(seconds) * 1000)}ms"
-    for unit, size in UNITS:
-        count, left = divmod(left, size)
-        if count:
-            words.append(f"{count}{unit}")
-        elif words:
-            break
-    return sign + (" ".join(words[:2]) or "0s")
+    sign, length = "-" if seconds < 0 else "", abs(seconds)
+    return sign + (f"{round(length * 1000)}ms" if 0 < length < 1 else spelled(length))
 
 
 def humanize(value: Any) -> str:

@@ -18,13 +18,13 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
 from relay.notify.base import Notifier, Request, Response, classify, gone, require_open_url, retry
-from relay.notify.clusters import start_of
-from relay.notify.content import ELLIPSIS, AlertText, Content, content_of, labels_line, left_out, unaddressed
+from relay.notify.content import AlertText, Content, content_of, labels_line, left_out
 from relay.notify.living import EMPTIED, kept_up
-from relay.notify.markup import TELEGRAM, escape_all, escape_entities
+from relay.notify.markup import TELEGRAM, escape_all
 from relay.notify.pages import NUMBER_ROOM, SHORT_DESCRIPTION, shortened_to
 from relay.notify.pauses import json_object
 from relay.notify.summary import Room, summary_lines
+from relay.notify.telegram_text import copied, cut_rendered, measured, size_of, units, uttered
 
 MAX_TEXT: Final = 4096
 """UTF-16 code units of a message "after entities parsing". https://core.telegram.org/bots/api#sendmessage"""
@@ -49,8 +49,6 @@ MAX_TITLE: Final = 300
 MAX_LABELS: Final = 600
 MAX_RENDERED: Final = 2000
 """Of what a template made of an alert, or in place of the labels."""
-MAX_RENDERED_ENTITIES: Final = 25
-"""Of those in it, and in a title: others want some too."""
 
 GONE: Final = (
     "bot is not a member",
@@ -77,7 +75,6 @@ UNCHANGED: Final = "message is not modified"
 
 _bot_token = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{16,100}")
 _chat_id = re.compile(r"-?[0-9]{1,19}|@[A-Za-z0-9_]{4,32}")
-_tag = re.compile(r"<[^>]*>")
 BETWEEN: Final = "\n\n"
 
 
@@ -181,53 +178,8 @@ class _Pages:
         return True
 
 
-def units(text: str) -> int:
-    """UTF-16 code units, which Telegram counts in."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
-def measured(markup: str) -> tuple[int, int]:
-    """The code units of the text that is left when the markup is parsed, and how many entities that makes."""
-    text = _tag.sub("", markup) if "<" in markup else markup
-    return _size(text), markup.count("</")
-
-
-def _size(escaped: str) -> int:
-    # Telegram knows some more entities; these are ours, and one more would only be counted as too long.
-    return units(escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
-
-
-def _text(text: str, limit: int) -> str:
-    """Text that mentions nobody, escaped, in at most `limit` code units when parsed."""
-    return _fitted(unaddressed(text[: limit + 1]), limit)
-
-
-def _code(text: str, limit: int) -> str:
-    """Text to be copied as it is: nobody is mentioned there."""
-    return f"<code>{_fitted(text[: limit + 1], limit)}</code>"
-
-
-def _cut(written: str, limit: int) -> str:
-    """What a template made, in at most `limit` code units when parsed, with as many entities as there may be."""
-
-    def size(markup: str) -> int:
-        size, entities = measured(markup)
-        return size if entities <= MAX_RENDERED_ENTITIES else limit + 1
-
-    return TELEGRAM.cut(written, limit, size)
-
-
-def _fitted(text: str, limit: int) -> str:
-    """The escaped text, cut between what people see as characters."""
-    if units(text) <= limit:
-        return escape_entities(text)
-    start = text.encode("utf-16-le", "surrogatepass")[: 2 * (limit - len(ELLIPSIS))]
-    at = start_of(text, len(start.decode("utf-16-le", "ignore")))
-    return escape_entities(text[:at].rstrip()) + ELLIPSIS
-
-
 def _texts(content: Content, max_messages: int) -> list[str]:
-    headline = _cut(content.title, MAX_HEADLINE) or _text(content.headline, MAX_HEADLINE)
+    headline = cut_rendered(content.title, MAX_HEADLINE) or uttered(content.headline, MAX_HEADLINE)
     opening = _opening(content)
     size, marks = measured(opening + _closing(content, content.total))
     room = MAX_TEXT - measured(headline)[0] - NUMBER_ROOM - len("\n\n") - size
@@ -253,11 +205,11 @@ def _filled(content: Content, pages: _Pages, description: int) -> tuple[_Pages, 
 
 
 def _opening(content: Content) -> str:
-    lines = [_text(note, MAX_NOTE) for note in content.notes]
+    lines = [uttered(note, MAX_NOTE) for note in content.notes]
     if content.labels:
-        lines.append(_code(labels_line(content.labels), MAX_LABELS))
+        lines.append(copied(labels_line(content.labels), MAX_LABELS))
     if content.body is not None:
-        lines.append(_cut(content.body, MAX_RENDERED))
+        lines.append(cut_rendered(content.body, MAX_RENDERED))
     return "\n".join(lines) + BETWEEN if lines else ""
 
 
@@ -273,7 +225,7 @@ def _begun(content: Content, room: int, entities: int, most: int) -> _Pages:
     if content.counts:
         most = _digest_parts(content, room)
         total = room - len("\n") + (most - 1) * (room - MAX_LINE)
-        limits = Room(total=total - most * MAX_LINE, line=MAX_LINE, escape=escape_all, size=_size)
+        limits = Room(total=total - most * MAX_LINE, line=MAX_LINE, escape=escape_all, size=size_of)
         lines = summary_lines(content.counts, limits)
     pages = _Pages(room, entities, most)
     for part in [*(line + "\n" for line in lines), *(["\n"] if lines else [])]:
@@ -289,15 +241,15 @@ def _digest_parts(content: Content, room: int) -> int:
 
 def _alert(alert: AlertText, description: int, limit: int) -> str:
     if alert.rendered:
-        return _cut(alert.rendered, shortened_to(description, MAX_RENDERED))
+        return cut_rendered(alert.rendered, shortened_to(description, MAX_RENDERED))
     mark = "🔥" if alert.status is Status.FIRING else "✅"
-    lines = [f"{mark} <b>{_text(alert.title, MAX_TITLE)}</b>"]
+    lines = [f"{mark} <b>{uttered(alert.title, MAX_TITLE)}</b>"]
     if alert.labels:
-        lines.append(_code(labels_line(alert.labels), MAX_LABELS))
+        lines.append(copied(labels_line(alert.labels), MAX_LABELS))
     lines.append(" · ".join([alert.times, *_links(alert.links)]))
     room = min(description, limit - measured("\n".join([*lines, BETWEEN]))[0])
     if room > 0 and alert.description:
-        lines.insert(1, _text(alert.description, room))
+        lines.insert(1, uttered(alert.description, room))
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.registry import NOTIFIERS, check
 from relay.notify.targets import Targets
-from relay.notify.telegram import units
+from relay.notify.telegram_text import units
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
 from tests.notify.hostile import hostile
