@@ -1,5 +1,7 @@
 # Needs Python 3.11 or newer and make; each target makes its own virtual environment first.
 PYTHON ?= python3
+# Processes that run the tests: more than two cores, for many tests wait for what takes its time.
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -10,7 +12,7 @@ run: $(READY)
 	$(BIN)/relay serve
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
