@@ -1,1 +1,43 @@
-"""What an application exports of itself, for the alerts to be made of; needs prometheus-client alone."""
+"""What does an application export of itself, for alerts to be made of? Needs prometheus-client alone."""
+
+from relay.middleware.asgi import ErrorTrackingMiddleware, MetricsMiddleware, RequestMetricsMiddleware
+from relay.middleware.decorator import track_errors
+from relay.middleware.exposition import metrics_app, metrics_page
+from relay.middleware.frameworks import name_django_routes, name_quart_routes
+from relay.middleware.metrics import ApplicationMetrics, application_metrics
+from relay.middleware.routes import endpoint_of
+from relay.middleware.tenants import from_header, from_state
+from relay.middleware.tracking import (
+    track_auth_failure,
+    track_database_error,
+    track_exception,
+    track_external_api_error,
+    track_http_error,
+    track_minio_error,
+    track_rate_limit_violation,
+    track_redis_error,
+)
+
+__all__ = [
+    "ApplicationMetrics",
+    "ErrorTrackingMiddleware",
+    "MetricsMiddleware",
+    "RequestMetricsMiddleware",
+    "application_metrics",
+    "endpoint_of",
+    "from_header",
+    "from_state",
+    "metrics_app",
+    "metrics_page",
+    "name_django_routes",
+    "name_quart_routes",
+    "track_auth_failure",
+    "track_database_error",
+    "track_errors",
+    "track_exception",
+    "track_external_api_error",
+    "track_http_error",
+    "track_minio_error",
+    "track_rate_limit_violation",
+    "track_redis_error",
+]

@@ -1,0 +1,185 @@
+"""What became of each request, how long did it take, and whose was it?
+
+Around any ASGI application, best as the outermost layer, so that what other layers answer is counted too.
+A request is counted when its answer is complete, just before the server gets the last part of it; so work that a
+framework does afterwards is not in its time. What gets no complete answer is counted when the application returns:
+
+- it raised before it answered, or did not answer at all: 500, as the server then says;
+- its client went away before it answered, or the server cancelled it: 499, which nobody is sent;
+- its answer broke off: the status that had been sent.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
+from typing import Any, ClassVar, Final
+
+from relay.middleware.labels import UNKNOWN, UNMATCHED
+from relay.middleware.metrics import ApplicationMetrics, application_metrics
+from relay.middleware.routes import endpoint_of
+from relay.middleware.tenants import Tenant
+from relay.middleware.tracking import track_exception
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Series = tuple[tuple[Callable[[], None], ...], tuple[Callable[[float], None], ...]]
+"""What counts one more, and what takes the seconds."""
+
+CLIENT_GONE: Final = 499
+"""As nginx logs it."""
+_BODY: Final = frozenset(("http.response.body", "http.response.pathsend", "http.response.zerocopysend"))
+# https://asgi.readthedocs.io/en/latest/extensions.html
+
+_log = logging.getLogger(__name__)
+
+
+class MetricsMiddleware:
+    """Requests, their errors and their time, in one pass: what the two others below do, for less."""
+
+    _requests: ClassVar[bool] = True
+    _errors: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        metrics: ApplicationMetrics | None = None,
+        tenant: Tenant | None = None,
+        endpoint: Callable[[Scope], str] = endpoint_of,
+    ) -> None:
+        """Wrap an application.
+
+        Args:
+            app: the application; what is not HTTP passes through to it untouched.
+            metrics: where to count; by default `application_metrics()`.
+            tenant: whose request it is, by its scope: `from_state()`, `from_header("X-Tenant-ID")`, or any
+                callable; by default every tenant is `unknown`. Asked when the answer is complete, so that what an
+                inner layer wrote there can be read.
+            endpoint: the template of the route, by the scope; asked at the same moment.
+        """
+        self._app = app
+        self._metrics = metrics or application_metrics()
+        self._tenant = tenant
+        self._endpoint = endpoint
+        self._series: dict[tuple[str, str, int, str], Series] = {}
+        self._mark = f"relay.middleware.{type(self).__name__}.{id(self._metrics)}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, watch, count."""
+        # A mounted application may wear the same: then the outer one counts.
+        if scope["type"] != "http" or self._mark in scope:
+            await self._app(scope, receive, send)
+        else:
+            await self._watch(scope, receive, send)
+
+    async def _watch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[self._mark] = True
+        started = perf_counter()
+        status = 0
+        complete = gone = False
+
+        async def heard() -> Message:
+            nonlocal gone
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                gone = True
+            return message
+
+        # Not a coroutine of its own: it hands on that of the server, which spares one for each message.
+        def watched(message: Message) -> Awaitable[None]:
+            nonlocal status, complete
+            kind = message["type"]
+            if kind == "http.response.start":
+                status = message["status"]
+            elif kind in _BODY and not message.get("more_body") and not complete:
+                complete = True
+                self._answered(scope, status, perf_counter() - started)
+            return send(message)
+
+        try:
+            await self._app(scope, heard, watched)
+        except asyncio.CancelledError:
+            gone = True
+            raise
+        except Exception as error:
+            # What an application raises because its client is gone is no fault of it.
+            if complete or not gone:
+                self._raised(scope, error)
+            raise
+        finally:
+            if not complete:
+                self._answered(scope, status or (CLIENT_GONE if gone else 500), perf_counter() - started)
+
+    def _answered(self, scope: Scope, status: int, seconds: float) -> None:
+        key = (scope["method"], self._endpoint_of(scope), status, self._tenant_of(scope))
+        series = self._series.get(key)
+        if series is None:
+            series = self._series_of(*key)
+        counters, timers = series
+        for count in counters:
+            count()
+        for observe in timers:
+            observe(seconds)
+
+    def _raised(self, scope: Scope, error: Exception) -> None:
+        if not self._errors:
+            return
+        endpoint, tenant = self._endpoint_of(scope), self._tenant_of(scope)
+        track_exception(error, endpoint=endpoint, tenant_id=tenant, metrics=self._metrics)
+
+    def _series_of(self, method: str, endpoint: str, status: int, tenant: str) -> Series:
+        """Kept under the labels after bounding, of which there can't be ever more."""
+        labels = self._metrics.bounded(method=method, endpoint=endpoint, status_code=str(status), tenant_id=tenant)
+        key = (labels["method"], labels["endpoint"], status, labels["tenant_id"])
+        series = self._series.get(key)
+        if series is None:
+            series = self._new_series(status, labels)
+            if labels["status_code"] == str(status):
+                self._series[key] = series
+        return series
+
+    def _new_series(self, status: int, labels: dict[str, str]) -> Series:
+        counters, timers = [], []
+        if self._requests:
+            counters.append("http_requests")
+            timers.append("http_request_duration_seconds")
+        if self._errors and status >= 400:
+            counters += ["http_errors", "http_4xx_errors" if status < 500 else "http_5xx_errors"]
+            timers.append("error_response_time_seconds")
+        return (
+            tuple(self._metrics.counter(name, **labels).inc for name in counters),
+            tuple(self._metrics.histogram(name, **labels).observe for name in timers),
+        )
+
+    def _endpoint_of(self, scope: Scope) -> str:
+        try:
+            return self._endpoint(scope)
+        except Exception:
+            _log.warning("the endpoint of a request can't be told", exc_info=True)
+            return UNMATCHED
+
+    def _tenant_of(self, scope: Scope) -> str:
+        if self._tenant is None:
+            return UNKNOWN
+        try:
+            tenant = self._tenant(scope)
+        except Exception:
+            _log.warning("the tenant of a request can't be told", exc_info=True)
+            return UNKNOWN
+        return UNKNOWN if tenant is None or tenant == "" else str(tenant)
+
+
+class RequestMetricsMiddleware(MetricsMiddleware):
+    """How many requests, by status, and how long they take."""
+
+    _errors = False
+
+
+class ErrorTrackingMiddleware(MetricsMiddleware):
+    """Answers of 400 and above, their time, and the exceptions that nobody handled."""
+
+    _requests = False
