@@ -27,6 +27,7 @@ from relay.api.templates import TemplatesController
 from relay.api.test import TestController
 from relay.deliver import watch
 from relay.deliver.worker import Worker
+from relay.middleware import MetricsMiddleware, application_metrics, litestar_exception
 from relay.notify.targets import Targets
 from relay.notify.transport import Transport
 from relay.receive.webhook import receive_webhook
@@ -73,6 +74,12 @@ async def composed(settings: Settings, *, receive: bool, deliver: bool) -> Async
         await database.close()
 
 
+def served(parts: Parts) -> MetricsMiddleware:
+    """The HTTP surface, with all that it answers counted: also what no route takes."""
+    metrics = application_metrics("relay", parts.metrics.registry, tracking=False)
+    return MetricsMiddleware(application(parts), metrics=metrics)
+
+
 def application(parts: Parts) -> Litestar:
     """The HTTP surface over the parts."""
     admin = Router(
@@ -96,6 +103,7 @@ def application(parts: Parts) -> Litestar:
         dependencies={name: _provide(part) for name, part in given.items()},
         state=State(given),
         exception_handlers=errors.HANDLERS,
+        after_exception=[litestar_exception],
         openapi_config=OpenAPIConfig(
             title="Alert Relay",
             version=version("alert-relay"),

@@ -15,7 +15,7 @@ import uvicorn
 import uvloop
 from prometheus_client import start_http_server
 
-from relay.app import BASE_PATH, application, composed, run_parts
+from relay.app import BASE_PATH, composed, run_parts, served
 from relay.domain.errors import SettingsError
 from relay.settings import Settings, url_of
 from relay.store import migrations
@@ -66,7 +66,7 @@ async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool
     async with composed(settings, receive=True, deliver=delivery) as parts:
         await _bring_to_head(parts.database, migrate=migrate or prepared.embedded)
         config = uvicorn.Config(
-            application(parts),
+            served(parts),
             log_config=None,
             access_log=False,
             lifespan="off",

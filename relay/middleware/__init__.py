@@ -3,7 +3,7 @@
 from relay.middleware.asgi import ErrorTrackingMiddleware, MetricsMiddleware, RequestMetricsMiddleware
 from relay.middleware.decorator import track_errors
 from relay.middleware.exposition import metrics_app, metrics_page
-from relay.middleware.frameworks import name_django_routes, name_quart_routes
+from relay.middleware.frameworks import DjangoMiddleware, litestar_exception, note_exception, watch_quart
 from relay.middleware.metrics import ApplicationMetrics, application_metrics
 from relay.middleware.routes import endpoint_of
 from relay.middleware.tenants import from_header, from_state
@@ -20,6 +20,7 @@ from relay.middleware.tracking import (
 
 __all__ = [
     "ApplicationMetrics",
+    "DjangoMiddleware",
     "ErrorTrackingMiddleware",
     "MetricsMiddleware",
     "RequestMetricsMiddleware",
@@ -27,10 +28,10 @@ __all__ = [
     "endpoint_of",
     "from_header",
     "from_state",
+    "litestar_exception",
     "metrics_app",
     "metrics_page",
-    "name_django_routes",
-    "name_quart_routes",
+    "note_exception",
     "track_auth_failure",
     "track_database_error",
     "track_errors",
@@ -40,4 +41,5 @@ __all__ = [
     "track_minio_error",
     "track_rate_limit_violation",
     "track_redis_error",
+    "watch_quart",
 ]

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any, ClassVar, Final
 
+from relay.middleware.frameworks import NOTED
 from relay.middleware.labels import UNKNOWN, UNMATCHED
 from relay.middleware.metrics import ApplicationMetrics, application_metrics
 from relay.middleware.routes import endpoint_of
@@ -25,9 +26,9 @@ Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-Series = tuple[tuple[Callable[[], None], ...], tuple[Callable[[float], None], ...]]
-"""What counts one more, and what takes the seconds."""
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+Series = Callable[[float], None]
+"""Counts one more answer, given the seconds that it took."""
 
 CLIENT_GONE: Final = 499
 """As nginx logs it."""
@@ -119,11 +120,9 @@ class MetricsMiddleware:
         series = self._series.get(key)
         if series is None:
             series = self._series_of(*key)
-        counters, timers = series
-        for count in counters:
-            count()
-        for observe in timers:
-            observe(seconds)
+        series(seconds)
+        if status >= 500 and NOTED in scope:
+            self._raised(scope, scope[NOTED])
 
     def _raised(self, scope: Scope, error: Exception) -> None:
         if not self._errors:
@@ -150,10 +149,16 @@ class MetricsMiddleware:
         if self._errors and status >= 400:
             counters += ["http_errors", "http_4xx_errors" if status < 500 else "http_5xx_errors"]
             timers.append("error_response_time_seconds")
-        return (
-            tuple(self._metrics.counter(name, **labels).inc for name in counters),
-            tuple(self._metrics.histogram(name, **labels).observe for name in timers),
-        )
+        counting = [self._metrics.counter(name, **labels).inc for name in counters]
+        timing = [self._metrics.histogram(name, **labels).observe for name in timers]
+
+        def count(seconds: float) -> None:
+            for one_more in counting:
+                one_more()
+            for observe in timing:
+                observe(seconds)
+
+        return count
 
     def _endpoint_of(self, scope: Scope) -> str:
         try:

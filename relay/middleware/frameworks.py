@@ -1,53 +1,70 @@
-"""How do frameworks that keep their route to themselves say which one it is?
+"""How do frameworks that keep their routes or their exceptions to themselves tell of them?
 
-Both write `scope["path_template"]`, which `endpoint_of` reads first. Neither framework is
-imported before it is used.
+The route goes into `scope["path_template"]`, which `endpoint_of` reads first; the exception that became a 5xx goes
+where `note_exception` puts it. No framework is imported before it is used.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+Scope = MutableMapping[str, Any]
+
+NOTED: Final = "relay.middleware.exception"
 
 
-def name_django_routes(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A Django middleware: `MIDDLEWARE = ["relay.middleware.name_django_routes", …]`."""
-    from asgiref.sync import iscoroutinefunction
+def note_exception(scope: Scope, error: Exception) -> None:
+    """Have the exception counted that the framework answers with a 5xx, instead of letting it out.
 
-    if not iscoroutinefunction(get_response):
-
-        def in_thread(request: Any) -> Any:
-            response = get_response(request)
-            _name_django_route(request)
-            return response
-
-        return in_thread
-
-    async def in_loop(request: Any) -> Any:
-        response = await get_response(request)
-        _name_django_route(request)
-        return response
-
-    return in_loop
+    FastAPI and Starlette let theirs out; the rest of this module does it for Litestar, Django and Quart.
+    """
+    scope[NOTED] = error
 
 
-# What Django's decorator `sync_and_async_middleware` sets.
-name_django_routes.sync_capable = True  # type: ignore[attr-defined]
-name_django_routes.async_capable = True  # type: ignore[attr-defined]
+async def litestar_exception(error: Exception, scope: Any) -> None:
+    """For Litestar: `Litestar(…, after_exception=[litestar_exception])`."""
+    note_exception(scope, error)
 
 
-def _name_django_route(request: Any) -> None:
-    match = getattr(request, "resolver_match", None)
-    if match is not None and hasattr(request, "scope"):
-        request.scope["path_template"] = f"/{match.route}"
+class DjangoMiddleware:
+    """For Django: `MIDDLEWARE = ["relay.middleware.DjangoMiddleware", …]`."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        """Stand before the rest of Django, synchronous or not as that is."""
+        from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+
+        self._get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: Any) -> Any | Awaitable[Any]:
+        """Pass on."""
+        return self._get_response(request)
+
+    def process_view(self, request: Any, *_: Any) -> None:
+        """Name the route as it is written in the URL configuration, with a slash before it."""
+        request.scope["path_template"] = f"/{request.resolver_match.route}"
+
+    def process_exception(self, request: Any, error: Exception) -> None:
+        """Note what the view raised."""
+        note_exception(request.scope, error)
 
 
-def name_quart_routes(app: Any) -> None:
-    """Have a Quart application name its routes: `name_quart_routes(app)`, once, when it is made."""
-    from quart import request
+def watch_quart(app: Any) -> None:
+    """For Quart: `watch_quart(app)`, once, before `app.asgi_app` is wrapped."""
+    from quart import got_request_exception, request
 
-    async def name(response: Any) -> Any:
+    async def name_route(response: Any) -> Any:
         scope: Any = request.scope
         if request.url_rule is not None:
             scope["path_template"] = request.url_rule.rule
         return response
 
-    app.after_request(name)
+    async def note(_: Any, exception: Exception, **__: Any) -> None:
+        scope: Any = request.scope
+        note_exception(scope, exception)
+
+    app.after_request(name_route)
+    got_request_exception.connect(note, app, weak=False)

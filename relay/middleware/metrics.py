@@ -22,9 +22,12 @@ HTTP_COUNTERS: Final = {
     "http_errors": ("Requests answered with a status of 400 or above.", _OF_A_REQUEST),
     "http_4xx_errors": ("Requests answered with a status of 400 to 499.", _OF_A_REQUEST),
     "http_5xx_errors": ("Requests answered with a status of 500 or above.", _OF_A_REQUEST),
-    "exceptions": ("Exceptions that nobody handled.", ("exception_type", "module", "tenant_id")),
+    "exceptions": (
+        "Exceptions that ended requests or left tracked functions.",
+        ("exception_type", "module", "tenant_id"),
+    ),
     "exceptions_by_endpoint": (
-        "Exceptions that nobody handled, by the endpoint that they ended.",
+        "Exceptions that ended requests, by endpoint.",
         ("endpoint", "exception_type", "tenant_id"),
     ),
 }

@@ -5,15 +5,17 @@ import sys
 
 import uvloop
 
-from tests.bench import drain, ingest, latency, rendering, routing
+from tests.bench import drain, ingest, latency, middleware, rendering, routing
 from tests.bench.figures import Figure
 from tests.fixtures.postgres import server_url
+
+PARTS = (routing.measure, rendering.measure, middleware.measure, ingest.measure, latency.measure, drain.measure)
 
 
 async def measure(url: str) -> list[Figure]:
     """All figures."""
     figures: list[Figure] = []
-    for part in (routing.measure, rendering.measure, ingest.measure, latency.measure, drain.measure):
+    for part in PARTS:
         for figure in await part(url):
             figures.append(figure)
             print(figure, flush=True)
