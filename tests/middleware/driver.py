@@ -1,0 +1,66 @@
+"""How do tests call an ASGI application in their own process, and read what was counted?"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from prometheus_client import CollectorRegistry
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Answered(NamedTuple):
+    """What the application sent."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def http(path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
+    """A scope as uvicorn makes it."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [
+            (b"host", b"api"),
+            *((name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()),
+        ],
+        "client": ("127.0.0.1", 50000),
+        "server": ("127.0.0.1", 8000),
+        "state": {},
+    }
+
+
+async def call(application: Application, path: str, method: str = "GET", **headers: str) -> Answered:
+    """One request without a body."""
+    sent: list[Any] = []
+    arriving = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Any:
+        return arriving.pop() if arriving else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await application(http(path, method, **headers), receive, send)
+    answered = {name.decode(): text.decode() for name, text in sent[0]["headers"]}
+    return Answered(sent[0]["status"], answered, b"".join(message.get("body", b"") for message in sent[1:]))
+
+
+def counted(registry: CollectorRegistry, name: str, *labels: str, prefix: str = "dotmac") -> dict[Any, float]:
+    """What a counter, or the count of a histogram, says: by the values of these labels."""
+    found: dict[Any, float] = {}
+    for family in registry.collect():
+        for sample in family.samples:
+            if sample.name == f"{prefix}_{name}":
+                values = tuple(sample.labels[label] for label in labels)
+                key = values[0] if len(values) == 1 else values
+                found[key] = found.get(key, 0.0) + sample.value
+    return found
