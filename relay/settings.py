@@ -5,6 +5,7 @@ import pathlib
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 import platformdirs
@@ -12,7 +13,9 @@ import platformdirs
 from relay.domain.errors import SettingsError
 
 PREFIX: Final = "RELAY_"
-SECRET: Final = frozenset({"secret_key", "admin_key", "webhook_token", "key"})
+FILE: Final = "_FILE"
+"""At the end of a variable's name: it names a file that holds the value, as container engines give secrets."""
+SECRET: Final = frozenset({"database_password", "secret_key", "admin_key", "webhook_token", "key"})
 DATABASE_SCHEMES: Final = ("postgresql+asyncpg://", "postgresql://", "postgres://")
 ROOT_DATA_DIR: Final = pathlib.Path("/var/lib/alert-relay")
 _password_parameter = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
@@ -21,13 +24,15 @@ _password_parameter = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One value for each environment variable, `RELAY_` and the field's name in capitals.
 
-    Durations are in seconds.
+    Each may be read from a file instead, see `FILE`. Durations are in seconds.
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
     database_url: str | None = None
     """None: the embedded Postgres under `data_dir`."""
+    database_password: str | None = None
+    """Goes into `database_url`, so that the URL need not be secret."""
     data_dir: pathlib.Path
     secret_key: str | None = None
     """Keys that seal secrets, 32 bytes each in URL-safe base64, separated by commas; the first one seals."""
@@ -97,9 +102,8 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
         SettingsError: names the variable that is wrong.
     """
     environ = os.environ if environ is None else environ
-    known = {PREFIX + name.upper(): name for name in Settings.__struct_fields__}
     given: dict[str, Any] = {
-        name: environ[variable] for variable, name in known.items() if environ.get(variable, "") != ""
+        name: text for name in Settings.__struct_fields__ if (text := _read(environ, PREFIX + name.upper()))
     }
     given |= {name: value for name, value in overrides.items() if value is not None}
     given.setdefault("data_dir", default_data_dir())
@@ -111,7 +115,8 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
         given["allowed_targets"] = tuple(part.strip() for part in targets.split(",") if part.strip())
     settings = _convert(given)
     _check(settings)
-    return msgspec.structs.replace(settings, database_url=_plain_url(settings.database_url))
+    url = _with_password(_plain_url(settings.database_url), settings.database_password)
+    return msgspec.structs.replace(settings, database_url=url)
 
 
 def url_of(host: str, port: int) -> str:
@@ -144,6 +149,25 @@ def shown(settings: Settings) -> dict[str, str]:
             text = str(value)
         values[PREFIX + name.upper()] = text
     return values
+
+
+def _read(environ: Mapping[str, str], variable: str) -> str:
+    """A variable's value, or what is in the file that its twin names; empty when neither is set."""
+    value, path = environ.get(variable, ""), environ.get(variable + FILE, "")
+    if not path:
+        return value
+    if value:
+        raise SettingsError(f"{variable} and {variable}{FILE} are both set; keep one of them")
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{variable}{FILE}: {path} can't be read: {error.strerror}") from None
+    except ValueError:
+        raise SettingsError(f"{variable}{FILE}: {path!r} is no text file") from None
+    if not text:
+        # An empty token would be none, and leave open what it was meant to close.
+        raise SettingsError(f"{variable}{FILE}: {path} is empty")
+    return text
 
 
 def _convert(given: dict[str, Any]) -> Settings:
@@ -186,6 +210,18 @@ def _plain_url(url: str | None) -> str | None:
         if url.startswith(scheme):
             return "postgresql://" + url.removeprefix(scheme)
     raise SettingsError("RELAY_DATABASE_URL must start with postgresql://")
+
+
+def _with_password(url: str | None, password: str | None) -> str | None:
+    """The URL of a user with the password that is given beside it."""
+    if password is None:
+        return url
+    scheme, _, rest = (url or "").partition("://")
+    authority, separator, tail = re.split("([/?]|$)", rest, maxsplit=1)
+    user, _, host = authority.rpartition("@")
+    if not user or ":" in user:
+        raise SettingsError("RELAY_DATABASE_PASSWORD wants a RELAY_DATABASE_URL with a user and no password")
+    return f"{scheme}://{user}:{quote(password, safe='')}@{host}{separator}{tail}"
 
 
 def _without_password(url: str) -> str:

@@ -42,6 +42,56 @@ def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
     assert (settings.admin_key, settings.tenant_label) == (text, text)
 
 
+@pytest.mark.parametrize("name", Settings.__struct_fields__)
+def test_each_variable_may_be_in_a_file(name: str, tmp_path: pathlib.Path) -> None:
+    values = {"database_url": "postgresql://u@h/d", "database_password": "p", "log_format": "json"}
+    text = values.get(name, "info" if name == "log_level" else "7")
+    beside = {"DATABASE_URL": "postgresql://u@h/d"} if name == "database_password" else {}
+    file = tmp_path / "value"
+    file.write_text(f"{text}\n")
+    assert loaded(**{f"{name.upper()}_FILE": str(file)}, **beside) == loaded(**{name.upper(): text}, **beside)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(None, "can't be read: No such file"), (b"\n", "is empty"), (b"\xff", "is no text file")],
+)
+def test_a_file_without_a_value_is_refused(content: bytes | None, complaint: str, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError, match="RELAY_WEBHOOK_TOKEN_FILE: ") as caught:
+        loaded(WEBHOOK_TOKEN_FILE=str(file))
+    assert complaint in str(caught.value)
+
+
+def test_a_value_that_is_given_twice_is_refused_and_not_shown() -> None:
+    with pytest.raises(SettingsError, match="RELAY_KEY and RELAY_KEY_FILE are both set") as caught:
+        loaded(KEY="s3cret", KEY_FILE="/dev/null")
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "whole"),
+    [
+        ("postgresql://u@h:5432/d?sslmode=require", "postgresql://u:p%40%3A%2F%25@h:5432/d?sslmode=require"),
+        ("postgres://u@h", "postgresql://u:p%40%3A%2F%25@h"),
+        ("postgresql://u@/d?host=/run/a@b", "postgresql://u:p%40%3A%2F%25@/d?host=/run/a@b"),
+    ],
+)
+def test_a_database_password_of_its_own_goes_into_the_url(url: str, whole: str) -> None:
+    settings = loaded(DATABASE_URL=url, DATABASE_PASSWORD="p@:/%")
+    assert settings.database_url == whole
+    assert "p@:" not in "".join(shown(settings).values())
+
+
+@pytest.mark.parametrize("url", ["", "postgresql://h/d", "postgresql://u:other@h/d"])
+def test_a_database_password_wants_a_url_that_has_room_for_it(url: str) -> None:
+    with pytest.raises(SettingsError, match="RELAY_DATABASE_PASSWORD wants a RELAY_DATABASE_URL") as caught:
+        loaded(DATABASE_URL=url, DATABASE_PASSWORD="s3cret")
+    assert "s3cret" not in str(caught.value)
+
+
 def test_other_variables_are_left_alone() -> None:
     assert load({"PORT": "1", "RELAY_UNKNOWN": "1", "relay_port": "1"}) == load({})
 
