@@ -64,7 +64,7 @@ def _app() -> App:
     app.command("relay.cli.templates:app", name="templates", help="Message templates: how channels tell alerts.")
     app.command("relay.cli.deliveries:app", name="deliveries", help="Deliveries: what was sent, waits or is dead.")
     app.command("relay.cli.keys:app", name="keys", help="API keys, directly in the database.")
-    app.command("relay.cli.db:app", name="db", help="The database's schema.")
+    app.command("relay.cli.db:app", name="db", help="The database's schema, and its sealing key.")
     app.command("relay.cli.settings:settings", name="settings", help="Show the settings in force.")
     app.command(
         "relay.cli.secret:secret", name="secret", help="Print a new key for RELAY_SECRET_KEY, or for a webhook."

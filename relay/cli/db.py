@@ -1,4 +1,4 @@
-"""At which revision is the database's schema, and how is it moved from a shell?"""
+"""At which revision is the database's schema, and under which key its secrets; how are both moved from a shell?"""
 
 import sys
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from relay.domain.errors import InvalidInput, SettingsError
 from relay.settings import load
 
-app = App(name="db", help="The database's schema.")
+app = App(name="db", help="The database's schema, and the key that seals its secrets.")
 
 
 @app.command
@@ -55,6 +55,22 @@ async def current() -> None:
     print(at or "none")
     if advice:
         print(advice, file=sys.stderr)
+
+
+@app.command
+async def reseal() -> None:
+    """Seal every channel's secrets with the first key of RELAY_SECRET_KEY: then the others are needed no more."""
+    from relay.cli.local_database import migrated_database
+    from relay.store.reseal import reseal
+    from relay.store.seal import Seal
+
+    settings = load()
+    if settings.secret_key is None:
+        raise SettingsError("RELAY_SECRET_KEY is not set; name the new key first and then the old ones: new,old")
+    seal = Seal(settings.secret_key)
+    async with migrated_database(settings) as database, database.begin() as connection:
+        count = await reseal(connection, seal)
+    print(f"sealed anew: the secrets of {count} channel{'' if count == 1 else 's'}")
 
 
 @asynccontextmanager

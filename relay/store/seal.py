@@ -62,6 +62,10 @@ class Seal:
             raise SealBroken(f"the sealed secrets of {owner} were changed, or belong to another channel") from None
         return msgspec.json.decode(plain, type=dict[str, Any])
 
+    def is_of_first_key(self, sealed: bytes) -> bool:
+        """Whether the first key sealed it, so that it needs none of the others."""
+        return sealed[:HEADER_BYTES] == FORMAT + self._first
+
 
 def new_key() -> str:
     """A fresh random key, as RELAY_SECRET_KEY wants it."""

@@ -95,3 +95,10 @@ def test_a_malformed_key_is_named_by_its_place_and_never_shown(malformed: str, p
 def test_what_was_never_sealed_is_refused(garbage: bytes) -> None:
     with pytest.raises(RelayError):
         Seal(new_key()).open(garbage, "a")
+
+
+def test_it_is_told_whether_the_first_key_sealed() -> None:
+    old, new = new_key(), new_key()
+    rotated = Seal(f"{new},{old}")
+    assert rotated.is_of_first_key(rotated.seal(SECRETS, "a"))
+    assert not rotated.is_of_first_key(Seal(old).seal(SECRETS, "a"))
