@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check bench torture pictures requirements clean
+.PHONY: run test check bench torture pictures secrets requirements clean
 
 run: $(READY)
 	$(BIN)/relay serve
@@ -30,6 +30,10 @@ torture: $(READY)
 # The pictures in docs/, of what the notifiers send. Wants Chromium, and the fonts Inter, JetBrains Mono and Noto Color Emoji.
 pictures: $(READY)
 	$(BIN)/python docs/pictures/render.py
+
+# The secrets that compose.yaml reads, in deploy/secrets; what is there is kept.
+secrets:
+	deploy/make-secrets.sh
 
 # Pins anew what requirements.txt holds, from the ranges in pyproject.toml.
 requirements:
