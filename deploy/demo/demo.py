@@ -23,9 +23,9 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
-from relay.middleware import MetricsMiddleware, metrics_app
+from relay.middleware import MetricsMiddleware, metrics_page
 
 MAX_RATE: Final = 200
 """Requests a second, of one load."""
@@ -86,7 +86,9 @@ async def receive_message(request: Request) -> Response:
             return PlainTextResponse("too_large", status_code=413)
     try:
         message = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
+        message = None
+    if not isinstance(message, dict):
         return PlainTextResponse("invalid_payload", status_code=400)
     request.app.state.messages.appendleft({"at": time.time(), "message": message})
     return PlainTextResponse("ok")
@@ -95,6 +97,12 @@ async def receive_message(request: Request) -> Response:
 async def messages(request: Request) -> Response:
     """What arrived, the newest first: `[{"at": Unix time, "message": …}]`."""
     return JSONResponse(list(request.app.state.messages))
+
+
+async def metrics(request: Request) -> Response:
+    """What Prometheus scrapes."""
+    body, content_type = metrics_page()
+    return Response(body, headers={"Content-Type": content_type})
 
 
 async def refuse(request: Request, problem: Exception) -> Response:
@@ -154,7 +162,7 @@ def build() -> Any:
         Route("/load", start_load, methods=["POST"]),
         Route("/sink/slack", receive_message, methods=["POST"]),
         Route("/sink/messages", messages),
-        Mount("/metrics", metrics_app()),
+        Route("/metrics", metrics),
     ]
     return MetricsMiddleware(Starlette(routes=routes, lifespan=lifespan, exception_handlers={Invalid: refuse}))
 

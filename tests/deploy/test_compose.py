@@ -1,0 +1,167 @@
+"""Is the stack in compose.yaml what the Compose specification allows and what the operators' guide says?"""
+
+import json
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from relay.settings import FILE, PREFIX, Settings, load
+from relay.store.seal import Seal
+
+ROOT = Path(__file__).parent.parent.parent
+STACK: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = STACK["services"]
+SCHEMA = Path(__file__).parent / "compose_spec/compose-spec.json"
+MAKE_SECRETS = ROOT / "deploy/make-secrets.sh"
+
+ONE_SHOTS = {"migrate", "setup"}
+ALWAYS = {"relay", "migrate", "postgres"}
+PORTS = {"relay": 8080, "demo": 8000, "prometheus": 9090, "alertmanager": 9093, "grafana": 3001}
+
+each_service = pytest.mark.parametrize("name", SERVICES)
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of secrets that the script makes."""
+    script = tmp_path_factory.mktemp("deploy") / MAKE_SECRETS.name
+    shutil.copy(MAKE_SECRETS, script)
+    subprocess.run([script], check=True, capture_output=True)
+    return script.parent / "secrets"
+
+
+def test_it_is_valid_by_the_schema_of_the_compose_specification() -> None:
+    schema = json.loads(SCHEMA.read_text())
+    problems = jsonschema.validators.validator_for(schema)(schema).iter_errors(STACK)
+    assert [f"{problem.json_path}: {problem.message}" for problem in problems] == []
+
+
+def test_the_relay_runs_without_a_profile_and_all_around_it_with_monitoring() -> None:
+    assert {name for name, service in SERVICES.items() if "profiles" not in service} == ALWAYS
+    assert {tuple(service["profiles"]) for name, service in SERVICES.items() if name not in ALWAYS} == {
+        ("monitoring",)
+    }
+    around = {"prometheus", "alertmanager", "grafana", "node-exporter", "demo", "setup"}
+    assert set(SERVICES) - ALWAYS == around
+
+
+@each_service
+def test_an_image_is_of_one_version(name: str) -> None:
+    image = re.sub(r"\$\{\w+:-(.*)\}", r"\1", SERVICES[name]["image"])
+    assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+[\w.-]*", image)
+
+
+@each_service
+def test_a_service_restarts_is_watched_and_has_limits(name: str) -> None:
+    service = SERVICES[name]
+    limits = service["deploy"]["resources"]["limits"]
+    assert limits.keys() >= {"cpus", "memory", "pids"}
+    if name in ONE_SHOTS:
+        assert service["restart"] == "no"
+        assert service["healthcheck"] == {"disable": True}
+    else:
+        assert service["restart"] == "unless-stopped"
+        assert service["healthcheck"]["test"][0] == "CMD", "a check must not want a shell"
+
+
+@each_service
+def test_a_service_gains_no_rights(name: str) -> None:
+    service = SERVICES[name]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service.get("cap_drop") == ["ALL"] or name == "postgres"
+    assert service.get("read_only", False) == (name in {"relay", "migrate", "demo", "setup"})
+
+
+def test_the_relay_waits_for_the_migration_which_waits_for_the_database() -> None:
+    assert SERVICES["relay"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+    assert SERVICES["migrate"]["depends_on"]["postgres"] == {"condition": "service_healthy"}
+    assert SERVICES["migrate"]["command"] == ["db", "upgrade"]
+
+
+def test_ports_are_those_of_the_guide_and_open_to_this_machine_alone() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    guide = (ROOT / "deploy/README.md").read_text()
+    assert published.keys() == PORTS.keys()
+    for name, port in PORTS.items():
+        [line] = published[name]
+        assert line.startswith(f"${{BIND:-127.0.0.1}}:{port}:")
+        assert f"http://localhost:{port}" in guide
+
+
+@each_service
+def test_what_is_mounted_from_here_exists(name: str) -> None:
+    for volume in SERVICES[name].get("volumes", []):
+        source = volume.split(":")[0]
+        if source.startswith("./"):
+            assert (ROOT / source).is_dir()
+            assert volume.endswith(":ro")
+        elif source != "/":
+            assert source in STACK["volumes"]
+
+
+def test_each_secret_is_a_file_that_the_script_makes(secrets: Path) -> None:
+    files = {name: given["file"] for name, given in STACK["secrets"].items()}
+    assert files == {path.name: f"./deploy/secrets/{path.name}" for path in secrets.iterdir()}
+    assert {secret for service in SERVICES.values() for secret in service.get("secrets", [])} == files.keys()
+    assert "\ndeploy/secrets/\n" in (ROOT / ".gitignore").read_text()
+
+
+def test_the_secrets_are_closed_to_others_here_and_readable_in_the_containers(secrets: Path) -> None:
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in secrets.iterdir()} == {0o444}
+
+
+def test_the_script_makes_no_secret_twice_and_keeps_what_is_there(secrets: Path) -> None:
+    before = {path.name: path.read_text() for path in secrets.iterdir()}
+    assert len(set(before.values())) == len(before)
+
+    subprocess.run([secrets.parent / MAKE_SECRETS.name], check=True, capture_output=True)
+
+    assert {path.name: path.read_text() for path in secrets.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["relay", "migrate", "setup"])
+def test_the_relay_understands_what_it_is_told(name: str, secrets: Path) -> None:
+    known = {PREFIX + field.upper() for field in Settings.__struct_fields__}
+    environ = {variable: _with_defaults(value) for variable, value in SERVICES[name]["environment"].items()}
+    assert {variable.removesuffix(FILE) for variable in environ} <= known
+
+    settings = load({key: value.replace("/run/secrets", str(secrets)) for key, value in environ.items()})
+
+    if name == "setup":
+        assert (settings.url, settings.key) == (
+            "http://relay:8080",
+            (secrets / "relay_admin_key").read_text().strip(),
+        )
+    else:
+        assert settings.database_url is not None
+        assert settings.database_url.startswith("postgresql://relay:")
+        assert settings.secret_key is not None
+        assert Seal(settings.secret_key)
+
+
+@each_service
+def test_a_service_reads_only_secrets_that_it_is_given(name: str) -> None:
+    service = SERVICES[name]
+    read = {Path(value).name for value in service.get("environment", {}).values() if "/run/secrets/" in value}
+    assert read <= set(service.get("secrets", []))
+
+
+def test_the_example_for_production_sets_only_what_the_stack_reads() -> None:
+    example = (ROOT / ".env.example").read_text()
+    named = set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE))
+    read = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
+    assert named <= read | {"COMPOSE_PROFILES"}
+    assert {"RELAY_IMAGE", "RELAY_EXTERNAL_URL", "RELAY_ALLOWED_TARGETS"} <= named
+
+
+def _with_defaults(value: str) -> str:
+    """A value as Compose makes it where nothing is set."""
+    return re.sub(r"\$\{\w+:?-([^}]*)\}", r"\1", value)
