@@ -22,7 +22,7 @@ SCHEMA = Path(__file__).parent / "compose_spec/compose-spec.json"
 MAKE_SECRETS = ROOT / "deploy/make-secrets.sh"
 
 ONE_SHOTS = {"migrate", "setup"}
-ALWAYS = {"relay", "migrate", "postgres"}
+READ_ONLY = {"relay", "worker", "migrate", "demo", "setup"}
 PORTS = {"relay": 8080, "demo": 8000, "prometheus": 9090, "alertmanager": 9093, "grafana": 3001}
 
 each_service = pytest.mark.parametrize("name", SERVICES)
@@ -44,12 +44,11 @@ def test_it_is_valid_by_the_schema_of_the_compose_specification() -> None:
 
 
 def test_the_relay_runs_without_a_profile_and_all_around_it_with_monitoring() -> None:
-    assert {name for name, service in SERVICES.items() if "profiles" not in service} == ALWAYS
-    assert {tuple(service["profiles"]) for name, service in SERVICES.items() if name not in ALWAYS} == {
-        ("monitoring",)
-    }
     around = {"prometheus", "alertmanager", "grafana", "node-exporter", "demo", "setup"}
-    assert set(SERVICES) - ALWAYS == around
+    profiles = {name: service.get("profiles", []) for name, service in SERVICES.items()}
+    expected = dict.fromkeys(("relay", "migrate", "postgres"), list[str]())
+    expected |= dict.fromkeys(around, ["monitoring"]) | {"worker": ["workers"]}
+    assert profiles == expected
 
 
 @each_service
@@ -76,11 +75,12 @@ def test_a_service_gains_no_rights(name: str) -> None:
     service = SERVICES[name]
     assert "no-new-privileges:true" in service["security_opt"]
     assert service.get("cap_drop") == ["ALL"] or name == "postgres"
-    assert service.get("read_only", False) == (name in {"relay", "migrate", "demo", "setup"})
+    assert service.get("read_only", False) == (name in READ_ONLY)
 
 
 def test_the_relay_waits_for_the_migration_which_waits_for_the_database() -> None:
-    assert SERVICES["relay"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+    for name in ("relay", "worker"):
+        assert SERVICES[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert SERVICES["migrate"]["depends_on"]["postgres"] == {"condition": "service_healthy"}
     assert SERVICES["migrate"]["command"] == ["db", "upgrade"]
 
@@ -127,7 +127,7 @@ def test_the_script_makes_no_secret_twice_and_keeps_what_is_there(secrets: Path)
     assert {path.name: path.read_text() for path in secrets.iterdir()} == before
 
 
-@pytest.mark.parametrize("name", ["relay", "migrate", "setup"])
+@pytest.mark.parametrize("name", ["relay", "worker", "migrate", "setup"])
 def test_the_relay_understands_what_it_is_told(name: str, secrets: Path) -> None:
     known = {PREFIX + field.upper() for field in Settings.__struct_fields__}
     environ = {variable: _with_defaults(value) for variable, value in SERVICES[name]["environment"].items()}
