@@ -29,7 +29,9 @@ from tests.notify.makers import channel
 
 def sent_as(delivery_id: int, body: str) -> str:
     """A body of a preview, as it is when there is a delivery."""
-    return body.replace('"id":"preview"', f'"id":"{delivery_id}"')
+    for before, after in (('"id":"', '"'), ("delivery_id%3D", "")):
+        body = body.replace(f"{before}preview{after}", f"{before}{delivery_id}{after}")
+    return body
 
 
 def _unnamed(mail: str) -> str:

@@ -1,10 +1,9 @@
 """The whole way: a real Alertmanager, the relay as a process, and a sink for each type of channel."""
 
-import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import aiohttp
 import pytest
 
 from relay.app import BASE_PATH
+from tests.fixtures.daemons import daemon
 from tests.fixtures.processes import create_channel, free_port, on_database, relay_process
 from tests.fixtures.relays import ADMIN_KEY
 from tests.fixtures.sink import Received, Sink
@@ -106,38 +106,20 @@ async def alertmanager(webhook_url: str) -> AsyncIterator[Any]:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "alertmanager.yml")
         config.write_text(CONFIG.format(url=webhook_url))
-        process = await asyncio.create_subprocess_exec(
+        command = [
             ALERTMANAGER,
             f"--config.file={config}",
             f"--storage.path={folder}/data",
             f"--web.listen-address={url.removeprefix('http://')}",
             "--cluster.listen-address=",
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        try:
-            async with aiohttp.ClientSession() as session:
-                await until_ready(session, url)
+        ]
+        async with daemon(f"{url}/-/ready", *command), aiohttp.ClientSession() as session:
 
-                async def push(*alerts: dict[str, Any]) -> None:
-                    async with session.post(f"{url}/api/v2/alerts", json=list(alerts)) as response:
-                        assert response.status == 200, await response.text()
+            async def push(*alerts: dict[str, Any]) -> None:
+                async with session.post(f"{url}/api/v2/alerts", json=list(alerts)) as response:
+                    assert response.status == 200, await response.text()
 
-                yield push
-        finally:
-            process.kill()
-            await process.wait()
-
-
-async def until_ready(session: aiohttp.ClientSession, url: str) -> None:
-    """Return when Alertmanager answers."""
-    async with asyncio.timeout(30):
-        while True:
-            with suppress(aiohttp.ClientError):
-                async with session.get(f"{url}/-/ready") as response:
-                    if response.status == 200:
-                        return
-            await asyncio.sleep(0.05)
+            yield push
 
 
 async def history(url: str) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from tests.fixtures.behaviours import Behaviour, answers, drips_for_ever, hangs,
 from tests.fixtures.platforms import Arrival, Platform, listening, self_signed
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 
-SEND_TIMEOUT = 0.5
+SEND_TIMEOUT = 2
 TOLERANCE = 0.05
 NOWHERE = "http://does-not-exist.invalid/"
 GARBAGE = b"\x00\xff\x16\x03\x01this is no HTTP\r\n\r\n"
@@ -82,7 +82,7 @@ FAULTS = [
 
 @pytest.fixture
 async def relay(start_relay: RelayFactory) -> Relay:
-    """One that waits no longer than half a second for a platform."""
+    """One that waits no longer than two seconds for a platform."""
     return await start_relay(send_timeout=SEND_TIMEOUT, allowed_targets="127.0.0.0/8,does-not-exist.invalid")
 
 

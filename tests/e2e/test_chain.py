@@ -1,0 +1,128 @@
+"""The whole chain: an application's errors, Prometheus, Alertmanager, the relay, and a person on Slack.
+
+All with the files of deploy/, but for addresses and for the times, which are minutes there and seconds here.
+"""
+
+import asyncio
+import re
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.daemons import daemon
+from tests.fixtures.processes import ROOT, create_channel, free_port, on_database, relay_process
+from tests.fixtures.sink import Sink
+from tests.notify.strict_slack import HOOK, StrictSlack
+
+DEPLOY = ROOT / "deploy"
+DEMO = str(DEPLOY / "demo/demo.py")
+PROMETHEUS = shutil.which("prometheus")
+ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+TOKEN = "token-of-the-webhook"
+RATE = 30
+"""Errors a second: many enough for HighErrorRate, too few for CriticalErrorRate, which would inhibit it."""
+MAX_LOAD = 60
+PATIENCE = 90.0
+
+pytestmark = pytest.mark.skipif(
+    PROMETHEUS is None or ALERTMANAGER is None,
+    reason="no Prometheus or Alertmanager here; Debian has them: apt-get install prometheus prometheus-alertmanager",
+)
+
+
+async def test_errors_of_an_application_are_told_on_slack_and_that_they_stopped(
+    database_url: str, sink: Sink, tmp_path: Path
+) -> None:
+    sink.script = slack = StrictSlack()
+    environ = on_database(database_url) | {"RELAY_WEBHOOK_TOKEN": TOKEN, "RELAY_REPEAT_AFTER": "1"}
+    async with relay_process(environ) as relay, monitored(tmp_path, relay.url) as demo:
+        await create_channel(
+            relay.url,
+            name="Ops",
+            channel_type="slack",
+            webhook_url=f"{sink.url}{HOOK}",
+            alert_names=["HighErrorRate"],
+        )
+        async with load(demo):
+            await told(slack, 1)
+        await told(slack, 2)
+
+    firing, resolved = slack.told
+    assert firing.startswith("*[FIRING:1] HighErrorRate*")
+    assert re.search(r"\d requests a second fail", firing)
+    assert resolved.startswith("*[RESOLVED:1] HighErrorRate*")
+
+
+async def told(slack: StrictSlack, count: int) -> None:
+    """Return when so many messages are there."""
+    async with asyncio.timeout(PATIENCE):
+        while len(slack.messages) < count:
+            await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def monitored(folder: Path, relay_url: str) -> AsyncIterator[str]:
+    """The demo application, Prometheus that scrapes it, and an Alertmanager that sends to the relay."""
+    assert PROMETHEUS is not None
+    assert ALERTMANAGER is not None
+    demo, prometheus, alertmanager = (f"127.0.0.1:{free_port()}" for _ in range(3))
+    moved = {"demo:8000": demo, "alertmanager:9093": alertmanager, "http://relay:8080": relay_url}
+    (folder / "token").write_text(TOKEN)
+    moved["/run/secrets/relay_webhook_token"] = str(folder / "token")
+    for name in (
+        "prometheus/prometheus.yml",
+        "alertmanager/alertmanager.yml",
+        "prometheus/alerts/error-alerts.yml",
+    ):
+        copy = folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(hurried((DEPLOY / name).read_text(), moved))
+    async with AsyncExitStack() as stack:
+        for ready, *command in (
+            (f"{demo}/ok", sys.executable, DEMO, "serve", "--port", demo.rpartition(":")[2]),
+            (
+                f"{alertmanager}/-/ready",
+                ALERTMANAGER,
+                f"--config.file={folder}/alertmanager/alertmanager.yml",
+                f"--storage.path={folder}/alerts",
+                f"--web.listen-address={alertmanager}",
+                "--cluster.listen-address=",
+            ),
+            (
+                f"{prometheus}/-/ready",
+                PROMETHEUS,
+                f"--config.file={folder}/prometheus/prometheus.yml",
+                f"--storage.tsdb.path={folder}/series",
+                f"--web.listen-address={prometheus}",
+            ),
+        ):
+            await stack.enter_async_context(daemon(f"http://{ready}", *command))
+        yield f"http://{demo}"
+
+
+def hurried(text: str, moved: dict[str, str]) -> str:
+    """A file of deploy/ with other addresses, and with seconds for minutes."""
+    for before, after in moved.items():
+        text = text.replace(before, after)
+    text = re.sub(r"\[\d+m\]", "[8s]", text)
+    text = re.sub(r"\bfor: \S+", "for: 1s", text)
+    return re.sub(r"\b(scrape_interval|evaluation_interval|group_wait|group_interval): \S+", r"\1: 1s", text)
+
+
+@asynccontextmanager
+async def load(demo: str) -> AsyncIterator[None]:
+    """The application answers with errors for as long as a block lasts, and no longer than MAX_LOAD seconds."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, DEMO, "load", "--url", demo, "--rate", str(RATE), "--seconds", str(MAX_LOAD)),
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
