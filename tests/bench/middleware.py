@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from litestar import Litestar, MediaType, get
+from litestar.params import FromPath
 from litestar.plugins.prometheus import PrometheusConfig
 from prometheus_client import CollectorRegistry
 from prometheus_fastapi_instrumentator import Instrumentator
@@ -182,7 +183,7 @@ def litestar(*middleware: Any) -> Litestar:
     """One route."""
 
     @get("/items/{number:str}", media_type=MediaType.TEXT)
-    async def item(number: str) -> str:
+    async def item(number: FromPath[str]) -> str:
         return f"ok {number}"
 
     return Litestar([item], openapi_config=None, logging_config=None, middleware=middleware)

@@ -1,5 +1,6 @@
 """How do tests call an ASGI application in their own process, and read what was counted?"""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -44,7 +45,7 @@ async def call(application: Application, path: str, method: str = "GET", **heade
     arriving = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Any:
-        return arriving.pop() if arriving else {"type": "http.disconnect"}
+        return arriving.pop() if arriving else await asyncio.Event().wait()
 
     async def send(message: Any) -> None:
         sent.append(message)

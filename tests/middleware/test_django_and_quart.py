@@ -1,0 +1,105 @@
+"""Do frameworks that keep route and exception to themselves tell of them, with a line in their settings?"""
+
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from quart import Quart
+
+from relay.middleware import MetricsMiddleware, application_metrics, from_state, watch_quart
+from tests.middleware.driver import Application, call, counted
+
+SEEN = ("endpoint", "status_code")
+
+
+def worn(application: Application) -> tuple[MetricsMiddleware, CollectorRegistry]:
+    registry = CollectorRegistry()
+    metrics = application_metrics(registry=registry)
+    return MetricsMiddleware(application, metrics=metrics, tenant=from_state()), registry
+
+
+@pytest.fixture(scope="module")
+def django() -> Application:
+    """An application whose settings and URLs are below: a process can have one."""
+    from django.conf import settings
+    from django.core.asgi import get_asgi_application
+
+    settings.configure(
+        ROOT_URLCONF=__name__,
+        MIDDLEWARE=["relay.middleware.DjangoMiddleware"],
+        ALLOWED_HOSTS=["*"],
+        SECRET_KEY="of a test",
+        LOGGING_CONFIG=None,
+    )
+    application: Application = get_asgi_application()
+    return application
+
+
+def _urls() -> list[Any]:
+    from django.http import HttpResponse
+    from django.urls import include, path
+
+    async def in_loop(request: Any, number: int) -> Any:
+        request.scope["state"]["tenant_id"] = "acme"
+        return HttpResponse("ok")
+
+    def in_thread(request: Any, name: str) -> Any:
+        return HttpResponse("ok")
+
+    def failing(request: Any) -> Any:
+        raise ZeroDivisionError
+
+    return [
+        path("items/<int:number>/", in_loop),
+        path("users/", include([path("<name>/", in_thread)])),
+        path("failing/", failing),
+    ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "urlpatterns":
+        return _urls()
+    raise AttributeError(name)
+
+
+async def test_django_names_routes_and_tells_of_exceptions(django: Application) -> None:
+    application, registry = worn(django)
+
+    for path in ("/items/7/", "/users/ann/", "/failing/", "/x"):
+        await call(application, path)
+
+    assert counted(registry, "http_requests_total", *SEEN) == {
+        ("/items/<int:number>/", "200"): 1,
+        ("/users/<name>/", "200"): 1,
+        ("/failing/", "500"): 1,
+        ("unmatched", "404"): 1,
+    }
+    assert counted(registry, "http_requests_total", "tenant_id") == {"acme": 1, "unknown": 3}
+    by_endpoint = counted(registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
+    assert by_endpoint == {("/failing/", "ZeroDivisionError"): 1}
+
+
+async def test_quart_names_routes_and_tells_of_exceptions() -> None:
+    app = Quart(__name__)
+
+    @app.get("/items/<int:number>")
+    async def item(number: int) -> str:
+        return "ok"
+
+    @app.get("/failing")
+    async def failing() -> str:
+        raise ZeroDivisionError
+
+    watch_quart(app)
+    application, registry = worn(app.asgi_app)
+
+    for path in ("/items/7", "/failing", "/x"):
+        await call(application, path)
+
+    assert counted(registry, "http_requests_total", *SEEN) == {
+        ("/items/<int:number>", "200"): 1,
+        ("/failing", "500"): 1,
+        ("unmatched", "404"): 1,
+    }
+    by_endpoint = counted(registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
+    assert by_endpoint == {("/failing", "ZeroDivisionError"): 1}

@@ -1,0 +1,324 @@
+"""Is the endpoint the route's template, and is every answer counted, in each framework as it is?"""
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi.responses import StreamingResponse
+from litestar import Litestar, Request, asgi
+from litestar import get as litestar_get
+from litestar.exceptions import ClientException
+from litestar.params import FromPath
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Host, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from relay.middleware import (
+    MetricsMiddleware,
+    application_metrics,
+    from_state,
+    litestar_exception,
+)
+from tests.middleware.driver import Application, call, counted
+
+SEEN = ("endpoint", "status_code")
+
+
+class Worn:
+    """An application with the middleware outermost, and what it counted."""
+
+    def __init__(self, application: Application) -> None:
+        self.registry = CollectorRegistry()
+        metrics = application_metrics(registry=self.registry)
+        self.application = MetricsMiddleware(application, metrics=metrics, tenant=from_state())
+
+    async def seen(self, *paths: str, method: str = "GET") -> list[tuple[str, str]]:
+        """Endpoint and status of each request, as it was counted."""
+        found = []
+        for path in paths:
+            before = counted(self.registry, "http_requests_total", *SEEN)
+            await call(self.application, path, method)
+            after = counted(self.registry, "http_requests_total", *SEEN)
+            [changed] = [key for key, count in after.items() if count != before.get(key)]
+            found.append(changed)
+        return found
+
+
+def starlette(path: Path | None = None) -> Starlette:
+    async def item(_: Any) -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    async def failing(_: Any) -> PlainTextResponse:
+        raise ZeroDivisionError
+
+    return Starlette(
+        routes=[
+            Route("/items/{number:int}", item),
+            Route("/same/{one}", item),
+            Route("/failing", failing),
+            Mount("/static", StaticFiles(directory=path or Path(__file__).parent)),
+            Mount("/of/{tenant}", routes=[Route("/b/{name}", item), Mount("/deep", routes=[Route("/c", item)])]),
+            Host("admin", Starlette(routes=[Route("/home", item)])),
+        ]
+    )
+
+
+def fastapi() -> FastAPI:
+    application, inner = FastAPI(), FastAPI()
+    router, deeper = APIRouter(prefix="/r"), APIRouter(prefix="/deeper")
+
+    @deeper.get("/{name}")
+    @router.get("/items/{number}")
+    @application.get("/plain/{number}")
+    @inner.get("/inner/{number}")
+    async def item() -> str:
+        return "ok"
+
+    @application.get("/failing")
+    async def failing() -> None:
+        raise ZeroDivisionError
+
+    router.include_router(deeper)
+    application.include_router(router, prefix="/v1")
+    inner.include_router(router)
+    application.mount("/mounted", inner)
+    application.mount("/of/{tenant}", inner)
+    application.mount("/static", StaticFiles(directory=Path(__file__).parent))
+    return application
+
+
+async def test_starlette_names_routes_with_the_templates_of_their_mounts() -> None:
+    worn = Worn(starlette())
+
+    assert await worn.seen("/items/7", "/same/x", "/of/acme/b/x", "/of/acme/deep/c") == [
+        ("/items/{number:int}", "200"),
+        ("/same/{one}", "200"),
+        ("/of/{tenant}/b/{name}", "200"),
+        ("/of/{tenant}/deep/c", "200"),
+    ]
+    assert await worn.seen("/static/driver.py", "/static/none") == [("/static", "200"), ("/static", "404")]
+
+
+async def test_starlette_names_no_route_where_none_was_taken() -> None:
+    worn = Worn(starlette())
+
+    unmatched = ("unmatched", "404")
+    assert await worn.seen("/x", "/of/acme/x", "/of/acme/deep/x") == [unmatched] * 3
+    assert await worn.seen("/items/7", method="DELETE") == [("/items/{number:int}", "405")]
+
+
+async def test_an_older_starlette_that_names_no_route_is_understood_by_its_endpoint() -> None:
+    application = starlette()
+
+    async def older(scope: Any, receive: Any, send: Any) -> None:
+        class WithoutRoute(dict[str, Any]):
+            def __setitem__(self, name: str, value: Any) -> None:
+                if name != "route":
+                    super().__setitem__(name, value)
+
+        seen = WithoutRoute(scope)
+
+        async def sending(message: Any) -> None:
+            scope.update(seen)
+            await send(message)
+
+        await application(seen, receive, sending)
+
+    assert await Worn(older).seen("/items/7", "/same/x", "/of/acme/b/x", "/x", "/static/driver.py") == [
+        ("/items/{number:int}", "200"),
+        ("/same/{one}", "200"),
+        ("/of/{tenant}/b/{name}", "200"),
+        ("unmatched", "404"),
+        ("/static", "200"),
+    ]
+
+
+async def test_fastapi_names_routes_with_the_prefixes_of_routers_and_mounts() -> None:
+    worn = Worn(fastapi())
+
+    paths = ("/plain/1", "/v1/r/items/1", "/v1/r/deeper/x", "/mounted/inner/1", "/of/acme/inner/1")
+    assert await worn.seen(*paths, "/mounted/r/items/1", "/static/driver.py") == [
+        ("/plain/{number}", "200"),
+        ("/v1/r/items/{number}", "200"),
+        ("/v1/r/deeper/{name}", "200"),
+        ("/mounted/inner/{number}", "200"),
+        ("/of/{tenant}/inner/{number}", "200"),
+        ("/mounted/r/items/{number}", "200"),
+        ("/static", "200"),
+    ]
+    assert await worn.seen("/x", "/v1/r/x", "/mounted/x") == [("unmatched", "404")] * 3
+    assert await worn.seen("/v1/r/items/1", method="POST") == [("/v1/r/items/{number}", "405")]
+
+
+@pytest.mark.parametrize("application", [fastapi, starlette])
+async def test_an_exception_in_a_handler_is_counted_by_where_it_was_raised(application: Any) -> None:
+    worn = Worn(application())
+
+    with pytest.raises(ZeroDivisionError):
+        await call(worn.application, "/failing")
+
+    assert counted(worn.registry, "http_5xx_errors_total", *SEEN) == {("/failing", "500"): 1}
+    assert counted(worn.registry, "exceptions_total", "exception_type", "module") == {
+        ("ZeroDivisionError", __name__): 1
+    }
+    by_endpoint = counted(worn.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
+    assert by_endpoint == {("/failing", "ZeroDivisionError"): 1}
+
+
+async def test_add_middleware_counts_404s_and_exceptions_too() -> None:
+    application, registry = fastapi(), CollectorRegistry()
+    application.add_middleware(MetricsMiddleware, metrics=application_metrics(registry=registry))
+
+    await call(application, "/x")
+    await call(application, "/v1/r/items/1")
+    with pytest.raises(ZeroDivisionError):
+        await call(application, "/failing")
+
+    assert counted(registry, "http_requests_total", *SEEN) == {
+        ("unmatched", "404"): 1,
+        ("/v1/r/items/{number}", "200"): 1,
+        ("/failing", "500"): 1,
+    }
+
+
+async def test_a_tenant_from_an_inner_middleware_of_starlette_is_seen() -> None:
+    async def authenticate(request: Any, call_next: Any) -> Any:
+        request.state.tenant_id = "acme"
+        return await call_next(request)
+
+    application = starlette()
+    application.add_middleware(BaseHTTPMiddleware, dispatch=authenticate)
+    worn = Worn(application)
+
+    assert await worn.seen("/items/7") == [("/items/{number:int}", "200")]
+    assert counted(worn.registry, "http_requests_total", "tenant_id") == {"acme": 1}
+
+
+async def test_a_background_task_is_not_in_the_time() -> None:
+    done: list[dict[Any, float]] = []
+    registry = CollectorRegistry()
+
+    async def later() -> None:
+        done.append(counted(registry, "http_request_duration_seconds_count", "endpoint"))
+
+    async def item(_: Any) -> PlainTextResponse:
+        return PlainTextResponse("ok", background=BackgroundTask(later))
+
+    application = Starlette(routes=[Route("/", item)])
+    await call(MetricsMiddleware(application, metrics=application_metrics(registry=registry)), "/")
+
+    assert done == [{"/": 1}]
+
+
+async def test_a_stream_of_fastapi_counts_with_its_template() -> None:
+    application = FastAPI()
+
+    @application.get("/stream/{name}")
+    async def stream() -> StreamingResponse:
+        async def parts() -> Any:
+            for _ in range(5):
+                yield b"part"
+                await asyncio.sleep(0)
+
+        return StreamingResponse(parts())
+
+    assert await Worn(application).seen("/stream/x") == [("/stream/{name}", "200")]
+
+
+async def test_a_websocket_is_served_and_not_counted() -> None:
+    application = FastAPI()
+
+    @application.websocket("/talk")
+    async def talk(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text("hello")
+        await socket.close()
+
+    worn = Worn(application)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await worn.application(
+        {"type": "websocket", "path": "/talk", "headers": [], "query_string": b"", "subprotocols": []},
+        receive,
+        send,
+    )
+
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send", "websocket.close"]
+    assert counted(worn.registry, "http_requests_total", *SEEN) == {}
+
+
+async def test_the_lifespan_is_run() -> None:
+    ran: list[str] = []
+
+    async def lifespan(application: Any) -> Any:
+        ran.append("started")
+        yield
+        ran.append("stopped")
+
+    application = FastAPI(lifespan=asynccontextmanager(lifespan))
+    arriving = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> Any:
+        return arriving.pop(0)
+
+    async def send(_: Any) -> None: ...
+
+    await Worn(application).application({"type": "lifespan", "state": {}}, receive, send)
+
+    assert ran == ["started", "stopped"]
+
+
+def litestar() -> Litestar:
+    @litestar_get("/items/{number:int}")
+    async def item(number: FromPath[int], request: Request[Any, Any, Any]) -> int:
+        request.state.tenant_id = "acme"
+        return number
+
+    @litestar_get("/failing")
+    async def failing() -> None:
+        raise ZeroDivisionError
+
+    @litestar_get("/refusing")
+    async def refusing() -> None:
+        raise ClientException("no")
+
+    @asgi("/mounted", is_mount=True, copy_scope=True)
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    return Litestar([item, failing, refusing, mounted], openapi_config=None, after_exception=[litestar_exception])
+
+
+async def test_litestar_names_routes_and_mounts_and_counts_what_no_route_took() -> None:
+    worn = Worn(litestar())
+
+    assert await worn.seen("/items/7", "/mounted/x", "/x", "/refusing") == [
+        ("/items/{number}", "200"),
+        ("/mounted", "200"),
+        ("unmatched", "404"),
+        ("/refusing", "400"),
+    ]
+    assert counted(worn.registry, "http_requests_total", "tenant_id") == {"acme": 1, "unknown": 3}
+    assert counted(worn.registry, "exceptions_total", "exception_type") == {}
+
+
+async def test_litestar_tells_of_the_exception_that_it_answers_itself() -> None:
+    worn = Worn(litestar())
+
+    assert await worn.seen("/failing") == [("/failing", "500")]
+    by_endpoint = counted(worn.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
+    assert by_endpoint == {("/failing", "ZeroDivisionError"): 1}
+    assert counted(worn.registry, "exceptions_total", "module") == {__name__: 1}
