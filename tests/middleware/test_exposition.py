@@ -1,0 +1,43 @@
+"""Can Prometheus read what the application serves?"""
+
+import gzip
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as text
+
+from relay.middleware import application_metrics, metrics_app, metrics_page, track_redis_error
+from tests.middleware.driver import call
+
+
+def registry() -> CollectorRegistry:
+    made = CollectorRegistry()
+    track_redis_error("get", "acme", metrics=application_metrics(registry=made))
+    return made
+
+
+async def test_the_application_serves_the_format_that_was_asked_for() -> None:
+    application = metrics_app(registry())
+
+    plain = await call(application, "/metrics")
+    open_metrics = await call(application, "/metrics", accept="application/openmetrics-text; version=1.0.0")
+
+    assert plain.headers["Content-Type"].startswith("text/plain")
+    assert open_metrics.headers["Content-Type"].startswith("application/openmetrics-text")
+    for page, read in ((plain, text), (open_metrics, openmetrics)):
+        samples = [sample for family in read(page.body.decode()) for sample in family.samples]
+        values = {sample.name: sample.value for sample in samples}
+        assert values["dotmac_redis_errors_total"] == 1
+
+
+async def test_the_page_is_compressed_for_whoever_takes_it() -> None:
+    answered = await call(metrics_app(registry()), "/metrics", accept_encoding="gzip")
+
+    assert b"dotmac_redis_errors_total" in gzip.decompress(answered.body)
+
+
+def test_the_function_gives_a_page_and_its_type() -> None:
+    page, content_type = metrics_page(registry())
+
+    assert b'dotmac_redis_errors_total{operation="get",tenant_id="acme"} 1.0' in page
+    assert content_type.startswith("text/plain; version=")
