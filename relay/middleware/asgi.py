@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any, ClassVar, Final
 
+from relay.middleware.answers import Answer, Count
 from relay.middleware.frameworks import NOTED
 from relay.middleware.labels import UNKNOWN, UNMATCHED
 from relay.middleware.metrics import ApplicationMetrics, application_metrics
@@ -27,8 +28,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
-Series = Callable[[float], None]
-"""Counts one more answer, given the seconds that it took."""
 
 CLIENT_GONE: Final = 499
 """As nginx logs it."""
@@ -66,7 +65,7 @@ class MetricsMiddleware:
         self._metrics = metrics or application_metrics()
         self._tenant = tenant
         self._endpoint = endpoint
-        self._series: dict[tuple[str, str, int, str], Series] = {}
+        self._counts: dict[tuple[str, str, int, str], Count] = {}
         self._mark = f"relay.middleware.{type(self).__name__}.{id(self._metrics)}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,10 +73,7 @@ class MetricsMiddleware:
         # A mounted application may wear the same: then the outer one counts.
         if scope["type"] != "http" or self._mark in scope:
             await self._app(scope, receive, send)
-        else:
-            await self._watch(scope, receive, send)
-
-    async def _watch(self, scope: Scope, receive: Receive, send: Send) -> None:
+            return
         scope[self._mark] = True
         started = perf_counter()
         status = 0
@@ -86,8 +82,7 @@ class MetricsMiddleware:
         async def heard() -> Message:
             nonlocal gone
             message = await receive()
-            if message["type"] == "http.disconnect":
-                gone = True
+            gone |= message["type"] == "http.disconnect"
             return message
 
         # Not a coroutine of its own: it hands on that of the server, which spares one for each message.
@@ -117,10 +112,10 @@ class MetricsMiddleware:
 
     def _answered(self, scope: Scope, status: int, seconds: float) -> None:
         key = (scope["method"], self._endpoint_of(scope), status, self._tenant_of(scope))
-        series = self._series.get(key)
-        if series is None:
-            series = self._series_of(*key)
-        series(seconds)
+        count = self._counts.get(key)
+        if count is None:
+            count = self._count_of(*key)
+        count(seconds)
         if status >= 500 and NOTED in scope:
             self._raised(scope, scope[NOTED])
 
@@ -130,34 +125,16 @@ class MetricsMiddleware:
         endpoint, tenant = self._endpoint_of(scope), self._tenant_of(scope)
         track_exception(error, endpoint=endpoint, tenant_id=tenant, metrics=self._metrics)
 
-    def _series_of(self, method: str, endpoint: str, status: int, tenant: str) -> Series:
+    def _count_of(self, method: str, endpoint: str, status: int, tenant: str) -> Count:
         """Kept under the labels after bounding, of which there can't be ever more."""
-        labels = self._metrics.bounded(method=method, endpoint=endpoint, status_code=str(status), tenant_id=tenant)
-        key = (labels["method"], labels["endpoint"], status, labels["tenant_id"])
-        series = self._series.get(key)
-        if series is None:
-            series = self._new_series(status, labels)
-            if labels["status_code"] == str(status):
-                self._series[key] = series
-        return series
-
-    def _new_series(self, status: int, labels: dict[str, str]) -> Series:
-        counters, timers = [], []
-        if self._requests:
-            counters.append("http_requests")
-            timers.append("http_request_duration_seconds")
-        if self._errors and status >= 400:
-            counters += ["http_errors", "http_4xx_errors" if status < 500 else "http_5xx_errors"]
-            timers.append("error_response_time_seconds")
-        counting = [self._metrics.counter(name, **labels).inc for name in counters]
-        timing = [self._metrics.histogram(name, **labels).observe for name in timers]
-
-        def count(seconds: float) -> None:
-            for one_more in counting:
-                one_more()
-            for observe in timing:
-                observe(seconds)
-
+        asked = Answer(method, endpoint, str(status), tenant, self._requests, self._errors)
+        answer = self._metrics.bounded(asked)
+        key = (answer.method, answer.endpoint, status, answer.tenant_id)
+        count = self._counts.get(key)
+        if count is None:
+            count = self._metrics.answers(answer)
+            if answer.status_code == asked.status_code:
+                self._counts[key] = count
         return count
 
     def _endpoint_of(self, scope: Scope) -> str:

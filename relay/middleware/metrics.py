@@ -1,27 +1,23 @@
 """Which metrics does an application export, and who shares them?"""
 
+import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
 from relay.middleware import labels
+from relay.middleware.answers import Answer, Count, SharedAnswers, Tallies
 
 MAX_TENANTS: Final = 200
 MAX_ENDPOINTS: Final = 500
 MAX_OTHERS: Final = 100
 """Values of any other label: types of exceptions, operations, services and the like."""
 
-_OF_A_REQUEST: Final = ("method", "endpoint", "status_code", "tenant_id")
-
-HTTP_COUNTERS: Final = {
-    "http_requests": ("Requests answered.", _OF_A_REQUEST),
-    "http_errors": ("Requests answered with a status of 400 or above.", _OF_A_REQUEST),
-    "http_4xx_errors": ("Requests answered with a status of 400 to 499.", _OF_A_REQUEST),
-    "http_5xx_errors": ("Requests answered with a status of 500 or above.", _OF_A_REQUEST),
+EXCEPTION_COUNTERS: Final = {
     "exceptions": (
         "Exceptions that ended requests or left tracked functions.",
         ("exception_type", "module", "tenant_id"),
@@ -42,16 +38,6 @@ TRACKED_COUNTERS: Final = {
     "redis_errors": ("Errors of Redis.", ("operation", "tenant_id")),
     "minio_errors": ("Errors of MinIO.", ("operation", "tenant_id")),
 }
-HISTOGRAMS: Final = {
-    "http_request_duration_seconds": (
-        "Time from a request's arrival to the end of its answer.",
-        ("method", "endpoint", "tenant_id"),
-    ),
-    "error_response_time_seconds": (
-        "The same, of answers with a status of 400 or above.",
-        ("status_code", "tenant_id"),
-    ),
-}
 
 
 class ApplicationMetrics:
@@ -68,16 +54,16 @@ class ApplicationMetrics:
         tracking: bool = True,
     ) -> None:
         """Register them all; ValueError when the registry has another metric of such a name."""
-        counters = {**HTTP_COUNTERS, **(TRACKED_COUNTERS if tracking else {})}
+        counters = EXCEPTION_COUNTERS | (TRACKED_COUNTERS if tracking else {})
         self._counters = {
             name: Counter(f"{prefix}_{name}", text, of, registry=registry) for name, (text, of) in counters.items()
         }
-        limits = tuple(buckets)
-        self._histograms = {
-            name: Histogram(f"{prefix}_{name}", text, of, registry=registry, buckets=limits)
-            for name, (text, of) in HISTOGRAMS.items()
-        }
-        self._order = {name: of for name, (_, of) in (*counters.items(), *HISTOGRAMS.items())}
+        limits = [float(limit) for limit in buckets]
+        if not limits or limits != sorted(set(limits)):
+            raise ValueError(f"the buckets of a histogram rise: {limits}")
+        kept = SharedAnswers if in_multiprocess_mode() else Tallies
+        self._answers = kept(prefix, registry, limits if math.isinf(limits[-1]) else [*limits, math.inf])
+        self._order = {name: of for name, (_, of) in counters.items()}
         self._bounds: dict[str, Callable[[str], str]] = {
             label: labels.Bound(MAX_OTHERS) for of in self._order.values() for label in of
         }
@@ -88,20 +74,25 @@ class ApplicationMetrics:
             "endpoint": labels.Bound(max_endpoints),
         }
 
-    def bounded(self, **values: str) -> dict[str, str]:
-        """The same labels, with `other` for each value that is one too many."""
-        return {label: self._bounds[label](value) for label, value in values.items()}
+    def bounded(self, answer: Answer) -> Answer:
+        """The same answer, with `other` for each label that is one value too many."""
+        of = self._bounds
+        return Answer(
+            of["method"](answer.method),
+            of["endpoint"](answer.endpoint),
+            of["status_code"](answer.status_code),
+            of["tenant_id"](answer.tenant_id),
+            answer.as_request,
+            answer.as_error,
+        )
+
+    def answers(self, answer: Answer) -> Count:
+        """What counts such an answer, whose labels are bounded."""
+        return self._answers.of(answer)
 
     def counter(self, name: str, **values: str) -> Counter:
         """The series of a counter, named without prefix and `_total`, for labels of any value."""
-        return self._counters[name].labels(*self._ordered(name, values))
-
-    def histogram(self, name: str, **values: str) -> Histogram:
-        """The series of a histogram, named without prefix, for labels of any value."""
-        return self._histograms[name].labels(*self._ordered(name, values))
-
-    def _ordered(self, name: str, values: Mapping[str, str]) -> list[str]:
-        return [self._bounds[label](values[label]) for label in self._order[name]]
+        return self._counters[name].labels(*(self._bounds[of](values[of]) for of in self._order[name]))
 
 
 _made: WeakKeyDictionary[CollectorRegistry, dict[str, tuple[dict[str, Any], ApplicationMetrics]]]

@@ -4,6 +4,7 @@ Each function counts one event, on `application_metrics()` unless it is given ot
 the exception itself. Labels take any text; what is one value too many counts as `other`.
 """
 
+from relay.middleware.answers import Answer
 from relay.middleware.database import is_connection_failure, is_query_timeout, of_the_driver
 from relay.middleware.labels import OTHER, UNKNOWN
 from relay.middleware.metrics import ApplicationMetrics, application_metrics
@@ -25,13 +26,9 @@ def track_http_error(
     """
     if not 400 <= status_code <= 599:
         raise ValueError(f"{status_code} is no status of an error")
-    into, tenant = _into(metrics), _tenant(tenant_id)
-    kind = "http_4xx_errors" if status_code < 500 else "http_5xx_errors"
-    for name in ("http_errors", kind):
-        into.counter(name, method=method, endpoint=endpoint, status_code=str(status_code), tenant_id=tenant).inc()
-    if seconds is not None:
-        timer = into.histogram("error_response_time_seconds", status_code=str(status_code), tenant_id=tenant)
-        timer.observe(seconds)
+    into = _into(metrics)
+    answer = Answer(method, endpoint, str(status_code), _tenant(tenant_id), as_request=False, as_error=True)
+    into.answers(into.bounded(answer))(seconds)
 
 
 def track_exception(
