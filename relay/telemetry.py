@@ -11,6 +11,7 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from relay.domain.alerts import Status
 from relay.domain.channel_types import channel_types
 from relay.domain.health import ChannelState
 from relay.domain.outcomes import Reason
@@ -140,6 +141,8 @@ class Metrics:
         """Show what rules ask for before it happens: `increase` does not see a series begin at 1."""
         for result in WEBHOOK_RESULTS:
             self.webhooks.labels(result)
+        for status in Status:
+            self.alerts.labels(status)
         for kind in channel_types():
             for metric in (self.rate_limited, self.breaker_opened, self.channels_disabled, self.digests):
                 metric.labels(kind)

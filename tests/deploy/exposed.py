@@ -1,0 +1,136 @@
+"""Which metrics do the relay, the middleware and the stock exporters really show?"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from relay.telemetry import Metrics
+from tests.deploy.files import Rule, program, rules
+from tests.deploy.promql import grouped_by, selectors
+from tests.fixtures.processes import free_port
+
+Exposed = dict[str, dict[str, set[str]]]
+"""Name of a sample → its labels → their values; none where the labels alone are known."""
+
+START_PATIENCE = 60.0
+OF_THE_TARGET = ("job", "instance")
+PROMETHEUS, with_prometheus = program("prometheus", "prometheus")
+ALERTMANAGER, with_alertmanager = program("alertmanager", "prometheus-alertmanager")
+NODE_EXPORTER, with_node_exporter = program("node-exporter", "prometheus-node-exporter")
+
+OF_A_REQUEST = "method endpoint status_code tenant_id"
+COUNTERS = {
+    "http_requests": OF_A_REQUEST,
+    "http_errors": OF_A_REQUEST,
+    "http_4xx_errors": OF_A_REQUEST,
+    "http_5xx_errors": OF_A_REQUEST,
+    "exceptions": "exception_type module tenant_id",
+    "exceptions_by_endpoint": "endpoint exception_type tenant_id",
+    "database_errors": "error_type operation tenant_id",
+    "database_connection_failures": "tenant_id",
+    "database_query_timeouts": "table operation tenant_id",
+    "auth_failures": "failure_reason tenant_id",
+    "invalid_token_attempts": "token_type tenant_id",
+    "rate_limit_exceeded": "endpoint tenant_id",
+    "external_api_errors": "service error_type tenant_id",
+    "redis_errors": "operation tenant_id",
+    "minio_errors": "operation tenant_id",
+}
+HISTOGRAMS = {
+    "http_request_duration_seconds": "method endpoint tenant_id",
+    "error_response_time_seconds": "status_code tenant_id",
+}
+
+
+def exposed_by_the_middleware() -> Exposed:
+    """As dashboards know it: each metric with its labels, the prefix `dotmac`."""
+    registry = CollectorRegistry()
+    for kind, named in ((Counter, COUNTERS), (Histogram, HISTOGRAMS)):
+        for name, labels in named.items():
+            of = labels.split()
+            kind(f"dotmac_{name}", "What it counts.", of, registry=registry).labels(*of)
+    shown = on_page(generate_latest(registry).decode())
+    return {sample: {label: set() for label in labels} for sample, labels in shown.items()}
+
+
+def exposed_by_the_relay() -> Exposed:
+    """What a process shows that has delivered: before that, histograms by channel type show nothing."""
+    metrics = Metrics()
+    for histogram in (metrics.attempt_seconds, metrics.delivery_seconds):
+        histogram.labels("slack")
+    return on_page(generate_latest(metrics.registry).decode())
+
+
+def exposed_by_rules() -> Exposed:
+    """What Prometheus makes of the rules themselves."""
+    alerts, records = rules("alert"), rules("record")
+    labels = {"alertname": {alert["alert"] for alert in alerts}, "alertstate": {"pending", "firing"}}
+    for label in ("severity", "category"):
+        labels[label] = {alert["labels"][label] for alert in alerts}
+    return {"ALERTS": labels} | {record["record"]: _left_by(record, records) for record in records}
+
+
+def _left_by(record: Rule, records: list[Rule]) -> dict[str, set[str]]:
+    """The labels that a recording rule groups by, or that those it is made of do."""
+    labels = grouped_by(record["expr"])
+    asked = {selector.metric for selector in selectors(record["expr"])}
+    for other in records:
+        if not labels and other["record"] in asked:
+            return _left_by(other, records)
+    return {label: set() for label in labels}
+
+
+async def exposed_by(program: str | None, *words: str) -> Exposed:
+    """What a program shows at /metrics soon after its start."""
+    async with (
+        running(program, *words) as url,
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/metrics") as page,
+    ):
+        return on_page(await page.text())
+
+
+def on_page(page: str) -> Exposed:
+    found: Exposed = {}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            labels = found.setdefault(sample.name, {})
+            for label, value in sample.labels.items():
+                labels.setdefault(label, set()).add(value)
+    return found
+
+
+@asynccontextmanager
+async def running(program: str | None, *words: str) -> AsyncIterator[str]:
+    """The URL of a program that serves HTTP, in a folder of its own, until the block ends."""
+    assert program is not None
+    address = f"127.0.0.1:{free_port()}"
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "output").open("w+") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(program, *words, f"--web.listen-address={address}"), cwd=folder, stdout=output, stderr=output
+        )
+        try:
+            async with asyncio.timeout(START_PATIENCE):
+                while not await _answers(f"http://{address}/metrics"):
+                    assert process.returncode is None, Path(output.name).read_text()
+                    await asyncio.sleep(0.1)
+            yield f"http://{address}"
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+async def _answers(url: str) -> bool:
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.get(url) as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False

@@ -1,0 +1,92 @@
+"""Does Alertmanager, with our configuration, hand each alert to whom it should?"""
+
+import asyncio
+import re
+import subprocess
+
+import aiohttp
+import pytest
+import yaml
+
+from tests.deploy.exposed import ALERTMANAGER, running, with_alertmanager
+from tests.deploy.files import ALERTMANAGER_CONFIG, program, rules
+
+AMTOOL, with_amtool = program("amtool", "prometheus-alertmanager")
+PATIENCE = 30.0
+
+
+@with_amtool
+def test_amtool_finds_the_configuration_right() -> None:
+    ran = amtool("check-config", str(ALERTMANAGER_CONFIG))
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@with_amtool
+@pytest.mark.parametrize(
+    ("alert", "receivers"),
+    [
+        ("HighErrorRate", "alert-relay"),
+        ("Relay", "alert-relay"),
+        ("Watchdog", "watchdog"),
+        ("RelayDown", "on-call-directly,alert-relay"),
+    ],
+)
+def test_alerts_go_to_the_relay_and_those_about_it_past_it_too(alert: str, receivers: str) -> None:
+    ran = amtool("config", "routes", "test", f"--config.file={ALERTMANAGER_CONFIG}", f"alertname={alert}")
+
+    assert ran.stdout.strip() == receivers
+
+
+def test_the_configuration_names_only_alerts_that_there_are() -> None:
+    names = {rule["alert"] for rule in rules("alert")}
+    config = yaml.safe_load(ALERTMANAGER_CONFIG.read_text())
+    matchers = [matcher for route in config["route"]["routes"] for matcher in route["matchers"]]
+    for rule in config["inhibit_rules"]:
+        matchers += rule["source_matchers"] + rule["target_matchers"]
+
+    named = [found[1] for matcher in matchers if (found := re.fullmatch('alertname=~?"(.+)"', matcher))]
+
+    assert named
+    for pattern in "|".join(named).split("|"):
+        assert any(re.fullmatch(pattern, name) for name in names), pattern
+
+
+@with_alertmanager
+async def test_the_worse_silences_the_lesser_of_the_same_trouble_and_nothing_else() -> None:
+    firing = {
+        "CriticalErrorRate": {},
+        "HighErrorRate": {},
+        "ErrorRateAnomaly": {},
+        "High5xxErrors": {},
+        "TenantHighErrorRate": {"tenant_id": "tenant-a"},
+        "DatabaseConnectionFailures": {},
+        "HighDatabaseQueryTimeouts": {},
+        "AuthenticationFailureSpike": {},
+    }
+
+    assert await silenced(firing) == {"HighErrorRate", "ErrorRateAnomaly", "HighDatabaseQueryTimeouts"}
+
+
+async def silenced(firing: dict[str, dict[str, str]]) -> set[str]:
+    """Which of the alerts Alertmanager inhibits; each has the severity and the category of its rule."""
+    labels_of = {rule["alert"]: rule["labels"] for rule in rules("alert")}
+    alerts = [
+        {"labels": {"alertname": name, **labels_of[name], **labels}, "annotations": {}}
+        for name, labels in firing.items()
+    ]
+    words = (f"--config.file={ALERTMANAGER_CONFIG}", "--storage.path=alerts", "--cluster.listen-address=")
+    async with running(ALERTMANAGER, *words) as url, aiohttp.ClientSession(f"{url}/api/v2/") as session:
+        async with session.post("alerts", json=alerts) as answer:
+            assert answer.status == 200, await answer.text()
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                async with session.get("alerts") as answer:
+                    known = await answer.json()
+                if len(known) == len(alerts) and any(alert["status"]["inhibitedBy"] for alert in known):
+                    return {alert["labels"]["alertname"] for alert in known if alert["status"]["inhibitedBy"]}
+                await asyncio.sleep(0.1)
+
+
+def amtool(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(AMTOOL), *words], capture_output=True, text=True)
