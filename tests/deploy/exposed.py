@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.telemetry import Metrics
+from tests.deploy.application import page_after_trouble
 from tests.deploy.files import Rule, program, rules
 from tests.deploy.promql import grouped_by, selectors
 from tests.fixtures.processes import free_port
@@ -24,38 +25,10 @@ PROMETHEUS, with_prometheus = program("prometheus", "prometheus")
 ALERTMANAGER, with_alertmanager = program("alertmanager", "prometheus-alertmanager")
 NODE_EXPORTER, with_node_exporter = program("node-exporter", "prometheus-node-exporter")
 
-OF_A_REQUEST = "method endpoint status_code tenant_id"
-COUNTERS = {
-    "http_requests": OF_A_REQUEST,
-    "http_errors": OF_A_REQUEST,
-    "http_4xx_errors": OF_A_REQUEST,
-    "http_5xx_errors": OF_A_REQUEST,
-    "exceptions": "exception_type module tenant_id",
-    "exceptions_by_endpoint": "endpoint exception_type tenant_id",
-    "database_errors": "error_type operation tenant_id",
-    "database_connection_failures": "tenant_id",
-    "database_query_timeouts": "table operation tenant_id",
-    "auth_failures": "failure_reason tenant_id",
-    "invalid_token_attempts": "token_type tenant_id",
-    "rate_limit_exceeded": "endpoint tenant_id",
-    "external_api_errors": "service error_type tenant_id",
-    "redis_errors": "operation tenant_id",
-    "minio_errors": "operation tenant_id",
-}
-HISTOGRAMS = {
-    "http_request_duration_seconds": "method endpoint tenant_id",
-    "error_response_time_seconds": "status_code tenant_id",
-}
 
-
-def exposed_by_the_middleware() -> Exposed:
-    """As dashboards know it: each metric with its labels, the prefix `dotmac`."""
-    registry = CollectorRegistry()
-    for kind, named in ((Counter, COUNTERS), (Histogram, HISTOGRAMS)):
-        for name, labels in named.items():
-            of = labels.split()
-            kind(f"dotmac_{name}", "What it counts.", of, registry=registry).labels(*of)
-    shown = on_page(generate_latest(registry).decode())
+async def exposed_by_the_middleware() -> Exposed:
+    """Of an application on which each kind of trouble has been; the labels alone, for their values are its own."""
+    shown = on_page(await page_after_trouble())
     return {sample: {label: set() for label in labels} for sample, labels in shown.items()}
 
 

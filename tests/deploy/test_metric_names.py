@@ -51,7 +51,7 @@ ALL = [*in_rules(), *in_dashboards(), *in_dashboards_besides()]
 @with_alertmanager
 @with_node_exporter
 async def test_every_expression_asks_only_for_what_is_shown(tmp_path: Path) -> None:
-    shown = ours() | await of_the_stock_exporters(tmp_path)
+    shown = await ours() | await of_the_stock_exporters(tmp_path)
 
     for where, expression in ALL:
         asked = list(selectors(expression))
@@ -78,9 +78,9 @@ def literal(selector: Selector) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("cases", CASES, ids=lambda cases: cases.stem)
-def test_cases_are_about_series_that_there_are(cases: Path) -> None:
+async def test_cases_are_about_series_that_there_are(cases: Path) -> None:
     """A misspelt label in a case would let a rule pass that never fires."""
-    shown = ours()
+    shown = await ours()
 
     for text in re.findall(r"^ +- series: (.*)$", cases.read_text(), re.MULTILINE):
         for selector in selectors(text):
@@ -90,15 +90,15 @@ def test_cases_are_about_series_that_there_are(cases: Path) -> None:
                 assert {label for label, _ in selector.matchers} <= known, text
 
 
-def test_runbooks_ask_only_for_metrics_that_there_are() -> None:
-    known = {re.sub("_(total|bucket|sum|count)$", "", name) for name in ours()}
+async def test_runbooks_ask_only_for_metrics_that_there_are() -> None:
+    known = {re.sub("_(total|bucket|sum|count)$", "", name) for name in await ours()}
 
     for asked in re.findall(r"\b(?:relay|dotmac)_\w+", RUNBOOKS.read_text()):
         assert re.sub("_(total|bucket|sum|count)$", "", asked) in known
 
 
-def ours() -> Exposed:
-    return exposed.exposed_by_the_relay() | exposed.exposed_by_the_middleware() | exposed.exposed_by_rules()
+async def ours() -> Exposed:
+    return exposed.exposed_by_the_relay() | await exposed.exposed_by_the_middleware() | exposed.exposed_by_rules()
 
 
 async def of_the_stock_exporters(folder: Path) -> Exposed:
