@@ -7,6 +7,7 @@ import stat
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
@@ -22,6 +23,7 @@ SCHEMA = Path(__file__).parent / "compose_spec/compose-spec.json"
 MAKE_SECRETS = ROOT / "deploy/make-secrets.sh"
 
 ONE_SHOTS = {"migrate", "setup"}
+AROUND = {"prometheus", "alertmanager", "grafana", "node-exporter", "demo", "setup"}
 READ_ONLY = {"relay", "worker", "migrate", "demo", "setup"}
 PORTS = {"relay": 8080, "demo": 8000, "prometheus": 9090, "alertmanager": 9093, "grafana": 3001}
 
@@ -44,11 +46,12 @@ def test_it_is_valid_by_the_schema_of_the_compose_specification() -> None:
 
 
 def test_the_relay_runs_without_a_profile_and_all_around_it_with_monitoring() -> None:
-    around = {"prometheus", "alertmanager", "grafana", "node-exporter", "demo", "setup"}
-    profiles = {name: service.get("profiles", []) for name, service in SERVICES.items()}
-    expected = dict.fromkeys(("relay", "migrate", "postgres"), list[str]())
-    expected |= dict.fromkeys(around, ["monitoring"]) | {"worker": ["workers"]}
-    assert profiles == expected
+    profiles = {name: tuple(service.get("profiles", ())) for name, service in SERVICES.items()}
+    assert profiles == {
+        **dict.fromkeys(("relay", "migrate", "postgres"), ()),
+        **dict.fromkeys(AROUND, ("monitoring",)),
+        "worker": ("workers",),
+    }
 
 
 @each_service
@@ -106,6 +109,17 @@ def test_what_is_mounted_from_here_exists(name: str) -> None:
             assert source in STACK["volumes"]
 
 
+def test_prometheus_and_alertmanager_look_for_services_of_the_stack() -> None:
+    scraped = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    targets = {target for job in scraped for group in job["static_configs"] for target in group["targets"]}
+    [relay] = [
+        line for line in (ROOT / "deploy/alertmanager/alertmanager.yml").read_text().split() if "http://" in line
+    ]
+    hosts = {target.split(":")[0] for target in targets} | {urlsplit(relay).hostname}
+    assert hosts - {"localhost"} <= SERVICES.keys()
+    assert {"relay:8080", "demo:8000"} <= targets
+
+
 def test_each_secret_is_a_file_that_the_script_makes(secrets: Path) -> None:
     files = {name: given["file"] for name, given in STACK["secrets"].items()}
     assert files == {path.name: f"./deploy/secrets/{path.name}" for path in secrets.iterdir()}
@@ -144,7 +158,7 @@ def test_the_relay_understands_what_it_is_told(name: str, secrets: Path) -> None
         assert settings.database_url is not None
         assert settings.database_url.startswith("postgresql://relay:")
         assert settings.secret_key is not None
-        assert Seal(settings.secret_key)
+        Seal(settings.secret_key)
 
 
 @each_service
