@@ -1,8 +1,8 @@
 """How are answers counted, all metrics of one at once, for about a microsecond?
 
 All six metrics of an answer follow from its labels and its time. So each set of labels has one tally, which takes
-the answer once, and the metrics are made of the tallies when Prometheus asks. In multi-process mode the values have
-to stand in files that only prometheus-client's own counters and histograms write: there, each is counted alone.
+the answer once, and the metrics are made of the tallies when Prometheus asks. In multi-process mode the values
+must stand in files that only prometheus-client's own counters and histograms write: there, each counts alone.
 """
 
 import math

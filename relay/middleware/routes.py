@@ -14,33 +14,37 @@ def endpoint_of(scope: Scope) -> str:
     `scope["path_template"]` counts before all others, so whatever writes that names the endpoint. `unmatched` when
     no route took the request.
     """
-    template = scope.get("path_template")
+    template: str | None = scope.get("path_template")
     if template:
-        return str(template)
-    if template == "":
+        return template
+    if template is not None:
         return _litestar_mount(scope)
-    route = scope.get("route")
     if "app_root_path" in scope:
-        return _mounted(scope, route)
-    if route is None and "endpoint" in scope:
+        return _mounted(scope)
+    route = scope.get("route")
+    if route is None:
         route = _by_endpoint(scope, getattr(scope.get("router"), "routes", ()))
-    return UNMATCHED if route is None else _path_of(scope, route)
+    return _path_of(scope, route)
 
 
 def _path_of(scope: Scope, route: Any) -> str:
-    # A recent FastAPI keeps included routers as they are; only this context knows their prefixes.
-    context = scope.get("fastapi", {}).get("effective_route_context")
-    if context is not None and context.original_route is route:
-        route = context
-    return getattr(route, "path", None) or UNMATCHED
+    if "fastapi" in scope:
+        # A recent FastAPI keeps included routers as they are; only this context knows their prefixes.
+        context = scope["fastapi"].get("effective_route_context")
+        if context is not None and context.original_route is route:
+            route = context
+    path: str = getattr(route, "path", UNMATCHED)
+    return path
 
 
 def _by_endpoint(scope: Scope, routes: Iterable[Any]) -> Any:
     """The route, where an older Starlette names only the function that it calls."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    for route in routes:
-        if getattr(route, "endpoint", None) is scope["endpoint"] and route.path_regex.match(path):
-            return route
+    endpoint = scope.get("endpoint")
+    if endpoint is not None:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        for route in routes:
+            if getattr(route, "endpoint", None) is endpoint and route.path_regex.match(path):
+                return route
     return None
 
 
@@ -49,9 +53,10 @@ def _litestar_mount(scope: Scope) -> str:
     return min(getattr(scope.get("route_handler"), "paths", ()), default=UNMATCHED)
 
 
-def _mounted(scope: Scope, route: Any) -> str:
+def _mounted(scope: Scope) -> str:
     """Starlette says the path inside the mount; the mount itself shows only as it was asked for, in root_path."""
     prefix, routes = _template_of(scope)
+    route = scope.get("route")
     if route is None or hasattr(route, "routes"):
         route = _by_endpoint(scope, routes)
     if route is not None:

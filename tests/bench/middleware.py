@@ -35,16 +35,16 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 async def measure(_url: str) -> list[Figure]:
     """Ours around each of the three, theirs where they fit, and the bare ones, in turn."""
-    registry = CollectorRegistry()
+    bare, registry = (starlette(), fastapi(), litestar()), CollectorRegistry()
     applications: dict[str, Application] = {
-        "starlette": starlette(),
-        "starlette, ours": ours(starlette(), registry),
+        "starlette": bare[0],
+        "starlette, ours": ours(bare[0], registry),
         "starlette, starlette_exporter": with_exporter(starlette()),
-        "fastapi": fastapi(),
-        "fastapi, ours": ours(fastapi(), registry),
+        "fastapi": bare[1],
+        "fastapi, ours": ours(bare[1], registry),
         "fastapi, prometheus-fastapi-instrumentator": with_instrumentator(fastapi()),
-        "litestar": litestar(),
-        "litestar, ours": ours(litestar(), registry),
+        "litestar": bare[2],
+        "litestar, ours": ours(bare[2], registry),
         "litestar, its own": litestar(PrometheusConfig().middleware),
     }
     for path, status in (("/items/7", 200), ("/nothing", 404)):
