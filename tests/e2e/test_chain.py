@@ -30,7 +30,7 @@ PATIENCE = 90.0
 
 pytestmark = pytest.mark.skipif(
     PROMETHEUS is None or ALERTMANAGER is None,
-    reason="no Prometheus or Alertmanager here; Debian has them: apt-get install prometheus prometheus-alertmanager",
+    reason="Prometheus or Alertmanager is missing: apt-get install prometheus prometheus-alertmanager",
 )
 
 
