@@ -84,6 +84,41 @@ async def test_webhooks_refused_without_a_database_are_counted(postgres_url: str
         await execute(postgres_url, "CREATE DATABASE dropped_for_counting")
 
 
+async def test_every_answer_is_counted_by_its_route_also_what_no_route_takes(relay: Relay) -> None:
+    await relay.webhook(webhook())
+    await relay.call("GET", "/channels/nobody")
+    await relay.call("GET", "no-such-page", key=None)
+    await relay.call("GET", "no-such-page", key=None)
+
+    page = (await relay.call("GET", "metrics", key=None)).body.decode()
+    seen = {
+        (sample.labels["endpoint"], sample.labels["status_code"]): sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == "relay_http_requests_total"
+    }
+    assert seen == {
+        ("/api/v1/monitoring/alerts/webhook", "202"): 1,
+        ("/api/v1/monitoring/alerts/channels/{channel_id}", "404"): 1,
+        ("unmatched", "404"): 2,
+    }
+    assert "relay_minio" not in page
+
+
+async def test_a_failure_inside_the_relay_is_counted_as_an_exception(
+    postgres_url: str, migrated_template: str
+) -> None:
+    async with made(postgres_url, "dropped_for_exceptions", template=migrated_template):
+        async with running(sibling(postgres_url, "dropped_for_exceptions")) as relay:
+            await execute(postgres_url, "DROP DATABASE dropped_for_exceptions WITH (FORCE)")
+
+            assert (await relay.call("GET", "/channels")).status == 503
+
+            page = (await relay.call("GET", "metrics", key=None)).body.decode()
+            assert 'relay_exceptions_by_endpoint_total{endpoint="/api/v1/monitoring/alerts/channels"' in page
+        await execute(postgres_url, "CREATE DATABASE dropped_for_exceptions")
+
+
 def test_what_rules_ask_for_is_there_from_the_start_and_stays_bounded() -> None:
     page = generate_latest(Metrics().registry).decode()
     shown = [sample for family in text_string_to_metric_families(page) for sample in family.samples]

@@ -23,8 +23,8 @@ from starlette_exporter import PrometheusMiddleware
 from relay.middleware import MetricsMiddleware, application_metrics, from_state
 from tests.bench.figures import Figure
 
-ROUNDS = 120
-CALLS = 100
+ROUNDS = 600
+CALLS = 20
 """In a round: the best round counts, so that what else the machine does is left out."""
 MOST = 8.0
 """Microseconds."""
