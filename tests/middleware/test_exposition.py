@@ -2,12 +2,17 @@
 
 import gzip
 
+import pytest
+from fastapi import FastAPI
+from litestar import Litestar, asgi
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from relay.middleware import application_metrics, metrics_app, metrics_page, track_redis_error
-from tests.middleware.driver import call
+from tests.middleware.driver import Application, call
 
 
 def registry() -> CollectorRegistry:
@@ -34,6 +39,23 @@ async def test_the_page_is_compressed_for_whoever_takes_it() -> None:
     answered = await call(metrics_app(registry()), "/metrics", accept_encoding="gzip")
 
     assert b"dotmac_redis_errors_total" in gzip.decompress(answered.body)
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "starlette", "litestar"])
+async def test_it_can_be_a_route(framework: str) -> None:
+    page = metrics_app(registry())
+    if framework == "litestar":
+        application: Application = Litestar([asgi("/metrics", copy_scope=True)(page)], openapi_config=None)
+    elif framework == "starlette":
+        application = Starlette(routes=[Route("/metrics", page)])
+    else:
+        application = FastAPI()
+        application.add_route("/metrics", page)
+
+    answered = await call(application, "/metrics")
+
+    assert answered.status == 200
+    assert b"dotmac_redis_errors_total" in answered.body
 
 
 def test_the_function_gives_a_page_and_its_type() -> None:

@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 from relay.middleware import MetricsMiddleware, application_metrics, metrics_app, track_redis_error
 
 api = FastAPI()
-api.mount("/metrics", metrics_app())
+api.add_route("/metrics", metrics_app())
 
 @api.get("/work/{number}")
 async def work(number: int) -> int:
@@ -84,7 +84,7 @@ async def test_the_sum_over_four_workers_is_exact_whoever_is_asked(served: str) 
             processes |= set(answers[::2])
 
         for _ in range(WORKERS):
-            page = await ask(session, f"{served}/metrics/")
+            page = await ask(session, f"{served}/metrics")
             samples = [
                 sample
                 for family in text_string_to_metric_families(page)
