@@ -90,7 +90,8 @@ class MetricsMiddleware:
             nonlocal status, complete
             kind = message["type"]
             if kind == "http.response.start":
-                status = message["status"]
+                # What is sent to a client that is gone, such as the framework's 500, nobody gets.
+                status = CLIENT_GONE if gone else message["status"]
             elif kind in _BODY and not message.get("more_body") and not complete:
                 complete = True
                 self._answered(scope, status, perf_counter() - started)
@@ -103,7 +104,7 @@ class MetricsMiddleware:
             raise
         except Exception as error:
             # What an application raises because its client is gone is no fault of it.
-            if complete or not gone:
+            if not gone or (complete and status != CLIENT_GONE):
                 self._raised(scope, error)
             raise
         finally:

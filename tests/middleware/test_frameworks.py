@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi import Request as FastAPIRequest
 from fastapi.responses import StreamingResponse
 from litestar import Litestar, Request, asgi
 from litestar import get as litestar_get
@@ -16,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -26,7 +28,7 @@ from relay.middleware import (
     from_state,
     litestar_exception,
 )
-from tests.middleware.driver import Application, call, counted
+from tests.middleware.driver import Application, call, counted, http
 
 SEEN = ("endpoint", "status_code")
 
@@ -170,6 +172,31 @@ async def test_an_exception_in_a_handler_is_counted_by_where_it_was_raised(appli
     }
     by_endpoint = counted(worn.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
     assert by_endpoint == {("/failing", "ZeroDivisionError"): 1}
+
+
+@pytest.mark.parametrize("inside", [False, True])
+async def test_an_upload_that_the_client_breaks_off_is_a_499_and_no_exception(inside: bool) -> None:
+    application, registry = FastAPI(), CollectorRegistry()
+
+    @application.post("/upload")
+    async def upload(request: FastAPIRequest) -> int:
+        return len(await request.body())
+
+    metrics = application_metrics(registry=registry)
+    if inside:
+        application.add_middleware(MetricsMiddleware, metrics=metrics)
+    outermost = application if inside else MetricsMiddleware(application, metrics=metrics)
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None: ...
+
+    with pytest.raises(ClientDisconnect):
+        await outermost(http("/upload", "POST"), receive, send)
+
+    assert counted(registry, "http_requests_total", *SEEN) == {("/upload", "499"): 1}
+    assert counted(registry, "exceptions_total", "exception_type") == {}
 
 
 async def test_add_middleware_counts_404s_and_exceptions_too() -> None:
