@@ -20,7 +20,7 @@ from relay.middleware.frameworks import NOTED
 from relay.middleware.labels import UNKNOWN, UNMATCHED
 from relay.middleware.metrics import ApplicationMetrics, application_metrics
 from relay.middleware.routes import endpoint_of
-from relay.middleware.tenants import Tenant
+from relay.middleware.tenants import Tenant, named, nobody
 from relay.middleware.tracking import track_exception
 
 Message = MutableMapping[str, Any]
@@ -63,7 +63,7 @@ class MetricsMiddleware:
         """
         self._app = app
         self._metrics = metrics or application_metrics()
-        self._tenant = tenant
+        self._tenant = tenant or nobody
         self._endpoint = endpoint
         self._counts: dict[tuple[str, str, int, str], Count] = {}
         self._mark = f"relay.middleware.{type(self).__name__}.{id(self._metrics)}"
@@ -112,7 +112,16 @@ class MetricsMiddleware:
                 self._answered(scope, status or (CLIENT_GONE if gone else 500), perf_counter() - started)
 
     def _answered(self, scope: Scope, status: int, seconds: float) -> None:
-        key = (scope["method"], self._endpoint_of(scope), status, self._tenant_of(scope))
+        try:
+            tenant = self._tenant(scope)
+            key = (
+                scope["method"],
+                self._endpoint(scope),
+                status,
+                tenant if type(tenant) is str else named(tenant),
+            )
+        except Exception:
+            key = (scope["method"], self._endpoint_of(scope), status, self._tenant_of(scope))
         count = self._counts.get(key)
         if count is None:
             count = self._count_of(*key)
@@ -128,7 +137,7 @@ class MetricsMiddleware:
 
     def _count_of(self, method: str, endpoint: str, status: int, tenant: str) -> Count:
         """Kept under the labels after bounding, of which there can't be ever more."""
-        asked = Answer(method, endpoint, str(status), tenant, self._requests, self._errors)
+        asked = Answer(method, endpoint, str(status), named(tenant), self._requests, self._errors)
         answer = self._metrics.bounded(asked)
         key = (answer.method, answer.endpoint, status, answer.tenant_id)
         count = self._counts.get(key)
@@ -146,14 +155,11 @@ class MetricsMiddleware:
             return UNMATCHED
 
     def _tenant_of(self, scope: Scope) -> str:
-        if self._tenant is None:
-            return UNKNOWN
         try:
-            tenant = self._tenant(scope)
+            return named(self._tenant(scope))
         except Exception:
             _log.warning("the tenant of a request can't be told", exc_info=True)
             return UNKNOWN
-        return UNKNOWN if tenant is None or tenant == "" else str(tenant)
 
 
 class RequestMetricsMiddleware(MetricsMiddleware):

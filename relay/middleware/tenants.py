@@ -3,11 +3,21 @@
 from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
 
-from relay.middleware.labels import OTHER
+from relay.middleware.labels import OTHER, UNKNOWN
 
 Scope = MutableMapping[str, Any]
 Tenant = Callable[[Scope], object]
 """Is given the ASGI scope when the answer is complete; nothing, or an empty text, is no tenant."""
+
+
+def nobody(_: Scope) -> str:
+    """The tenant of every request, where none is configured."""
+    return UNKNOWN
+
+
+def named(tenant: object) -> str:
+    """What the label says of it."""
+    return UNKNOWN if tenant is None or tenant == "" else str(tenant)
 
 
 def from_state(name: str = "tenant_id") -> Tenant:

@@ -8,6 +8,7 @@ from relay.middleware.answers import Answer
 from relay.middleware.database import is_connection_failure, is_query_timeout, of_the_driver
 from relay.middleware.labels import OTHER, UNKNOWN
 from relay.middleware.metrics import ApplicationMetrics, application_metrics
+from relay.middleware.tenants import named
 
 
 def track_http_error(
@@ -27,7 +28,7 @@ def track_http_error(
     if not 400 <= status_code <= 599:
         raise ValueError(f"{status_code} is no status of an error")
     into = _into(metrics)
-    answer = Answer(method, endpoint, str(status_code), _tenant(tenant_id), as_request=False, as_error=True)
+    answer = Answer(method, endpoint, str(status_code), named(tenant_id), as_request=False, as_error=True)
     into.answers(into.bounded(answer))(seconds)
 
 
@@ -43,7 +44,7 @@ def track_exception(
 
     However many layers see the same exception on its way up, it counts once in `exceptions`.
     """
-    into, tenant, kind = _into(metrics), _tenant(tenant_id), type(error).__name__
+    into, tenant, kind = _into(metrics), named(tenant_id), type(error).__name__
     if _first_seen(error, into):
         where = module or _raised_in(error)
         into.counter("exceptions", exception_type=kind, module=where, tenant_id=tenant).inc()
@@ -65,7 +66,7 @@ def track_database_error(
     A failure of the connection and a query that took too long are counted as such too. They are told by the
     exception, by its SQLSTATE where it has one, or by a name with `connection` or `timeout` in it.
     """
-    into, tenant = _into(metrics), _tenant(tenant_id)
+    into, tenant = _into(metrics), named(tenant_id)
     error = of_the_driver(error_type) if isinstance(error_type, BaseException) else error_type
     into.counter("database_errors", error_type=_kind(error), operation=operation, tenant_id=tenant).inc()
     if is_query_timeout(error):
@@ -86,7 +87,7 @@ def track_auth_failure(
     With a `token_type`, or with a reason that has `token` in it (`invalid_token`), it counts in
     `invalid_token_attempts` too.
     """
-    into, tenant = _into(metrics), _tenant(tenant_id)
+    into, tenant = _into(metrics), named(tenant_id)
     into.counter("auth_failures", failure_reason=failure_reason, tenant_id=tenant).inc()
     if token_type is not None or "token" in failure_reason:
         into.counter("invalid_token_attempts", token_type=token_type or UNKNOWN, tenant_id=tenant).inc()
@@ -96,7 +97,7 @@ def track_rate_limit_violation(
     endpoint: str, tenant_id: object = None, *, metrics: ApplicationMetrics | None = None
 ) -> None:
     """A request refused as one too many. Name the endpoint by its route's template."""
-    _into(metrics).counter("rate_limit_exceeded", endpoint=endpoint, tenant_id=_tenant(tenant_id)).inc()
+    _into(metrics).counter("rate_limit_exceeded", endpoint=endpoint, tenant_id=named(tenant_id)).inc()
 
 
 def track_external_api_error(
@@ -108,7 +109,7 @@ def track_external_api_error(
 ) -> None:
     """An error of another service's API."""
     series = _into(metrics).counter(
-        "external_api_errors", service=service, error_type=_kind(error_type), tenant_id=_tenant(tenant_id)
+        "external_api_errors", service=service, error_type=_kind(error_type), tenant_id=named(tenant_id)
     )
     series.inc()
 
@@ -117,22 +118,18 @@ def track_redis_error(
     operation: str, tenant_id: object = None, *, metrics: ApplicationMetrics | None = None
 ) -> None:
     """An error of Redis, in an operation such as `get`."""
-    _into(metrics).counter("redis_errors", operation=operation, tenant_id=_tenant(tenant_id)).inc()
+    _into(metrics).counter("redis_errors", operation=operation, tenant_id=named(tenant_id)).inc()
 
 
 def track_minio_error(
     operation: str, tenant_id: object = None, *, metrics: ApplicationMetrics | None = None
 ) -> None:
     """An error of MinIO, in an operation such as `put_object`."""
-    _into(metrics).counter("minio_errors", operation=operation, tenant_id=_tenant(tenant_id)).inc()
+    _into(metrics).counter("minio_errors", operation=operation, tenant_id=named(tenant_id)).inc()
 
 
 def _into(metrics: ApplicationMetrics | None) -> ApplicationMetrics:
     return application_metrics() if metrics is None else metrics
-
-
-def _tenant(tenant_id: object) -> str:
-    return UNKNOWN if tenant_id is None or tenant_id == "" else str(tenant_id)
 
 
 def _kind(error: str | BaseException) -> str:
