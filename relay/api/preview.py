@@ -1,5 +1,6 @@
 """What would a channel be sent? The very requests, secrets masked; nothing is sent or stored."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -166,7 +167,7 @@ async def _channel(
         assert data.channel is not None
         with _within("channel"):
             channel = parse_channel(data.channel.writable())
-            registry.check(channel, targets)
+            await asyncio.to_thread(registry.check, channel, targets)
         return channel, channel
     async with database.begin() as connection:
         saved = await channels.get(connection, data.channel_id, seal)
@@ -175,7 +176,7 @@ async def _channel(
         return saved, every[saved.id]
     with _within("channel"):
         channel = patched(saved, data.channel.writable())
-        registry.check(channel, targets)
+        await asyncio.to_thread(registry.check, channel, targets)
     return channel, channel
 
 

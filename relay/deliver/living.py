@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -35,17 +36,13 @@ def place_of(channel: Channel | None) -> bytes | None:
     return None if lives_at is None else hashlib.blake2b(lives_at.encode(), digest_size=16).digest()
 
 
-def goes_on(
-    living: Living, alert_ids: frozenset[int], earlier: Sequence[tuple[int, Alert]], *, fires: bool
-) -> bool:
+def goes_on(living: Living, alert_ids: frozenset[int], *, fires: bool) -> bool:
     """Whether a message is to be edited into what a notification of these alerts tells; else it gets a new one.
 
-    `earlier` are the alerts of the message that the notification does not name, as they are by now. When all were
-    resolved, what fires after that is another incident, and people want to hear of it.
+    A message that says that something fires must not go on saying so. When all in it were resolved, what fires
+    after that is another incident, and people want to hear of it.
     """
-    if living.ended and fires:
-        return False
-    return not alert_ids.isdisjoint(living.alert_ids) or any(alert.firing for _, alert in earlier)
+    return not living.ended or (not fires and not alert_ids.isdisjoint(living.alert_ids))
 
 
 def telling(
@@ -61,8 +58,11 @@ def telling(
     resolved last.
     """
     fires = bool(notification.firing)
-    if living is None or not goes_on(living, frozenset(alert_ids), earlier, fires=fires):
+    if living is None or not goes_on(living, frozenset(alert_ids), fires=fires):
         return Telling(notification, Living(group_hash, (), tuple(alert_ids), 0, ended=not fires))
+    # What fires again was resolved before, though nobody told the relay.
+    again = {alert.fingerprint: alert.starts_at for alert in notification.alerts}
+    earlier = [one for one in earlier if not (one[1].firing and _is_before(one[1], again))]
     firing = [one for one in earlier if one[1].firing][:MAX_FIRING]
     resolved = [one for one in earlier if not one[1].firing][:MAX_RESOLVED]
     let_go = living.let_go + len(earlier) - len(firing) - len(resolved)
@@ -74,6 +74,10 @@ def telling(
     )
     told = (*alert_ids, *(alert_id for alert_id, _ in firing + resolved))
     return Telling(message, Living(group_hash, living.posted, told, let_go, ended=not message.firing))
+
+
+def _is_before(alert: Alert, again: dict[str, datetime]) -> bool:
+    return alert.fingerprint in again and alert.starts_at < again[alert.fingerprint]
 
 
 def after(living: Living, outcome: Outcome) -> Living | None:

@@ -69,16 +69,14 @@ class Course:
         outcome = await self._paced(request)
         if not isinstance(request, Request):
             return outcome
-        if not isinstance(outcome, Rejected):
-            return _with_reference(outcome, request)
-        if outcome.reason is Reason.MESSAGE_GONE:
-            if request.needless_when_gone:
-                return Sent(outcome.status_code, f"the message that this belongs to is gone: {outcome.detail}")
+        if _is_gone(outcome, request):
             if request.anew is None:
-                return outcome
+                return Sent(outcome.status_code, f"the message that this belongs to is gone: {outcome.detail}")
             told = await self._paced(request.anew)
             words = f"the message to be edited is gone ({outcome.detail}); a new one instead: {told.detail or ''}"
             return _with_reference(msgspec.structs.replace(told, detail=words), request.anew)
+        if not isinstance(outcome, Rejected):
+            return _with_reference(outcome, request)
         if request.plain is not None:
             self.notes.append(refused_words(outcome))
             return await self._paced(request.plain)
@@ -89,6 +87,18 @@ class Course:
             await self._pace()
         self._begun = True
         return await self._ask(request)
+
+
+def _is_gone(outcome: Outcome, request: Request) -> bool:
+    """Whether the message that a request edits, or replies to, is not there any more.
+
+    When the destination is gone, it may only have moved, as a channel's name does to another channel: the new
+    message will show.
+    """
+    if isinstance(outcome, Sent) or (request.anew is None and not request.needless_when_gone):
+        return False
+    gone = Reason.MESSAGE_GONE if isinstance(outcome, Rejected) else Reason.DESTINATION_GONE
+    return outcome.reason is gone
 
 
 def refused_words(outcome: Rejected) -> str:

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import markupsafe
+
 from relay.notify.clusters import start_of
 from relay.notify.content import ELLIPSIS, spelled
-from relay.notify.markup import Markup
+from relay.notify.markup import Markup, as_text, plain
 
 MULTIPLES: Final = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 FRACTIONS: Final = ("", "m", "u", "n", "p", "f", "a", "z", "y")
@@ -56,7 +58,17 @@ def truncate(value: Any, length: int = 255) -> str:
     return text[: start_of(text, max(length - len(ELLIPSIS), 0))].rstrip() + ELLIPSIS
 
 
-OF_ALL: Final[dict[str, Callable[..., Any]]] = {"duration": duration, "humanize": humanize, "truncate": truncate}
+def striptags(value: Any) -> str:
+    """The text without tags. What its entities stand for is text as well, whatever it is."""
+    return as_text(markupsafe.Markup(plain(str(value))).striptags())  # noqa: S704 - what comes of it is text
+
+
+OF_ALL: Final[dict[str, Callable[..., Any]]] = {
+    "duration": duration,
+    "humanize": humanize,
+    "truncate": truncate,
+    "striptags": striptags,
+}
 """Filters that are the same on all platforms."""
 
 

@@ -29,7 +29,7 @@ _twins = re.compile(f"[{chr(TWINS)}-{chr(TWINS + 0x7F)}]")
 
 MARKDOWN: Final = r"\*_~`|>#[]<@"
 """Discord's signs. The backslash comes first, for it escapes the others."""
-_tag = re.compile(r"<(?P<closes>/?)(?P<name>[A-Za-z][\w-]*)[^>]*>")
+_tag = re.compile(r"<(?P<closes>/?)(?P<name>[A-Za-z][\w-]*)[^<>]*>")
 VOID: Final = frozenset({"br", "hr", "img", "wbr"})
 """HTML's elements that have no end, of those that stand in text."""
 
@@ -37,6 +37,11 @@ VOID: Final = frozenset({"br", "hr", "img", "wbr"})
 def as_markup(text: str) -> str:
     """Text that is to stay as it is when the values around it are escaped."""
     return text.translate(_to_twins)
+
+
+def plain(text: str) -> str:
+    """Text in which markup is spelled as what it looks like."""
+    return text.translate(_from_twins)
 
 
 def as_text(text: str) -> str:

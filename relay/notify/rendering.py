@@ -82,9 +82,16 @@ def serve(tasks: BinaryIO, answers: BinaryIO) -> None:
     while len(start := tasks.read(LENGTH)) == LENGTH:
         signal.alarm(LAST_RESORT)
         task = msgspec.msgpack.decode(tasks.read(int.from_bytes(start)), type=Task)
-        answers.write(framed(_made(task)))
+        answers.write(_answered(task))
         answers.flush()
         signal.alarm(0)
+
+
+def _answered(task: Task) -> bytes:
+    try:
+        return framed(_made(task))
+    except UnicodeEncodeError as error:
+        return framed(Failed(f"it made characters that no message can hold: {error.reason}"))
 
 
 def _made(task: Task) -> Made:

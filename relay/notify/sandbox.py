@@ -29,6 +29,8 @@ MAX_IN_ALL: Final = 4 * 1024 * 1024
 OF_ALERT: Final = ("labels", "annotations")
 OF_GROUP: Final = ("group_labels", "common_labels", "common_annotations")
 MAX_WORDS: Final = 300
+UNESCAPING: Final = frozenset({"unescape", "striptags"})
+"""Methods of what `safe` and `tojson` make."""
 TEMPLATE_FILE: Final = "<template>"
 """What Jinja calls the file of a template that comes from a string."""
 
@@ -37,6 +39,10 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     """Also refuses what takes all time or memory in one step: `9 ** 9 ** 9`, `"x" * 1000000000`."""
 
     intercepted_binops = frozenset({"**", "*"})
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Neither what makes characters of entities, for one of those could pass for the author's markup."""
+        return attr not in UNESCAPING and super().is_safe_attribute(obj, attr, value)
 
     def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
         """Let a multiplication through if its result is small; text and lists are repeated by it."""
@@ -196,3 +202,5 @@ def _check(field: str, source: str, sandbox: _Sandbox) -> None:
         raise InvalidInput(field, f"line {error.lineno}: {error.message}") from None
     except (RecursionError, SyntaxError):
         raise InvalidInput(field, "is nested too deeply") from None
+    except ValueError as error:  # a number of more digits than Python reads
+        raise InvalidInput(field, str(error)) from None

@@ -53,6 +53,8 @@ MAX_LINK: Final = 1500
 """Bytes, as JSON writes them. Of any text, some 5,000 are left for the largest alert's description."""
 MAX_BODY: Final = 6000
 """Bytes of what a template put in place of the labels."""
+MOST_READ: Final = 8000
+"""Characters of it that are read, some of them markup."""
 COLOURS: Final = {"critical": "attention", "error": "attention", "warning": "warning", "info": "accent"}
 
 _told_inside = re.compile(r"teams endpoint returned http error (\d{3})")
@@ -61,7 +63,8 @@ _told_inside = re.compile(r"teams endpoint returned http error (\d{3})")
 https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using#rate-limiting-for-connectors
 """
 _written = re.compile(
-    r"\\(?P<sign>.)|\[(?P<words>(?:\\.|[^\[\]\\])*)\]\((?P<url>[^()\s]*)\)|(?P<bold>\*\*)|`(?P<code>[^`]+)`|(?P<other>.)",
+    r"\\(?P<sign>.)|\[(?P<words>(?:\\.|[^\[\]\\])*)\]\((?P<url>[^()\s]*)\)|(?P<bold>\*\*)|`(?P<code>[^`]+)`"
+    r"|(?P<other>[^\\\[*`]+|.)",
     re.DOTALL,
 )
 """The Markdown that templates write; the relay itself reads it, so that nothing hangs on how Teams does."""
@@ -161,7 +164,7 @@ def _start(channel: TeamsChannel, content: Content, colour: str, number: str = "
 
 
 def _told(content: Content) -> list[dict[str, Any]]:
-    runs = _runs(TEAMS.cut(content.body or "", MAX_BODY, _runs_size))
+    runs = _runs(TEAMS.cut((content.body or "")[:MOST_READ], MAX_BODY, _runs_size))
     return [_line(runs)] if runs else []
 
 

@@ -118,8 +118,9 @@ class TelegramNotifier(Notifier[TelegramChannel]):
         return kept_up(message.posted, texts, EMPTIED, post, edit)
 
     def lives_at(self, channel: TelegramChannel) -> str | None:
-        """A bot can edit what it posted in a chat."""
-        where = f"{channel.telegram_api_url} {channel.chat_id} {channel.message_thread_id}"
+        """A bot can edit what it posted in a chat; the messages of private chats are numbered for each bot."""
+        bot = channel.bot_token.partition(":")[0]
+        where = f"{channel.telegram_api_url} {bot} {channel.chat_id} {channel.message_thread_id}"
         return where if channel.update_message else None
 
     def verdict(self, response: Response) -> Outcome:

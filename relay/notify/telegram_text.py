@@ -13,7 +13,7 @@ from relay.notify.markup import TELEGRAM, escape_entities
 MAX_RENDERED_ENTITIES: Final = 25
 """Of those in what a template made: others want some too."""
 
-_tag = re.compile(r"<[^>]*>")
+_tag = re.compile(r"<[^<>]*>")
 
 
 def units(text: str) -> int:

@@ -48,7 +48,8 @@ class Transport:
         self._timeout = timeout
         self._smtp = Smtp(targets, timeout, tls)
         self._apprise = Apprise(timeout)
-        self._renderer = Renderer()
+        self._renderer, self._rehearsing = Renderer(), Renderer()
+        """What is only shown must not keep what is sent waiting, nor have its templates set aside."""
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -69,13 +70,14 @@ class Transport:
         assert self._session is not None
         self._apprise.close()
         await self._renderer.close()
+        await self._rehearsing.close()
         await self._session.close()
 
     async def requests(
         self, notifier: Notifier[C], channel: C, message: Message, template: MessageTemplate | None = None
     ) -> tuple[Sequence[AnyRequest], tuple[str, ...]]:
         """The requests that would be sent, and notes on templates that failed."""
-        said = await worded(self._renderer, notifier, channel, message, template)
+        said = await worded(self._rehearsing, notifier, channel, message, template)
         return notifier.requests(channel, said.message), said.notes
 
     async def attempt(

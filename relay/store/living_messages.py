@@ -12,6 +12,8 @@ from relay.domain.alerts import Alert
 from relay.domain.notifications import REFRESH
 from relay.store.digests import TOLD, alert_of
 
+GOES_ON_FOR: Final = "1 day"
+"""Since the last edit. Alertmanager tells what fires again every few hours, so what is told later is news."""
 FORGET_AFTER: Final = "30 days"
 """Since the last edit; much older messages are edited by no platform, or far from where anybody looks."""
 
@@ -38,9 +40,10 @@ class Told(msgspec.Struct, frozen=True):
     living: Living
 
 
-LOAD: Final = """
+LOAD: Final = f"""
 SELECT group_hash, posted, alert_ids, let_go, ended FROM living_messages
 WHERE channel_id = $1 AND place = $2 AND group_hash = ANY ($3) AND posted <> '[]'
+  AND updated_at > now() - interval '{GOES_ON_FOR}'
 """
 
 # Only by the lane's holder: who lost the lane may not overwrite what its next holder posted.
@@ -63,12 +66,11 @@ WITH RECURSIVE told AS ({TOLD})
 INSERT INTO deliveries (
   receipt_id, channel_id, group_hash, positions, rank, state, created_at, waiting_since, next_attempt_at
 )
-SELECT DISTINCT ON (d.group_hash)
-  d.receipt_id, d.channel_id, d.group_hash, d.positions, {REFRESH}, 'pending', now(), now(), now()
+SELECT d.receipt_id, d.channel_id, d.group_hash, d.positions, {REFRESH}, 'pending', now(), now(), now()
 FROM told t JOIN deliveries d ON d.id = t.id
 JOIN living_messages m ON m.channel_id = d.channel_id AND m.group_hash = d.group_hash
 WHERE d.receipt_id IS NOT NULL AND d.channel_id = $2 AND m.posted <> '[]' AND NOT m.ended
-ORDER BY d.group_hash, d.id DESC
+ORDER BY d.id
 """
 
 ALERTS: Final = """

@@ -78,6 +78,21 @@ def test_news_of_an_ended_message_s_own_alerts_are_told_in_it() -> None:
     assert message_of(given).posted == POSTED
 
 
+def test_a_message_that_says_that_something_fires_is_set_right_by_what_comes_next() -> None:
+    given = told((2, OTHER), before=living(1), earlier=((1, RESOLVED),))
+
+    assert message_of(given).posted == POSTED
+    assert message_of(given).alerts == (OTHER, RESOLVED)
+
+
+def test_an_alert_that_fires_again_is_told_once_though_its_end_was_not_heard_of() -> None:
+    later = msgspec.structs.replace(FIRING, starts_at=FIRING.starts_at + timedelta(days=1))
+
+    given = told((3, later), before=living(1, 2), earlier=((1, FIRING), (2, OTHER)))
+
+    assert message_of(given).alerts == (later, OTHER)
+
+
 def test_what_was_resolved_before_is_told_up_to_a_number_and_then_counted() -> None:
     ended = datetime(2026, 11, 24, tzinfo=UTC)
     many = tuple(

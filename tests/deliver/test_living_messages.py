@@ -168,12 +168,17 @@ async def test_after_a_digest_the_message_of_each_of_its_groups_is_set_right(
     await told(alert("DiskFull"))
     [message] = platform.messages
 
+    # While the platform is away all of it waits, and then is too much for the limit.
+    places, sink.script = sink.script, lambda _: web.Response(status=503)
     storm = [webhook(alert(f"Alert{at}"), group=f"{at}") for at in range(20)]
-    resolved = webhook(alert("DiskFull", "resolved"))
-    await asyncio.gather(*(relay.webhook(body) for body in [*storm, resolved]))
+    await asyncio.gather(*(relay.webhook(body) for body in storm))
+    await sink.wait_for(2)
+    await relay.webhook(webhook(alert("DiskFull", "resolved")))
+    await relay.webhook(webhook(alert("HighLoad")))
+    sink.script = places
 
     async with asyncio.timeout(30):
-        while "RESOLVED:1" not in message.text.replace("\\", ""):
+        while "FIRING:1, RESOLVED:1" not in message.text.replace("\\", ""):
             await asyncio.sleep(0.1)
     digests = [one.text for one in platform.messages if "DIGEST" in one.text]
     assert any("DiskFull" in text for text in digests)

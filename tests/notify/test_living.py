@@ -20,6 +20,7 @@ from tests.notify.hostile import hostile
 from tests.notify.makers import BOT_TOKEN, HISTORY, alert, notification
 from tests.notify.stages import LIVING, STAGES, Stage
 from tests.notify.strict import StrictPlatform
+from tests.notify.strict_slack import StrictSlack
 from tests.notify.strict_telegram import StrictTelegram, refusal
 
 A, B = alert("DiskFull", instance="a"), alert("DiskFull", instance="b")
@@ -150,6 +151,22 @@ async def test_all_resolved_is_also_a_reply_in_slack_s_thread_where_the_channel_
         message, reply = incident.platform.messages
         assert reply.thread == message.reference.partition(" ")[2]
         assert reply.text == "*[RESOLVED:1] DiskFull*"
+
+
+async def test_where_slack_s_channel_has_another_id_by_now_the_message_is_sent_there(
+    sink: Sink, tmp_path: Path
+) -> None:
+    _, opens = STAGES["slack bot"]
+    async with opens(sink, tmp_path) as stage:
+        incident = Incident(stage)
+        await incident.tells(A)
+        assert isinstance(incident.platform, StrictSlack)
+        incident.platform.channels = dict.fromkeys(incident.platform.channels, "C0MOVED001")
+
+        outcome = await incident.tells(A_ENDED)
+
+        assert "a new one instead" in (outcome.detail or "")
+        assert incident.platform.messages[-1].reference.startswith("C0MOVED001 ")
 
 
 async def test_a_channel_of_slack_that_was_archived_is_no_reason_for_a_new_message(

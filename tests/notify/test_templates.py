@@ -1,5 +1,6 @@
 """Is a message told in a template's words on each platform, and nobody pinged or misled by what alerts say?"""
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from jinja2.exceptions import SecurityError
 
 from relay.domain.channel_types import (
     BaseChannel,
@@ -141,6 +143,19 @@ def test_hostile_texts_stay_text_however_they_are_printed(kind: type[BaseChannel
     text = words(kind, told, title=f"{{{{ alerts[0].alertname }}}} {EVERYTHING_OF_FIRST}", alert=MARK + EVERYTHING)
     if kind in IN_WORDS:
         assert accounted_for(kind, text) == count
+
+
+@pytest.mark.parametrize(
+    "printed", ["told | striptags", "(told | safe).unescape()", "(told | tojson).unescape()", "told"]
+)
+def test_entities_in_an_alert_form_no_markup_whatever_unescapes_them(
+    printed: str, kind: type[BaseChannel]
+) -> None:
+    # Those of a private plane of Unicode stand for markup while a template is rendered.
+    entities = "".join(f"&#{0xF0000 + ord(sign)};" for sign in "<!@") + "channel" + f"&#{0xF0000 + ord('>')};"
+    told = notification(alert(annotations={"summary": entities}))
+    with contextlib.suppress(SecurityError):
+        words(kind, told, alert=f"{{% set told = alert.annotations.summary %}}{{{{ {printed} }}}}")
 
 
 EVERYTHING_OF_FIRST = "{% set alert = alerts[0] %}" + EVERYTHING
