@@ -29,6 +29,9 @@ PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 """https://www.rfc-editor.org/rfc/rfc8314#section-3"""
 MAX_LINE_OF_MAIL: Final = 76
 """Characters. https://www.rfc-editor.org/rfc/rfc2045#section-6.8"""
+CONTINUES: Final = 0xC0
+CONTINUATION: Final = 0x80
+"""The bits of a byte of UTF-8 that is not the first of its character."""
 MAX_ENCODED_WORD: Final = 39
 """Bytes of whole characters, which in base64 fill a line that begins with `Subject:`.
 
@@ -121,12 +124,13 @@ def _subject(headline: str) -> str:
     text = in_one_line(headline, MAX_SUBJECT)
     if text.isascii() and "=?" not in text:
         return Header(text, "us-ascii", MAX_LINE_OF_MAIL, "Subject").encode(linesep="\r\n")
-    words = [b""]
-    for character in text:
-        encoded = character.encode(errors="replace")
-        if len(words[-1]) + len(encoded) > MAX_ENCODED_WORD:
-            words.append(b"")
-        words[-1] += encoded
+    words, encoded = [], text.encode(errors="replace")
+    while encoded:
+        end = MAX_ENCODED_WORD
+        while end < len(encoded) and encoded[end] & CONTINUES == CONTINUATION:
+            end -= 1
+        words.append(encoded[:end])
+        encoded = encoded[end:]
     return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(word).decode('ascii')}?=" for word in words)
 
 

@@ -12,10 +12,9 @@ from relay.domain.alerts import Alert
 from relay.domain.notifications import REFRESH
 from relay.store.digests import TOLD, alert_of
 
-GOES_ON_FOR: Final = "1 day"
-"""Since the last edit. Alertmanager tells what fires again every few hours, so what is told later is news."""
-FORGET_AFTER: Final = "30 days"
-"""Since the last edit; much older messages are edited by no platform, or far from where anybody looks."""
+FORGET_AFTER: Final = "1 day"
+"""Since the last edit. Alertmanager tells what fires again every few hours, so what is told later is news, and no
+platform lets much older messages be edited."""
 
 
 class Living(msgspec.Struct, frozen=True):
@@ -43,7 +42,7 @@ class Told(msgspec.Struct, frozen=True):
 LOAD: Final = f"""
 SELECT group_hash, posted, alert_ids, let_go, ended FROM living_messages
 WHERE channel_id = $1 AND place = $2 AND group_hash = ANY ($3) AND posted <> '[]'
-  AND updated_at > now() - interval '{GOES_ON_FOR}'
+  AND updated_at > now() - interval '{FORGET_AFTER}'
 """
 
 # Only by the lane's holder: who lost the lane may not overwrite what its next holder posted.
