@@ -1,6 +1,5 @@
 """Where are channels kept, and what may be read without their secrets?"""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +13,7 @@ from relay.domain.channels import MASK
 from relay.domain.errors import Conflict, InvalidInput, NotFound, SealBroken, Unreadable
 from relay.domain.outcomes import Reason
 from relay.store.config import WAKE_CHANNEL
+from relay.store.fallbacks import check_fallback, check_who_falls_back, listing, whose_fallback
 from relay.store.seal import Seal
 from relay.store.tables import channels, config_version, lanes, message_templates
 
@@ -28,24 +28,6 @@ LOAD_FILTERS: Final = f"""
 SELECT v.version, c.id, {_FILTERS} FROM config_version v LEFT JOIN channels c ON true ORDER BY c.id
 """
 
-# The chain of fallbacks from a channel on, in its order. It ends at the channel that is being written, whose own
-# fallback is about to change.
-CHAIN: Final = text(
-    """
-    WITH RECURSIVE chain (id, next, tenant_id, depth) AS (
-      SELECT id, config ->> 'fallback_channel_id', config ->> 'tenant_id', 1 FROM channels WHERE id = :first
-      UNION ALL
-      SELECT c.id, c.config ->> 'fallback_channel_id', c.config ->> 'tenant_id', chain.depth + 1
-      FROM chain JOIN channels c ON c.id = chain.next WHERE chain.id <> :written AND chain.depth < :longest
-    )
-    SELECT id, tenant_id FROM chain ORDER BY depth
-    """
-)
-MAX_LISTED: Final = 10
-"""Channels that an error names."""
-MAX_CHAIN: Final = 1000
-"""The net under walks along a chain, which the checks keep free of circles."""
-
 # A row that a worker is about to claim or to settle is left to it.
 MADE_DUE: Final = text(
     """
@@ -57,8 +39,6 @@ MADE_DUE: Final = text(
     """
 )
 
-_fallback = channels.c.config["fallback_channel_id"].astext
-_tenant = channels.c.config["tenant_id"].astext
 # What another channel could not be told goes back to it, unless that one is gone too.
 BURY: Final = text(
     """
@@ -98,7 +78,7 @@ async def add(connection: AsyncConnection, channel: Channel, seal: Seal) -> Chan
     """
     await lock_configuration(connection)
     await _check_template(connection, channel)
-    await _check_fallback(connection, channel)
+    await check_fallback(connection, channel)
     statement = insert(channels).values(
         id=channel.id, channel_type=channel.channel_type, **_columns(channel, seal)
     )
@@ -145,8 +125,8 @@ async def change(
     """
     await lock_configuration(connection)
     await _check_template(connection, channel)
-    await _check_fallback(connection, channel)
-    await _check_who_falls_back(connection, channel)
+    await check_fallback(connection, channel)
+    await check_who_falls_back(connection, channel)
     statement = (
         update(channels)
         .where(channels.c.id == channel.id)
@@ -195,8 +175,7 @@ async def remove(connection: AsyncConnection, channel_id: str) -> None:
     # Most of the work comes before the lock, for webhooks wait behind that; what they added meanwhile comes after.
     await _bury(connection, channel_id)
     await lock_configuration(connection)
-    named_by = select(channels.c.id).where(_fallback == channel_id).order_by(channels.c.id)
-    if others := (await connection.execute(named_by)).scalars().all():
+    if others := await whose_fallback(connection, channel_id):
         raise Conflict(f"the channel {channel_id!r} is the fallback of {listing(others)}; change that first")
     if (await connection.execute(delete(channels).where(channels.c.id == channel_id))).rowcount == 0:
         raise NotFound(f"there is no channel {channel_id!r}")
@@ -224,51 +203,6 @@ async def _check_template(connection: AsyncConnection, channel: Channel) -> None
     found = select(message_templates.c.id).where(message_templates.c.id == channel.template)
     if (await connection.execute(found)).one_or_none() is None:
         raise InvalidInput("template", f"there is no message template {channel.template!r}")
-
-
-async def _check_fallback(connection: AsyncConnection, channel: Channel) -> None:
-    """Refuse a fallback that does not exist, that leads back here, or that serves another tenant."""
-    first, field = channel.fallback_channel_id, "fallback_channel_id"
-    if first is None:
-        return
-    wanted = {"first": first, "written": channel.id, "longest": MAX_CHAIN}
-    chain = (await connection.execute(CHAIN, wanted)).all()
-    if not chain:
-        raise InvalidInput(field, f"there is no channel {first!r}")
-    path = [row.id for row in chain]
-    if channel.id in path:
-        raise InvalidInput(field, f"makes a circle: {' → '.join([channel.id, *path])}")
-    if chain[0].tenant_id not in (None, channel.tenant_id):
-        raise InvalidInput(
-            field,
-            f"the channel {first!r} serves the tenant {chain[0].tenant_id!r}, this one serves {_whom(channel)}",
-        )
-
-
-async def _check_who_falls_back(connection: AsyncConnection, channel: Channel) -> None:
-    """Refuse a tenant that others, for which this channel is the fallback, don't serve."""
-    if channel.tenant_id is None:
-        return
-    statement = (
-        select(channels.c.id)
-        .where(_fallback == channel.id, func.coalesce(_tenant, "") != channel.tenant_id)
-        .order_by(channels.c.id)
-    )
-    if others := (await connection.execute(statement)).scalars().all():
-        raise InvalidInput(
-            "tenant_id", f"this channel is the fallback of {listing(others)}, which may tell of other tenants"
-        )
-
-
-def _whom(channel: Channel) -> str:
-    return "all" if channel.tenant_id is None else repr(channel.tenant_id)
-
-
-def listing(channel_ids: Sequence[str]) -> str:
-    """Channels as an error names them."""
-    shown = ", ".join(map(repr, channel_ids[:MAX_LISTED]))
-    more = len(channel_ids) - MAX_LISTED
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 async def all_filters(connection: AsyncConnection) -> dict[str, Filters]:

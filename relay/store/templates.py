@@ -15,7 +15,8 @@ from relay.domain.channel_types import BaseChannel
 from relay.domain.errors import Conflict, InvalidInput, NotFound, Unreadable
 from relay.domain.fields import field_of
 from relay.domain.message_templates import MessageTemplate, TemplateVersion, Texts, parse_message_template
-from relay.store.channels import listing, lock_configuration
+from relay.store.channels import lock_configuration
+from relay.store.fallbacks import listing
 from relay.store.tables import channels, message_template_versions, message_templates
 
 _named = channels.c.config["template"].astext
