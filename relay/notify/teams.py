@@ -151,7 +151,7 @@ def _card(content: Content, page: Page[dict[str, Any]], body: list[dict[str, Any
 
 def _start(channel: TeamsChannel, content: Content, colour: str, number: str = "") -> list[dict[str, Any]]:
     headline = {"size": "large", "weight": "bolder", "color": colour}
-    if runs := _runs(TEAMS.cut(content.title, MAX_HEADLINE, _runs_size), **headline):
+    if runs := _runs(_cut_to_size(content.title, MAX_HEADLINE), **headline):
         lines = [_line([*runs, *([_run(number, **headline)] if number else [])])]
     else:
         lines = [_line([_run(_words(content.headline, MAX_HEADLINE) + number, **headline)])]
@@ -164,7 +164,7 @@ def _start(channel: TeamsChannel, content: Content, colour: str, number: str = "
 
 
 def _told(content: Content) -> list[dict[str, Any]]:
-    runs = _runs(TEAMS.cut((content.body or "")[:MOST_READ], MAX_BODY, _runs_size))
+    runs = _runs(_cut_to_size((content.body or "")[:MOST_READ], MAX_BODY))
     return [_line(runs)] if runs else []
 
 
@@ -208,7 +208,18 @@ def _container(items: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _cut_to_runs(written: str, description: int, limit: int) -> str:
     shown = TEAMS.cut(written, shortened_to(description, len(written)))
-    return TEAMS.cut(shown, limit - _size(_container([_line([])])), _runs_size)
+    return _cut_to_size(shown, limit - _size(_container([_line([])])))
+
+
+def _cut_to_size(written: str, limit: int) -> str:
+    """What a template wrote, of at most so many bytes as runs of text.
+
+    Cut by the size of the text, which is quick to tell, and then by as much as the runs around it make it larger.
+    """
+    room = limit
+    while (shown := TEAMS.cut(written, room, _text_size)) and (size := _size(_runs(shown))) > limit:
+        room = min(room - 1, room * limit // size)
+    return shown
 
 
 def _runs(written: str, **style: Any) -> list[dict[str, Any]]:
@@ -236,10 +247,6 @@ def _runs(written: str, **style: Any) -> list[dict[str, Any]]:
             runs.append(_run(text, **style, selectAction={"type": "Action.OpenUrl", "url": url}))
     end(words)
     return runs
-
-
-def _runs_size(written: str) -> int:
-    return _size(_runs(written))
 
 
 def _words(text: str, limit: int) -> str:
