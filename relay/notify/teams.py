@@ -63,8 +63,8 @@ _told_inside = re.compile(r"teams endpoint returned http error (\d{3})")
 https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using#rate-limiting-for-connectors
 """
 _written = re.compile(
-    r"\\(?P<sign>.)|\[(?P<words>(?:\\.|[^\[\]\\])*)\]\((?P<url>[^()\s]*)\)|(?P<bold>\*\*)|`(?P<code>[^`]+)`"
-    r"|(?P<other>[^\\\[*`]+|.)",
+    r"(?P<words>(?:\\.|[^\\\[*`])+)|\[(?P<shown>(?:\\.|[^\[\]\\])*)\]\((?P<url>[^()\s]*)\)|(?P<bold>\*\*)"
+    r"|`(?P<code>[^`]+)`|.",
     re.DOTALL,
 )
 """The Markdown that templates write; the relay itself reads it, so that nothing hangs on how Teams does."""
@@ -234,7 +234,7 @@ def _runs(written: str, **style: Any) -> list[dict[str, Any]]:
     for found in _written.finditer(written):
         url = web_url(found["url"] or "")
         if found["bold"] is None and found["code"] is None and url is None:
-            words += found["sign"] or found["other"] or found[0]
+            words += found[0] if found["words"] is None else _bare.sub(r"\1", found["words"])
             continue
         end(words)
         words = ""
@@ -243,7 +243,7 @@ def _runs(written: str, **style: Any) -> list[dict[str, Any]]:
         elif found["code"] is not None:
             runs.append(_run(found["code"], **style, fontType="monospace"))
         else:
-            text = _bare.sub(r"\1", found["words"]) or found["url"]
+            text = _bare.sub(r"\1", found["shown"]) or found["url"]
             runs.append(_run(text, **style, selectAction={"type": "Action.OpenUrl", "url": url}))
     end(words)
     return runs
