@@ -1,10 +1,7 @@
 """Which metrics do the relay, the middleware and the stock exporters really show?"""
 
-import asyncio
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 from prometheus_client import generate_latest
@@ -14,12 +11,12 @@ from relay.telemetry import Metrics
 from tests.deploy.application import page_after_trouble
 from tests.deploy.files import Rule, program, rules
 from tests.deploy.promql import grouped_by, selectors
+from tests.fixtures.daemons import daemon
 from tests.fixtures.processes import free_port
 
 Exposed = dict[str, dict[str, set[str]]]
 """Name of a sample → its labels → their values; none where the labels alone are known."""
 
-START_PATIENCE = 60.0
 OF_THE_TARGET = ("job", "instance")
 PROMETHEUS, with_prometheus = program("prometheus", "prometheus")
 ALERTMANAGER, with_alertmanager = program("alertmanager", "prometheus-alertmanager")
@@ -81,29 +78,8 @@ def on_page(page: str) -> Exposed:
 
 @asynccontextmanager
 async def running(program: str | None, *words: str) -> AsyncIterator[str]:
-    """The URL of a program that serves HTTP, in a folder of its own, until the block ends."""
+    """The URL of a program that serves HTTP, until the block ends."""
     assert program is not None
     address = f"127.0.0.1:{free_port()}"
-    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "output").open("w+") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(program, *words, f"--web.listen-address={address}"), cwd=folder, stdout=output, stderr=output
-        )
-        try:
-            async with asyncio.timeout(START_PATIENCE):
-                while not await _answers(f"http://{address}/metrics"):
-                    assert process.returncode is None, Path(output.name).read_text()
-                    await asyncio.sleep(0.1)
-            yield f"http://{address}"
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
-
-
-async def _answers(url: str) -> bool:
-    async with aiohttp.ClientSession() as session:
-        try:
-            async with session.get(url) as answer:
-                return answer.status == 200
-        except aiohttp.ClientError:
-            return False
+    async with daemon(f"http://{address}/metrics", program, *words, f"--web.listen-address={address}"):
+        yield f"http://{address}"
