@@ -14,17 +14,13 @@ def endpoint_of(scope: Scope) -> str:
     `scope["path_template"]` counts before all others, so whatever writes that names the endpoint. `unmatched` when
     no route took the request.
     """
-    template: str | None = scope.get("path_template")
-    if template:
-        return template
-    if template is not None:
-        return _litestar_mount(scope)
+    if "path_template" in scope:
+        return scope["path_template"] or _litestar_mount(scope)
     if "app_root_path" in scope:
         return _mounted(scope)
-    route = scope.get("route")
-    if route is None:
-        route = _by_endpoint(scope, getattr(scope.get("router"), "routes", ()))
-    return _path_of(scope, route)
+    if "route" in scope:
+        return _path_of(scope, scope["route"])
+    return _path_of(scope, _by_endpoint(scope, getattr(scope.get("router"), "routes", ())))
 
 
 def _path_of(scope: Scope, route: Any) -> str:
