@@ -73,10 +73,10 @@ def test_odd_text_fits_wherever_it_stands(kind: type[BaseChannel], text: str, co
         alert(text, severity=text, annotations=annotations, url=f"http://x/?{text}", instance=text, at=f"{n}")
         for n in range(count)
     ]
-    told = notification(*alerts, truncated=2**31 - 1, external_url=f"http://x/{text}")
-    assert kind not in IN_WORDS or f"{count}" in said(kind, told)
+    message = said(kind, notification(*alerts, truncated=2**31 - 1, external_url=f"http://x/{text}"))
+    assert kind not in IN_WORDS or f"{count}" in message
     if kind is not WebhookChannel and text not in (TEXTS["lines"], TEXTS["spaces"]):
-        assert accounted_for(kind, said(kind, told)) == count
+        assert accounted_for(kind, message) == count
 
 
 @pytest.mark.parametrize("length", [700, 780, 799, 800, 1400, 1490, 1500, 5000, 20_000])

@@ -197,7 +197,8 @@ LONG = {
 @pytest.mark.parametrize("piece", LONG.values(), ids=LONG.keys())
 @pytest.mark.parametrize("more", [0, 1, 2, 3])
 def test_what_is_too_long_is_cut_where_nothing_breaks(kind: type[BaseChannel], piece: str, more: int) -> None:
-    long = "x" * more + (piece if "{{" in piece else "{{ '" + piece + "' }}") * (15_000 // len(piece) // 4)
+    times = 15_000 // len(piece) // 4
+    long = "x" * more + (piece * times if "{{" in piece else "{{ '" + piece * times + "' }}")
     told = notification(*[alert(instance=f"db{at}") for at in range(12)])
     text = words(kind, told, title=long, body=long, alert=MARK + long)
     assert "👩" not in text.replace("👩‍👩‍👧‍👦", "")
