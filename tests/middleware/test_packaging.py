@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib.metadata import requires
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +69,25 @@ def test_the_plain_install_asks_for_prometheus_client_alone() -> None:
 @pytest.mark.parametrize("module", ["asgi", "decorator", "exposition", "frameworks", "routes"])
 def test_each_part_can_be_imported_alone(module: str) -> None:
     run(f"import relay.middleware.{module}")
+
+
+def test_the_types_of_an_application_that_uses_it_are_checked(tmp_path: Path) -> None:
+    script = tmp_path / "application.py"
+    script.write_text("""
+from relay.middleware import MetricsMiddleware, from_state, metrics_page, track_errors
+
+@track_errors(endpoint="/items/{id}")
+def item(number: int) -> str:
+    return str(number)
+
+async def application(scope: object, receive: object, send: object) -> None: ...
+
+body: bytes = metrics_page()[0] + item("seven").encode()
+MetricsMiddleware(application, tenant=from_state())
+""")
+    strict = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", str(script)]
+
+    checked = subprocess.run(strict, capture_output=True, text=True, cwd=tmp_path)
+
+    assert checked.stdout.count("error:") == 1
+    assert 'Argument 1 to "item" has incompatible type "str"; expected "int"' in checked.stdout
