@@ -4,6 +4,7 @@ The route goes into `scope["path_template"]`, which `endpoint_of` reads first; t
 where `note_exception` puts it. No framework is imported before it is used.
 """
 
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -34,7 +35,10 @@ class DjangoMiddleware:
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         """Stand before the rest of Django, synchronous or not as that is."""
         from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+        from django.core.signals import got_request_exception
 
+        # Not process_exception: it isn't told of what other middlewares raise.
+        got_request_exception.connect(_note_of_django, dispatch_uid=NOTED)
         self._get_response = get_response
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
@@ -45,26 +49,30 @@ class DjangoMiddleware:
 
     def process_view(self, request: Any, *_: Any) -> None:
         """Name the route as it is written in the URL configuration, with a slash before it."""
-        request.scope["path_template"] = f"/{request.resolver_match.route}"
+        # Under WSGI, as in Django's test client, there is no scope, and nobody who would read it.
+        if hasattr(request, "scope"):
+            request.scope["path_template"] = f"/{request.resolver_match.route}"
 
-    def process_exception(self, request: Any, error: Exception) -> None:
-        """Note what the view raised."""
+
+def _note_of_django(request: Any = None, **_: Any) -> None:
+    error = sys.exception()
+    if isinstance(error, Exception) and hasattr(request, "scope"):
         note_exception(request.scope, error)
 
 
 def watch_quart(app: Any) -> None:
     """For Quart: `watch_quart(app)`, once, before `app.asgi_app` is wrapped."""
-    from quart import got_request_exception, request
+    from quart import got_request_exception, request, request_started
 
-    async def name_route(response: Any) -> Any:
+    # When it starts, for a request whose client goes away is not answered.
+    async def name_route(_: Any, **__: Any) -> None:
         scope: Any = request.scope
         if request.url_rule is not None:
             scope["path_template"] = request.url_rule.rule
-        return response
 
     async def note(_: Any, exception: Exception, **__: Any) -> None:
         scope: Any = request.scope
         note_exception(scope, exception)
 
-    app.after_request(name_route)
+    request_started.connect(name_route, app, weak=False)
     got_request_exception.connect(note, app, weak=False)

@@ -1,5 +1,6 @@
 """Do frameworks that keep route and exception to themselves tell of them, with a line in their settings?"""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from quart import Quart
 
 from relay.middleware import MetricsMiddleware, application_metrics, from_state, watch_quart
-from tests.middleware.driver import Application, call, counted
+from tests.middleware.driver import Application, call, counted, http
 
 SEEN = ("endpoint", "status_code")
 
@@ -26,13 +27,24 @@ def django() -> Application:
 
     settings.configure(
         ROOT_URLCONF=__name__,
-        MIDDLEWARE=["relay.middleware.DjangoMiddleware"],
+        MIDDLEWARE=["relay.middleware.DjangoMiddleware", f"{__name__}.strict"],
         ALLOWED_HOSTS=["*"],
         SECRET_KEY="of a test",
         LOGGING_CONFIG=None,
     )
     application: Application = get_asgi_application()
     return application
+
+
+def strict(get_response: Any) -> Any:
+    """Middleware of Django's, which fails by itself."""
+
+    def respond(request: Any) -> Any:
+        if request.path == "/items/13/":
+            raise LookupError
+        return get_response(request)
+
+    return respond
 
 
 def _urls() -> list[Any]:
@@ -79,6 +91,25 @@ async def test_django_names_routes_and_tells_of_exceptions(django: Application) 
     assert by_endpoint == {("/failing/", "ZeroDivisionError"): 1}
 
 
+async def test_django_tells_of_exceptions_in_its_middleware(django: Application) -> None:
+    application, registry = worn(django)
+
+    await call(application, "/items/13/")
+
+    by_endpoint = counted(registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
+    assert by_endpoint == {("unmatched", "LookupError"): 1}
+
+
+@pytest.mark.usefixtures("django")
+def test_django_works_under_wsgi_as_before() -> None:
+    from django.test import Client
+
+    client = Client(raise_request_exception=False)
+
+    assert client.get("/users/ann/").status_code == 200
+    assert client.get("/failing/").status_code == 500
+
+
 async def test_quart_names_routes_and_tells_of_exceptions() -> None:
     app = Quart(__name__)
 
@@ -103,3 +134,26 @@ async def test_quart_names_routes_and_tells_of_exceptions() -> None:
     }
     by_endpoint = counted(registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
     assert by_endpoint == {("/failing", "ZeroDivisionError"): 1}
+
+
+async def test_quart_names_the_route_of_a_client_that_goes_before_the_answer() -> None:
+    app = Quart(__name__)
+
+    @app.get("/slow/<int:number>")
+    async def slow(number: int) -> str:
+        await asyncio.Event().wait()
+        return "late"
+
+    watch_quart(app)
+    application, registry = worn(app.asgi_app)
+    arriving = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Any:
+        return arriving.pop()
+
+    async def send(_: Any) -> None:
+        raise AssertionError
+
+    await application(http("/slow/7"), receive, send)
+
+    assert counted(registry, "http_requests_total", *SEEN) == {("/slow/<int:number>", "499"): 1}
