@@ -90,9 +90,12 @@ class Tally:
         """One answer more."""
         # A deque takes and gives one in a single step, so threads need no lock here.
         self._waiting.append(seconds)
-        if len(self._waiting) >= AT_ONCE:
-            with self._lock:
+        # Who settles takes this one along. Nobody waits for that, for it may be this very thread, interrupted.
+        if len(self._waiting) >= AT_ONCE and self._lock.acquire(blocking=False):
+            try:
                 self._settle()
+            finally:
+                self._lock.release()
 
     def read(self) -> tuple[int, list[int], float]:
         """All answers, those in each bucket alone, and the sum of their seconds, of one moment."""
@@ -120,14 +123,13 @@ class Tallies(Collector):
         self._prefix = prefix
         self._limits = limits
         self._bounds = ["+Inf" if math.isinf(limit) else str(limit) for limit in limits]
+        # No lock either: setdefault and copy are single steps.
         self._tallies: dict[Answer, Tally] = {}
-        self._lock = threading.Lock()
         registry.register(self)
 
     def of(self, answer: Answer) -> Count:
         """What counts such an answer."""
-        with self._lock:
-            return self._tallies.setdefault(answer, Tally(self._limits)).count
+        return self._tallies.setdefault(answer, Tally(self._limits)).count
 
     def describe(self) -> Iterable[Metric]:
         """The metrics without their values: their names are taken."""
@@ -135,8 +137,7 @@ class Tallies(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The metrics, made of the tallies."""
-        with self._lock:
-            read = [(answer, *tally.read()) for answer, tally in self._tallies.items()]
+        read = [(answer, *tally.read()) for answer, tally in self._tallies.copy().items()]
         counts: defaultdict[tuple[str, tuple[str, ...]], int] = defaultdict(int)
         times: dict[tuple[str, tuple[str, ...]], tuple[list[int], float]] = {}
         for answer, count, buckets, seconds in read:

@@ -23,7 +23,8 @@ class Bound:
         self._most = most
         self._known = {OTHER, UNKNOWN, UNMATCHED}
         self._most_known = most + len(self._known)
-        self._lock = threading.Lock()
+        # Reentrant: a signal or the collector of garbage may have the same thread count in between.
+        self._lock = threading.RLock()
 
     def __call__(self, value: str) -> str:
         """The value, or `other`."""

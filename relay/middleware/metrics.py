@@ -97,7 +97,7 @@ class ApplicationMetrics:
 
 _made: WeakKeyDictionary[CollectorRegistry, dict[str, tuple[dict[str, Any], ApplicationMetrics]]]
 _made = WeakKeyDictionary()
-_making = threading.Lock()
+_making = threading.RLock()
 
 
 def application_metrics(

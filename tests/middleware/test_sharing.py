@@ -1,5 +1,7 @@
 """Do applications in one process count together or apart, as their registries say?"""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -77,3 +79,37 @@ def test_a_name_that_is_taken_is_told_at_the_start(name: str) -> None:
 
     with pytest.raises(ValueError, match=name):
         application_metrics(registry=registry)
+
+
+def test_a_signal_may_count_what_is_just_being_counted_read_or_begun() -> None:
+    script = """
+import signal
+from itertools import count
+from prometheus_client import CollectorRegistry
+from relay.middleware import application_metrics, track_http_error
+
+registry = CollectorRegistry()
+metrics = application_metrics(registry=registry)
+numbers = count()
+counted = 0
+
+def some(*_):
+    global counted
+    for endpoint in ["/", f"/{next(numbers) % 100}"] * 40:
+        track_http_error("GET", endpoint, 500, seconds=0.1, metrics=metrics)
+        counted += 1
+    signal.setitimer(signal.ITIMER_REAL, 0.002)
+
+signal.signal(signal.SIGALRM, some)
+signal.setitimer(signal.ITIMER_REAL, 0.002)
+for _ in range(200):
+    for _ in range(1000):
+        track_http_error("GET", "/", 500, seconds=0.1, metrics=metrics)
+    list(registry.collect())
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+errors, = (family for family in registry.collect() if family.name == "dotmac_http_errors")
+print(sum(sample.value for sample in errors.samples) - 200_000 - counted)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+
+    assert ran.stdout == "0\n", ran.stderr
