@@ -17,10 +17,10 @@ from typing import Any, ClassVar, Final
 
 from relay.middleware.answers import Answer, Count
 from relay.middleware.frameworks import NOTED
-from relay.middleware.labels import UNKNOWN, UNMATCHED
+from relay.middleware.labels import UNKNOWN, UNMATCHED, named
 from relay.middleware.metrics import ApplicationMetrics, application_metrics
 from relay.middleware.routes import endpoint_of
-from relay.middleware.tenants import Tenant, named, nobody
+from relay.middleware.tenants import Tenant, nobody
 from relay.middleware.tracking import track_exception
 
 Message = MutableMapping[str, Any]
@@ -49,7 +49,7 @@ class MetricsMiddleware:
         *,
         metrics: ApplicationMetrics | None = None,
         tenant: Tenant | None = None,
-        endpoint: Callable[[Scope], str] = endpoint_of,
+        endpoint: Callable[[Scope], object] = endpoint_of,
     ) -> None:
         """Wrap an application.
 
@@ -59,7 +59,7 @@ class MetricsMiddleware:
             tenant: whose request it is, by its scope: `from_state()`, `from_header("X-Tenant-ID")`, or any
                 callable; by default every tenant is `unknown`. Asked when the answer is complete, so that what an
                 inner layer wrote there can be read.
-            endpoint: the template of the route, by the scope; asked at the same moment.
+            endpoint: the template of the route, by the scope; asked at the same moment. Nothing is `unmatched`.
         """
         self._app = app
         self._metrics = metrics or application_metrics()
@@ -113,10 +113,10 @@ class MetricsMiddleware:
 
     def _answered(self, scope: Scope, status: int, seconds: float) -> None:
         try:
-            tenant = self._tenant(scope)
+            endpoint, tenant = self._endpoint(scope), self._tenant(scope)
             key = (
                 scope["method"],
-                self._endpoint(scope),
+                endpoint if type(endpoint) is str else named(endpoint or UNMATCHED),
                 status,
                 tenant if type(tenant) is str else named(tenant),
             )
@@ -137,7 +137,7 @@ class MetricsMiddleware:
 
     def _count_of(self, method: str, endpoint: str, status: int, tenant: str) -> Count:
         """Kept under the labels after bounding, of which there can't be ever more."""
-        asked = Answer(method, endpoint, str(status), named(tenant), self._requests, self._errors)
+        asked = Answer(method, endpoint or UNMATCHED, str(status), named(tenant), self._requests, self._errors)
         answer = self._metrics.bounded(asked)
         key = (answer.method, answer.endpoint, status, answer.tenant_id)
         count = self._counts.get(key)
@@ -149,7 +149,7 @@ class MetricsMiddleware:
 
     def _endpoint_of(self, scope: Scope) -> str:
         try:
-            return self._endpoint(scope)
+            return named(self._endpoint(scope) or UNMATCHED)
         except Exception:
             _log.warning("the endpoint of a request can't be told", exc_info=True)
             return UNMATCHED

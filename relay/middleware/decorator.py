@@ -2,11 +2,14 @@
 
 import functools
 import inspect
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, ParamSpec, TypeVar, overload
 
 from relay.middleware.metrics import ApplicationMetrics
 from relay.middleware.tracking import track_exception
+
+_log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,12 +43,17 @@ def track_errors(
     Args:
         call: the function.
         endpoint: where it belongs to.
-        tenant_id: whose calls they are; a callable is asked at each exception, with the function's arguments.
+        tenant_id: whose calls they are; a callable is asked at each exception, with the function's arguments. One
+            that raises is logged, and costs the label.
         metrics: where to count; by default `application_metrics()`.
     """
 
     def count(error: Exception, args: Any, kwargs: Any) -> None:
-        tenant = tenant_id(*args, **kwargs) if callable(tenant_id) else tenant_id
+        try:
+            tenant = tenant_id(*args, **kwargs) if callable(tenant_id) else tenant_id
+        except Exception:
+            _log.warning("the tenant of a call can't be told", exc_info=True)
+            tenant = None
         track_exception(error, endpoint=endpoint, tenant_id=tenant, metrics=metrics)
 
     def decorated(call: Callable[P, R]) -> Callable[P, R]:

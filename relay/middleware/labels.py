@@ -6,7 +6,7 @@ from typing import Final
 OTHER: Final = "other"
 """What a label says instead of one value too many."""
 UNKNOWN: Final = "unknown"
-"""The tenant of a request that names none."""
+"""The tenant of a request that names none, and whatever else nobody named."""
 UNMATCHED: Final = "unmatched"
 """The endpoint of a request that no route took."""
 METHODS: Final = frozenset(
@@ -14,6 +14,11 @@ METHODS: Final = frozenset(
 )
 LONGEST: Final = 200
 """Characters. Longer is no name, but somebody trying things."""
+
+
+def named(value: object) -> str:
+    """What a label says of any value."""
+    return UNKNOWN if value is None or value == "" else str(value)
 
 
 class Bound:

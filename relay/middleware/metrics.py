@@ -90,9 +90,11 @@ class ApplicationMetrics:
         """What counts such an answer, whose labels are bounded."""
         return self._answers.of(answer)
 
-    def counter(self, name: str, **values: str) -> Counter:
+    def counter(self, name: str, **values: object) -> Counter:
         """The series of a counter, named without prefix and `_total`, for labels of any value."""
-        return self._counters[name].labels(*(self._bounds[of](values[of]) for of in self._order[name]))
+        return self._counters[name].labels(
+            *(self._bounds[of](labels.named(values[of])) for of in self._order[name])
+        )
 
 
 _made: WeakKeyDictionary[CollectorRegistry, dict[str, tuple[dict[str, Any], ApplicationMetrics]]]

@@ -15,11 +15,6 @@ def nobody(_: Scope) -> str:
     return UNKNOWN
 
 
-def named(tenant: object) -> str:
-    """What the label says of it."""
-    return UNKNOWN if tenant is None or tenant == "" else str(tenant)
-
-
 def from_state(name: str = "tenant_id") -> Tenant:
     """The tenant that the application put into the request's state: `request.state.tenant_id = …`."""
     return lambda scope: (scope.get("state") or {}).get(name)

@@ -1,14 +1,13 @@
 """What went wrong, where only the application can see it?
 
 Each function counts one event, on `application_metrics()` unless it is given others. `error_type` is a name, or
-the exception itself. Labels take any text; what is one value too many counts as `other`.
+the exception itself. Labels take any text, and any value as text; what is one value too many counts as `other`.
 """
 
 from relay.middleware.answers import Answer
 from relay.middleware.database import is_connection_failure, is_query_timeout, of_the_driver
-from relay.middleware.labels import OTHER, UNKNOWN
+from relay.middleware.labels import OTHER, UNKNOWN, named
 from relay.middleware.metrics import ApplicationMetrics, application_metrics
-from relay.middleware.tenants import named
 
 
 def track_http_error(
@@ -28,7 +27,8 @@ def track_http_error(
     if not 400 <= status_code <= 599:
         raise ValueError(f"{status_code} is no status of an error")
     into = _into(metrics)
-    answer = Answer(method, endpoint, str(status_code), named(tenant_id), as_request=False, as_error=True)
+    labels = named(method), named(endpoint), f"{status_code:d}", named(tenant_id)
+    answer = Answer(*labels, as_request=False, as_error=True)
     into.answers(into.bounded(answer))(seconds)
 
 
@@ -44,13 +44,14 @@ def track_exception(
 
     However many layers see the same exception on its way up, it counts once in `exceptions`.
     """
-    into, tenant, kind = _into(metrics), named(tenant_id), type(error).__name__
+    error, into = _alone(error), _into(metrics)
+    kind = type(error).__name__
     if _first_seen(error, into):
         where = module or _raised_in(error)
-        into.counter("exceptions", exception_type=kind, module=where, tenant_id=tenant).inc()
+        into.counter("exceptions", exception_type=kind, module=where, tenant_id=tenant_id).inc()
     if endpoint is not None:
-        series = into.counter("exceptions_by_endpoint", endpoint=endpoint, exception_type=kind, tenant_id=tenant)
-        series.inc()
+        of = {"endpoint": endpoint, "exception_type": kind, "tenant_id": tenant_id}
+        into.counter("exceptions_by_endpoint", **of).inc()
 
 
 def track_database_error(
@@ -66,13 +67,13 @@ def track_database_error(
     A failure of the connection and a query that took too long are counted as such too. They are told by the
     exception, by its SQLSTATE where it has one, or by a name with `connection` or `timeout` in it.
     """
-    into, tenant = _into(metrics), named(tenant_id)
+    into = _into(metrics)
     error = of_the_driver(error_type) if isinstance(error_type, BaseException) else error_type
-    into.counter("database_errors", error_type=_kind(error), operation=operation, tenant_id=tenant).inc()
+    into.counter("database_errors", error_type=_kind(error), operation=operation, tenant_id=tenant_id).inc()
     if is_query_timeout(error):
-        into.counter("database_query_timeouts", table=table, operation=operation, tenant_id=tenant).inc()
+        into.counter("database_query_timeouts", table=table, operation=operation, tenant_id=tenant_id).inc()
     elif is_connection_failure(error):
-        into.counter("database_connection_failures", tenant_id=tenant).inc()
+        into.counter("database_connection_failures", tenant_id=tenant_id).inc()
 
 
 def track_auth_failure(
@@ -87,17 +88,17 @@ def track_auth_failure(
     With a `token_type`, or with a reason that has `token` in it (`invalid_token`), it counts in
     `invalid_token_attempts` too.
     """
-    into, tenant = _into(metrics), named(tenant_id)
-    into.counter("auth_failures", failure_reason=failure_reason, tenant_id=tenant).inc()
-    if token_type is not None or "token" in failure_reason:
-        into.counter("invalid_token_attempts", token_type=token_type or UNKNOWN, tenant_id=tenant).inc()
+    into = _into(metrics)
+    into.counter("auth_failures", failure_reason=failure_reason, tenant_id=tenant_id).inc()
+    if token_type is not None or "token" in named(failure_reason):
+        into.counter("invalid_token_attempts", token_type=token_type, tenant_id=tenant_id).inc()
 
 
 def track_rate_limit_violation(
     endpoint: str, tenant_id: object = None, *, metrics: ApplicationMetrics | None = None
 ) -> None:
     """A request refused as one too many. Name the endpoint by its route's template."""
-    _into(metrics).counter("rate_limit_exceeded", endpoint=endpoint, tenant_id=named(tenant_id)).inc()
+    _into(metrics).counter("rate_limit_exceeded", endpoint=endpoint, tenant_id=tenant_id).inc()
 
 
 def track_external_api_error(
@@ -109,7 +110,7 @@ def track_external_api_error(
 ) -> None:
     """An error of another service's API."""
     series = _into(metrics).counter(
-        "external_api_errors", service=service, error_type=_kind(error_type), tenant_id=named(tenant_id)
+        "external_api_errors", service=service, error_type=_kind(error_type), tenant_id=tenant_id
     )
     series.inc()
 
@@ -118,14 +119,14 @@ def track_redis_error(
     operation: str, tenant_id: object = None, *, metrics: ApplicationMetrics | None = None
 ) -> None:
     """An error of Redis, in an operation such as `get`."""
-    _into(metrics).counter("redis_errors", operation=operation, tenant_id=named(tenant_id)).inc()
+    _into(metrics).counter("redis_errors", operation=operation, tenant_id=tenant_id).inc()
 
 
 def track_minio_error(
     operation: str, tenant_id: object = None, *, metrics: ApplicationMetrics | None = None
 ) -> None:
     """An error of MinIO, in an operation such as `put_object`."""
-    _into(metrics).counter("minio_errors", operation=operation, tenant_id=named(tenant_id)).inc()
+    _into(metrics).counter("minio_errors", operation=operation, tenant_id=tenant_id).inc()
 
 
 def _into(metrics: ApplicationMetrics | None) -> ApplicationMetrics:
@@ -133,7 +134,14 @@ def _into(metrics: ApplicationMetrics | None) -> ApplicationMetrics:
 
 
 def _kind(error: str | BaseException) -> str:
-    return error if isinstance(error, str) else type(error).__name__
+    return type(error).__name__ if isinstance(error, BaseException) else named(error)
+
+
+def _alone(error: BaseException) -> BaseException:
+    """What was raised in a group of tasks that holds nothing else, as Starlette's BaseHTTPMiddleware has one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _raised_in(error: BaseException) -> str:

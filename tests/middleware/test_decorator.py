@@ -192,3 +192,16 @@ def test_a_counted_exception_can_still_be_pickled(metrics: ApplicationMetrics) -
         failing()
 
     assert pickle.loads(pickle.dumps(raised.value)).args == ("name",)
+
+
+def test_a_callable_for_the_tenant_that_fails_does_not_hide_the_exception(
+    registry: CollectorRegistry, metrics: ApplicationMetrics
+) -> None:
+    @track_errors(tenant_id=lambda: "takes no arguments", metrics=metrics)
+    def failing(number: int) -> None:
+        raise KeyError(number)
+
+    with pytest.raises(KeyError):
+        failing(7)
+
+    assert counted(registry, "exceptions_total", "exception_type", "tenant_id") == {("KeyError", "unknown"): 1}

@@ -244,3 +244,15 @@ async def test_a_callable_that_fails_costs_the_label_and_not_the_answer(registry
 
     assert answered.status == 200
     assert requests(registry) == {("GET", "unmatched", "200", "unknown"): 1}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "label"), [(None, "unmatched"), ("", "unmatched"), (7, "7"), (["/items"], "['/items']")]
+)
+async def test_an_endpoint_that_is_no_text_does_not_cost_the_answer(
+    registry: CollectorRegistry, endpoint: object, label: str
+) -> None:
+    answered = await call(worn(answering(200), registry, endpoint=lambda _: endpoint), "/")
+
+    assert answered.body == b"ok"
+    assert counted(registry, "http_requests_total", "endpoint") == {label: 1}

@@ -164,3 +164,33 @@ def test_without_metrics_of_their_own_they_count_on_the_default_ones() -> None:
     track_minio_error("of_the_default")
 
     assert counted(REGISTRY, "minio_errors_total", "operation")["of_the_default"] == before + 1
+
+
+def test_a_label_takes_what_is_no_text_for_the_error_that_is_told_of_matters_more(
+    registry: CollectorRegistry, metrics: ApplicationMetrics
+) -> None:
+    no_text: Any = None
+    number: Any = 7
+    track_redis_error(no_text, number, metrics=metrics)
+    track_auth_failure(no_text, metrics=metrics)
+    track_database_error("timeout", number, table=no_text, metrics=metrics)
+    track_external_api_error("billing", number, metrics=metrics)
+    track_http_error("GET", no_text, 500, metrics=metrics)
+
+    assert counted(registry, "redis_errors_total", "operation", "tenant_id") == {("unknown", "7"): 1}
+    assert counted(registry, "auth_failures_total", "failure_reason") == {"unknown": 1}
+    assert counted(registry, "database_query_timeouts_total", "operation", "table") == {("7", "unknown"): 1}
+    assert counted(registry, "external_api_errors_total", "error_type") == {"7": 1}
+    assert counted(registry, "http_errors_total", "endpoint") == {"unknown": 1}
+
+
+def test_a_group_of_one_exception_counts_as_that_one(
+    registry: CollectorRegistry, metrics: ApplicationMetrics
+) -> None:
+    error = ValueError("in a task")
+    track_exception(error, metrics=metrics)
+    track_exception(ExceptionGroup("tasks", [ExceptionGroup("more", [error])]), endpoint="/", metrics=metrics)
+    track_exception(ExceptionGroup("tasks", [error, KeyError()]), metrics=metrics)
+
+    assert counted(registry, "exceptions_total", "exception_type") == {"ValueError": 1, "ExceptionGroup": 1}
+    assert counted(registry, "exceptions_by_endpoint_total", "exception_type") == {"ValueError": 1}
