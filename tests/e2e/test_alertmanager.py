@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,12 @@ from tests.fixtures.relays import ADMIN_KEY
 from tests.fixtures.sink import Received, Sink
 
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-STARTED = datetime.now(UTC) - timedelta(minutes=1)
 TYPES = ("slack", "discord", "teams", "webhook")
 CONFIG = """
 route:
   receiver: alert-relay
   group_by: [alertname, tenant_id]
-  group_wait: 300ms
+  group_wait: 1s
   group_interval: 1s
   repeat_interval: 1h
 receivers:
@@ -46,9 +45,11 @@ async def test_alerts_pushed_to_alertmanager_arrive_firing_and_resolved_on_every
         for kind in TYPES:
             await create_channel(relay.url, name=kind, channel_type=kind, webhook_url=f"{sink.url}/{kind}")
         async with alertmanager(f"{relay.url}{BASE_PATH}/webhook") as push:
-            await push(pushed("api-1"), pushed("api-2"))
+            # Of this moment: alerts that are older than group_wait are told at once, each as it comes.
+            started = datetime.now(UTC)
+            await push(pushed("api-1", started), pushed("api-2", started))
             firing = {kind: (await sink.wait_for(1, f"/{kind}"))[0] for kind in TYPES}
-            await push(pushed("api-1", ended=True), pushed("api-2", ended=True))
+            await push(pushed("api-1", started, ended=True), pushed("api-2", started, ended=True))
             resolved = {kind: (await sink.wait_for(2, f"/{kind}"))[1] for kind in TYPES}
 
         assert_formatted(firing, "FIRING:2", slack="#D32F2F", discord=0xD32F2F, teams="attention")
@@ -82,10 +83,10 @@ def assert_formatted(messages: dict[str, Received], counts: str, **colours: str 
             assert said in text, (kind, said)
 
 
-def pushed(instance: str, *, ended: bool = False) -> dict[str, Any]:
+def pushed(instance: str, started: datetime, *, ended: bool = False) -> dict[str, Any]:
     """An alert as Prometheus pushes it."""
     alert = {
-        "startsAt": STARTED.isoformat(),
+        "startsAt": started.isoformat(),
         "labels": {
             "alertname": "HighErrorRate",
             "severity": "critical",
