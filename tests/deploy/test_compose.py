@@ -1,10 +1,12 @@
 """Is the stack in compose.yaml what the Compose specification allows and what the operators' guide says?"""
 
 import json
+import os
 import re
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +17,7 @@ import yaml
 
 from relay.settings import FILE, PREFIX, Settings, load
 from relay.store.seal import Seal
+from tests.fixtures.processes import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 STACK: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -159,6 +162,23 @@ def test_the_relay_understands_what_it_is_told(name: str, secrets: Path) -> None
         assert settings.database_url.startswith("postgresql://relay:")
         assert settings.secret_key is not None
         Seal(settings.secret_key)
+
+
+@pytest.mark.parametrize(("allowed", "ended"), [("", 0), ("hooks.internal", 0), ("hooks.internal,demo", 1)])
+def test_the_demo_gets_a_channel_only_where_the_relay_may_post_to_it(allowed: str, ended: int) -> None:
+    """No relay answers here, so that the attempt to make a channel fails."""
+    [script] = SERVICES["setup"]["command"]
+    environ = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "RELAY_URL": f"http://127.0.0.1:{free_port()}",
+        "RELAY_KEY": "key",
+        "RELAY_ALLOWED_TARGETS": allowed,
+    }
+
+    ran = subprocess.run(["sh", "-c", script.replace("$$", "$")], env=environ, capture_output=True, text=True)
+
+    assert ran.returncode == ended, ran.stderr
+    assert ("gets no channel" in ran.stdout) == (ended == 0)
 
 
 @each_service
