@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
+from relay.middleware import MetricsMiddleware, application_metrics, from_state
+
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
@@ -65,3 +67,26 @@ def counted(registry: CollectorRegistry, name: str, *labels: str, prefix: str = 
                 key = values[0] if len(values) == 1 else values
                 found[key] = found.get(key, 0.0) + sample.value
     return found
+
+
+SEEN = ("endpoint", "status_code")
+
+
+class Worn:
+    """An application with the middleware outermost, and what it counted."""
+
+    def __init__(self, application: Application) -> None:
+        self.registry = CollectorRegistry()
+        metrics = application_metrics(registry=self.registry)
+        self.application = MetricsMiddleware(application, metrics=metrics, tenant=from_state())
+
+    async def seen(self, *paths: str, method: str = "GET") -> list[tuple[str, str]]:
+        """Endpoint and status of each request, as it was counted."""
+        found = []
+        for path in paths:
+            before = counted(self.registry, "http_requests_total", *SEEN)
+            await call(self.application, path, method)
+            after = counted(self.registry, "http_requests_total", *SEEN)
+            [changed] = [key for key, count in after.items() if count != before.get(key)]
+            found.append(changed)
+        return found

@@ -4,19 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 from quart import Quart
 
-from relay.middleware import MetricsMiddleware, application_metrics, from_state, watch_quart
-from tests.middleware.driver import Application, call, counted, http
-
-SEEN = ("endpoint", "status_code")
-
-
-def worn(application: Application) -> tuple[MetricsMiddleware, CollectorRegistry]:
-    registry = CollectorRegistry()
-    metrics = application_metrics(registry=registry)
-    return MetricsMiddleware(application, metrics=metrics, tenant=from_state()), registry
+from relay.middleware import watch_quart
+from tests.middleware.driver import SEEN, Application, Worn, call, counted, http
 
 
 @pytest.fixture(scope="module")
@@ -75,28 +66,25 @@ def __getattr__(name: str) -> Any:
 
 
 async def test_django_names_routes_and_tells_of_exceptions(django: Application) -> None:
-    application, registry = worn(django)
+    worn = Worn(django)
 
-    for path in ("/items/7/", "/users/ann/", "/failing/", "/x"):
-        await call(application, path)
-
-    assert counted(registry, "http_requests_total", *SEEN) == {
-        ("/items/<int:number>/", "200"): 1,
-        ("/users/<name>/", "200"): 1,
-        ("/failing/", "500"): 1,
-        ("unmatched", "404"): 1,
-    }
-    assert counted(registry, "http_requests_total", "tenant_id") == {"acme": 1, "unknown": 3}
-    by_endpoint = counted(registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
+    assert await worn.seen("/items/7/", "/users/ann/", "/failing/", "/x") == [
+        ("/items/<int:number>/", "200"),
+        ("/users/<name>/", "200"),
+        ("/failing/", "500"),
+        ("unmatched", "404"),
+    ]
+    assert counted(worn.registry, "http_requests_total", "tenant_id") == {"acme": 1, "unknown": 3}
+    by_endpoint = counted(worn.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
     assert by_endpoint == {("/failing/", "ZeroDivisionError"): 1}
 
 
 async def test_django_tells_of_exceptions_in_its_middleware(django: Application) -> None:
-    application, registry = worn(django)
+    worn = Worn(django)
 
-    await call(application, "/items/13/")
+    await call(worn.application, "/items/13/")
 
-    by_endpoint = counted(registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
+    by_endpoint = counted(worn.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
     assert by_endpoint == {("unmatched", "LookupError"): 1}
 
 
@@ -122,17 +110,14 @@ async def test_quart_names_routes_and_tells_of_exceptions() -> None:
         raise ZeroDivisionError
 
     watch_quart(app)
-    application, registry = worn(app.asgi_app)
+    worn = Worn(app.asgi_app)
 
-    for path in ("/items/7", "/failing", "/x"):
-        await call(application, path)
-
-    assert counted(registry, "http_requests_total", *SEEN) == {
-        ("/items/<int:number>", "200"): 1,
-        ("/failing", "500"): 1,
-        ("unmatched", "404"): 1,
-    }
-    by_endpoint = counted(registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
+    assert await worn.seen("/items/7", "/failing", "/x") == [
+        ("/items/<int:number>", "200"),
+        ("/failing", "500"),
+        ("unmatched", "404"),
+    ]
+    by_endpoint = counted(worn.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
     assert by_endpoint == {("/failing", "ZeroDivisionError"): 1}
 
 
@@ -145,7 +130,7 @@ async def test_quart_names_the_route_of_a_client_that_goes_before_the_answer() -
         return "late"
 
     watch_quart(app)
-    application, registry = worn(app.asgi_app)
+    worn = Worn(app.asgi_app)
     arriving = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Any:
@@ -154,6 +139,6 @@ async def test_quart_names_the_route_of_a_client_that_goes_before_the_answer() -
     async def send(_: Any) -> None:
         raise AssertionError
 
-    await application(http("/slow/7"), receive, send)
+    await worn.application(http("/slow/7"), receive, send)
 
-    assert counted(registry, "http_requests_total", *SEEN) == {("/slow/<int:number>", "499"): 1}
+    assert counted(worn.registry, "http_requests_total", *SEEN) == {("/slow/<int:number>", "499"): 1}

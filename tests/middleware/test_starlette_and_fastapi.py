@@ -1,4 +1,4 @@
-"""Is the endpoint the route's template, and is every answer counted, in each framework as it is?"""
+"""Is the endpoint the route's template, and is every answer counted, in Starlette and FastAPI as they are?"""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -9,10 +9,6 @@ import pytest
 from fastapi import APIRouter, FastAPI, WebSocket
 from fastapi import Request as FastAPIRequest
 from fastapi.responses import StreamingResponse
-from litestar import Litestar, Request, asgi
-from litestar import get as litestar_get
-from litestar.exceptions import ClientException
-from litestar.params import FromPath
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -22,35 +18,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from relay.middleware import (
-    MetricsMiddleware,
-    application_metrics,
-    from_state,
-    litestar_exception,
-)
-from tests.middleware.driver import Application, call, counted, http
-
-SEEN = ("endpoint", "status_code")
-
-
-class Worn:
-    """An application with the middleware outermost, and what it counted."""
-
-    def __init__(self, application: Application) -> None:
-        self.registry = CollectorRegistry()
-        metrics = application_metrics(registry=self.registry)
-        self.application = MetricsMiddleware(application, metrics=metrics, tenant=from_state())
-
-    async def seen(self, *paths: str, method: str = "GET") -> list[tuple[str, str]]:
-        """Endpoint and status of each request, as it was counted."""
-        found = []
-        for path in paths:
-            before = counted(self.registry, "http_requests_total", *SEEN)
-            await call(self.application, path, method)
-            after = counted(self.registry, "http_requests_total", *SEEN)
-            [changed] = [key for key, count in after.items() if count != before.get(key)]
-            found.append(changed)
-        return found
+from relay.middleware import MetricsMiddleware, application_metrics
+from tests.middleware.driver import SEEN, Worn, call, counted, http
 
 
 def starlette(path: Path | None = None) -> Starlette:
@@ -306,46 +275,3 @@ async def test_the_lifespan_is_run() -> None:
     await Worn(application).application({"type": "lifespan", "state": {}}, receive, send)
 
     assert ran == ["started", "stopped"]
-
-
-def litestar() -> Litestar:
-    @litestar_get("/items/{number:int}")
-    async def item(number: FromPath[int], request: Request[Any, Any, Any]) -> int:
-        request.state.tenant_id = "acme"
-        return number
-
-    @litestar_get("/failing")
-    async def failing() -> None:
-        raise ZeroDivisionError
-
-    @litestar_get("/refusing")
-    async def refusing() -> None:
-        raise ClientException("no")
-
-    @asgi("/mounted", is_mount=True, copy_scope=True)
-    async def mounted(scope: Any, receive: Any, send: Any) -> None:
-        await PlainTextResponse("ok")(scope, receive, send)
-
-    return Litestar([item, failing, refusing, mounted], openapi_config=None, after_exception=[litestar_exception])
-
-
-async def test_litestar_names_routes_and_mounts_and_counts_what_no_route_took() -> None:
-    worn = Worn(litestar())
-
-    assert await worn.seen("/items/7", "/mounted/x", "/x", "/refusing") == [
-        ("/items/{number}", "200"),
-        ("/mounted", "200"),
-        ("unmatched", "404"),
-        ("/refusing", "400"),
-    ]
-    assert counted(worn.registry, "http_requests_total", "tenant_id") == {"acme": 1, "unknown": 3}
-    assert counted(worn.registry, "exceptions_total", "exception_type") == {}
-
-
-async def test_litestar_tells_of_the_exception_that_it_answers_itself() -> None:
-    worn = Worn(litestar())
-
-    assert await worn.seen("/failing") == [("/failing", "500")]
-    by_endpoint = counted(worn.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
-    assert by_endpoint == {("/failing", "ZeroDivisionError"): 1}
-    assert counted(worn.registry, "exceptions_total", "module") == {__name__: 1}
