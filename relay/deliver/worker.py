@@ -31,6 +31,8 @@ from relay.telemetry import Metrics
 POLL_EVERY: Final = 1.0
 """Seconds; the net under the wake-ups, and the way to lanes that other processes lost."""
 RENEW_EVERY: Final = lanes.LEASE_SECONDS / 3
+DIGEST_TIMEOUT: Final = 60.0
+"""Seconds to read what a digest tells: three for 100,000 groups on two cores. Nobody else waits for it."""
 SETTLE_TIMEOUT: Final = 2.0
 """Seconds that a stop gives the database for what was broken off."""
 MAX_LANES: Final = 1024
@@ -60,7 +62,7 @@ class Worker:
         # A claim that a crash of Postgres undoes is only claimed again; waiting for the disk would buy nothing.
         self._connection = HeldConnection(database, synchronous_commit="off")
         self._reading = HeldConnection(database)
-        self._digesting = HeldConnection(database)
+        self._digesting = HeldConnection(database, DIGEST_TIMEOUT)
         self._settler = Settler(database, worker, self.wake)
         self._receipts = Receipts(self._reading)
         self._overdue = Overdue(database, metrics, self.wake, settings.fallback_after, settings.give_up_after)

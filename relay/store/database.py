@@ -15,8 +15,8 @@ from relay.domain.errors import SettingsError
 CONNECT_TIMEOUT: Final = 0.8
 """Seconds; a webhook that finds Postgres away is refused within one second."""
 STATEMENT_TIMEOUT: Final = 5.0
-"""Seconds for a use of a held connection. Alertmanager waits ten for an answer; a Postgres that hangs for longer
-than this counts as away, and what was being written is sent again."""
+"""Seconds for a use of a held connection, but where it is given more. Alertmanager waits ten for an answer; a
+Postgres that hangs for longer than this counts as away, and what was being written is sent again."""
 QUERY_TIMEOUT: Final = 15.0
 """Seconds for a transaction of the API."""
 POOL_SIZE: Final = 10
@@ -112,9 +112,10 @@ class HeldConnection:
     It serves one user at a time; the others wait.
     """
 
-    def __init__(self, database: Database, **server_settings: str) -> None:
-        """Take connections of `database`, and apply `SET name = value` to each."""
+    def __init__(self, database: Database, patience: float = STATEMENT_TIMEOUT, **server_settings: str) -> None:
+        """Take connections of `database`, apply `SET name = value` to each, and allow seconds for a use of it."""
         self._database = database
+        self._patience = patience
         self._server_settings = PLANNED_ONCE | server_settings
         self._pooled: AsyncConnection | None = None
         self._driver: Any = None
@@ -130,7 +131,7 @@ class HeldConnection:
             try:
                 driver = await self._open()
                 # Cut off, not cancelled: to be cancelled, the driver would have to talk to the server that hangs.
-                late = asyncio.get_running_loop().call_later(STATEMENT_TIMEOUT, driver.terminate)
+                late = asyncio.get_running_loop().call_later(self._patience, driver.terminate)
                 try:
                     yield driver
                 finally:

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from relay.store import lanes, outbox
 from relay.store.lanes import Lease, Release
 from relay.store.outbox import Answer, Ask, Claimed, Settlement
@@ -10,6 +12,10 @@ from relay.store.seal import Seal, new_key
 
 SEAL = Seal(new_key())
 DIGEST_AFTER = 10.0
+ROWS_READ = """
+    SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables
+    WHERE relname IN ('deliveries_waiting', 'deliveries_finished', 'receipts', 'alerts')
+"""
 
 
 async def queue(driver: Any, channel_id: str, *groups: int, rank: int = 0) -> list[int]:
@@ -91,3 +97,12 @@ async def states(driver: Any) -> list[str]:
 async def expire(driver: Any) -> None:
     """Let all leases run out."""
     await driver.execute("UPDATE lanes SET lease_until = now() - interval '1 second'")
+
+
+async def rows_read(connection: AsyncConnection) -> int:
+    """How many rows the connection has read so far; what it was doing is rolled back, for only then it counts."""
+    await connection.rollback()
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    await driver.fetchval("SELECT pg_stat_force_next_flush()")
+    count: int = await driver.fetchval(ROWS_READ)
+    return count

@@ -12,6 +12,7 @@ from relay.store.database import Database
 from relay.store.deliveries import DeliveryFilter
 from relay.store.history import HistoryFilter
 from relay.store.redelivery import Wanted
+from tests.store.makers import rows_read
 
 OUTBOX = """
     INSERT INTO deliveries (
@@ -37,10 +38,6 @@ ALERTS = """
     SELECT '', n::text, now(), 'firing', 'A', '{}', '{}', '', now(), now(), '{}'
     FROM generate_series(1, 100000) AS n
 """
-ROWS_READ = """
-    SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables
-    WHERE relname IN ('deliveries_waiting', 'deliveries_finished', 'receipts', 'alerts')
-"""
 FEW = 2000
 """Rows of 100,000 that a page of 50 may read."""
 
@@ -52,15 +49,6 @@ async def long(database: Database, driver: Any, ops: str) -> AsyncIterator[Async
         await driver.execute(statement)
     async with database.engine.connect() as connection:
         yield connection
-
-
-async def rows_read(connection: AsyncConnection) -> int:
-    """How many rows the connection has read so far; what it was doing is rolled back, for only then it counts."""
-    await connection.rollback()
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    await driver.fetchval("SELECT pg_stat_force_next_flush()")
-    count: int = await driver.fetchval(ROWS_READ)
-    return count
 
 
 PAGES = [
