@@ -32,7 +32,7 @@ POLL_EVERY: Final = 1.0
 """Seconds; the net under the wake-ups, and the way to lanes that other processes lost."""
 RENEW_EVERY: Final = lanes.LEASE_SECONDS / 3
 DIGEST_TIMEOUT: Final = 60.0
-"""Seconds to read what a digest tells: three for 100,000 groups on two cores. Nobody else waits for it."""
+"""Seconds to read what a digest tells: three for 100,000 groups on two cores. Only other digests wait for it."""
 SETTLE_TIMEOUT: Final = 2.0
 """Seconds that a stop gives the database for what was broken off."""
 MAX_LANES: Final = 1024
