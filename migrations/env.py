@@ -6,8 +6,8 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from relay.settings import load
-from relay.store.database import Database
-from relay.store.migrations import LOCK
+from relay.store.postgres.database import Database
+from relay.store.postgres.migrations import LOCK
 from relay.store.tables import metadata
 
 

@@ -45,12 +45,12 @@ def firing() -> Notification:
     )
 
 
-def nearly_over(posted: tuple[str, ...]) -> Notification:
+def nearly_over(message_refs: tuple[str, ...]) -> Notification:
     """The same group 20 minutes later, in the message that was posted then: one alert still fires."""
     told = firing()
     errors, connections, latency, queue = told.alerts
     alerts = (latency, _over(errors, 18), _over(connections, 14), queue)
-    return msgspec.structs.replace(told, alerts=alerts, posted=posted)
+    return msgspec.structs.replace(told, alerts=alerts, message_refs=message_refs)
 
 
 def storm() -> Digest:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 from page import page, text
 
-from relay.notify.base import Mail, Notice, Request
+from relay.notify.requests import Mail, Notice, Request
 
 
 def email(mail: Mail) -> str:

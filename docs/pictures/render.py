@@ -17,18 +17,18 @@ from incident import firing, nearly_over, storm
 from page import take
 
 from relay.domain.notifications import Message
-from relay.notify.base import AnyRequest
 from relay.notify.registry import notifier_for
+from relay.notify.requests import AnyRequest
 
 FOLDER = Path(__file__).parent
 
 
 def pages() -> dict[str, tuple[int, str]]:
     """The width and the page of each picture, by its name."""
-    posted = ("C0123456789 1764007632.000100",)
+    message_refs = ("C0123456789 1764007632.000100",)
     return {
         "slack": (760, chats.slack(told("slack", firing()))),
-        "slack-edited": (760, chats.slack(told("slack", nearly_over(posted)))),
+        "slack-edited": (760, chats.slack(told("slack", nearly_over(message_refs)))),
         "slack-digest": (760, chats.slack(told("slack", storm()))),
         "discord": (640, chats.discord(told("discord", firing()))),
         "teams": (760, chats.teams(told("teams", firing()))),

@@ -8,8 +8,8 @@ from litestar.exceptions import NotAuthorizedException
 from litestar.handlers import BaseRouteHandler
 
 from relay.settings import Settings
-from relay.store import keys
-from relay.store.database import Database
+from relay.store.configuration import api_keys
+from relay.store.postgres.database import Database
 
 
 async def require_admin(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -26,6 +26,6 @@ async def require_admin(connection: ASGIConnection[Any, Any, Any, Any], handler:
     if settings.admin_key is not None and hmac.compare_digest(given.encode(), settings.admin_key.encode()):
         return
     async with database.begin() as transaction:
-        key = await keys.find(transaction, given)
-    if key is None or key.role != keys.ADMIN or key.tenant_id is not None:
+        key = await api_keys.find(transaction, given)
+    if key is None or key.role != api_keys.ADMIN or key.tenant_id is not None:
         raise NotAuthorizedException("the API key is unknown or revoked")

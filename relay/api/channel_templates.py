@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of, text_cursor
 from relay.api.transactions import transacted
-from relay.domain.channel_templates import ChannelTemplate, Parameter, parse_template
 from relay.domain.errors import InvalidInput
-from relay.domain.template_checks import checked
-from relay.store import channel_templates
-from relay.store.database import Database
+from relay.domain.templates.channel_templates import ChannelTemplate, Parameter, parse_template
+from relay.domain.templates.checks import checked
+from relay.store.configuration import channel_templates
+from relay.store.postgres.database import Database
 
 
 class ChannelTemplatePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,18 +16,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of, text_cursor
 from relay.api.transactions import transacted
-from relay.domain.channel_templates import Made, channels_of
 from relay.domain.channel_types import CHANNEL_CLASSES, Channel, own_fields, type_name
 from relay.domain.channels import masked, parse_channel, patched
 from relay.domain.errors import InvalidInput, NotFound
-from relay.domain.health import Health
+from relay.domain.health import ChannelHealth
+from relay.domain.templates.channel_templates import Made, channels_of
 from relay.notify import registry
-from relay.notify.targets import Targets
-from relay.store import channel_templates, channels, health
-from relay.store.database import Database
-from relay.store.seal import Seal
+from relay.notify.transport.egress_policy import EgressPolicy
+from relay.store.configuration import channel_templates, channels
+from relay.store.configuration.seal import Seal
+from relay.store.postgres.database import Database
+from relay.store.reports import channel_health
 
-READ_ONLY: Final[dict[str, Any]] = {"disabled_reason": str | None, "health": Health}
+READ_ONLY: Final[dict[str, Any]] = {"disabled_reason": str | None, "health": ChannelHealth}
 """What answers say of a channel beyond its fields. Sent back it is ignored: what was read can be written."""
 
 
@@ -128,14 +129,14 @@ class ChannelsController(Controller):
         data: JSONBody[ChannelBody],
         database: NamedDependency[Database],
         seal: NamedDependency[Seal],
-        targets: NamedDependency[Targets],
+        egress_policy: NamedDependency[EgressPolicy],
         from_template: FromTemplate = None,
     ) -> ChannelView | ChannelsMade:
         """Create a channel; it governs the very next webhook. With `from_template`, create those of a template."""
         if from_template is not None:
-            return await _create_all(from_template, data, database, seal, targets)
+            return await _create_all(from_template, data, database, seal, egress_policy)
         channel = parse_channel(data.writable())
-        await _check(channel, targets)
+        await _check(channel, egress_policy)
 
         async def add(connection: AsyncConnection) -> ChannelView:
             return await _view(connection, await channels.add(connection, channel, seal))
@@ -165,10 +166,10 @@ class ChannelsController(Controller):
             return await _view(connection, await channels.get(connection, channel_id, seal))
 
     @get("/{channel_id:str}/health")
-    async def get_health(self, channel_id: FromPath[str], database: NamedDependency[Database]) -> Health:
+    async def get_health(self, channel_id: FromPath[str], database: NamedDependency[Database]) -> ChannelHealth:
         """Tell how a channel is: what became of its attempts, and what waits for it."""
         async with database.begin() as connection:
-            return await health.of_channel(connection, channel_id)
+            return await channel_health.of_channel(connection, channel_id)
 
     @patch("/{channel_id:str}")
     async def change(
@@ -177,7 +178,7 @@ class ChannelsController(Controller):
         data: JSONBody[ChannelPatch],
         database: NamedDependency[Database],
         seal: NamedDependency[Seal],
-        targets: NamedDependency[Targets],
+        egress_policy: NamedDependency[EgressPolicy],
     ) -> ChannelView:
         """Change a channel by JSON merge patch (RFC 7396): what is left out stays, null resets.
 
@@ -187,7 +188,7 @@ class ChannelsController(Controller):
         async def write(connection: AsyncConnection) -> ChannelView:
             before = await channels.get(connection, channel_id, seal, lock=True)
             channel = patched(before, data.writable())
-            await _check(channel, targets)
+            await _check(channel, egress_policy)
             keep_reason = not channel.enabled and "enabled" not in data
             written = await channels.change(connection, channel, seal, keep_reason=keep_reason)
             if _may_be_mended(before, written):
@@ -202,19 +203,19 @@ class ChannelsController(Controller):
         await transacted(database, lambda connection: channels.remove(connection, channel_id))
 
 
-async def _check(channel: Channel, targets: Targets) -> None:
+async def _check(channel: Channel, egress_policy: EgressPolicy) -> None:
     # Off the event loop: a long template takes a while to compile, and Apprise to be imported.
-    await asyncio.to_thread(registry.check, channel, targets)
+    await asyncio.to_thread(registry.check, channel, egress_policy)
 
 
 async def _create_all(
-    template_id: str, given: ChannelBody, database: Database, seal: Seal, targets: Targets
+    template_id: str, given: ChannelBody, database: Database, seal: Seal, egress_policy: EgressPolicy
 ) -> ChannelsMade:
     async def add(connection: AsyncConnection) -> ChannelsMade:
         made = await _made(connection, template_id, given)
         for one in made:
             with one.filling.named():
-                await _check(one.channel, targets)
+                await _check(one.channel, egress_policy)
         items = []
         for one in made:
             with one.filling.named():
@@ -241,14 +242,14 @@ def _may_be_mended(before: Channel, after: Channel) -> bool:
 
 
 async def _view(connection: AsyncConnection, channel: Channel) -> ChannelView:
-    return _shown(channel, await health.of_channel(connection, channel.id))
+    return _shown(channel, await channel_health.of_channel(connection, channel.id))
 
 
 async def _views_of(connection: AsyncConnection, found: Sequence[Channel]) -> list[ChannelView]:
     """Channels as answers show them; one that was deleted since it was read is left out."""
-    how = await health.of_channels(connection, [channel.id for channel in found])
+    how = await channel_health.of_channels(connection, [channel.id for channel in found])
     return [_shown(channel, how[channel.id]) for channel in found if channel.id in how]
 
 
-def _shown(channel: Channel, how: Health) -> ChannelView:
+def _shown(channel: Channel, how: ChannelHealth) -> ChannelView:
     return ChannelView(masked(channel), disabled_reason=how.disabled_reason, health=how)

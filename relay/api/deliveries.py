@@ -15,8 +15,9 @@ from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, IdFilter, Limit, Page, mo
 from relay.api.transactions import transacted
 from relay.domain.fields import require_storable
 from relay.domain.history import Delivery, DeliveryDetail, State
-from relay.store import deliveries, redelivery
-from relay.store.database import Database
+from relay.store.outbox import redelivery
+from relay.store.postgres.database import Database
+from relay.store.reports import deliveries
 
 BULK_SECONDS: Final = 10.0
 """After so long a bulk redelivery answers, for callers and proxies don't wait for ever."""

@@ -13,7 +13,7 @@ from relay.api.pages import query_parameters
 from relay.domain.errors import Conflict, InvalidInput, NotFound, RelayError, Unavailable, Unreadable
 from relay.domain.fields import field_of
 from relay.domain.problems import PROBLEM_TYPE, FieldError, Problem
-from relay.store.database import AWAY
+from relay.store.postgres.database import AWAY
 
 RETRY_SECONDS: Final = "5"
 

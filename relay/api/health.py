@@ -7,11 +7,11 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from relay.store.database import Database
+from relay.store.postgres.database import Database
 from relay.telemetry import Metrics
 
 
-class Health(msgspec.Struct, frozen=True):
+class ServiceHealth(msgspec.Struct, frozen=True):
     """`status` is `ok`, or `degraded` when something that the relay needs is away."""
 
     status: str
@@ -25,13 +25,13 @@ async def healthy() -> str:
 
 
 @get("/-/ready", tags=["health"])
-async def ready(database: NamedDependency[Database]) -> Response[Health]:
+async def ready(database: NamedDependency[Database]) -> Response[ServiceHealth]:
     """Alerts can be taken: the database answers. Otherwise 503."""
     return await _health(database, unready=503)
 
 
 @get("/health", tags=["health"])
-async def health(database: NamedDependency[Database]) -> Response[Health]:
+async def health(database: NamedDependency[Database]) -> Response[ServiceHealth]:
     """What works and what doesn't, for people; always 200 as long as the process answers."""
     return await _health(database, unready=200)
 
@@ -44,9 +44,9 @@ async def metrics_page(metrics: NamedDependency[Metrics]) -> Response[bytes]:
     return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST, headers=headers)
 
 
-async def _health(database: Database, unready: int) -> Response[Health]:
+async def _health(database: Database, unready: int) -> Response[ServiceHealth]:
     answers = await database.answers()
-    body = Health("ok" if answers else "degraded", answers)
+    body = ServiceHealth("ok" if answers else "degraded", answers)
     return Response(body, status_code=200 if answers else unready)
 
 

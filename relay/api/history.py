@@ -9,8 +9,8 @@ from litestar.params import FromQuery
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, IdFilter, Limit, Page, moment, number_cursor, page_of
 from relay.domain.alerts import Status
 from relay.domain.history import HistoryDetail, HistoryItem
-from relay.store import history
-from relay.store.database import Database
+from relay.store.postgres.database import Database
+from relay.store.reports import history
 
 
 class HistoryController(Controller):

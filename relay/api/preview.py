@@ -13,26 +13,26 @@ from litestar.params import JSONBody
 
 from relay.api.channels import ChannelPatch
 from relay.api.pages import MAX_ID
-from relay.deliver.told import told_by
+from relay.deliver.preview import preview_delivery
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.alerts import Alert, Group
 from relay.domain.channel_types import Channel, Filters
 from relay.domain.channels import parse_channel, patched
 from relay.domain.errors import InvalidInput, NotFound
 from relay.domain.fields import require_storable
-from relay.domain.message_templates import MessageTemplate
 from relay.domain.notifications import Digest, Message, Notification
 from relay.domain.samples import UNSENT, Sample, sample_message
+from relay.domain.templates.message_templates import MessageTemplate
 from relay.notify import registry
-from relay.notify.base import redact
-from relay.notify.shown import Shown, shown
-from relay.notify.targets import Targets
-from relay.notify.transport import Transport
+from relay.notify.preview import Shown, shown
+from relay.notify.redact import redact
+from relay.notify.sender import Sender
+from relay.notify.transport.egress_policy import EgressPolicy
 from relay.route.reasons import why_not
 from relay.settings import Settings
-from relay.store import channels, templates
-from relay.store.database import Database
-from relay.store.seal import Seal
+from relay.store.configuration import channels, message_templates
+from relay.store.configuration.seal import Seal
+from relay.store.postgres.database import Database
 
 
 class PreviewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,8 +80,8 @@ class PreviewController(Controller):
         data: JSONBody[PreviewRequest],
         database: NamedDependency[Database],
         seal: NamedDependency[Seal],
-        targets: NamedDependency[Targets],
-        transport: NamedDependency[Transport],
+        egress_policy: NamedDependency[EgressPolicy],
+        sender: NamedDependency[Sender],
         settings: NamedDependency[Settings],
         history_url: NamedDependency[str],
     ) -> PreviewResult:
@@ -93,12 +93,12 @@ class PreviewController(Controller):
         delivery tells, by its own id; a message that is there already is edited. A sample goes past the filters.
         """
         _require_one_of_each(data)
-        channel, filters = await _channel(data, database, seal, targets)
+        channel, filters = await _channel(data, database, seal, egress_policy)
         unmatched: list[Unmatched] = []
         notes: list[str] = []
         message: Message | None
         if data.delivery_id is not None:
-            message, notes = await told_by(database, data.delivery_id, channel, history_url)
+            message, notes = await preview_delivery(database, data.delivery_id, channel, history_url)
         elif data.group is not None:
             group = _group(data.group)
             alerts, unmatched = _matched(group, filters, settings.tenant_label)
@@ -109,7 +109,7 @@ class PreviewController(Controller):
             notes.append("the channel's filters stop every alert of the group, and nothing would be sent")
             return _result(channel, unmatched=unmatched, notes=notes)
         template = await _template(database, channel)
-        requests, more = await transport.requests(registry.notifier_for(channel), channel, message, template)
+        requests, more = await sender.preview(registry.notifier_for(channel), channel, message, template)
         return _result(
             channel,
             requests=[shown(request, channel) for request in requests],
@@ -145,7 +145,7 @@ async def _template(database: Database, channel: Channel) -> MessageTemplate | N
     """
     try:
         async with database.begin() as connection:
-            return await templates.of_channel(connection, channel)
+            return await message_templates.of_channel(connection, channel)
     except NotFound as error:
         raise InvalidInput("channel.template", str(error)) from None
 
@@ -160,14 +160,14 @@ def _require_one_of_each(data: PreviewRequest) -> None:
 
 
 async def _channel(
-    data: PreviewRequest, database: Database, seal: Seal, targets: Targets
+    data: PreviewRequest, database: Database, seal: Seal, egress_policy: EgressPolicy
 ) -> tuple[Channel, Filters]:
     """The channel, and its filters as routing sees them."""
     if data.channel_id is None:
         assert data.channel is not None
         with _within("channel"):
             channel = parse_channel(data.channel.writable())
-            await asyncio.to_thread(registry.check, channel, targets)
+            await asyncio.to_thread(registry.check, channel, egress_policy)
         return channel, channel
     async with database.begin() as connection:
         saved = await channels.get(connection, data.channel_id, seal)
@@ -176,7 +176,7 @@ async def _channel(
         return saved, every[saved.id]
     with _within("channel"):
         channel = patched(saved, data.channel.writable())
-        await asyncio.to_thread(registry.check, channel, targets)
+        await asyncio.to_thread(registry.check, channel, egress_policy)
     return channel, channel
 
 

@@ -13,8 +13,8 @@ from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
 from relay.route.reasons import why_not
 from relay.settings import Settings
-from relay.store import channels
-from relay.store.database import Database
+from relay.store.configuration import channels
+from relay.store.postgres.database import Database
 
 
 class ChannelVerdict(msgspec.Struct, frozen=True):

@@ -12,16 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Number, Page, number_cursor, page_of, text_cursor
 from relay.api.transactions import transacted
 from relay.domain.errors import InvalidInput
-from relay.domain.message_templates import (
+from relay.domain.templates.message_templates import (
     PARTS,
     MessageTemplate,
     TemplateVersion,
     checked,
     parse_message_template,
 )
-from relay.notify.sandbox import check_parts
-from relay.store import templates
-from relay.store.database import Database
+from relay.notify.templates.sandbox import check_parts
+from relay.store.configuration import message_templates
+from relay.store.postgres.database import Database
 
 
 class MessageTemplatePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +53,7 @@ class TemplatesController(Controller):
         `title` stands for the headline, `body` before the alerts, and `alert` is written once for each alert.
         """
         template = await _checked(data)
-        return await transacted(database, lambda connection: templates.add(connection, template))
+        return await transacted(database, lambda connection: message_templates.add(connection, template))
 
     @get()
     async def list_all(
@@ -61,14 +61,14 @@ class TemplatesController(Controller):
     ) -> Page[MessageTemplate]:
         """List the templates in the order of their ids."""
         async with database.begin() as connection:
-            found = await templates.page(connection, text_cursor(cursor), limit + 1)
+            found = await message_templates.page(connection, text_cursor(cursor), limit + 1)
         return page_of(found, limit, lambda template: template.id)
 
     @get("/{template_id:str}")
     async def get_one(self, template_id: FromPath[str], database: NamedDependency[Database]) -> MessageTemplate:
         """Show one template."""
         async with database.begin() as connection:
-            return await templates.get(connection, template_id)
+            return await message_templates.get(connection, template_id)
 
     @patch("/{template_id:str}")
     async def change(
@@ -80,15 +80,15 @@ class TemplatesController(Controller):
         """Change a template by JSON merge patch (RFC 7396); it governs the very next message."""
 
         async def write(connection: AsyncConnection) -> MessageTemplate:
-            before = await templates.get(connection, template_id, changing=True)
-            return await templates.change(connection, await _checked(_patched(before, data)))
+            before = await message_templates.get(connection, template_id, changing=True)
+            return await message_templates.change(connection, await _checked(_patched(before, data)))
 
         return await transacted(database, write)
 
     @delete("/{template_id:str}")
     async def remove(self, template_id: FromPath[str], database: NamedDependency[Database]) -> None:
         """Delete a template and its versions; one that channels name is kept, and they are named."""
-        await transacted(database, lambda connection: templates.remove(connection, template_id))
+        await transacted(database, lambda connection: message_templates.remove(connection, template_id))
 
     @get("/{template_id:str}/versions")
     async def list_versions(
@@ -100,7 +100,7 @@ class TemplatesController(Controller):
     ) -> Page[TemplateVersion]:
         """List all that a template ever said, the newest first."""
         async with database.begin() as connection:
-            found = await templates.versions(connection, template_id, number_cursor(cursor), limit + 1)
+            found = await message_templates.versions(connection, template_id, number_cursor(cursor), limit + 1)
         return page_of(found, limit, lambda version: version.version)
 
     @get("/{template_id:str}/versions/{number:int}")
@@ -109,7 +109,7 @@ class TemplatesController(Controller):
     ) -> TemplateVersion:
         """Show one version of a template."""
         async with database.begin() as connection:
-            return await templates.version(connection, template_id, number)
+            return await message_templates.version(connection, template_id, number)
 
     @post("/{template_id:str}/versions/{number:int}/restore", status_code=200)
     async def restore(
@@ -118,10 +118,12 @@ class TemplatesController(Controller):
         """Say again what a version said, as a new version."""
 
         async def write(connection: AsyncConnection) -> MessageTemplate:
-            before = await templates.get(connection, template_id, changing=True)
-            wanted = await templates.version(connection, template_id, number)
+            before = await message_templates.get(connection, template_id, changing=True)
+            wanted = await message_templates.version(connection, template_id, number)
             said = {name: getattr(wanted, name) for name in ("name", "description", *PARTS)}
-            return await templates.change(connection, await _checked(msgspec.structs.replace(before, **said)))
+            return await message_templates.change(
+                connection, await _checked(msgspec.structs.replace(before, **said))
+            )
 
         return await transacted(database, write)
 

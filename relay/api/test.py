@@ -16,10 +16,10 @@ from relay.domain.fields import require_storable
 from relay.domain.notifications import Notification
 from relay.domain.outcomes import Reason, Sent
 from relay.notify.registry import notifier_for
-from relay.notify.transport import Transport
-from relay.store import channels, templates
-from relay.store.database import Database
-from relay.store.seal import Seal
+from relay.notify.sender import Sender
+from relay.store.configuration import channels, message_templates
+from relay.store.configuration.seal import Seal
+from relay.store.postgres.database import Database
 
 MAX_MESSAGE: Final = 2000
 
@@ -60,15 +60,15 @@ class TestController(Controller):
         data: JSONBody[TestRequest],
         database: NamedDependency[Database],
         seal: NamedDependency[Seal],
-        transport: NamedDependency[Transport],
+        sender: NamedDependency[Sender],
     ) -> TestResult:
         """Really send one message to a channel, enabled or not, and say what the platform answered."""
         require_storable(data.channel_id, "channel_id")
         async with database.begin() as connection:
             channel = await channels.get(connection, data.channel_id, seal)
-            template = await templates.of_channel(connection, channel)
+            template = await message_templates.of_channel(connection, channel)
         started = time.perf_counter()
-        outcome = await transport.attempt(
+        outcome = await sender.attempt(
             notifier_for(channel), channel, _notification(data, channel), template=template
         )
         return TestResult(

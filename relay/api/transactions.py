@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.errors import Conflict
-from relay.store.database import RETRYABLE, Database
+from relay.store.postgres.database import RETRYABLE, Database
 
 ATTEMPTS: Final = 5
 RETRY_EVERY: Final = 0.02

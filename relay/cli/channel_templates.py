@@ -11,7 +11,7 @@ from relay.cli.channel_options import ALL_FIELDS, FROM_FILE, from_file, object_i
 from relay.cli.output import Output, show_item, show_items
 from relay.cli.server import connect
 from relay.domain.errors import InvalidInput
-from relay.domain.template_checks import parameter_type
+from relay.domain.templates.checks import parameter_type
 
 COLUMNS = ("id", "name", "builtin", "asks_for", "description")
 PARAMETERS = ("name", "type", "required", "secret", "default", "description")

@@ -17,7 +17,7 @@ app = App(name="db", help="The database's schema, and the key that seals its sec
 async def upgrade(revision: Annotated[str, Parameter(help="How far; +1 is one step.")] = "head", /) -> None:
     """Bring the schema up to a revision. Nothing happens when it is there already."""
     from relay.cli.local_database import local_database
-    from relay.store import migrations
+    from relay.store.postgres import migrations
 
     async with local_database(load()) as database, _known_revision():
         await migrations.upgrade(database, revision)
@@ -31,7 +31,7 @@ async def downgrade(
 ) -> None:
     """Take the schema back to a revision. What only the newer one can hold is lost."""
     from relay.cli.local_database import local_database
-    from relay.store import migrations
+    from relay.store.postgres import migrations
 
     async with local_database(load()) as database, _known_revision():
         await migrations.downgrade(database, revision)
@@ -43,7 +43,7 @@ async def downgrade(
 async def current() -> None:
     """Print the revision of the schema, or `none`; say so when it is not this release's."""
     from relay.cli.local_database import local_database
-    from relay.store import migrations
+    from relay.store.postgres import migrations
 
     advice = ""
     async with local_database(load()) as database:
@@ -61,8 +61,8 @@ async def current() -> None:
 async def reseal() -> None:
     """Seal every channel's secrets with the first key of RELAY_SECRET_KEY: then the others are needed no more."""
     from relay.cli.local_database import migrated_database
-    from relay.store.reseal import reseal
-    from relay.store.seal import Seal
+    from relay.store.configuration.reseal import reseal
+    from relay.store.configuration.seal import Seal
 
     settings = load()
     if settings.secret_key is None:

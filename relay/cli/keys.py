@@ -12,7 +12,7 @@ from relay.domain.fields import require_storable
 from relay.settings import load
 
 if TYPE_CHECKING:
-    from relay.store.keys import Key
+    from relay.store.configuration.api_keys import Key
 
 COLUMNS = ("id", "name", "role", "tenant_id", "created_at", "revoked_at")
 
@@ -27,13 +27,13 @@ async def create(
 ) -> None:
     """Make an admin key, and print its secret: nobody can read it again."""
     from relay.cli.local_database import migrated_database
-    from relay.store import keys
+    from relay.store.configuration import api_keys
 
     require_storable(name, "name")
     if not name.strip():
         raise InvalidInput("name", "must not be empty")
     async with migrated_database(load()) as database, database.begin() as connection:
-        key, secret = await keys.create(connection, name)
+        key, secret = await api_keys.create(connection, name)
     if output == "json":
         return show_item({**_data(key), "secret": secret}, output)
     print(f"the key {key.id} ({key.name}); its secret is shown this once:", file=sys.stderr)
@@ -44,10 +44,10 @@ async def create(
 async def list_keys(*, output: Output = "table") -> None:
     """List all keys, revoked ones included; their secrets are not kept."""
     from relay.cli.local_database import migrated_database
-    from relay.store import keys
+    from relay.store.configuration import api_keys
 
     async with migrated_database(load()) as database, database.begin() as connection:
-        found = await keys.all_keys(connection)
+        found = await api_keys.all_keys(connection)
     show_items([_data(key) for key in found], COLUMNS, output)
 
 
@@ -55,10 +55,10 @@ async def list_keys(*, output: Output = "table") -> None:
 async def revoke(key_id: Annotated[str, Parameter(help="As `relay keys list` shows it.")], /) -> None:
     """Let a key open nothing from now on."""
     from relay.cli.local_database import migrated_database
-    from relay.store import keys
+    from relay.store.configuration import api_keys
 
     async with migrated_database(load()) as database, database.begin() as connection:
-        await keys.revoke(connection, key_id)
+        await api_keys.revoke(connection, key_id)
     print(f"the key {key_id} is revoked")
 
 

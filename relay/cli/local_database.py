@@ -7,9 +7,9 @@ import asyncpg
 
 from relay.domain.errors import Unavailable
 from relay.settings import Settings
-from relay.store import migrations
-from relay.store.database import AWAY, Database, in_words
-from relay.store.embedded import EmbeddedPostgres
+from relay.store.postgres import migrations
+from relay.store.postgres.database import AWAY, Database, in_words
+from relay.store.postgres.embedded import EmbeddedPostgres
 
 
 @asynccontextmanager

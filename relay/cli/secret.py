@@ -11,6 +11,6 @@ def secret(
 ) -> None:
     """Print a new random key, as RELAY_SECRET_KEY wants it."""
     from relay.notify.signing import new_secret
-    from relay.store.seal import new_key
+    from relay.store.configuration.seal import new_key
 
     print(new_secret() if webhook else new_key())

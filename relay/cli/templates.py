@@ -8,7 +8,7 @@ from relay.cli.channel_options import from_file
 from relay.cli.output import Output, show_item, show_items
 from relay.cli.server import connect
 from relay.domain.errors import InvalidInput
-from relay.domain.message_templates import PARTS
+from relay.domain.templates.message_templates import PARTS
 
 COLUMNS = ("id", "name", "version", "updated_at", "parts", "description")
 VERSIONS = ("version", "created_at", "name", "parts", "description")

@@ -9,15 +9,16 @@ import msgspec
 import structlog
 
 from relay.deliver.decision import decide
-from relay.deliver.living import Telling, after, place_of
+from relay.deliver.message_edits import PreparedMessage, after, destination_hash_of
 from relay.domain.history import State
 from relay.domain.notifications import REFRESH, Message, Notification
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.registry import notifier_for
-from relay.notify.transport import Transport
-from relay.store.lanes import Lease
-from relay.store.living_messages import Told
-from relay.store.outbox import Claimed, Settlement
+from relay.notify.sender import Sender
+from relay.store.outbox.claims import Claimed
+from relay.store.outbox.lanes import Lease
+from relay.store.outbox.message_edits import EditableMessageUpdate
+from relay.store.outbox.settle import Settlement
 from relay.telemetry import Metrics
 
 log = structlog.get_logger(__name__)
@@ -30,19 +31,21 @@ class Patience(msgspec.Struct, frozen=True):
     resolved: timedelta
 
 
-class Means(msgspec.Struct, frozen=True):
+class AttemptContext(msgspec.Struct, frozen=True):
     """What all attempts of a worker share. `chance` gives random numbers in [0, 1) for the backoff's jitter."""
 
-    transport: Transport
+    sender: Sender
     metrics: Metrics
     patience: Patience
     chance: Callable[[], float]
 
 
-class Attempt:
+class RunningAttempt:
     """One attempt, from its beginning to what follows from it."""
 
-    def __init__(self, means: Means, lease: Lease, claimed: Claimed, telling: Telling | None) -> None:
+    def __init__(
+        self, means: AttemptContext, lease: Lease, claimed: Claimed, telling: PreparedMessage | None
+    ) -> None:
         """The clock runs from here. Without a telling its webhook can't be read any more."""
         self.outcome: Outcome = Rejected(Reason.OTHER, "the webhook that this comes from can't be read any more")
         self._means = means
@@ -68,7 +71,7 @@ class Attempt:
         elif self._message is not None:
             channel = self._lease.channel
             with self._means.metrics.in_flight.track_inprogress():
-                self.outcome = await self._means.transport.attempt(
+                self.outcome = await self._means.sender.attempt(
                     notifier_for(channel),
                     channel,
                     self._message,
@@ -100,24 +103,24 @@ class Attempt:
         """What disables the channel, if the platform said that the destination is gone."""
         if not isinstance(self.outcome, Retry) or self.outcome.reason is not Reason.DESTINATION_GONE:
             return None
-        return self._lease.stamp, f"the destination is gone: {self.outcome.detail}"
+        return self._lease.config_version, f"the destination is gone: {self.outcome.detail}"
 
-    def told(self) -> Told | None:
+    def told(self) -> EditableMessageUpdate | None:
         """What is to be kept of the group's message, if that changed."""
-        place = place_of(self._lease.channel)
+        destination_hash = destination_hash_of(self._lease.channel)
         kept = None if self._living is None else after(self._living, self.outcome)
-        if place is None or kept is None:
+        if destination_hash is None or kept is None:
             return None
-        return Told(self._lease.channel_id, self._lease.epoch, place, kept)
+        return EditableMessageUpdate(self._lease.channel_id, self._lease.epoch, destination_hash, kept)
 
     def sets_right(self) -> str | None:
         """The channel whose messages that are edited now say something older, if this is a digest."""
         told = self._claimed.receipt_id is None and isinstance(self.outcome, Sent)
-        return self._lease.channel_id if told and place_of(self._lease.channel) is not None else None
+        return self._lease.channel_id if told and destination_hash_of(self._lease.channel) is not None else None
 
     @property
     def _edits(self) -> bool:
-        return isinstance(self._message, Notification) and any(self._message.posted)
+        return isinstance(self._message, Notification) and any(self._message.message_refs)
 
     def observe(self, settlement: Settlement) -> None:
         """Count it and what followed, and log what failed."""

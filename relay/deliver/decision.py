@@ -6,7 +6,8 @@ from typing import assert_never
 from relay.domain.health import bucket_of
 from relay.domain.history import State
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent, backoff
-from relay.store.outbox import Claimed, Settlement
+from relay.store.outbox.claims import Claimed
+from relay.store.outbox.settle import Settlement
 
 
 def decide(

@@ -7,20 +7,20 @@ from typing import Final
 
 import msgspec
 
-from relay.deliver.attempt import Means, channel_type_of
+from relay.deliver.attempt import AttemptContext, channel_type_of
 from relay.deliver.batches import Batches
-from relay.deliver.contents import Contents
-from relay.deliver.flow import Pacer
-from relay.deliver.living import Telling, place_of
+from relay.deliver.message_edits import PreparedMessage, destination_hash_of
+from relay.deliver.messages import Contents
 from relay.deliver.outgoing import Outgoing
 from relay.deliver.settler import Settler
+from relay.deliver.throttle import Pacer
 from relay.domain.channel_types import RateLimit
 from relay.notify.registry import limit_of
-from relay.store import digests, lanes
-from relay.store.database import HeldConnection
-from relay.store.lanes import Lease, Release
-from relay.store.outbox import Answer, Ask, Claimed
-from relay.store.seal import Seal
+from relay.store.configuration.seal import Seal
+from relay.store.outbox import digests, lanes
+from relay.store.outbox.claims import Claimed, ClaimRequest, ClaimResult
+from relay.store.outbox.lanes import Lease, Release
+from relay.store.postgres.database import HeldConnection
 from relay.telemetry import Metrics
 
 AHEAD: Final = 4
@@ -33,15 +33,15 @@ KEEP_FOR: Final = 2.0
 """Seconds; a lane that is held for longer is given back meanwhile."""
 
 
-class Tools(msgspec.Struct, frozen=True):
+class LaneContext(msgspec.Struct, frozen=True):
     """What all lanes of a worker share. `slots` bounds the attempts under way in the process."""
 
     worker: str
     connection: HeldConnection
-    claims: Batches[Ask, Answer]
+    claims: Batches[ClaimRequest, ClaimResult]
     releases: Batches[Release, tuple[bool, float | None]]
     contents: Contents
-    means: Means
+    means: AttemptContext
     settler: Settler
     seal: Seal
     metrics: Metrics
@@ -51,7 +51,7 @@ class Tools(msgspec.Struct, frozen=True):
 class Lane:
     """One lane that this process holds the lease of."""
 
-    def __init__(self, lease: Lease, tools: Tools) -> None:
+    def __init__(self, lease: Lease, tools: LaneContext) -> None:
         """Nothing happens before `run`."""
         self._lease = lease
         self._tools = tools
@@ -151,10 +151,10 @@ class Lane:
         self._look = self._woken = False
         self._overlooked = self._out.unsettled > 0
         limit = self._limit
-        ask = Ask(
+        ask = ClaimRequest(
             channel_id=self.channel_id,
             epoch=self.epoch,
-            stamp=self._lease.stamp,
+            config_version=self._lease.config_version,
             room=room,
             per_second=None if limit is None else limit.per_second,
             burst=None if limit is None else limit.burst,
@@ -202,12 +202,14 @@ class Lane:
         if not claimed:
             return
         self._count_merged(sum(one.merged for one in claimed), "group")
-        tellings: dict[int, Telling] = {}
+        prepare_messages: dict[int, PreparedMessage] = {}
         try:
-            place = place_of(self._lease.channel)
-            tellings = await self._tools.contents.tellings(claimed, place, datetime.now(UTC))
+            destination_hash = destination_hash_of(self._lease.channel)
+            prepare_messages = await self._tools.contents.prepare_messages(
+                claimed, destination_hash, datetime.now(UTC)
+            )
         finally:
-            self._out.add((one, tellings.get(one.id)) for one in claimed)
+            self._out.add((one, prepare_messages.get(one.id)) for one in claimed)
 
     async def _read_lease(self) -> bool:
         """The channel was changed: read it anew; whether the lane is still ours."""

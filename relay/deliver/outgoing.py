@@ -10,14 +10,15 @@ from typing import Any, Final
 
 import structlog
 
-from relay.deliver.attempt import Attempt, Means
+from relay.deliver.attempt import AttemptContext, RunningAttempt
+from relay.deliver.circuit_breaker import Flow
 from relay.deliver.decision import unsent
-from relay.deliver.flow import Flow, Pacer
-from relay.deliver.living import Telling
-from relay.deliver.settler import Ended, Settler
+from relay.deliver.message_edits import PreparedMessage
+from relay.deliver.settler import AttemptResult, Settler
+from relay.deliver.throttle import Pacer
 from relay.domain.outcomes import Reason, Sent
-from relay.store.lanes import LaneState, Lease
-from relay.store.outbox import Claimed
+from relay.store.outbox.claims import Claimed
+from relay.store.outbox.lanes import LaneState, Lease
 
 STATE_EVERY: Final = 1.0
 """Seconds between successes that are written to the lane's row; what goes wrong is written at once."""
@@ -31,7 +32,7 @@ class Outgoing:
     def __init__(
         self,
         lease: Lease,
-        means: Means,
+        means: AttemptContext,
         settler: Settler,
         slots: asyncio.Semaphore,
         changed: Callable[[], None],
@@ -41,7 +42,7 @@ class Outgoing:
         self._settler = settler
         self._slots = slots
         self._changed = changed
-        self._ready: deque[tuple[Claimed, Telling | None]] = deque()
+        self._ready: deque[tuple[Claimed, PreparedMessage | None]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._under_way = 0
         self._stopping = False
@@ -71,7 +72,7 @@ class Outgoing:
         """How many are claimed and not settled."""
         return len(self._ready) + len(self._tasks)
 
-    def add(self, claimed: Iterable[tuple[Claimed, Telling | None]]) -> None:
+    def add(self, claimed: Iterable[tuple[Claimed, PreparedMessage | None]]) -> None:
         """Send these as soon as may be. Without a telling its webhook can't be read any more."""
         self._ready.extend(claimed)
 
@@ -115,15 +116,15 @@ class Outgoing:
 
     async def _settle_unsent(self, claimed: Claimed) -> None:
         self.returned = True
-        await asyncio.shield(self._settler.settle(Ended(unsent(claimed, datetime.now(UTC)))))
+        await asyncio.shield(self._settler.settle(AttemptResult(unsent(claimed, datetime.now(UTC)))))
 
-    async def _send(self, claimed: Claimed, telling: Telling | None) -> None:
+    async def _send(self, claimed: Claimed, telling: PreparedMessage | None) -> None:
         probe, begun = self.flow.is_open, None
         try:
             async with self._slots:
                 await self._pace()
                 if not self._refuses(probe=probe):
-                    begun = Attempt(self._means, self._lease, claimed, telling)
+                    begun = RunningAttempt(self._means, self._lease, claimed, telling)
                     await begun.call(self._pace)
         except asyncio.CancelledError:
             if begun is not None:
@@ -133,7 +134,7 @@ class Outgoing:
         if begun is None:
             await self._settle_unsent(claimed)
             return
-        ended = Ended(
+        ended = AttemptResult(
             begun.settlement(), self._learned(begun, probe=probe), begun.gone(), begun.told(), begun.sets_right()
         )
         # Whatever ends this task now, the outcome must be recorded.
@@ -150,7 +151,7 @@ class Outgoing:
         held = self.flow.held_for(time.monotonic()) > 0
         return self._stopping or held or (self.flow.is_open and not probe)
 
-    def _learned(self, attempt: Attempt, *, probe: bool) -> LaneState | None:
+    def _learned(self, attempt: RunningAttempt, *, probe: bool) -> LaneState | None:
         """What the attempt teaches of the destination, if the lane's row is to say it."""
         outcome, now, flow = attempt.outcome, time.monotonic(), self.flow
         was_open = flow.is_open

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import structlog
 
-from relay.store import health, living_messages, overdue
-from relay.store.database import FAILED, Database, HeldConnection, in_words
+from relay.store.outbox import message_edits, overdue
+from relay.store.postgres.database import FAILED, Database, HeldConnection, in_words
+from relay.store.reports import channel_health
 from relay.telemetry import Metrics
 
 LOOK_EVERY: Final = 5.0
@@ -57,8 +58,8 @@ class Overdue:
     async def _purge(self) -> None:
         with contextlib.suppress(*FAILED):
             async with self._connection.use() as driver:
-                await health.purge_tallies(driver)
-                await living_messages.purge(driver)
+                await channel_health.purge_tallies(driver)
+                await message_edits.purge(driver)
 
     async def _move(
         self, move: Callable[[Any, float], Awaitable[Sequence[overdue.Moved]]], after: float, reason: str

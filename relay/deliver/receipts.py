@@ -9,8 +9,8 @@ from relay.deliver.batches import Batches
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.alerts import Group
 from relay.domain.errors import InvalidWebhook
-from relay.store.contents import load_bodies
-from relay.store.database import HeldConnection
+from relay.store.outbox.contents import load_bodies
+from relay.store.postgres.database import HeldConnection
 
 MAX_KEPT_BYTES: Final = 16 * 1024 * 1024
 MAX_LANES_AT_ONCE: Final = 64

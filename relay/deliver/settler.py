@@ -8,11 +8,11 @@ import msgspec
 import structlog
 
 from relay.deliver.batches import Batches
-from relay.store import lanes, living_messages
-from relay.store.database import AWAY, Database, HeldConnection, in_words
-from relay.store.lanes import LaneState
-from relay.store.living_messages import Told
-from relay.store.outbox import Settlement, settle
+from relay.store.outbox import lanes, message_edits
+from relay.store.outbox.lanes import LaneState
+from relay.store.outbox.message_edits import EditableMessageUpdate
+from relay.store.outbox.settle import Settlement, settle
+from relay.store.postgres.database import AWAY, Database, HeldConnection, in_words
 
 RETRY_EVERY: Final = 0.5
 ATTEMPTS: Final = 3
@@ -22,7 +22,7 @@ MAX_BATCH: Final = 500
 log = structlog.get_logger(__name__)
 
 
-class Ended(msgspec.Struct, frozen=True):
+class AttemptResult(msgspec.Struct, frozen=True):
     """How an attempt ended. `state` is what the lane's row is to say now, if that changed.
 
     `gone` disables the channel: the stamp of the settings that the attempt was made with, and why. `told` is to
@@ -33,7 +33,7 @@ class Ended(msgspec.Struct, frozen=True):
     settlement: Settlement
     state: LaneState | None = None
     gone: tuple[Any, str] | None = None
-    told: Told | None = None
+    told: EditableMessageUpdate | None = None
     sets_right: str | None = None
 
 
@@ -45,9 +45,9 @@ class Settler:
         self._connection = HeldConnection(database)
         self._worker = worker
         self._wake = wake
-        self._batches: Batches[Ended, None] = Batches(self._record, MAX_BATCH)
+        self._batches: Batches[AttemptResult, None] = Batches(self._record, MAX_BATCH)
 
-    def settle(self, ended: Ended) -> "asyncio.Future[None]":
+    def settle(self, ended: AttemptResult) -> "asyncio.Future[None]":
         """Record an outcome soon; the future is done when it is committed."""
         return self._batches.ask(ended)
 
@@ -58,11 +58,11 @@ class Settler:
         finally:
             await self._connection.drop()
 
-    async def _record(self, batch: Sequence[Ended]) -> list[None]:
+    async def _record(self, batch: Sequence[AttemptResult]) -> list[None]:
         await self._insist(batch)
         return [None] * len(batch)
 
-    async def _insist(self, batch: Sequence[Ended]) -> None:
+    async def _insist(self, batch: Sequence[AttemptResult]) -> None:
         failures = 0
         while True:
             try:
@@ -83,16 +83,16 @@ class Settler:
                 log.exception("settle_failed", delivery_id=batch[0].settlement.delivery_id)
             return
 
-    async def _write(self, batch: Sequence[Ended]) -> None:
+    async def _write(self, batch: Sequence[AttemptResult]) -> None:
         states = {ended.state.channel_id: ended.state for ended in batch if ended.state is not None}
         told = [ended.told for ended in batch if ended.told is not None]
         async with self._connection.use() as driver:
             # Before the outcomes: when it ends in between, the next attempt edits what this one posted.
             if told:
-                await living_messages.write(driver, self._worker, told)
+                await message_edits.write(driver, self._worker, told)
             for ended in batch:
                 if ended.sets_right is not None:
-                    await living_messages.set_right(driver, ended.settlement.delivery_id, ended.sets_right)
+                    await message_edits.set_right(driver, ended.settlement.delivery_id, ended.sets_right)
             fallbacks = await settle(driver, [ended.settlement for ended in batch])
             if states:
                 await lanes.write_states(driver, self._worker, list(states.values()))

@@ -12,20 +12,20 @@ from typing import Final
 
 import structlog
 
-from relay.deliver.attempt import Means, Patience
+from relay.deliver.attempt import AttemptContext, Patience
 from relay.deliver.batches import Batches
-from relay.deliver.contents import Contents
-from relay.deliver.lane import Lane, Tools
+from relay.deliver.lane import Lane, LaneContext
+from relay.deliver.messages import Contents
 from relay.deliver.overdue import Overdue
 from relay.deliver.receipts import Receipts
 from relay.deliver.settler import Settler
-from relay.notify.transport import Transport
+from relay.notify.sender import Sender
 from relay.settings import Settings
-from relay.store import lanes, outbox
-from relay.store.database import FAILED, Database, HeldConnection, in_words
-from relay.store.lanes import Release
-from relay.store.outbox import Answer, Ask
-from relay.store.seal import Seal
+from relay.store.configuration.seal import Seal
+from relay.store.outbox import claims, lanes
+from relay.store.outbox.claims import ClaimRequest, ClaimResult
+from relay.store.outbox.lanes import Release
+from relay.store.postgres.database import FAILED, Database, HeldConnection, in_words
 from relay.telemetry import Metrics
 
 POLL_EVERY: Final = 1.0
@@ -51,7 +51,7 @@ class Worker:
     def __init__(
         self,
         database: Database,
-        transport: Transport,
+        sender: Sender,
         seal: Seal,
         metrics: Metrics,
         settings: Settings,
@@ -66,7 +66,7 @@ class Worker:
         self._settler = Settler(database, worker, self.wake)
         self._receipts = Receipts(self._reading)
         self._overdue = Overdue(database, metrics, self.wake, settings.fallback_after, settings.give_up_after)
-        self._claims: Batches[Ask, Answer] = Batches(self._claim_deliveries, MAX_LANES_AT_ONCE)
+        self._claims: Batches[ClaimRequest, ClaimResult] = Batches(self._claim_deliveries, MAX_LANES_AT_ONCE)
         self._releases: Batches[Release, tuple[bool, float | None]] = Batches(self._release, MAX_LANES_AT_ONCE)
         self._digest_after = settings.digest_after
         self._metrics = metrics
@@ -74,13 +74,13 @@ class Worker:
             usual=timedelta(seconds=settings.give_up_after),
             resolved=timedelta(seconds=min(settings.give_up_after, settings.give_up_resolved_after)),
         )
-        self._tools = Tools(
+        self._tools = LaneContext(
             worker=worker,
             connection=self._connection,
             claims=self._claims,
             releases=self._releases,
             contents=Contents(self._reading, self._digesting, self._receipts, history_url),
-            means=Means(transport, metrics, patience, random.random),
+            means=AttemptContext(sender, metrics, patience, random.random),
             settler=self._settler,
             seal=seal,
             metrics=metrics,
@@ -210,9 +210,9 @@ class Worker:
                     if kept.get(channel_id) != lane.epoch:
                         lane.stop()
 
-    async def _claim_deliveries(self, asks: Sequence[Ask]) -> list[Answer]:
+    async def _claim_deliveries(self, asks: Sequence[ClaimRequest]) -> list[ClaimResult]:
         async with self._connection.use() as driver:
-            answers = await outbox.claim(driver, self._tools.worker, asks, self._digest_after)
+            answers = await claims.claim(driver, self._tools.worker, asks, self._digest_after)
         return [answers[ask.channel_id] for ask in asks]
 
     async def _release(self, asked: Sequence[Release]) -> list[tuple[bool, float | None]]:

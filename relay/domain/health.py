@@ -32,7 +32,7 @@ class ChannelState(StrEnum):
     DISABLED = "disabled"
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class ChannelHealth(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a channel's attempts, and what waits for it.
 
     Rates are between 0 and 1, of attempts that ended at the platform; None without any. Latencies are in seconds,

@@ -57,8 +57,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     fallback_for: FallbackFor | None = None
     rendered: Rendered | None = None
     body: str | None = None
-    posted: tuple[str, ...] = ()
-    let_go: int = 0
+    message_refs: tuple[str, ...] = ()
+    omitted: int = 0
 
     @property
     def firing(self) -> tuple[Alert, ...]:

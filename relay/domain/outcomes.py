@@ -38,7 +38,7 @@ class Sent(msgspec.Struct, frozen=True):
     status_code: int | None = None
     detail: str | None = None
     after: float | None = None
-    posted: tuple[str, ...] = ()
+    message_refs: tuple[str, ...] = ()
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ class Retry(msgspec.Struct, frozen=True):
     status_code: int | None = None
     after: float | None = None
     progress: str | None = None
-    posted: tuple[str, ...] = ()
+    message_refs: tuple[str, ...] = ()
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ class Rejected(msgspec.Struct, frozen=True):
     reason: Reason
     detail: str
     status_code: int | None = None
-    posted: tuple[str, ...] = ()
+    message_refs: tuple[str, ...] = ()
 
 
 Outcome = Sent | Retry | Rejected

@@ -16,17 +16,17 @@ from relay.domain.channel_types import (
     TelegramChannel,
     WebhookChannel,
 )
-from relay.notify.apprise import AppriseNotifier
-from relay.notify.base import Notifier
-from relay.notify.discord import DiscordNotifier
-from relay.notify.email import EmailNotifier
-from relay.notify.pagerduty import PagerDutyNotifier
-from relay.notify.slack import SlackNotifier
-from relay.notify.sms import SmsNotifier
-from relay.notify.targets import Targets
-from relay.notify.teams import TeamsNotifier
-from relay.notify.telegram import TelegramNotifier
-from relay.notify.webhook import WebhookNotifier
+from relay.notify.notifier import Notifier
+from relay.notify.platforms.apprise import AppriseNotifier
+from relay.notify.platforms.discord import DiscordNotifier
+from relay.notify.platforms.email import EmailNotifier
+from relay.notify.platforms.pagerduty import PagerDutyNotifier
+from relay.notify.platforms.slack import SlackNotifier
+from relay.notify.platforms.sms import SmsNotifier
+from relay.notify.platforms.teams import TeamsNotifier
+from relay.notify.platforms.telegram import TelegramNotifier
+from relay.notify.platforms.webhook import WebhookNotifier
+from relay.notify.transport.egress_policy import EgressPolicy
 
 NOTIFIERS: Final[dict[type[BaseChannel], Notifier[Any]]] = {
     SlackChannel: SlackNotifier(),
@@ -51,7 +51,7 @@ def limit_of(channel: Channel) -> RateLimit | None:
     return channel.rate_limit if channel.rate_limit is not None else notifier_for(channel).limit(channel)
 
 
-def check(channel: Channel, targets: Targets) -> None:
+def check(channel: Channel, egress_policy: EgressPolicy) -> None:
     """Refuse a channel that could never deliver, as far as that can be told without connecting.
 
     Raises:
@@ -59,7 +59,7 @@ def check(channel: Channel, targets: Targets) -> None:
     """
     notifier = notifier_for(channel)
     for field, url in notifier.urls(channel).items():
-        targets.check_url(field, url)
+        egress_policy.check_url(field, url)
     for field, (host, encrypted) in notifier.hosts(channel).items():
-        targets.check_host(field, host, encrypted=encrypted)
+        egress_policy.check_host(field, host, encrypted=encrypted)
     notifier.check(channel)

@@ -14,7 +14,7 @@ import msgspec
 from relay.domain.alerts import Alert, Group, Status, status_of
 from relay.domain.notifications import rank_of
 from relay.route.table import Table
-from relay.store.ingest import MAX_INDEXED_TEXT, AlertRow, DeliveryRow, WebhookRow
+from relay.store.outbox.ingest import MAX_INDEXED_TEXT, AlertRow, DeliveryRow, WebhookRow
 
 STATE_HASH_BYTES: Final = 16
 _encoder = msgspec.json.Encoder()

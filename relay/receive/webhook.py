@@ -14,7 +14,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.errors import InvalidWebhook, Unavailable
-from relay.receive.writer import Answer, Writer
+from relay.receive.writer import WebhookResult, Writer
 from relay.settings import Settings
 from relay.telemetry import Metrics
 
@@ -36,7 +36,7 @@ async def receive_webhook(
     writer: NamedDependency[Writer],
     settings: NamedDependency[Settings],
     metrics: NamedDependency[Metrics],
-) -> Answer:
+) -> WebhookResult:
     """Take Alertmanager's webhook (version 4). The answer comes after the commit.
 
     503 asks for the same again later; 400 and 413 would only happen again. With RELAY_WEBHOOK_TOKEN set, the

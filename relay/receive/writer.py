@@ -15,8 +15,9 @@ from relay.domain.alerts import Group
 from relay.domain.errors import RelayError, Unavailable
 from relay.receive.batch import Batch, Webhook, build
 from relay.route.table import Table
-from relay.store import channels, ingest
-from relay.store.database import AWAY, FAILED, RETRYABLE, Database, HeldConnection, in_words
+from relay.store.configuration import channels
+from relay.store.outbox import ingest
+from relay.store.postgres.database import AWAY, FAILED, RETRYABLE, Database, HeldConnection, in_words
 from relay.telemetry import Metrics
 
 MAX_WAITING_WEBHOOKS: Final = 2_000
@@ -31,7 +32,7 @@ PURGE_EVERY: Final = 300.0
 log = structlog.get_logger(__name__)
 
 
-class Answer(msgspec.Struct, frozen=True):
+class WebhookResult(msgspec.Struct, frozen=True):
     """What the webhook's sender is told. `suppressed` counts alerts held back although a channel might match."""
 
     alerts: int
@@ -42,7 +43,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 class _Waiting(msgspec.Struct, frozen=True):
     webhook: Webhook
-    answer: "asyncio.Future[Answer]"
+    answer: "asyncio.Future[WebhookResult]"
 
 
 class Writer:
@@ -70,7 +71,7 @@ class Writer:
         self._away = False
         self._purged_at = time.monotonic()
 
-    async def submit(self, body: bytes, group: Group) -> Answer:
+    async def submit(self, body: bytes, group: Group) -> WebhookResult:
         """Store a webhook; when this returns, it and all that it calls for are committed.
 
         Raises:
@@ -81,7 +82,7 @@ class Writer:
             raise Unavailable("the database is away")
         if len(self._waiting) >= MAX_WAITING_WEBHOOKS or self._waiting_bytes + len(body) > MAX_WAITING_BYTES:
             raise Unavailable("too many webhooks are waiting for the database")
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[WebhookResult] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(Webhook(body, group), answer))
         self._waiting_bytes += len(body)
         self._arrived.set()
@@ -184,7 +185,7 @@ class Writer:
             result = written[row]
             duplicate = result.duplicate or row in first_of_row
             first_of_row.add(row)
-            answer = Answer(
+            answer = WebhookResult(
                 alerts=len(waiting.webhook.group.alerts),
                 notifications=0 if duplicate else result.notifications,
                 suppressed=0 if duplicate else result.late + batch.late[row],
@@ -202,7 +203,7 @@ class Writer:
         if channel_ids:
             self._wake(channel_ids)
 
-    def _count(self, group: Group, answer: Answer) -> None:
+    def _count(self, group: Group, answer: WebhookResult) -> None:
         self._metrics.webhooks.labels("duplicate" if answer.duplicate else "accepted").inc()
         firing = sum(alert.firing for alert in group.alerts)
         self._metrics.alerts.labels("firing").inc(firing)

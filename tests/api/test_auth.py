@@ -5,7 +5,7 @@ import re
 from litestar.routes import HTTPRoute
 
 from relay.app import BASE_PATH, application
-from relay.store import keys
+from relay.store.configuration import api_keys
 from tests.fixtures.relays import ADMIN_KEY, Answer, Relay, webhook
 
 OPEN = {"/webhook"}
@@ -21,7 +21,7 @@ def unauthorized(answer: Answer) -> None:
 def guarded_calls(relay: Relay) -> list[tuple[str, str]]:
     """Every method of every route under the base path but those that are open."""
     found = []
-    for route in application(relay.parts).routes:
+    for route in application(relay.services).routes:
         path = re.sub(r"\{[^}]*:int\}", "1", re.sub(r"\{[^}]*:str\}", "x", route.path))
         if isinstance(route, HTTPRoute) and path.startswith(BASE_PATH):
             found += [(method, path.removeprefix(BASE_PATH)) for method in route.methods]
@@ -63,12 +63,12 @@ async def test_the_admin_key_opens_and_the_scheme_may_be_written_in_any_case(rel
 
 
 async def test_a_key_of_the_table_opens_until_it_is_revoked(relay: Relay) -> None:
-    async with relay.parts.database.begin() as connection:
-        key, secret = await keys.create(connection, "deploy")
+    async with relay.services.database.begin() as connection:
+        key, secret = await api_keys.create(connection, "deploy")
     assert (await relay.call("GET", "/channels", key=secret)).status == 200
 
-    async with relay.parts.database.begin() as connection:
-        await keys.revoke(connection, key.id)
+    async with relay.services.database.begin() as connection:
+        await api_keys.revoke(connection, key.id)
 
     unauthorized(await relay.call("GET", "/channels", key=secret))
     unauthorized(await relay.call("GET", "/channels", key=key.id))

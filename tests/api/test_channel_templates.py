@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from relay.domain.built_in_templates import built_in_templates
+from relay.domain.templates.built_in import built_in_templates
 from tests.fixtures.relays import Answer, Relay, alert, webhook
 from tests.fixtures.sink import Sink
 

@@ -34,7 +34,7 @@ def named(shown: dict[str, Any], reference: dict[str, str]) -> dict[str, Any]:
 async def test_every_route_is_in_it(relay: Relay) -> None:
     shown = await document(relay)
 
-    routes = [route for route in application(relay.parts).routes if isinstance(route, HTTPRoute)]
+    routes = [route for route in application(relay.services).routes if isinstance(route, HTTPRoute)]
     paths = {re.sub(r":\w+\}", "}", route.path) for route in routes if not route.path.startswith("/schema")}
     assert set(shown["paths"]) == paths
     assert f"{BASE_PATH}/webhook" in paths

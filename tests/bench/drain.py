@@ -11,12 +11,12 @@ import asyncpg
 import uvloop
 from aiohttp import web
 
-from relay.deliver.flow import MAX_WIDTH
+from relay.deliver.circuit_breaker import MAX_WIDTH
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.channels import parse_channel
 from relay.domain.notifications import Notification
-from relay.notify.base import Request
 from relay.notify.registry import notifier_for
+from relay.notify.requests import Request
 from tests.bench.figures import Figure
 from tests.bench.ingest import body_of
 from tests.fixtures.postgres import migrated_database

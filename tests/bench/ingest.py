@@ -17,7 +17,7 @@ from relay.domain.alertmanager import decode_webhook
 from relay.domain.channel_types import Filters
 from relay.receive.batch import Webhook, build
 from relay.route.table import Table
-from relay.store.ingest import INGEST, arguments
+from relay.store.outbox.ingest import INGEST, arguments
 from tests.bench.figures import Figure, quantile
 from tests.fixtures.postgres import migrated_database
 from tests.fixtures.processes import create_channel, on_database, relay_process

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import pytest
 from aiohttp import web
 
-from relay.store.embedded import EmbeddedPostgres
+from relay.store.postgres.embedded import EmbeddedPostgres
 
 BASE_PATH = "/api/v1/monitoring/alerts"
 

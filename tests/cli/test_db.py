@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.store.migrations import head
-from relay.store.seal import new_key
+from relay.store.configuration.seal import new_key
+from relay.store.postgres.migrations import head
 
 from .conftest import Relay
 

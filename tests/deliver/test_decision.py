@@ -7,7 +7,8 @@ import pytest
 
 from relay.deliver.decision import decide
 from relay.domain.outcomes import MAX_DELAY, Outcome, Reason, Rejected, Retry, Sent
-from relay.store.outbox import Claimed, Settlement
+from relay.store.outbox.claims import Claimed
+from relay.store.outbox.settle import Settlement
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 GIVE_UP_AFTER = timedelta(hours=24)

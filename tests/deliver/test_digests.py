@@ -18,7 +18,7 @@ async def nothing_waits(relay: Relay) -> None:
             await asyncio.sleep(0.1)
 
 
-async def told_by(relay: Relay, delivery_id: str) -> set[str]:
+async def preview_delivery(relay: Relay, delivery_id: str) -> set[str]:
     """The names of all alerts that a delivery told, as its link shows them."""
     answer = await relay.call("GET", f"/history?delivery_id={delivery_id}&limit=500")
     return {item["alertname"] for item in answer.json["items"]}
@@ -50,7 +50,7 @@ async def test_a_storm_is_told_in_a_digest_that_names_what_is_critical_and_leads
         ranks = [("critical", "warning").index(count["severity"]) for count in counted]
         assert ranks == sorted(ranks)
         assert {one["alertname"] for one in digest["alerts"]} >= _critical(counted)
-        assert await told_by(relay, digest["id"]) == {count["alertname"] for count in counted}
+        assert await preview_delivery(relay, digest["id"]) == {count["alertname"] for count in counted}
         assert digest["digest"]["history_url"].endswith(f"/history?delivery_id={digest['id']}")
     for merged in await relay.items("/deliveries?state=merged&limit=500"):
         into = (await relay.call("GET", f"/deliveries/{merged['merged_into']}")).json

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.deliver.flow import FIRST_WIDTH, MAX_WIDTH
+from relay.deliver.circuit_breaker import FIRST_WIDTH, MAX_WIDTH
 from tests.fixtures.relays import Relay, alert, webhook
 from tests.fixtures.sink import Sink
 
@@ -20,7 +20,7 @@ class Platform:
         self.broken: set[str] = set()
         self.hanging: set[str] = set()
         self.pause = 0.0
-        self.let_go = asyncio.Event()
+        self.omitted = asyncio.Event()
         self.taken: list[tuple[str, str]] = []
         self.under_way = 0
         self.most_under_way = 0
@@ -33,7 +33,7 @@ class Platform:
         self.most_under_way = max(self.most_under_way, self.under_way)
         await asyncio.sleep(self.pause)
         if request.path in self.hanging:
-            await self.let_go.wait()
+            await self.omitted.wait()
         self.under_way -= 1
         if group in self.broken:
             return web.Response(status=500)
@@ -48,7 +48,7 @@ async def platform(sink: Sink) -> AsyncIterator[Platform]:
     try:
         yield made
     finally:
-        made.let_go.set()
+        made.omitted.set()
 
 
 async def test_what_waits_is_overtaken_by_what_is_newer_of_its_group_and_nothing_else_waits(
@@ -116,5 +116,5 @@ async def test_a_channel_that_hangs_does_not_hold_up_another(relay: Relay, sink:
         await relay.settled(40, patience=8)
         assert len(sink.at("/fast")) == 40
         assert {item["channel_id"] for item in await relay.items("/deliveries?state=delivered")} == {"fast"}
-        slack.let_go.set()
+        slack.omitted.set()
         await relay.settled(80)

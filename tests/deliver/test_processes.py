@@ -7,7 +7,7 @@ from collections import Counter
 
 from aiohttp import web
 
-from relay.store.lanes import LEASE_SECONDS
+from relay.store.outbox.lanes import LEASE_SECONDS
 from tests.fixtures.relays import RelayFactory, running, webhook
 from tests.fixtures.sink import Sink
 

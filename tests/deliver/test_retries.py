@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.store.seal import new_key
+from relay.store.configuration.seal import new_key
 from tests.fixtures.relays import Relay, RelayFactory, webhook
 from tests.fixtures.sink import Script, Sink
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from relay.settings import FILE, PREFIX, Settings, load
-from relay.store.seal import Seal
+from relay.store.configuration.seal import Seal
 from tests.fixtures.processes import free_port
 
 ROOT = Path(__file__).parent.parent.parent

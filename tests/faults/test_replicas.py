@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from relay.store.lanes import LEASE_SECONDS
+from relay.store.outbox.lanes import LEASE_SECONDS
 from tests.fixtures.behaviours import Behaviour, answers, hangs
 from tests.fixtures.platforms import Arrival, Platform
 from tests.fixtures.processes import (

@@ -11,8 +11,8 @@ from relay.domain.channel_types import BaseChannel, own_fields, type_name
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome
 from relay.notify.registry import NOTIFIERS
-from relay.notify.targets import Targets
-from relay.notify.transport import Transport
+from relay.notify.sender import Sender
+from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.makers import TOKENS, channel, notification
 from tests.notify.small import JSON
@@ -54,8 +54,8 @@ def tell() -> Tell:
         **settings: Any,
     ) -> Outcome:
         one = channel(kind, url, **settings)
-        async with Transport(Targets(allowed), patience) as transport:
-            return await transport.attempt(NOTIFIERS[kind], one, told or notification())
+        async with Sender(EgressPolicy(allowed), patience) as sender:
+            return await sender.attempt(NOTIFIERS[kind], one, told or notification())
 
     return once
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from relay.notify.base import basic_login
+from relay.notify.redact import basic_login
 from tests.notify import strict_slack, strict_teams
 from tests.notify.makers import ACCOUNT, AUTH_TOKEN, ROUTING_KEY
 

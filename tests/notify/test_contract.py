@@ -9,14 +9,14 @@ from relay.domain.channel_types import SmsChannel
 from relay.domain.notifications import Message, Notification
 from relay.domain.outcomes import Outcome, Sent
 from relay.notify.registry import NOTIFIERS, notifier_for
-from relay.notify.targets import Targets
-from relay.notify.transport import Transport
+from relay.notify.sender import Sender
+from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import LOOPBACK
 from tests.notify.hostile import TEXTS, hostile
 from tests.notify.makers import HISTORY, alert, digest, notification
+from tests.notify.message_texts import COUNTED, accounted_for
 from tests.notify.stages import STAGES, Stage
-from tests.notify.test_messages import COUNTED, accounted_for
 
 DESCRIPTION = "The disk of this host is filling up. " * 55
 
@@ -50,8 +50,8 @@ async def stage(request: pytest.FixtureRequest, sink: Sink, tmp_path: Path) -> A
 
 
 async def tell(stage: Stage, told: Message) -> Outcome:
-    async with Transport(Targets(LOOPBACK), 30, stage.tls) as transport:
-        return await transport.attempt(notifier_for(stage.channel), stage.channel, told)
+    async with Sender(EgressPolicy(LOOPBACK), 30, stage.tls) as sender:
+        return await sender.attempt(notifier_for(stage.channel), stage.channel, told)
 
 
 def test_every_type_has_a_strict_platform() -> None:

@@ -13,9 +13,10 @@ from structlog.testing import capture_logs
 from relay.domain.channel_types import BaseChannel, WebhookChannel
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Rejected
-from relay.notify.base import Notifier, Request
-from relay.notify.targets import Targets
-from relay.notify.transport import Transport
+from relay.notify.notifier import Notifier
+from relay.notify.requests import Request
+from relay.notify.sender import Sender
+from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.broken import broken, hangs, resets_after, says
 from tests.notify.conftest import LOOPBACK, Tell
@@ -103,10 +104,10 @@ class Clumsy(Notifier[Any]):
 async def test_a_mistake_of_our_own_is_logged_without_the_secret(hook: type[BaseChannel]) -> None:
     one = channel(hook, f"https://hooks.example.com{PATH}")
     with capture_logs() as logs:
-        async with Transport(Targets(LOOPBACK), 1) as transport:
-            outcome = await transport.attempt(Clumsy(), one, notification())
+        async with Sender(EgressPolicy(LOOPBACK), 1) as sender:
+            outcome = await sender.attempt(Clumsy(), one, notification())
     assert isinstance(outcome, Rejected)
-    assert outcome.detail.startswith("the message could not be made: KeyError")
+    assert outcome.detail.startswith("the message could not be built: KeyError")
     assert "in request" in logs[0]["traceback"]
     assert TOKEN not in repr((outcome, logs))
 

@@ -95,9 +95,9 @@ async def test_calls_of_slack_s_api_that_are_refused_inside_a_200(
 
 async def test_an_update_of_slack_keeps_the_attachments_that_it_does_not_name(sink: Sink, ask: Ask) -> None:
     sink.script = slack = StrictSlack()
-    posted = await ask("/api/chat.postMessage", in_blocks(section("block")) | {"channel": "#alerts"}, BEARER)
-    assert posted[1]["channel"] == ALERTS
-    where = {"channel": ALERTS, "ts": posted[1]["ts"], "parse": "none"}
+    message_refs = await ask("/api/chat.postMessage", in_blocks(section("block")) | {"channel": "#alerts"}, BEARER)
+    assert message_refs[1]["channel"] == ALERTS
+    where = {"channel": ALERTS, "ts": message_refs[1]["ts"], "parse": "none"}
     [message] = slack.messages
     assert (await ask("/api/chat.update", where | {"text": "y"}, BEARER))[1]["ok"]
     assert message.text == "y\nblock"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from relay.domain.channel_types import WebhookChannel
-from relay.store import channels
-from relay.store.database import Database
+from relay.store.configuration import channels
+from relay.store.postgres.database import Database
 from tests.store.makers import SEAL
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.store import lanes, outbox
-from relay.store.lanes import Lease, Release
-from relay.store.outbox import Answer, Ask, Claimed, Settlement
-from relay.store.seal import Seal, new_key
+from relay.store.configuration.seal import Seal, new_key
+from relay.store.outbox import claims, lanes
+from relay.store.outbox.claims import Claimed, ClaimRequest, ClaimResult
+from relay.store.outbox.lanes import Lease, Release
+from relay.store.outbox.settle import Settlement
 
 SEAL = Seal(new_key())
 DIGEST_AFTER = 10.0
@@ -50,11 +51,11 @@ async def take(driver: Any, worker: str) -> Lease:
 
 async def ask(
     driver: Any, worker: str, lease: Lease, room: int = 10, per_second: float | None = None, burst: int = 1
-) -> Answer:
+) -> ClaimResult:
     """Claim for one lane, with the answer."""
     limit = None if per_second is None else burst
-    wanted = Ask(lease.channel_id, lease.epoch, lease.stamp, room, per_second, limit)
-    return (await outbox.claim(driver, worker, [wanted], DIGEST_AFTER))[lease.channel_id]
+    wanted = ClaimRequest(lease.channel_id, lease.epoch, lease.config_version, room, per_second, limit)
+    return (await claims.claim(driver, worker, [wanted], DIGEST_AFTER))[lease.channel_id]
 
 
 async def claim(driver: Any, worker: str, lease: Lease, room: int = 10) -> list[Claimed]:

@@ -1,0 +1,1 @@
+"""Channel templates and message templates."""

@@ -1,0 +1,243 @@
+"""How is a message told to PagerDuty? One event an alert, so that the resolve closes what the trigger opened.
+
+https://developer.pagerduty.com/docs/events-api-v2/overview
+
+The incidents of a channel are as many as its alerts, whatever groups these came in. A digest, which only a
+channel with a limit of its own is told, is one incident by itself.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from relay.domain.alerts import SEVERITY_ORDER, Alert
+from relay.domain.channel_types import PagerDutyChannel
+from relay.domain.errors import InvalidInput
+from relay.domain.notifications import Digest, Message, Notification, Rendered
+from relay.domain.outcomes import Outcome, Reason
+from relay.notify.classify import classify, retry
+from relay.notify.notifier import Notifier, require_open_url
+from relay.notify.requests import Request, Response
+from relay.notify.retry_after import json_object
+from relay.notify.text.content import RUNBOOK, UNTOLD, Content, content_of, cut, severity_of, web_url
+from relay.notify.text.summary import Room, summary_lines
+
+MAX_SUMMARY: Final = 1024
+"""https://developer.pagerduty.com/docs/events-api-v2/trigger-events#parameters"""
+MAX_EVENT: Final = 512 * 1000
+"""Bytes of an event: "512 KB". https://developer.pagerduty.com/docs/events-api-v2/overview#size-limits"""
+SEVERITIES: Final = frozenset(SEVERITY_ORDER)
+"""PagerDuty's are just the usual ones."""
+OTHER_SEVERITY: Final = "error"
+"""For one that PagerDuty does not know, or none: who routes `page` to a pager wants people woken.
+
+`warning` would be of low urgency where urgency is by severity. Alertmanager's default is the same.
+"""
+TOLD_TOO_LATE: Final = "info"
+MAX_FIELD: Final = 255
+"""Characters of a source, component, group or class; no page says a limit."""
+MAX_VALUES: Final = (16_384, 2048, 256, 32)
+"""Characters of a label's or annotation's value, each tried if the event is too large with the one before."""
+MAX_DETAILS: Final = 200
+"""Labels, and annotations, that are kept when all values are cut and the event is still too large."""
+SUMMARY_ROOM: Final = 16_384
+"""Characters of a digest's counts."""
+CLIENT: Final = "Alert Relay"
+SOURCES: Final = ("instance", "host", "hostname", "node", "pod", "service", "job")
+COMPONENTS: Final = ("component", "service", "job", "container")
+GROUPS: Final = ("group", "cluster", "namespace", "team")
+"""Labels that say what PagerDuty's common event format wants, the first that is there.
+
+https://support.pagerduty.com/main/docs/pd-cef
+"""
+
+_routing_key = re.compile(r"[A-Za-z0-9]{32}")
+
+
+class PagerDutyNotifier(Notifier[PagerDutyChannel]):
+    """PagerDuty. No limit of messages: it takes events as machines make them, and a digest would hide incidents.
+
+    "We dynamically adjust our throttle limits", says its page, and a 429 is sent again.
+    https://developer.pagerduty.com/docs/events-api-v2/overview#rate-limits
+    """
+
+    def check(self, channel: PagerDutyChannel) -> None:
+        """The key must look like one, and the URL must hold no secret."""
+        require_open_url("pagerduty_url", channel.pagerduty_url)
+        if not _routing_key.fullmatch(channel.routing_key):
+            raise InvalidInput("routing_key", "must be the 32 letters and digits of an Events API v2 integration")
+
+    def urls(self, channel: PagerDutyChannel) -> dict[str, str]:
+        """Where events go."""
+        return {"pagerduty_url": channel.pagerduty_url}
+
+    def requests(self, channel: PagerDutyChannel, message: Message) -> Sequence[Request]:
+        """An event for each alert, firing ones first; for a digest see `_digest_events`."""
+        events = _digest_events(message) if isinstance(message, Digest) else _group_events(message)
+        key = {"routing_key": channel.routing_key}
+        # A refusal of one event says nothing of the other alerts.
+        return [
+            Request(url=channel.pagerduty_url, body=_encoded(key | event), independent=True) for event in events
+        ]
+
+    def verdict(self, response: Response) -> Outcome:
+        """A 400 may speak of the key, which people can mend."""
+        if response.status == HTTPStatus.BAD_REQUEST:
+            errors = json_object(response.body).get("errors")
+            words = " ".join(map(str, errors)).lower() if isinstance(errors, list) else ""
+            if "routing_key" in words or "routing key" in words:
+                return retry(Reason.AUTH_ERROR, f"{response.status} {response.words}", response)
+        return classify(response)
+
+
+def dedup_key(alert: Alert) -> str:
+    """What names an alert to PagerDuty, the same for its trigger and its resolve.
+
+    Not its start: a resolve that was overtaken by the next firing would leave an incident open for ever. All
+    labels, besides the fingerprint, because the tenant is one of them, and a fingerprint is what a sender says.
+    """
+    digest = hashlib.blake2b(alert.fingerprint.encode(), digest_size=20)
+    for name, value in sorted(alert.labels.items()):
+        digest.update(f"\0{name}\0{value}".encode(errors="replace"))
+    return f"alert-relay-{digest.hexdigest()}"
+
+
+def severity(text: str) -> str:
+    """PagerDuty's severity for a label's value."""
+    lowered = text.strip().lower()
+    return lowered if lowered in SEVERITIES else OTHER_SEVERITY
+
+
+def _group_events(notification: Notification) -> list[dict[str, Any]]:
+    alerts, content = notification.alerts, content_of(notification)
+    order = sorted(range(len(alerts)), key=lambda at: not alerts[at].firing)
+    rendered = notification.rendered or Rendered()
+    return [
+        event
+        for at in order
+        for event in _events(alerts[at], content, rendered.alert(at), untold=at in notification.untold)
+    ]
+
+
+def _events(alert: Alert, content: Content, rendered: str = "", *, untold: bool) -> list[dict[str, Any]]:
+    """The event of an alert: a trigger or a resolve.
+
+    Both, for one that was over before it could be told, so that it is on record; the trigger then says `info`,
+    so that nobody is woken for it where urgency is by severity.
+    """
+    body = {
+        "dedup_key": dedup_key(alert),
+        "client": CLIENT,
+        "links": _linked([*_links(alert), *content.links]),
+    }
+    trigger = {"event_action": "trigger"} | body
+    if alert.firing:
+        return [trigger | {"payload": _payload(alert, content, rendered, alert.starts_at)}]
+    ended = alert.ends_at or alert.starts_at
+    resolve = {"event_action": "resolve"} | body | {"payload": _payload(alert, content, rendered, ended)}
+    if not untold:
+        return [resolve]
+    late = _payload(alert, content, rendered, alert.starts_at)
+    late |= {"severity": TOLD_TOO_LATE, "summary": cut(late["summary"], MAX_SUMMARY - len(UNTOLD)) + UNTOLD}
+    return [trigger | {"payload": late}, resolve]
+
+
+def _payload(alert: Alert, content: Content, rendered: str, moment: datetime) -> dict[str, Any]:
+    title = _title(content, rendered) or _line(alert.annotations.get("summary", ""))
+    optional = {
+        "component": _first(alert.labels, COMPONENTS),
+        "group": _first(alert.labels, GROUPS),
+        "class": cut(_line(alert.name), MAX_FIELD),
+    }
+    details: dict[str, Any] = {"status": alert.status, "notes": _notes(content)}
+    details |= {"body": content.body, "alert": rendered}
+    details |= {"labels": alert.labels, "annotations": alert.annotations}
+    return {
+        "summary": cut(title or _line(alert.name) or "alert", MAX_SUMMARY),
+        "source": _first(alert.labels, SOURCES) or CLIENT,
+        "severity": severity(alert.severity),
+        "timestamp": moment,
+        **{name: value for name, value in optional.items() if value},
+        "custom_details": {name: value for name, value in details.items() if value},
+    }
+
+
+def _title(content: Content, rendered: str) -> str:
+    """What a template made of the title and of the alert's first line, for an incident is one alert."""
+    return ": ".join(line for line in (_line(content.title), _line(rendered.partition("\n")[0])) if line)
+
+
+def _digest_events(digest: Digest) -> list[dict[str, Any]]:
+    """An incident for the digest, over at once if nothing fires in it, and a resolve for each resolved alert.
+
+    Alerts that fire get no incidents of their own: only some of them are at hand, and their resolves may come
+    in a digest that does not show them.
+    """
+    content = content_of(digest)
+    lines = summary_lines(content.counts, Room(total=SUMMARY_ROOM, line=SUMMARY_ROOM))
+    numbers = {"groups": digest.groups, "firing": digest.firing, "resolved": digest.resolved}
+    shown = [cut(_line(alert.title), MAX_FIELD) for alert in content.alerts]
+    details = {"notes": _notes(content), **numbers, "counts": lines, "alerts": shown}
+    body = {
+        "dedup_key": f"alert-relay-digest-{digest.id}"[:MAX_FIELD],
+        "client": CLIENT,
+        "links": _linked(content.links),
+        "payload": {
+            "summary": cut(content.headline, MAX_SUMMARY),
+            "source": CLIENT,
+            "severity": severity(severity_of(digest)) if digest.firing else TOLD_TOO_LATE,
+            "custom_details": {name: value for name, value in details.items() if value},
+        },
+    }
+    events = [{"event_action": "trigger"} | body]
+    if not digest.firing:
+        events.append({"event_action": "resolve"} | body)
+    resolved = (alert for alert in digest.alerts if not alert.firing)
+    return [*events, *(event for alert in resolved for event in _events(alert, content, untold=False))]
+
+
+def _notes(content: Content) -> list[str]:
+    return [note for note in (*content.notes, content.truncated) if note]
+
+
+def _links(alert: Alert) -> list[tuple[str, str]]:
+    urls = (("Source", alert.generator_url), ("Runbook", alert.annotations.get(RUNBOOK, "")))
+    return [(text, url) for text, given in urls if (url := web_url(given)) is not None]
+
+
+def _linked(links: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"href": url, "text": text} for text, url in links]
+
+
+def _first(labels: dict[str, str], names: Iterable[str]) -> str:
+    return next((cut(value, MAX_FIELD) for name in names if (value := _line(labels.get(name, "")))), "")
+
+
+def _line(text: str) -> str:
+    """The text in one line, read no further than any field is long."""
+    return " ".join(text[: 2 * MAX_SUMMARY].split())
+
+
+def _encoded(event: dict[str, Any]) -> bytes:
+    """The event as JSON, its labels and annotations cut if it would be too large."""
+    body = msgspec.json.encode(event)
+    for limit in MAX_VALUES:
+        if len(body) <= MAX_EVENT:
+            break
+        body = msgspec.json.encode(_shortened(event, limit))
+    return body
+
+
+def _shortened(event: dict[str, Any], limit: int) -> dict[str, Any]:
+    details = dict(event["payload"]["custom_details"])
+    most = MAX_DETAILS if limit == MAX_VALUES[-1] else None
+    for kind in ("labels", "annotations"):
+        kept = list(details.get(kind, {}).items())[:most]
+        details[kind] = {cut(name, limit): cut(value, limit) for name, value in kept}
+    details["notes"] = [*details.get("notes", []), "Labels and annotations were cut: they were too large"]
+    return event | {"payload": event["payload"] | {"custom_details": details}}

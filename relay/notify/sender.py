@@ -1,0 +1,189 @@
+"""One attempt end to end: apply templates, build the requests, send them, and return the outcome."""
+
+import socket
+import ssl
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+import msgspec
+import structlog
+
+from relay.domain.channel_types import BaseChannel
+from relay.domain.fields import REPLACEMENT
+from relay.domain.notifications import Message, Notification
+from relay.domain.outcomes import Outcome, Reason, Rejected, Retry
+from relay.domain.templates.message_templates import MessageTemplate
+from relay.notify.notifier import C, Notifier
+from relay.notify.redact import redact
+from relay.notify.request_sequence import RequestSequence, continues, refusal_note
+from relay.notify.requests import AnyRequest, Mail, Notice, Request
+from relay.notify.templates.apply import AppliedTemplates, apply_templates
+from relay.notify.templates.process_pool import ProcessPool
+from relay.notify.transport.apprise import Apprise
+from relay.notify.transport.egress_policy import EgressCheck, EgressPolicy
+from relay.notify.transport.http import HttpTransport
+from relay.notify.transport.smtp import Smtp
+
+MAX_DETAIL: Final = 500
+"""Characters of a platform's response that are stored."""
+
+log = structlog.get_logger(__name__)
+
+
+class Sender:
+    """All transports of a process; an asynchronous context manager."""
+
+    def __init__(self, policy: EgressPolicy, timeout: float, tls: ssl.SSLContext | None = None) -> None:
+        """`timeout` is in seconds, for a whole attempt. `tls` is for SMTP; by default that of the system."""
+        self._policy = policy
+        self._http = HttpTransport(policy, timeout)
+        self._smtp = Smtp(policy, timeout, tls)
+        self._apprise = Apprise(timeout)
+        self._templates, self._preview_templates = ProcessPool(), ProcessPool()
+        """Previews have a pool of their own: they must not delay deliveries, nor get their templates paused."""
+
+    async def __aenter__(self) -> Self:
+        """Open the HTTP session."""
+        self._http.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all connections and end the template processes."""
+        self._apprise.close()
+        await self._templates.close()
+        await self._preview_templates.close()
+        await self._http.close()
+
+    async def preview(
+        self, notifier: Notifier[C], channel: C, message: Message, template: MessageTemplate | None = None
+    ) -> tuple[Sequence[AnyRequest], tuple[str, ...]]:
+        """The requests that an attempt would send, and notes on templates that failed."""
+        applied = await apply_templates(self._preview_templates, notifier, channel, message, template)
+        return notifier.requests(channel, applied.message), applied.notes
+
+    async def attempt(
+        self,
+        notifier: Notifier[C],
+        channel: C,
+        message: Message,
+        progress: str | None = None,
+        pace: Callable[[], Awaitable[None]] | None = None,
+        template: MessageTemplate | None = None,
+    ) -> Outcome:
+        """Send a message once and return the outcome. Raises nothing but cancellation.
+
+        `progress` is that of the previous attempt. `pace` is awaited before each request but the first. A message
+        made by a template that the platform rejects is followed by the built-in message in the same attempt.
+        """
+        sequence = RequestSequence(lambda request: self._send(notifier, channel, request), pace)
+        applied = await self._apply_templates(notifier, channel, message, template)
+        sequence.notes += applied.notes
+        if applied.templated:
+            built_in = self._requests(notifier, channel, message)
+            known = () if isinstance(built_in, Rejected) else built_in
+            if not continues(progress, known):
+                outcome = await self._run(sequence, notifier, channel, applied.message, progress, known)
+                if not isinstance(outcome, Rejected) or sequence.had_built_in:
+                    return _finished(outcome, sequence.notes, channel)
+                sequence.notes.append(refusal_note(outcome))
+                if isinstance(message, Notification) and outcome.message_refs:
+                    # The parts that were accepted are edited into the built-in message, like the rest.
+                    message = msgspec.structs.replace(message, message_refs=outcome.message_refs)
+        outcome = await self._run(sequence, notifier, channel, message, progress, keep_progress=applied.templated)
+        return _finished(outcome, sequence.notes, channel)
+
+    async def _apply_templates(
+        self, notifier: Notifier[C], channel: C, message: Message, template: MessageTemplate | None
+    ) -> AppliedTemplates:
+        try:
+            return await apply_templates(self._templates, notifier, channel, message, template)
+        except Exception as error:
+            return AppliedTemplates(message, notes=(_build_failed(error, channel).detail,))
+
+    async def _run(
+        self,
+        sequence: RequestSequence,
+        notifier: Notifier[C],
+        channel: C,
+        message: Message,
+        progress: str | None,
+        built_in: Sequence[AnyRequest] = (),
+        *,
+        keep_progress: bool = False,
+    ) -> Outcome:
+        requests = self._requests(notifier, channel, message)
+        if isinstance(requests, Rejected):
+            return requests
+        return await sequence.run(requests, progress, built_in, keep_progress=keep_progress)
+
+    def _requests(self, notifier: Notifier[C], channel: C, message: Message) -> Sequence[AnyRequest] | Rejected:
+        try:
+            return notifier.requests(channel, message)
+        except Exception as error:
+            return _build_failed(error, channel)
+
+    async def _send(self, notifier: Notifier[C], channel: C, request: AnyRequest) -> Outcome:
+        check = self._policy.begin_check()
+        try:
+            match request:
+                case Request():
+                    _set_url(check, request.url)
+                    return notifier.verdict(await self._http.send(request))
+                case Mail():
+                    _set_url(check, request.url)
+                    return await self._smtp.send(request)
+                case Notice():
+                    return await self._apprise.send(request)
+        except Exception as error:  # here, and where requests are built, every error becomes an outcome
+            return _outcome_of(error, check, channel)
+
+
+def _set_url(check: EgressCheck, url: str) -> None:
+    try:
+        check.set_url(url)
+    except ValueError:
+        raise aiohttp.InvalidURL(url) from None
+
+
+def _outcome_of(error: Exception, check: EgressCheck, channel: BaseChannel) -> Outcome:
+    """The outcome of an attempt without a response.
+
+    The channel's URL and the relay's settings do not concern the message, so they are retried. An error of the
+    relay's own code is a rejection: a retry would only repeat it.
+    """
+    if check.blocked is not None and isinstance(error, OSError):
+        return Retry(Reason.BLOCKED_TARGET, check.blocked)
+    detail = str(error) or type(error).__name__
+    match error:
+        case TimeoutError():
+            return Retry(Reason.DEADLINE_EXCEEDED, "no response in time")
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return Retry(Reason.CLIENT_ERROR, "the URL is malformed")
+        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
+            return Retry(Reason.CONNECTION_ERROR, f"TLS failed, the certificate is not trusted: {detail}")
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return Retry(Reason.CONNECTION_ERROR, f"TLS failed: {detail}")
+        case aiohttp.ClientConnectorDNSError() | socket.gaierror():
+            return Retry(Reason.CONNECTION_ERROR, f"the name could not be resolved: {detail}")
+        case aiohttp.ClientError() | OSError():
+            return Retry(Reason.CONNECTION_ERROR, detail)
+        case _:
+            return _build_failed(error, channel)
+
+
+def _build_failed(error: Exception, channel: BaseChannel) -> Rejected:
+    trace = redact("".join(traceback.format_exception(error)), channel)
+    log.error("message_build_failed", channel_id=channel.id, traceback=trace)
+    detail = str(error) or type(error).__name__
+    return Rejected(Reason.OTHER, f"the message could not be built: {type(error).__name__}: {detail}")
+
+
+def _finished(outcome: Outcome, notes: Sequence[str], channel: BaseChannel) -> Outcome:
+    """The outcome with notes and detail in one text: redacted, bounded, and storable."""
+    detail = "; ".join([*dict.fromkeys(notes), *([outcome.detail] if outcome.detail else [])])
+    return msgspec.structs.replace(outcome, detail=redact(detail, channel)[:MAX_DETAIL].replace("\0", REPLACEMENT))

@@ -1,0 +1,1 @@
+"""People's templates, rendered in processes of their own."""

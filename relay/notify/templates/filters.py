@@ -1,0 +1,104 @@
+"""Which filters do templates have besides Jinja's own?"""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import markupsafe
+
+from relay.notify.text.content import ELLIPSIS, spelled
+from relay.notify.text.graphemes import start_of
+from relay.notify.text.markup import Markup, as_text, plain
+
+MULTIPLES: Final = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
+FRACTIONS: Final = ("", "m", "u", "n", "p", "f", "a", "z", "y")
+DIGITS: Final = 4
+"""As Prometheus's `humanize`: https://prometheus.io/docs/prometheus/latest/configuration/template_reference/"""
+
+
+def duration(value: Any, until: Any = None) -> str:
+    """How long: `7m 12s`. Of seconds, or from one time to another, or to now; the two largest units.
+
+    Raises:
+        ValueError: it is neither a number nor a time.
+    """
+    if isinstance(value, str) and not _is_number(value):
+        end = datetime.now(UTC) if until is None else _moment(until)
+        seconds = (end - _moment(value)).total_seconds()
+    else:
+        seconds = float(value)
+    if not math.isfinite(seconds):
+        return str(seconds)
+    sign, length = "-" if seconds < 0 else "", abs(seconds)
+    return sign + (f"{round(length * 1000)}ms" if 0 < length < 1 else spelled(length))
+
+
+def humanize(value: Any) -> str:
+    """A number with a metric prefix: `1.5k`, `1.5M`, `20m`.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    number = float(value)
+    if number == 0 or not math.isfinite(number):
+        return f"{number:.{DIGITS}g}"
+    prefixes, step = (MULTIPLES, 1 / 1000) if abs(number) >= 1 else (FRACTIONS, 1000)
+    at = 0
+    while at + 1 < len(prefixes) and (abs(number) >= 1000 if step < 1 else abs(number) < 1):
+        number, at = number * step, at + 1
+    return f"{number:.{DIGITS}g}{prefixes[at]}"
+
+
+def truncate(value: Any, length: int = 255) -> str:
+    """The text, or its start and an ellipsis, in at most so many characters; never half of an emoji."""
+    text = str(value)
+    if len(text) <= length:
+        return text
+    return text[: start_of(text, max(length - len(ELLIPSIS), 0))].rstrip() + ELLIPSIS
+
+
+def striptags(value: Any) -> str:
+    """The text without tags. What its entities stand for is text as well, whatever it is."""
+    return as_text(markupsafe.Markup(plain(str(value))).striptags())  # noqa: S704 - what comes of it is text
+
+
+OF_ALL: Final[dict[str, Callable[..., Any]]] = {
+    "duration": duration,
+    "humanize": humanize,
+    "truncate": truncate,
+    "striptags": striptags,
+}
+"""Filters that are the same on all platforms."""
+
+
+def filters_for(markup: Markup) -> dict[str, Callable[..., Any]]:
+    """The filters of a template that writes in a platform's markup."""
+
+    def link(text: Any, url: Any) -> str:
+        return markup.linked(str(text), str(url))
+
+    def bold(text: Any) -> str:
+        return markup.bolded(str(text))
+
+    def code(text: Any) -> str:
+        return markup.coded(str(text))
+
+    def escape(text: Any) -> str:
+        return markup.escaped(str(text))
+
+    own: dict[str, Callable[..., Any]] = {"link": link, "bold": bold, "code": code}
+    return own | dict.fromkeys(("escape", "e", "forceescape"), escape) | OF_ALL
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _moment(value: Any) -> datetime:
+    moment = datetime.fromisoformat(str(value))
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,72 @@
+"""What is there to know of a message, as JSON?"""
+
+from typing import Any
+
+from relay.domain.notifications import Digest, Message, Notification
+from relay.notify.text.content import severity_of
+
+
+def payload_of(message: Message) -> dict[str, Any]:
+    """The documented body; also what a template's names mean. Times are RFC 3339 in UTC.
+
+    A digest has the same names as a group, so that what reads the one can read the other. `rendered` is what the
+    channel's message template made of it.
+    """
+    return {
+        "id": message.id,
+        "channel_id": message.channel_id,
+        "kind": "digest" if isinstance(message, Digest) else "group",
+        "status": message.status,
+        "severity": severity_of(message),
+        "fallback_for": message.fallback_for,
+        "rendered": message.rendered if isinstance(message, Notification) else None,
+        **(_digest(message) if isinstance(message, Digest) else _group(message)),
+        "alerts": [
+            {
+                "status": alert.status,
+                "untold_firing": at in message.untold and not alert.firing,
+                "fingerprint": alert.fingerprint,
+                "alertname": alert.name,
+                "severity": alert.severity,
+                "labels": alert.labels,
+                "annotations": alert.annotations,
+                "starts_at": alert.starts_at,
+                "ends_at": alert.ends_at,
+                "generator_url": alert.generator_url,
+            }
+            for at, alert in enumerate(message.alerts)
+        ],
+    }
+
+
+def _group(notification: Notification) -> dict[str, Any]:
+    group = notification.group
+    return {
+        "group_key": group.group_key,
+        "receiver": group.receiver,
+        "group_labels": group.group_labels,
+        "common_labels": group.common_labels,
+        "common_annotations": group.common_annotations,
+        "external_url": group.external_url,
+        "truncated_alerts": group.truncated,
+        "digest": None,
+    }
+
+
+def _digest(digest: Digest) -> dict[str, Any]:
+    return {
+        "group_key": "",
+        "receiver": "",
+        "group_labels": {},
+        "common_labels": {},
+        "common_annotations": {},
+        "external_url": "",
+        "truncated_alerts": 0,
+        "digest": {
+            "groups": digest.groups,
+            "firing": digest.firing,
+            "resolved": digest.resolved,
+            "counts": digest.counts,
+            "history_url": digest.history_url,
+        },
+    }

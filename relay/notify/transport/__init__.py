@@ -1,0 +1,1 @@
+"""HTTP, SMTP and Apprise, and which addresses may be reached."""

@@ -1,0 +1,1 @@
+"""Channels, templates and API keys."""

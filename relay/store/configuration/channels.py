@@ -1,0 +1,262 @@
+"""Where are channels kept, and what may be read without their secrets?"""
+
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import delete, func, insert, null, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from relay.domain.channel_types import CHANNEL_CLASSES, BaseChannel, Channel, Filters, own_fields, type_name
+from relay.domain.channels import MASK
+from relay.domain.errors import Conflict, InvalidInput, NotFound, SealBroken, Unreadable
+from relay.domain.outcomes import Reason
+from relay.store.configuration.fallbacks import check_fallback, check_who_falls_back, listing, whose_fallback
+from relay.store.configuration.seal import Seal
+from relay.store.postgres.listen import WAKE_CHANNEL
+from relay.store.tables import channels, config_version, lanes, message_templates
+
+# A channel that the relay itself disabled is routed to all the same: what it is to be told waits until people have
+# mended it, or goes to its fallback.
+_FILTERS: Final = """
+  CASE WHEN c.disabled_reason IS NULL THEN c.config ELSE c.config || '{"enabled": true}' END AS config
+"""
+
+# One statement sees one moment; with no channels, the one row has the version alone.
+LOAD_FILTERS: Final = f"""
+SELECT v.version, c.id, {_FILTERS} FROM config_version v LEFT JOIN channels c ON true ORDER BY c.id
+"""
+
+# A row that a worker is about to claim or to settle is left to it.
+MADE_DUE: Final = text(
+    """
+    UPDATE deliveries SET next_attempt_at = now()
+    WHERE state = 'pending' AND id = ANY (ARRAY(
+      SELECT id FROM deliveries WHERE channel_id = :channel_id AND state = 'pending' AND next_attempt_at > now()
+      ORDER BY id FOR UPDATE SKIP LOCKED
+    ))
+    """
+)
+
+# What another channel could not be told goes back to it, unless that one is gone too.
+BURY: Final = text(
+    """
+    WITH RECURSIVE buried AS (
+      UPDATE deliveries SET state = 'dead', next_attempt_at = NULL, last_reason = :reason,
+        last_error = 'the channel was deleted before this could be sent'
+      WHERE channel_id = :id AND state IN ('pending', 'sending')
+      RETURNING id, fallback_of
+    ), told AS (
+      SELECT id, fallback_of FROM buried
+      UNION
+      SELECT m.id, m.fallback_of FROM told t CROSS JOIN LATERAL (
+        SELECT * FROM deliveries d WHERE d.merged_into = t.id AND d.state = 'merged'
+        UNION ALL SELECT * FROM deliveries d WHERE d.id = t.fallback_of
+      ) AS m
+    ), returned AS (
+      UPDATE deliveries d SET state = 'pending', merged_into = NULL, next_attempt_at = now(), waiting_since = now()
+      FROM told t
+      WHERE d.id = ANY (ARRAY(SELECT id FROM told)) AND d.id = t.id AND d.state = 'merged'
+        AND d.channel_id IN (SELECT c.id FROM channels c WHERE c.id <> :id)
+      RETURNING d.channel_id
+    )
+    UPDATE lanes SET enqueued = enqueued + 1, next_due = least(next_due, greatest(now(), held_until))
+    WHERE channel_id IN (SELECT channel_id FROM returned)
+    """
+)
+
+_classes = {type_name(channel_class): channel_class for channel_class in CHANNEL_CLASSES}
+
+
+async def add(connection: AsyncConnection, channel: Channel, seal: Seal) -> Channel:
+    """Store a new channel with its lane.
+
+    Raises:
+        Conflict: the id is taken.
+        InvalidInput: its fallback can't be one, or there is no such message template.
+    """
+    await lock_configuration(connection)
+    await _check_template(connection, channel)
+    await check_fallback(connection, channel)
+    statement = insert(channels).values(
+        id=channel.id, channel_type=channel.channel_type, **_columns(channel, seal)
+    )
+    try:
+        row = (await connection.execute(statement.returning(channels))).one()
+    except IntegrityError:
+        raise Conflict(f"the channel id {channel.id!r} is taken") from None
+    await connection.execute(upsert(lanes).values(channel_id=channel.id).on_conflict_do_nothing())
+    return _of_row(row, seal)
+
+
+async def get(connection: AsyncConnection, channel_id: str, seal: Seal, *, lock: bool = False) -> Channel:
+    """One channel; with `lock`, nobody else changes any channel until the transaction ends.
+
+    Raises:
+        NotFound: there is none.
+        Unreadable: this release does not know its type, or its secrets can't be opened.
+    """
+    if lock:
+        await lock_configuration(connection)
+    statement = select(channels).where(channels.c.id == channel_id)
+    row = (await connection.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no channel {channel_id!r}")
+    return _of_row(row, seal)
+
+
+async def page(connection: AsyncConnection, seal: Seal, after: str | None, limit: int) -> list[Channel]:
+    """Channels in the order of their ids, those after `after`; secrets that can't be opened are shown as MASK."""
+    statement = select(channels).order_by(channels.c.id).limit(limit)
+    if after is not None:
+        statement = statement.where(channels.c.id > after)
+    return [_listed(row, seal) for row in await connection.execute(statement)]
+
+
+async def change(
+    connection: AsyncConnection, channel: Channel, seal: Seal, *, keep_reason: bool = False
+) -> Channel:
+    """Write a changed channel. The reason for which the relay disabled it is kept if that was not touched.
+
+    Raises:
+        InvalidInput: the fallback can't be one, the tenant does not go with that of another channel, or there is
+            no such message template.
+    """
+    await lock_configuration(connection)
+    await _check_template(connection, channel)
+    await check_fallback(connection, channel)
+    await check_who_falls_back(connection, channel)
+    statement = (
+        update(channels)
+        .where(channels.c.id == channel.id)
+        .values(
+            updated_at=func.now(),
+            disabled_reason=channels.c.disabled_reason if keep_reason else null(),
+            **_columns(channel, seal),
+        )
+        .returning(channels)
+    )
+    row = (await connection.execute(statement)).one()
+    return _of_row(row, seal)
+
+
+async def start_over(connection: AsyncConnection, channel_id: str) -> None:
+    """Forget the failures of a channel that was mended, and let what waits for it go out at once."""
+    statement = (
+        update(lanes)
+        .where(lanes.c.channel_id == channel_id)
+        .values(
+            failures=0,
+            opened_at=None,
+            probes=0,
+            held_until=None,
+            next_due=func.now(),
+            enqueued=lanes.c.enqueued + 1,
+        )
+    )
+    await connection.execute(statement)
+    await connection.execute(MADE_DUE, {"channel_id": channel_id})
+    await wake(connection)
+
+
+async def wake(connection: AsyncConnection) -> None:
+    """Tell the workers, when this transaction commits, that something is due."""
+    await connection.execute(select(func.pg_notify(WAKE_CHANNEL, "")))
+
+
+async def remove(connection: AsyncConnection, channel_id: str) -> None:
+    """Delete a channel; what waited for it ends as dead, with that reason.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it is the fallback of others.
+    """
+    # Most of the work comes before the lock, for webhooks wait behind that; what they added meanwhile comes after.
+    await _bury(connection, channel_id)
+    await lock_configuration(connection)
+    if others := await whose_fallback(connection, channel_id):
+        raise Conflict(f"the channel {channel_id!r} is the fallback of {listing(others)}; change that first")
+    if (await connection.execute(delete(channels).where(channels.c.id == channel_id))).rowcount == 0:
+        raise NotFound(f"there is no channel {channel_id!r}")
+    await _bury(connection, channel_id)
+
+
+async def _bury(connection: AsyncConnection, channel_id: str) -> None:
+    """End what waits for a channel; what it was to tell in place of others is theirs again."""
+    given = {"id": channel_id, "reason": Reason.CHANNEL_DELETED}
+    await connection.execute(BURY, given)
+
+
+async def lock_configuration(connection: AsyncConnection) -> None:
+    """Let changes of the configuration come one after the other, until the transaction ends.
+
+    It is the lock that the trigger on channels takes before any row's.
+    """
+    await connection.execute(select(config_version.c.version).with_for_update())
+
+
+async def _check_template(connection: AsyncConnection, channel: Channel) -> None:
+    """Refuse a message template that does not exist."""
+    if channel.template is None:
+        return
+    found = select(message_templates.c.id).where(message_templates.c.id == channel.template)
+    if (await connection.execute(found)).one_or_none() is None:
+        raise InvalidInput("template", f"there is no message template {channel.template!r}")
+
+
+async def all_filters(connection: AsyncConnection) -> dict[str, Filters]:
+    """The filters of all channels, by id."""
+    rows = await connection.execute(text(f"SELECT c.id, {_FILTERS} FROM channels c ORDER BY c.id"))
+    return {row.id: msgspec.convert(row.config, Filters) for row in rows}
+
+
+async def load_filters(driver: Any) -> tuple[int, dict[str, Filters]]:
+    """The version of the configuration and the filters of all channels, from one moment."""
+    rows = await driver.fetch(LOAD_FILTERS)
+    filters = {row["id"]: msgspec.convert(row["config"], Filters) for row in rows if row["id"] is not None}
+    return rows[0]["version"], filters
+
+
+def opened(
+    channel_id: str, channel_type: str, config: Any, sealed: bytes, seal: Seal
+) -> tuple[Channel | None, str]:
+    """A channel with its secrets open, for sending; or None, and why it can't be read."""
+    try:
+        return _channel(channel_id, channel_type, config, seal.open(sealed, channel_id)), ""
+    except Unreadable as error:
+        return None, str(error)
+
+
+def _columns(channel: Channel, seal: Seal) -> dict[str, Any]:
+    data = msgspec.to_builtins(channel)
+    secret = {name: data[name] for name in channel.SECRET if data[name] is not None}
+    hidden = {"id", "channel_type", *channel.SECRET}
+    config = {name: value for name, value in data.items() if name not in hidden}
+    return {"config": config, "sealed": seal.seal(secret, channel.id)}
+
+
+def _channel(channel_id: str, channel_type: str, config: Any, secret: dict[str, Any]) -> Channel:
+    try:
+        channel_class = _classes[channel_type]
+        known = {*BaseChannel.__struct_fields__, *own_fields(channel_class)}
+        data = {name: value for name, value in config.items() if name in known} | secret
+        channel: Channel = msgspec.convert(data | {"id": channel_id, "channel_type": channel_type}, Channel)
+    except (KeyError, msgspec.ValidationError) as error:
+        raise Unreadable(f"the channel {channel_id!r} was stored by another release: {error}") from None
+    return channel
+
+
+def _of_row(row: Any, seal: Seal) -> Channel:
+    return _channel(row.id, row.channel_type, row.config, seal.open(row.sealed, row.id))
+
+
+def _listed(row: Any, seal: Seal) -> Channel:
+    """A channel of a list, which one with a broken seal must not make unreadable."""
+    try:
+        return _of_row(row, seal)
+    except SealBroken:
+        fields = msgspec.structs.fields(_classes[row.channel_type])
+        secret = _classes[row.channel_type].SECRET
+        masks = {field.name: MASK for field in fields if field.required and field.name in secret}
+        return _channel(row.id, row.channel_type, row.config, masks)

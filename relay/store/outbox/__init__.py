@@ -1,0 +1,1 @@
+"""Alerts, deliveries and lanes: the hot path."""

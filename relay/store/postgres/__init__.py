@@ -1,0 +1,1 @@
+"""The connection to Postgres, migrations, the embedded server and the notification listener."""

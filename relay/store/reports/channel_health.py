@@ -1,0 +1,124 @@
+"""How are channels: what do their tallies, their lanes and what waits for them say?"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import ARRAY, Text, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from relay.domain.channel_types import caveats_of
+from relay.domain.errors import NotFound
+from relay.domain.health import ChannelHealth, quantile, rate, state_of
+
+SENT: Final = "sent"
+"""The outcome of an attempt that the platform answered with yes."""
+
+_ids = bindparam("ids", type_=ARRAY(Text))
+
+LANES: Final = text(
+    """
+    SELECT
+      c.id, c.channel_type, c.enabled, c.disabled_reason, coalesce(l.failures, 0) AS failures, l.opened_at,
+      CASE WHEN l.held_until > now() THEN l.held_until END AS held_until,
+      l.last_success_at, l.last_failure_at, l.last_reason, l.last_error,
+      coalesce(w.waiting, 0) AS waiting, w.oldest_waiting, now() AS moment
+    FROM channels c
+    LEFT JOIN lanes l ON l.channel_id = c.id
+    LEFT JOIN (
+      SELECT channel_id, count(*) AS waiting, min(waiting_since) AS oldest_waiting
+      FROM deliveries WHERE channel_id = ANY (:ids) AND state IN ('pending', 'sending') GROUP BY channel_id
+    ) w ON w.channel_id = c.id
+    WHERE c.id = ANY (:ids)
+    """
+).bindparams(_ids)
+
+TALLIES: Final = text(
+    """
+    SELECT channel_id, outcome, bucket, sum(attempts)::bigint AS of_day,
+      coalesce(sum(attempts) FILTER (WHERE period > now() - interval '1 hour'), 0)::bigint AS of_hour
+    FROM tallies WHERE channel_id = ANY (:ids) AND period > now() - interval '24 hours'
+    GROUP BY channel_id, outcome, bucket
+    """
+).bindparams(_ids)
+
+
+class _Tally(msgspec.Struct):
+    """What a channel's tallies add up to."""
+
+    sent_in_hour: int = 0
+    sent_in_day: int = 0
+    all_in_hour: int = 0
+    all_in_day: int = 0
+    durations: dict[int, int] = msgspec.field(default_factory=dict)
+    """How many of the last hour's successes fell into which bucket."""
+
+
+async def of_channel(connection: AsyncConnection, channel_id: str) -> ChannelHealth:
+    """How one channel is.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = await of_channels(connection, [channel_id])
+    if channel_id not in found:
+        raise NotFound(f"there is no channel {channel_id!r}")
+    return found[channel_id]
+
+
+async def of_channels(connection: AsyncConnection, channel_ids: Sequence[str]) -> dict[str, ChannelHealth]:
+    """How channels are, by id, in two statements whatever their number; ids that don't exist are left out."""
+    wanted = {"ids": list(channel_ids)}
+    rows = (await connection.execute(LANES, wanted)).all()
+    tallies: dict[str, _Tally] = {}
+    for counted in await connection.execute(TALLIES, wanted):
+        _count(tallies.setdefault(counted.channel_id, _Tally()), counted)
+    return {row.id: _health(row, tallies.get(row.id, _Tally())) for row in rows}
+
+
+def _count(tally: _Tally, counted: Any) -> None:
+    tally.all_in_hour += counted.of_hour
+    tally.all_in_day += counted.of_day
+    if counted.outcome == SENT:
+        tally.sent_in_hour += counted.of_hour
+        tally.sent_in_day += counted.of_day
+        tally.durations[counted.bucket] = counted.of_hour
+
+
+def _health(row: Any, tally: _Tally) -> ChannelHealth:
+    of_hour = rate(tally.sent_in_hour, tally.all_in_hour)
+    return ChannelHealth(
+        state=state_of(
+            enabled=row.enabled,
+            breaker_open=row.opened_at is not None,
+            failures=row.failures,
+            success_rate=of_hour,
+            attempts=tally.all_in_hour,
+            oldest_age=_age(row.oldest_waiting, row.moment),
+        ),
+        disabled_reason=row.disabled_reason,
+        success_rate_1h=of_hour,
+        success_rate_24h=rate(tally.sent_in_day, tally.all_in_day),
+        latency_p50=quantile(tally.durations, 0.5),
+        latency_p95=quantile(tally.durations, 0.95),
+        consecutive_failures=row.failures,
+        open_since=row.opened_at,
+        held_until=row.held_until,
+        last_success_at=row.last_success_at,
+        last_failure_at=row.last_failure_at,
+        last_reason=row.last_reason,
+        last_error=row.last_error,
+        waiting=row.waiting,
+        oldest_waiting=row.oldest_waiting,
+        caveats=caveats_of(row.channel_type),
+    )
+
+
+def _age(since: datetime | None, moment: datetime) -> float | None:
+    return None if since is None else (moment - since).total_seconds()
+
+
+async def purge_tallies(driver: Any) -> None:
+    """Forget attempts that no rate is made of any more."""
+    await driver.execute("DELETE FROM tallies WHERE period < now() - interval '25 hours'")

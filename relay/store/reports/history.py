@@ -1,0 +1,145 @@
+"""What happened to alerts?"""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import BigInteger, any_, cast, func, or_, select, text
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from relay.domain.alerts import Status
+from relay.domain.errors import NotFound
+from relay.domain.history import HistoryDetail, HistoryItem, Receipt
+from relay.store.reports import deliveries as outbox
+from relay.store.tables import alerts, deliveries, receipts
+
+MAX_TIMELINE = 500
+"""Receipts that a timeline shows, the newest ones."""
+
+# What a delivery tells is a tree: what was merged into it, and what that one told in whose place it is sent.
+# As an array it is read once, and the alerts are then looked up by their ids.
+TOLD_BY_DELIVERY: Final = text(
+    """
+    alerts.id = ANY (ARRAY(
+      WITH RECURSIVE told (id) AS (
+        SELECT CAST(:delivery_id AS bigint)
+        UNION
+        SELECT more.id FROM told CROSS JOIN LATERAL (
+          SELECT d.id FROM deliveries d WHERE d.merged_into = told.id AND d.state = 'merged'
+          UNION ALL
+          SELECT d.fallback_of FROM deliveries d WHERE d.id = told.id AND d.fallback_of IS NOT NULL
+        ) AS more
+      )
+      SELECT unnest(CASE WHEN d.positions IS NULL THEN r.alert_ids
+        ELSE ARRAY(SELECT r.alert_ids[position + 1] FROM unnest(d.positions) AS position) END)
+      FROM told JOIN deliveries d ON d.id = told.id JOIN receipts r ON r.id = d.receipt_id
+    ))
+    """
+)
+
+_shown = [alerts.c[name] for name in HistoryItem.__struct_fields__]
+
+
+class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller asks for; None asks for nothing. `delivery_id` asks for the alerts that a delivery tells."""
+
+    status: Status | None = None
+    alertname: str | None = None
+    severity: str | None = None
+    category: str | None = None
+    tenant_id: str | None = None
+    fingerprint: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    delivery_id: int | None = None
+
+
+async def page(
+    connection: AsyncConnection, wanted: HistoryFilter, before: int | None, limit: int
+) -> list[HistoryItem]:
+    """Alerts, newest first, those before the id `before`; `since` and `until` bound the time of last receipt."""
+    statement = select(*_shown).order_by(alerts.c.id.desc()).limit(limit)
+    for name in ("status", "alertname", "severity", "category", "tenant_id", "fingerprint"):
+        if (value := getattr(wanted, name)) is not None:
+            statement = statement.where(alerts.c[name] == value)
+    if wanted.since is not None:
+        statement = statement.where(alerts.c.last_received_at >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(alerts.c.last_received_at < wanted.until)
+    if wanted.delivery_id is not None:
+        statement = statement.where(TOLD_BY_DELIVERY.bindparams(delivery_id=wanted.delivery_id))
+    if before is not None:
+        statement = statement.where(alerts.c.id < before)
+    return [HistoryItem(**_item(row)) for row in await connection.execute(statement)]
+
+
+async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
+    """One alert with its timeline, oldest first.
+
+    Raises:
+        NotFound: there is none.
+    """
+    statement = select(*_shown, alerts.c.group_hashes).where(alerts.c.id == alert_id)
+    row = (await connection.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no alert {alert_id} in the history")
+    found = (
+        select(
+            receipts.c.id,
+            receipts.c.received_at,
+            receipts.c.receiver,
+            receipts.c.group_key,
+            receipts.c.status,
+        )
+        .where(
+            receipts.c.group_hash.in_(row.group_hashes),
+            receipts.c.received_at.between(row.first_received_at, row.last_received_at),
+            _holds(receipts.c.alert_ids, alert_id),
+        )
+        .order_by(receipts.c.id.desc())
+        .limit(MAX_TIMELINE)
+    )
+    rows = (await connection.execute(found)).all()[::-1]
+    told = await _told(connection, alert_id, [receipt.id for receipt in rows])
+    timeline = tuple(
+        Receipt(
+            id=receipt.id,
+            received_at=receipt.received_at,
+            receiver=receipt.receiver,
+            group_key=receipt.group_key,
+            status=Status(receipt.status),
+            deliveries=tuple(told.get(receipt.id, ())),
+        )
+        for receipt in rows
+    )
+    return HistoryDetail(**_item(row), timeline=timeline)
+
+
+async def _told(connection: AsyncConnection, alert_id: int, receipt_ids: list[int]) -> dict[int, list[Any]]:
+    """The deliveries of receipts that tell the alert, by receipt."""
+    position = func.array_position(receipts.c.alert_ids, cast(alert_id, BigInteger)) - 1
+    statement = (
+        select(deliveries.c.id, deliveries.c.receipt_id)
+        .join(receipts, receipts.c.id == deliveries.c.receipt_id)
+        .where(
+            deliveries.c.receipt_id.in_(receipt_ids),
+            or_(deliveries.c.positions.is_(None), position == any_(deliveries.c.positions)),
+        )
+        .order_by(deliveries.c.id)
+    )
+    by_receipt: dict[int, list[Any]] = {}
+    rows = (await connection.execute(statement)).all()
+    details = {detail.id: detail for detail in await outbox.details(connection, [row.id for row in rows])}
+    for row in rows:
+        by_receipt.setdefault(row.receipt_id, []).append(details[row.id])
+    return by_receipt
+
+
+def _holds(column: Any, value: int) -> Any:
+    return column.contains(cast(array([value]), column.type))
+
+
+def _item(row: Any) -> dict[str, Any]:
+    item = {name: getattr(row, name) for name in HistoryItem.__struct_fields__}
+    return item | {"status": Status(row.status), "tenant_id": row.tenant_id or None}

@@ -1,0 +1,150 @@
+"""Is a channel template that can't work, or that holds a secret, refused by its field?"""
+
+from typing import Any
+
+import pytest
+
+from relay.domain.errors import InvalidInput
+from relay.domain.templates.channel_templates import parse_template
+from relay.domain.templates.checks import checked
+
+SLACK: dict[str, Any] = {"channel_type": "slack", "name": "A", "webhook_url": {"$": "url"}}
+URL: dict[str, Any] = {"name": "url"}
+
+
+def hook(**more: Any) -> dict[str, Any]:
+    return {"channel_type": "webhook", "name": "A", "webhook_url": {"$": "url"}} | more
+
+
+def template(*channels: dict[str, Any], parameters: Any = (), **more: Any) -> dict[str, Any]:
+    """A template of these channels, which asks for a URL and these parameters."""
+    return {"name": "Mine", "parameters": [URL, *parameters], "channels": list(channels or (SLACK,))} | more
+
+
+def test_the_id_is_made_and_the_types_are_told_by_where_the_parameters_stand() -> None:
+    names = ("name", "limit", "headers", "resolved", "levels", "one")
+    found = checked(
+        parse_template(
+            template(
+                hook(
+                    name={"$": "name"},
+                    rate_limit={"$": "limit"},
+                    custom_headers={"$": "headers"},
+                    send_resolved={"$": "resolved"},
+                    severities={"$": "levels"},
+                    alert_names=["Down", {"$": "one"}],
+                ),
+                parameters=[{"name": name} for name in names],
+                builtin=True,
+            )
+        )
+    )
+
+    assert (found.id, found.builtin) == ("mine", False)
+    assert {one.name: one.type for one in found.parameters} == {
+        "url": "string",
+        "name": "string",
+        "limit": "object",
+        "headers": "object",
+        "resolved": "boolean",
+        "levels": "list",
+        "one": "string",
+    }
+    assert [one.name for one in found.parameters if one.secret] == ["url", "headers"]
+    assert checked(found) == found
+
+
+def test_a_secret_is_never_kept() -> None:
+    for body, field in (
+        (SLACK | {"webhook_url": "https://hooks.example.com/s3cret"}, "channels[0].webhook_url"),
+        (SLACK | {"webhook_url": "********"}, "channels[0].webhook_url"),
+        (hook(custom_headers={"A": "s3cret"}), "channels[0].custom_headers.A"),
+        (hook(custom_headers={"A": {"$": "url"}, "B": "s3cret"}), "channels[0].custom_headers.B"),
+        (hook(custom_headers="s3cret"), "channels[0].custom_headers"),
+        (hook(custom_headers=["s3cret"]), "channels[0].custom_headers[0]"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            checked(parse_template(template(body)))
+        assert caught.value.field == field
+        assert "secrets are not kept in a template" in caught.value.message
+        assert "s3cret" not in str(caught.value)
+    with pytest.raises(InvalidInput, match="secrets are not kept") as caught:
+        checked(parse_template(template() | {"parameters": [URL | {"required": False, "default": "s3cret"}]}))
+    assert caught.value.field == "parameters[0].default"
+
+
+def test_a_secret_field_may_be_empty() -> None:
+    for body in (hook(), hook(custom_headers={})):
+        assert checked(parse_template(template(body))).channels == [body]
+
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    (template(name=" "), "name", "empty"),
+    (template(name="n" * 201), "name", "200"),
+    (template(name="!"), "id", "give one"),
+    (template(id="A"), "id", "a-z"),
+    (template(description="d" * 2001), "description", "2000"),
+    (template(description="\0"), "description", "U+0000"),
+    (template(channels=[]), "channels", "1 to 10"),
+    (template(*[SLACK] * 11), "channels", "1 to 10"),
+    (template(parameters=[{"name": f"p{at}"} for at in range(50)]), "parameters", "50"),
+    (template(parameters=[URL]), "parameters[1].name", "twice"),
+    (template(parameters=[{"name": "B"}]), "parameters[1].name", "a-z"),
+    (template(parameters=[{"name": "unused"}]), "parameters[1].name", "stands nowhere"),
+    (template(SLACK | {"slack_channel": {"$": "b"}}), "channels[0].slack_channel", "'b' is not among"),
+    (template({"name": "A"}), "channels[0].channel_type", "one of slack, "),
+    (template(SLACK | {"channel_type": {"$": "url"}}), "channels[0].channel_type", "unknown"),
+    (template({"channel_type": "teams", "name": "A"}), "channels[0].webhook_url", "missing"),
+    (template(SLACK | {"colour": "red"}), "channels[0].colour", "not a known field"),
+    (template(SLACK | {"enabled": "yes"}), "channels[0].enabled", "`bool`"),
+    (template(SLACK | {"severities": ["a", 1]}), "channels[0].severities[1]", "`str`"),
+    (template(SLACK | {"rate_limit": {"burst": 1}}), "channels[0].rate_limit.per_second", "missing"),
+    (template(SLACK | {"matchers": ["a=b", "a"]}), "channels[0].matchers[1]", "not a matcher"),
+    (template(SLACK | {"name": {"$": 5}}), "channels[0].name", "must look like"),
+    (template(SLACK | {"name": {"$": "url", "x": 1}}), "channels[0].name", "must look like"),
+    (template(SLACK | {"name": {"$env": "HOME"}}), "channels[0].name", "must look like"),
+    (template(SLACK, SLACK | {"name": {"$channel": 0}}), "channels[1].name", "only a fallback_channel_id"),
+    (template(SLACK | {"fallback_channel_id": {"$channel": 0}}), "channels[0].fallback_channel_id", "further up"),
+    (template(SLACK | {"fallback_channel_id": {"$channel": -1}}), "channels[0].fallback_channel_id", "further up"),
+    (template(SLACK | {"severities": {"a": {"$": "url"}}}), "channels[0].severities", "must be a list"),
+    (template(SLACK | {"slack_channel": [{"$": "url"}]}), "channels[0].slack_channel", "must be a string"),
+    (template(SLACK | {"rate_limit": {"often": {"$": "url"}}}), "channels[0].rate_limit.often", "not a known"),
+    (template(SLACK | {"name": {"$": "url"}}), "parameters[0].name", "channels[0].name, channels[0].webhook_url"),
+    (template(hook()) | {"parameters": [URL | {"required": False}]}, "parameters[0].required", "must be given"),
+    (template() | {"parameters": [URL | {"type": "number"}]}, "parameters[0].type", "'string'"),
+    (template() | {"parameters": [URL | {"type": "pigeon"}]}, "parameters[0].type", "pigeon"),
+    (template() | {"parameters": [URL | {"colour": "red"}]}, "parameters[0].colour", "not a known field"),
+    (
+        template(SLACK | {"name": {"$": "n"}}, parameters=[{"name": "n", "secret": True}]),
+        "parameters[1].secret",
+        "not kept as a secret",
+    ),
+    (
+        template(SLACK | {"name": {"$": "n"}}, parameters=[{"name": "n", "default": "x"}]),
+        "parameters[1].default",
+        "not be required",
+    ),
+    (
+        template(SLACK | {"name": {"$": "n"}}, parameters=[{"name": "n", "required": False, "default": 5}]),
+        "parameters[1].default",
+        "must be a string",
+    ),
+]
+
+
+def test_a_default_may_be_of_any_type() -> None:
+    limit = {"name": "limit", "required": False, "default": {"per_second": 1, "burst": 2}}
+    levels = {"name": "levels", "required": False, "default": ["critical"]}
+    body = hook(rate_limit={"$": "limit"}, severities={"$": "levels"})
+
+    found = checked(parse_template(template(body, parameters=[limit, levels])))
+    assert [one.default for one in found.parameters] == [None, limit["default"], levels["default"]]
+
+
+@pytest.mark.parametrize(("data", "field", "word"), WRONG)
+def test_a_refusal_names_the_field(data: dict[str, Any], field: str, word: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        checked(parse_template(data))
+
+    assert caught.value.field == field
+    assert word in caught.value.message

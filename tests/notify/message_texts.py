@@ -1,0 +1,47 @@
+"""What messages say, and how many of their alerts they account for."""
+
+import re
+
+from relay.domain.channel_types import BaseChannel, PagerDutyChannel, SmsChannel, WebhookChannel
+from relay.domain.notifications import Message
+from relay.notify.registry import NOTIFIERS
+from tests.notify.limits import CHECKS
+from tests.notify.makers import channel
+
+TEXTS = {
+    "ampersands": "&" * 3000,
+    "backslashes": "\\" * 3000,
+    "brackets": "<" * 3000,
+    "quotes": '"' * 3000,
+    "backticks": "`" * 3000,
+    "emoji": "🔥" * 3000,
+    "combined emoji": "👩‍👩‍👧‍👦" * 800,
+    "control characters": "\x01\x1f\x7f" * 1000,
+    "lines": "line\n" * 600,
+    "right to left": "تنبيه: القرص ممتلئ\u202e " * 100,
+    "chinese": "磁盘已满" * 700,
+    "html": "<script>alert(1)</script><b>bold</b>&nbsp;",
+    "markdown": "**bold** _it_ `code` [link](http://evil.example) # head > quote ||spoiler|| ~~no~~",
+    "mentions": "<!channel> <!here> <@U123> <#C1> @everyone @here <@&99> <at>Bob</at>",
+    "a javascript link": "[x](javascript:alert(1)) <javascript:alert(1)|x>",
+    "spaces": "   ",
+}
+COUNTED = re.compile(r"… and (\d+) more alerts? that did not fit here")
+
+
+def said(kind: type[BaseChannel], told: Message) -> str:
+    one = channel(kind)
+    return "\n".join(CHECKS[kind](request.body) for request in NOTIFIERS[kind].requests(one, told))
+
+
+def accounted_for(kind: type[BaseChannel], text: str) -> int:
+    """How many alerts the text shows or counts."""
+    if kind is WebhookChannel:
+        return text.count('"fingerprint"')
+    if kind is SmsChannel or text.startswith("EVENT [DIGEST of "):
+        start = re.split(r" \(|: |\n", text)[0]
+        return sum(map(int, re.findall(r"(?:FIRING|RESOLVED):(\d+)", start)))
+    if kind is PagerDutyChannel:
+        return len(re.findall(r"^EVENT ", text, re.MULTILINE))
+    shown = len(re.findall(r"^(?:🔥|✅) ", text, re.MULTILINE))
+    return shown + sum(map(int, COUNTED.findall(text)))

@@ -1,0 +1,209 @@
+"""Does Apprise tell what it is given, off the event loop, and nothing on the relay's own machine?"""
+
+import asyncio
+import importlib.util
+
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from relay.domain.channel_types import AppriseChannel
+from relay.domain.errors import InvalidInput
+from relay.domain.notifications import Message
+from relay.domain.outcomes import Reason, Retry, Sent
+from relay.notify.registry import NOTIFIERS, check, limit_of
+from relay.notify.requests import Notice
+from relay.notify.transport.egress_policy import EgressPolicy
+from tests.fixtures.sink import Sink
+from tests.notify.conftest import LOOPBACK, Tell
+from tests.notify.makers import alert, channel, count, digest, notification
+
+NOT_DELIVERED = "apprise could not deliver; it does not say why"
+
+
+def notice(told: Message) -> Notice:
+    made = NOTIFIERS[AppriseChannel].request(channel(AppriseChannel), told)
+    assert isinstance(made, Notice)
+    return made
+
+
+def refusal(url: str, *allowed: str) -> tuple[str, str]:
+    with pytest.raises(InvalidInput) as caught:
+        check(channel(AppriseChannel, url), EgressPolicy(allowed))
+    assert "s3cret" not in str(caught.value)
+    return caught.value.field, caught.value.message
+
+
+async def test_a_message_arrives_as_plain_text(sink: Sink, tell: Tell) -> None:
+    annotations = {"summary": "**Disk** <b>full</b> & more"}
+    outcome = await tell(AppriseChannel, sink.url + "/hook", notification(alert(annotations=annotations)))
+
+    assert outcome == Sent(detail="taken by Apprise")
+    [received] = sink.at("/hook")
+    assert received.json["title"] == "[FIRING:1] DiskFull"
+    assert "🔥 **Disk** <b>full</b> & more\n" in received.json["message"]
+    assert received.json["type"] == "failure"
+
+
+@pytest.mark.parametrize("status", [302, 400, 404, 429, 500])
+async def test_what_apprise_could_not_deliver_is_tried_again(status: int, sink: Sink, tell: Tell) -> None:
+    sink.script = lambda _: web.Response(status=status, headers={"Location": f"{sink.url}/elsewhere"})
+    assert await tell(AppriseChannel, f"{sink.url}/hook") == Retry(Reason.OTHER, NOT_DELIVERED)
+    assert [one.path for one in sink.received] == ["/hook"]
+
+
+async def test_the_event_loop_goes_on_meanwhile_and_a_hang_ends_with_the_time_out(sink: Sink, tell: Tell) -> None:
+    omitted = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        await omitted.wait()
+        return web.Response()
+
+    sink.script = hang
+    telling = asyncio.ensure_future(tell(AppriseChannel, sink.url, patience=0.5))
+    await sink.wait_for(1)
+    outcome = await telling
+    omitted.set()
+    assert outcome == Retry(Reason.DEADLINE_EXCEEDED, "no response in time")
+
+
+async def test_several_channels_are_told_at_once(sink: Sink, tell: Tell) -> None:
+    together = asyncio.Barrier(3)
+
+    async def meet(_: web.Request) -> web.Response:
+        await together.wait()
+        return web.Response()
+
+    sink.script = meet
+    outcomes = await asyncio.gather(*(tell(AppriseChannel, sink.url) for _ in range(3)))
+    assert [type(outcome) for outcome in outcomes] == [Sent] * 3
+
+
+async def test_a_failure_gives_no_secret_away(sink: Sink, tell: Tell, caplog: pytest.LogCaptureFixture) -> None:
+    sink.script = lambda request: web.Response(status=403, text=str(request.url))
+    with capture_logs() as logs:
+        outcome = await tell(AppriseChannel, f"{sink.url}/s3cret-path?-token=s3cret")
+    assert "s3cret" not in repr((outcome, logs, caplog.text, channel(AppriseChannel, f"{sink.url}/s3cret")))
+
+
+@pytest.mark.parametrize(
+    ("told", "word"),
+    [
+        (notification(), "failure"),
+        (notification(alert(severity="warning")), "warning"),
+        (notification(alert(severity="info")), "info"),
+        (notification(alert(severity="page")), "failure"),
+        (notification(alert(status="resolved")), "success"),
+        (digest(count("A", "warning")), "warning"),
+    ],
+)
+def test_how_bad_it_is_is_said_in_apprise_s_words(told: Message, word: str) -> None:
+    assert notice(told).kind == word
+
+
+def test_500_long_alerts_fit_in_20000_characters_and_all_are_counted() -> None:
+    alerts = [alert(at=f"{at}", annotations={"description": "x" * 2048}) for at in range(500)]
+    text = notice(notification(*alerts)).text
+    shown = text.count("🔥 ")
+    assert len(text) <= 20_000
+    assert shown > 5
+    assert f"… and {500 - shown} more alerts that did not fit here" in text
+
+
+async def test_a_service_that_takes_less_gets_the_start(
+    monkeypatch: pytest.MonkeyPatch, sink: Sink, tell: Tell
+) -> None:
+    from apprise.plugins.custom_json import NotifyJSON
+
+    monkeypatch.setattr(NotifyJSON, "body_maxlen", 300)
+    alerts = [alert(at=f"{at}") for at in range(50)]
+    assert isinstance(await tell(AppriseChannel, sink.url, notification(*alerts)), Sent)
+    [received] = sink.received
+    assert received.json["title"] == "[FIRING:50] DiskFull"
+    assert len(received.json["message"]) <= 300
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "syslog://",
+        "SYSLOG://x",
+        "dbus://",
+        "gio://",
+        "glib://",
+        "gnome://",
+        "kde://",
+        "macosx://",
+        "qt://",
+        "windows://",
+        "blink1://",
+        "vapid://x",
+    ],
+)
+def test_what_happens_on_this_machine_is_refused(url: str) -> None:
+    assert refusal(url) == ("apprise_url", "must lead to a service elsewhere, and not to this machine")
+
+
+@pytest.mark.parametrize("url", ["", "nothing", "file:///etc/passwd", "pigeon://s3cret", "://", "slack://s3cret"])
+def test_what_apprise_does_not_know_is_refused(url: str) -> None:
+    assert refusal(url) == (
+        "apprise_url",
+        "is no URL that Apprise knows; see https://appriseit.com/services/",
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "fcm://project/s3cret-key/device?keyfile=/etc/passwd",
+        "mailto://user:s3cret@example.com?pgp=yes&PGPprv=/etc/passwd",
+        "discord://1234567890/s3crets3cret?template=/etc/passwd",
+        "discord://1234567890/s3crets3cret?template=http://127.0.0.1/x",
+    ],
+)
+def test_a_url_that_names_files_is_refused(url: str) -> None:
+    field, message = refusal(url)
+    assert field == "apprise_url"
+    assert message.startswith("must not name files: ")
+
+
+@pytest.mark.parametrize("url", ["json://10.0.0.1/s3cret", "jsons://[::1]/s3cret", "ntfy://localhost/s3cret"])
+def test_private_addresses_in_the_url_are_refused(url: str) -> None:
+    field, message = refusal(url)
+    assert field == "apprise_url"
+    assert "RELAY_ALLOWED_TARGETS" in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "json://127.0.0.1:8080/x",
+        "jsons://hooks.example.com/x",
+        "ntfys://alerts",
+        "gotify://127.0.0.1/AsbZnYx-D7ffi7t",
+    ],
+)
+def test_services_elsewhere_are_taken(url: str) -> None:
+    check(channel(AppriseChannel, url), EgressPolicy(LOOPBACK))
+
+
+def test_without_the_library_the_refusal_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert refusal("json://hooks.example.com/x") == (
+        "channel_type",
+        "Apprise is not installed: pip install 'alert-relay[apprise]'",
+    )
+
+
+async def test_a_replica_without_the_library_leaves_it_to_another(
+    monkeypatch: pytest.MonkeyPatch, sink: Sink, tell: Tell
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    outcome = await tell(AppriseChannel, sink.url)
+    assert outcome == Retry(Reason.OTHER, "Apprise is not installed: pip install 'alert-relay[apprise]'")
+
+
+def test_a_channel_is_told_one_message_a_second_unless_it_says_otherwise() -> None:
+    limit = limit_of(channel(AppriseChannel))
+    assert limit is not None
+    assert (limit.per_second, limit.burst) == (1, 3)

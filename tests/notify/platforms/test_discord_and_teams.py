@@ -1,0 +1,119 @@
+"""Are Discord's and Teams' own ways of refusing understood, and bad settings refused when they are made?"""
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from relay.domain.channel_types import DiscordChannel, TeamsChannel
+from relay.domain.errors import InvalidInput
+from relay.domain.outcomes import Reason, Rejected, Retry
+from relay.notify.registry import check
+from relay.notify.transport.egress_policy import EgressPolicy
+from tests.fixtures.sink import Sink
+from tests.notify.conftest import Tell
+from tests.notify.makers import channel
+
+
+async def test_a_discord_webhook_that_was_deleted_is_gone(sink: Sink, tell: Tell) -> None:
+    sink.script = lambda _: web.json_response({"message": "Unknown Webhook", "code": 10015}, status=404)
+    outcome = await tell(DiscordChannel, sink.url)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.DESTINATION_GONE
+    assert "Unknown Webhook" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (404, "WorkflowNotFound", Reason.DESTINATION_GONE),
+        (404, "ResourceNotFound", Reason.CLIENT_ERROR),
+        (400, "WorkflowTriggerIsNotEnabled", Reason.CLIENT_ERROR),
+        (401, "DirectApiAuthorizationRequired", Reason.AUTH_ERROR),
+    ],
+)
+async def test_a_workflow_that_is_deleted_or_switched_off_is_no_fault_of_the_message(
+    status: int, code: str, reason: Reason, sink: Sink, tell: Tell
+) -> None:
+    sink.script = lambda _: web.json_response({"error": {"code": code, "message": "no"}}, status=status)
+    outcome = await tell(TeamsChannel, sink.url)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is reason
+    assert code in outcome.detail
+
+
+async def test_what_is_said_of_a_message_to_be_edited_is_no_yes_to_a_new_one(sink: Sink, tell: Tell) -> None:
+    sink.script = lambda _: web.json_response({"message": "Unknown Message", "code": 10008}, status=404)
+    outcome = await tell(DiscordChannel, sink.url)
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is Reason.MESSAGE_GONE
+
+
+async def test_the_settings_of_discord_are_sent(sink: Sink, tell: Tell) -> None:
+    await tell(DiscordChannel, sink.url, discord_username="Relay", discord_avatar_url="https://x.example/a.png")
+    message = sink.received[0].json
+    assert (message["username"], message["avatar_url"]) == ("Relay", "https://x.example/a.png")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("discord_username", ""),
+        ("discord_username", "   "),
+        ("discord_username", "x" * 81),
+        ("discord_username", "My Discord bot"),
+        ("discord_username", "CLYDE"),
+        ("discord_avatar_url", "javascript:alert(1)"),
+        ("discord_avatar_url", "avatar.png"),
+    ],
+)
+def test_what_discord_refuses_is_refused_at_once(field: str, value: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check(channel(DiscordChannel, **{field: value}), EgressPolicy(()))
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("status", [200, 202])
+async def test_teams_refuses_a_large_card_inside_a_2xx(status: int, sink: Sink, tell: Tell) -> None:
+    text = "Webhook failed: Request Entity too large"
+    sink.script = lambda _: web.Response(status=status, text=text)
+    assert await tell(TeamsChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, text, status)
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome"),
+    [
+        (413, Rejected(Reason.CLIENT_ERROR, "", 413)),
+        (429, Retry(Reason.RATE_LIMITED, "", 429)),
+        (503, Retry(Reason.SERVER_ERROR, "", 503)),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 202])
+async def test_what_teams_says_inside_a_2xx_counts(
+    status: int, told: int, outcome: Rejected | Retry, sink: Sink, tell: Tell
+) -> None:
+    words = f"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {told}"
+    sink.script = lambda _: web.Response(status=status, text=f"{words} with ContextId tcid=0")
+    assert await tell(TeamsChannel, sink.url) == msgspec.structs.replace(
+        outcome, detail=f"{told} {words} with ContextId tcid=0"
+    )
+
+
+async def test_the_title_of_teams_is_shown(sink: Sink, tell: Tell) -> None:
+    await tell(TeamsChannel, sink.url, teams_title="Production " + "x" * 1000)
+    card = sink.received[0].json["attachments"][0]["content"]
+    assert card["body"][0]["inlines"][0]["text"].startswith("Production x")
+
+
+@pytest.mark.parametrize("host", ["contoso.webhook.office.com", "WEBHOOK.office.com.", "a.webhook.office.com:443"])
+def test_a_connector_that_microsoft_switched_off_is_refused(host: str) -> None:
+    with pytest.raises(InvalidInput, match="Workflows") as caught:
+        check(channel(TeamsChannel, f"https://{host}/webhookb2/hidden"), EgressPolicy(()))
+    assert caught.value.field == "webhook_url"
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["prod-1.westeurope.logic.azure.com", "x.environment.api.powerplatform.com", "notwebhook.office.com"]
+)
+def test_other_hosts_are_taken(host: str) -> None:
+    check(channel(TeamsChannel, f"https://{host}/x"), EgressPolicy(()))

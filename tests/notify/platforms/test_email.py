@@ -1,0 +1,254 @@
+"""Does a mail say in text and HTML what happened, in its group's thread, with headers that nobody forges?"""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from relay.domain.channel_types import EmailChannel
+from relay.domain.errors import InvalidInput
+from relay.domain.notifications import Message, Notification
+from relay.notify.registry import NOTIFIERS, check, limit_of
+from relay.notify.requests import Mail
+from relay.notify.transport.egress_policy import EgressPolicy
+from tests.notify.mails import Read, read
+from tests.notify.makers import ALERTMANAGER, HISTORY, alert, channel, count, digest, notification
+
+SPOILT = ["a\r\nBcc: x@example.com", "a\nb", "\x00\x1b[31m", "=?utf-8?q?forged?=", "é" * 500, "a" * 5000, '"<>,;@']
+
+
+def mailed(told: Message, **settings: Any) -> Mail:
+    made = NOTIFIERS[EmailChannel].request(channel(EmailChannel, **settings), told)
+    assert isinstance(made, Mail)
+    return made
+
+
+def mail(told: Message, **settings: Any) -> Read:
+    return read(mailed(told, **settings).body)
+
+
+def grouped(told: Notification, key: str) -> Notification:
+    return msgspec.structs.replace(told, group=msgspec.structs.replace(told.group, group_key=key))
+
+
+def refusal(*allowed: str, **settings: Any) -> tuple[str, str]:
+    with pytest.raises(InvalidInput) as caught:
+        check(channel(EmailChannel, **settings), EgressPolicy(allowed))
+    return caught.value.field, caught.value.message
+
+
+def test_a_mail_is_from_the_channel_s_address_to_all_of_its_recipients() -> None:
+    headers = mail(notification()).headers
+    assert (headers["From"], headers["To"]) == ("relay@example.com", "ops@example.com, db@example.org")
+    assert headers["Subject"] == "[FIRING:1] DiskFull"
+    assert headers["Auto-Submitted"] == "auto-generated"
+    assert mailed(notification()).recipients == ("ops@example.com", "db@example.org")
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_no_name_of_an_alert_makes_a_header(spoilt: str) -> None:
+    headers = mail(notification(alert(spoilt))).headers
+    assert "Bcc" not in headers
+    assert headers["Subject"].startswith("[FIRING:1] " + " ".join(spoilt.split())[:1].replace("\0", "\ufffd"))
+    assert len(headers["Subject"]) <= 200
+
+
+def test_a_subject_keeps_its_letters() -> None:
+    assert mail(notification(alert("Überlauf 🔥 磁盘"))).headers["Subject"] == "[FIRING:1] Überlauf 🔥 磁盘"
+    assert mail(notification(alert("=?utf-8?q?x?="))).headers["Subject"] == "[FIRING:1] =?utf-8?q?x?="
+
+
+@pytest.mark.parametrize(("count", "shown"), [(1, 9_000), (2, 5_000), (5, 2_000), (50, 1_000)])
+def test_the_fewer_alerts_there_are_the_more_is_told_of_each(count: int, shown: int) -> None:
+    alerts = [alert(f"Disk{at}", annotations={"description": "x" * 9_000}) for at in range(count)]
+    told = mail(notification(*alerts)).text
+    assert max(len(line.strip()) for line in told.splitlines() if "xxx" in line) == shown
+
+
+def test_mails_of_one_group_share_a_thread() -> None:
+    firing, resolved = mail(notification()), mail(notification(alert(status="resolved")))
+    assert firing.headers["References"] == firing.headers["In-Reply-To"] == resolved.headers["References"]
+    assert firing.headers["References"].endswith("@example.com>")
+
+
+def test_another_group_and_another_channel_have_threads_of_their_own() -> None:
+    told = notification()
+    threads = [mail(told), mail(grouped(told, "{}:{}")), mail(told, id="other")]
+    assert len({one.headers["References"] for one in threads}) == 3
+
+
+def test_a_digest_belongs_to_no_thread() -> None:
+    headers = mail(digest()).headers
+    assert headers["References"] is headers["In-Reply-To"] is None
+    assert headers["Subject"] == "[DIGEST of 27 groups] FIRING:1"
+
+
+def test_a_mail_is_the_same_on_every_attempt_and_no_two_have_one_name() -> None:
+    assert mailed(notification()) == mailed(notification())
+    assert mail(notification()).headers["Date"] is None
+    told: list[Message] = [
+        notification(),
+        notification(alert(status="resolved")),
+        notification(alert("Other")),
+        digest(),
+    ]
+    names = {mail(one).headers["Message-ID"] for one in told}
+    again, elsewhere = mail(msgspec.structs.replace(notification(), id="43")), mail(notification(), id="other")
+    assert len(names | {again.headers["Message-ID"], elsewhere.headers["Message-ID"]}) == 6
+
+
+def test_text_and_html_say_the_same() -> None:
+    annotations = {
+        "summary": "Disk <b>full</b>",
+        "description": "two\nlines & more",
+        "runbook_url": "http://x/?a&b",
+    }
+    told = mail(notification(alert(annotations=annotations, at="db1"), alert("Gone", "resolved")))
+    for words in (told.text.replace("\n  ", "\n"), told.read):
+        for said in (
+            "[FIRING:1, RESOLVED:1] DiskFull, Gone",
+            "🔥 Disk <b>full</b>",
+            "two\nlines & more",
+            "✅ Gone is resolved",
+            "since 2026-11-23 15:33:27 UTC",
+            "severity=critical",
+        ):
+            assert said in words
+    assert "http://x/?a&b" in told.links
+    assert "Runbook: http://x/?a&b" in told.text
+    assert any(link.startswith(ALERTMANAGER) for link in told.links)
+
+
+def test_the_colour_is_that_of_the_severity() -> None:
+    assert "solid #D32F2F" in mail(notification()).html
+    assert "solid #2E7D32" in mail(notification(alert(status="resolved"))).html
+    assert "solid #F9A825" in mail(digest(count("A", "warning"))).html
+
+
+@pytest.mark.parametrize("size", [0, 2048])
+def test_no_more_than_200_alerts_are_shown_and_the_rest_are_counted_with_a_link(size: int) -> None:
+    annotations = {"summary": "s", "description": "x" * size}
+    told = mail(notification(*(alert(annotations=annotations, at=f"{at}") for at in range(500))))
+    shown = told.text.count("🔥 ")
+    assert 20 < shown <= 200
+    assert f"… and {500 - shown} more alerts that did not fit here" in told.text
+    assert f"… and {500 - shown} more alerts that did not fit here" in told.read
+    assert any(link.startswith(ALERTMANAGER) for link in told.links)
+
+
+def test_a_digest_names_its_counts_and_links_to_all_of_them() -> None:
+    told = mail(digest(count("DiskFull", firing=3), count("A & B", "warning", resolved=2)))
+    for words in (told.text, told.read):
+        assert "critical 🔥3: DiskFull 🔥3" in words
+        assert "warning 🔥1 ✅2: A & B 🔥1 ✅2" in words
+    assert HISTORY in told.links
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({}, "smtp://mail.example.com:587"),
+        ({"smtp_security": "tls"}, "smtp://mail.example.com:465"),
+        ({"smtp_security": "none"}, "smtp://mail.example.com:25"),
+        ({"smtp_port": 2525}, "smtp://mail.example.com:2525"),
+        ({"smtp_host": "2620:fe::fe"}, "smtp://[2620:fe::fe]:587"),
+    ],
+)
+def test_the_port_is_the_usual_one_unless_it_is_said(settings: dict[str, Any], url: str) -> None:
+    assert mailed(notification(), **settings).url == url
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "ops",
+        "@example.com",
+        "ops@",
+        "ops@localhost",
+        "a@b@example.com",
+        "Ops <ops@example.com>",
+        "ops@example.com, db@example.com",
+        "ops@example.com\r\nBcc: x@example.com",
+        "ops@example.com\n",
+        " ops@example.com",
+        "öps@example.com",
+        "ops@exämple.com",
+        "ops@-example.com",
+        "ops@example..com",
+        ".ops@example.com",
+        '"a b"@example.com',
+        "ops@[127.0.0.1]",
+        f"{'a' * 65}@example.com",
+        f"a@{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 60}.{'e' * 20}.com",
+    ],
+)
+def test_what_is_no_plain_address_is_refused(address: str) -> None:
+    expected = "must be an address such as alerts@example.com"
+    assert refusal(email_from=address) == ("email_from", expected)
+    assert refusal(email_to=["ops@example.com", address]) == ("email_to[1]", expected)
+
+
+@pytest.mark.parametrize("address", ["o'brien+a_1@mail.example.co.uk", "OPS@EXAMPLE.COM", "a@xn--bcher-kva.de"])
+def test_plain_addresses_are_taken(address: str) -> None:
+    check(channel(EmailChannel, email_from=address, email_to=[address]), EgressPolicy(()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"email_to": []}, "email_to"),
+        ({"email_to": ["ops@example.com"] * 101}, "email_to"),
+        ({"smtp_port": 0}, "smtp_port"),
+        ({"smtp_port": 65536}, "smtp_port"),
+        ({"smtp_username": "relay"}, "smtp_password"),
+        ({"smtp_password": "s3cret"}, "smtp_username"),
+        ({"smtp_username": "", "smtp_password": "s3cret"}, "smtp_username"),
+        ({"smtp_username": "relay", "smtp_password": "a\r\nb"}, "smtp_password"),
+        ({"smtp_security": "ssl"}, "smtp_security"),
+    ],
+)
+def test_settings_that_can_never_work_are_refused(settings: dict[str, Any], field: str) -> None:
+    assert refusal(**settings)[0] == field
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "a b",
+        "a/b",
+        "user@host",
+        "mail.example.com:25",
+        "a..b",
+        "mail\r\n",
+        "0x7f.1",
+        "2130706433",
+        "%",
+        "::1%/x",
+    ],
+)
+def test_what_is_no_host_is_refused(host: str) -> None:
+    assert refusal(smtp_host=host) == ("smtp_host", "must be a host name or an address")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "::1", "localhost", "::ffff:10.0.0.1"])
+def test_private_mail_servers_are_refused(host: str) -> None:
+    field, message = refusal(smtp_host=host)
+    assert field == "smtp_host"
+    assert "RELAY_ALLOWED_TARGETS" in message
+
+
+def test_only_a_listed_server_is_told_in_clear() -> None:
+    assert refusal(smtp_security="none") == (
+        "smtp_host",
+        "must be encrypted, or its host be listed in RELAY_ALLOWED_TARGETS",
+    )
+    check(channel(EmailChannel, smtp_security="none"), EgressPolicy(["mail.example.com"]))
+    check(channel(EmailChannel, smtp_security="none", smtp_host="10.0.0.1"), EgressPolicy(["10.0.0.0/8"]))
+
+
+def test_a_channel_is_told_one_mail_a_second_unless_it_says_otherwise() -> None:
+    limit = limit_of(channel(EmailChannel))
+    assert limit is not None
+    assert (limit.per_second, limit.burst) == (1, 5)

@@ -1,0 +1,193 @@
+"""Does each alert open one incident at PagerDuty, and does its end close just that?"""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from relay.domain.alerts import Alert
+from relay.domain.channel_types import PagerDutyChannel
+from relay.domain.errors import InvalidInput
+from relay.domain.notifications import Message
+from relay.domain.outcomes import Reason, Rejected, Retry, Sent
+from relay.notify.platforms.pagerduty import dedup_key, severity
+from relay.notify.registry import NOTIFIERS, check
+from relay.notify.transport.egress_policy import EgressPolicy
+from tests.fixtures.sink import Sink
+from tests.notify.conftest import Tell
+from tests.notify.hostile import hostile
+from tests.notify.makers import (
+    ALERTMANAGER,
+    FALLBACK,
+    ROUTING_KEY,
+    RUNBOOK,
+    SOURCE,
+    STARTED,
+    alert,
+    channel,
+    count,
+    digest,
+    notification,
+)
+from tests.notify.strict_pagerduty import StrictPagerDuty, refusal
+
+
+def events(told: Message) -> list[Any]:
+    requests = NOTIFIERS[PagerDutyChannel].requests(channel(PagerDutyChannel), told)
+    return [json.loads(request.body) for request in requests]
+
+
+async def test_five_hundred_hostile_alerts_are_an_incident_each(sink: Sink, tell: Tell) -> None:
+    sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
+    told = hostile()
+    assert isinstance(await tell(PagerDutyChannel, sink.url, told), Sent)
+    assert len(pagerduty.open) == len(told.firing)
+    assert len(pagerduty.closed) == 1, "the one that was untold"
+    assert len(pagerduty.told) == len(told.alerts) + 1
+
+
+async def test_the_end_of_an_alert_closes_its_incident_and_no_other(sink: Sink, tell: Tell) -> None:
+    sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
+    both = notification(alert(instance="a"), alert(instance="b"))
+    await tell(PagerDutyChannel, sink.url, both)
+    ended = alert(status="resolved", instance="a", annotations={"summary": "words of another time"})
+    await tell(PagerDutyChannel, sink.url, notification(ended))
+    assert list(pagerduty.open) == [dedup_key(both.alerts[1])]
+    assert pagerduty.closed == [dedup_key(ended)]
+
+
+async def test_an_alert_that_is_told_again_opens_no_second_incident(sink: Sink, tell: Tell) -> None:
+    sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
+    later = msgspec.structs.replace(alert(), starts_at=STARTED + timedelta(hours=1))
+    for told in (alert(), later, alert()):
+        await tell(PagerDutyChannel, sink.url, notification(told))
+    assert len(pagerduty.open) == 1
+
+
+def test_tenants_don_t_share_incidents_even_if_a_sender_s_fingerprints_do() -> None:
+    def of(tenant: str) -> Alert:
+        return msgspec.structs.replace(alert(tenant_id=tenant), fingerprint="1")
+
+    assert dedup_key(of("a")) != dedup_key(of("b"))
+    assert dedup_key(of("a")) == dedup_key(of("a"))
+
+
+async def test_what_ended_before_it_was_told_is_on_record_and_over(sink: Sink, tell: Tell) -> None:
+    sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
+    told = notification(alert(status="resolved"), untold=frozenset({0}))
+    trigger, resolve = events(told)
+    assert (trigger["event_action"], trigger["payload"]["severity"]) == ("trigger", "info")
+    assert trigger["payload"]["summary"].endswith("it fired, and was resolved before that could be told")
+    assert trigger["payload"]["timestamp"] == "2026-11-23T15:33:27Z"
+    assert (resolve["event_action"], resolve["payload"]["timestamp"]) == ("resolve", "2026-11-23T15:40:27Z")
+    await tell(PagerDutyChannel, sink.url, told)
+    assert (len(pagerduty.open), len(pagerduty.closed)) == (0, 1)
+
+
+def test_what_fires_is_told_before_what_is_over() -> None:
+    told = notification(alert("A", "resolved"), alert("B"), alert("C", "resolved"), alert("D"))
+    assert [event["payload"]["class"] for event in events(told)] == ["B", "D", "A", "C"]
+
+
+def test_an_event_says_what_the_common_event_format_wants() -> None:
+    one = alert(
+        instance="db1", job="postgres", cluster="north", annotations={"summary": "Full", "runbook_url": RUNBOOK}
+    )
+    [event] = events(msgspec.structs.replace(notification(one, truncated=3), fallback_for=FALLBACK))
+    payload = event["payload"]
+    assert (payload["source"], payload["component"], payload["group"]) == ("db1", "postgres", "north")
+    assert (payload["summary"], payload["class"], payload["severity"]) == ("Full", "DiskFull", "critical")
+    assert payload["custom_details"]["labels"] == one.labels
+    assert payload["custom_details"]["annotations"] == one.annotations
+    assert "Meant for the channel slack-critical" in payload["custom_details"]["notes"][0]
+    assert "3 more alerts were left out" in payload["custom_details"]["notes"][1]
+    hrefs = [link["href"] for link in event["links"]]
+    assert hrefs == [SOURCE, RUNBOOK, f"{ALERTMANAGER}/#/alerts?receiver=web.hook"]
+    assert event["client"] == "Alert Relay"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("critical", "critical"),
+        ("error", "error"),
+        ("warning", "warning"),
+        ("info", "info"),
+        (" Critical ", "critical"),
+        ("page", "error"),
+        ("", "error"),
+    ],
+)
+def test_a_severity_that_pagerduty_does_not_know_is_an_error(given: str, told: str) -> None:
+    assert severity(given) == told
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\t"])
+def test_a_blank_summary_gives_way_to_the_name(text: str) -> None:
+    [event] = events(notification(alert(annotations={"summary": text})))
+    assert event["payload"]["summary"] == "DiskFull"
+
+
+@pytest.mark.parametrize(
+    ("labels", "value"), [(1, "é" * 400_000), (400, "🔥" * 5000), (20_000, "x" * 50), (3, "\x01" * 90_000)]
+)
+async def test_an_event_of_more_than_512_kb_is_cut(labels: int, value: str, sink: Sink, tell: Tell) -> None:
+    sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
+    huge = {f"label_{at}": value for at in range(labels)}
+    one = msgspec.structs.replace(alert(), labels=alert().labels | huge, annotations=huge | {"summary": "Full"})
+    assert isinstance(await tell(PagerDutyChannel, sink.url, notification(one)), Sent)
+    assert "EVENT Full" in pagerduty.told[0]
+    assert "Labels and annotations were cut" in pagerduty.told[0]
+
+
+async def test_a_digest_is_one_incident_and_ends_those_it_shows_as_over(sink: Sink, tell: Tell) -> None:
+    sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
+    over = alert("Over", "resolved")
+    pagerduty.open[dedup_key(over)] = "critical"
+    told = digest(count("A"), count("B", "warning"), alerts=(alert("A"), over))
+    await tell(PagerDutyChannel, sink.url, told)
+    await tell(PagerDutyChannel, sink.url, told)
+    assert pagerduty.open == {"alert-relay-digest-42": "critical"}
+    assert pagerduty.closed == [dedup_key(over)]
+    assert "EVENT [DIGEST of 27 groups] FIRING:2" in pagerduty.told[0]
+    assert "warning 🔥1: B 🔥1" in pagerduty.told[0]
+
+
+async def test_a_digest_of_what_is_over_is_over(sink: Sink, tell: Tell) -> None:
+    sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
+    await tell(PagerDutyChannel, sink.url, digest(count("A", firing=0, resolved=3)))
+    assert (pagerduty.open, pagerduty.closed) == ({}, ["alert-relay-digest-42"])
+
+
+async def test_a_key_that_pagerduty_does_not_know_is_no_fault_of_the_message(sink: Sink, tell: Tell) -> None:
+    sink.script = StrictPagerDuty("another")
+    outcome = await tell(PagerDutyChannel, sink.url)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.AUTH_ERROR
+
+
+async def test_an_event_that_is_refused_keeps_none_of_the_others_back(sink: Sink, tell: Tell) -> None:
+    answers = iter(
+        [refusal("'payload.summary' is missing or blank"), web.Response(status=202), web.Response(status=202)]
+    )
+    sink.script = lambda _: next(answers)
+    outcome = await tell(PagerDutyChannel, sink.url, notification(alert("A"), alert("B"), alert("C")))
+    assert isinstance(outcome, Rejected)
+    assert "part 1 of 3: 400" in outcome.detail
+    assert [one.json["payload"]["class"] for one in sink.received] == ["A", "B", "C"]
+
+
+async def test_a_platform_that_echoes_the_key_gives_it_not_away(sink: Sink, tell: Tell) -> None:
+    sink.script = lambda _: web.Response(status=400, text=f"no service has {ROUTING_KEY}")
+    outcome = await tell(PagerDutyChannel, sink.url)
+    assert outcome.detail == "400 no service has ********"
+
+
+@pytest.mark.parametrize("key", ["", "x" * 31, "x" * 33, "x" * 31 + "/"])
+def test_what_is_no_key_is_refused_at_once(key: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check(channel(PagerDutyChannel, routing_key=key), EgressPolicy(()))
+    assert caught.value.field == "routing_key"

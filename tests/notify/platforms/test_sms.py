@@ -1,0 +1,226 @@
+"""Does a text message say what counts in two segments, and does a number that takes none keep it from nobody?"""
+
+import base64
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from relay.domain.channel_types import SmsChannel
+from relay.domain.errors import InvalidInput
+from relay.domain.outcomes import Reason, Rejected, Retry, Sent
+from relay.notify.platforms.gsm7 import cut, is_gsm, places, plain
+from relay.notify.platforms.sms import text_of
+from relay.notify.registry import NOTIFIERS, check
+from relay.notify.transport.egress_policy import EgressPolicy
+from tests.fixtures.sink import Sink
+from tests.notify.conftest import Tell
+from tests.notify.hostile import TEXTS, hostile
+from tests.notify.makers import ACCOUNT, AUTH_TOKEN, FALLBACK, HISTORY, alert, channel, count, digest, notification
+from tests.notify.message_texts import accounted_for
+from tests.notify.strict_twilio import ALPHABET, EXTENSION, StrictTwilio, refusal, segments
+
+ONE, TWO, THREE = "+15005550001", "+15005550002", "+15005550003"
+LINK = "http://alertmanager.example.com/#/alerts?receiver=web.hook"
+SERVICE = "MG" + "0123456789abcdef" * 2
+
+
+async def test_five_hundred_hostile_alerts_are_counted(sink: Sink, tell: Tell) -> None:
+    sink.script = twilio = StrictTwilio(ACCOUNT, AUTH_TOKEN)
+    assert isinstance(await tell(SmsChannel, sink.url, hostile()), Sent)
+    [message] = twilio.messages
+    assert message.reference == ONE
+    assert accounted_for(SmsChannel, message.text) == 500
+
+
+def test_a_text_says_counts_severity_name_summary_and_link() -> None:
+    told = notification(alert(annotations={"summary": "Disk is at 99 %"}))
+    assert text_of(told) == f"FIRING:1 critical: DiskFull - Disk is at 99 % {LINK}"
+
+
+def test_several_alerts_are_named_worst_and_most_frequent_first() -> None:
+    told = notification(
+        alert("Slow", severity="warning", at="1"),
+        *(alert("Worn", severity="warning", at=f"{at}") for at in range(2)),
+        alert("Down"),
+        alert("Gone", "resolved"),
+    )
+    assert text_of(told) == f"FIRING:4, RESOLVED:1 critical: Down, Worn x2, Slow {LINK}"
+
+
+def test_what_is_over_is_named_when_nothing_fires() -> None:
+    assert text_of(notification(alert("Gone", "resolved"), external_url="")).startswith(
+        "RESOLVED:1 critical: Gone"
+    )
+
+
+def test_names_that_don_t_fit_are_counted_and_the_link_is_left_out_whole() -> None:
+    told = notification(*(alert(f"DatabaseReplicaLagsBehind{at:03}") for at in range(300)))
+    text = text_of(told)
+    assert text.startswith("FIRING:300 critical: DatabaseReplicaLagsBehind000, ")
+    named = text.count("DatabaseReplica")
+    assert text.endswith(f" and {300 - named} more")
+    assert 250 < len(text) <= 306
+
+
+def test_it_says_for_whom_it_was_meant_what_was_left_out_and_what_was_untold() -> None:
+    told = notification(
+        alert(status="resolved"), truncated=3, untold=frozenset({0}), fallback_for=FALLBACK, external_url=""
+    )
+    text = text_of(told)
+    assert "for slack-critical: circuit breaker open since 15:33" in text
+    assert "3 more left out by Alertmanager" in text
+    assert "1 fired and ended untold" in text
+
+
+def test_a_digest_counts_and_links_to_all_of_them() -> None:
+    told = digest(count("Down", firing=3), count("Slow", "warning", firing=2, resolved=4))
+    assert text_of(told) == f"DIGEST of 27 groups, FIRING:5, RESOLVED:4 critical: Down x3, Slow x2 {HISTORY}"
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("repeated", [1, 7, 300])
+def test_any_text_takes_two_segments_at_most(text: str, repeated: int) -> None:
+    long = text * repeated
+    for told in (
+        notification(alert(annotations={"summary": long})),
+        notification(alert(long, severity=long, annotations={"summary": long}), external_url=f"http://x/{long}"),
+        digest(*(count(f"{long}{at}", long) for at in range(40))),
+    ):
+        written = text_of(told)
+        assert segments(written) <= 2
+        assert accounted_for(SmsChannel, written) in (1, 40)
+        assert "\ufffd" not in written
+
+
+def test_typography_does_not_cost_a_segment() -> None:
+    summary = "“Disk” is – at last – 99 % full… 🔥 façade"  # noqa: RUF001
+    text = text_of(notification(alert(annotations={"summary": summary}), external_url=""))
+    assert text.endswith('"Disk" is - at last - 99 % full... FIRING facade')
+    assert set(text) <= ALPHABET | EXTENSION
+
+
+def test_what_can_t_be_said_in_gsm_s_alphabet_stays_as_it_is() -> None:
+    text = text_of(notification(alert(annotations={"summary": "磁盘已满 … 🔥"}), external_url=""))
+    assert text.endswith("磁盘已满 … 🔥")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("abc", 3), ("a€b", 4), ("[x]~^{}\\|", 17), ("é", 1), ("ê", 1), ("🔥", 2), ("a🔥€", 4), ("", 0)],
+)
+def test_places_are_counted_as_they_are_sent(text: str, size: int) -> None:
+    assert places(text) == size
+
+
+@pytest.mark.parametrize("limit", range(1, 12))
+@pytest.mark.parametrize("text", ["🔥" * 9, "[" * 9, "a" * 20, "磁" * 20, "a[" * 9])
+def test_cutting_stays_within_the_limit_and_halves_nothing(text: str, limit: int) -> None:
+    cropped = cut(text, limit)
+    assert places(cropped) <= max(limit, 3)
+    cropped.encode()
+
+
+def test_the_alphabet_is_that_of_the_standard() -> None:
+    assert all(is_gsm(one) for one in (ALPHABET | EXTENSION) - {"\f"})
+    assert not any(is_gsm(one) for one in "ç`\t“🔥Жê")
+    assert plain("ŁŻ") == "ŁZ"
+
+
+async def test_each_number_gets_the_same_text(sink: Sink, tell: Tell) -> None:
+    sink.script = twilio = StrictTwilio(ACCOUNT, AUTH_TOKEN)
+    assert isinstance(await tell(SmsChannel, sink.url, sms_to=[ONE, TWO, THREE]), Sent)
+    assert [message.reference for message in twilio.messages] == [ONE, TWO, THREE]
+    assert len(set(twilio.told)) == 1
+
+
+async def test_a_messaging_service_sends_in_place_of_a_number(sink: Sink, tell: Tell) -> None:
+    sink.script = StrictTwilio(ACCOUNT, AUTH_TOKEN)
+    outcome = await tell(SmsChannel, sink.url, sms_from=None, messaging_service_sid=SERVICE)
+    assert isinstance(outcome, Sent)
+    assert parse_qs(sink.received[0].body.decode())["MessagingServiceSid"] == [SERVICE]
+
+
+@pytest.mark.parametrize("code", [21211, 21614, 21610])
+async def test_a_number_that_takes_no_texts_keeps_them_from_nobody_else(code: int, sink: Sink, tell: Tell) -> None:
+    sink.script = twilio = StrictTwilio(ACCOUNT, AUTH_TOKEN, refused={ONE: code})
+    outcome = await tell(SmsChannel, sink.url, sms_to=[ONE, TWO])
+    assert isinstance(outcome, Rejected)
+    assert f'part 1 of 2: 400 {{"code": {code}' in outcome.detail
+    assert [message.reference for message in twilio.messages] == [TWO]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (401, 20003, Reason.AUTH_ERROR),
+        (403, 20005, Reason.AUTH_ERROR),
+        (404, 20404, Reason.AUTH_ERROR),
+        (429, 20429, Reason.RATE_LIMITED),
+        (400, 21611, Reason.RATE_LIMITED),
+        (400, 21606, Reason.CLIENT_ERROR),
+        (400, 21408, Reason.AUTH_ERROR),
+        (500, 20500, Reason.SERVER_ERROR),
+        (503, 20503, Reason.SERVER_ERROR),
+    ],
+)
+async def test_what_speaks_of_the_account_the_sender_or_the_moment_is_tried_again(
+    status: int, code: int, reason: Reason, sink: Sink, tell: Tell
+) -> None:
+    sink.script = lambda _: refusal(status, code, "no")
+    outcome = await tell(SmsChannel, sink.url)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is reason
+
+
+async def test_a_text_that_is_too_long_is_final(sink: Sink, tell: Tell) -> None:
+    sink.script = lambda _: refusal(400, 21617, "The concatenated message body exceeds the 1600 character limit")
+    assert isinstance(await tell(SmsChannel, sink.url), Rejected)
+
+
+async def test_a_server_that_echoes_the_login_gives_it_not_away(sink: Sink, tell: Tell) -> None:
+    async def echo(request: web.Request) -> web.Response:
+        return web.Response(status=401, text=f"{dict(request.headers)} {AUTH_TOKEN}"[:450])
+
+    sink.script = echo
+    with capture_logs() as logs:
+        outcome = await tell(SmsChannel, sink.url)
+    login = base64.b64encode(f"{ACCOUNT}:{AUTH_TOKEN}".encode()).decode()
+    assert sink.received[0].headers["Authorization"] == f"Basic {login}"
+    assert login not in repr((outcome, logs))
+    assert AUTH_TOKEN not in repr((outcome, logs))
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"account_sid": "AC12"}, "account_sid"),
+        ({"account_sid": f"{ACCOUNT}/../x"}, "account_sid"),
+        ({"auth_token": " "}, "auth_token"),
+        ({"sms_from": None}, "sms_from"),
+        ({"messaging_service_sid": SERVICE}, "sms_from"),
+        ({"sms_from": None, "messaging_service_sid": "MG1"}, "messaging_service_sid"),
+        ({"sms_from": "A name too long"}, "sms_from"),
+        ({"sms_to": []}, "sms_to"),
+        ({"sms_to": [ONE, "5005550006"]}, "sms_to[1]"),
+        ({"sms_to": [ONE, ONE]}, "sms_to[1]"),
+        ({"sms_to": [f"+1500555{at:04}" for at in range(21)]}, "sms_to"),
+    ],
+)
+def test_what_twilio_could_not_take_is_refused_at_once(settings: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check(channel(SmsChannel, **settings), EgressPolicy(()))
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("sender", ["+15005550006", "12345", "Alerts", "ACME Ops 1"])
+def test_numbers_short_codes_and_names_may_send(sender: str) -> None:
+    check(channel(SmsChannel, sms_from=sender), EgressPolicy(()))
+
+
+def test_the_form_is_the_same_on_every_attempt() -> None:
+    told = hostile(40)
+    first, second = (NOTIFIERS[SmsChannel].requests(channel(SmsChannel), told) for _ in range(2))
+    assert first == second

@@ -1,0 +1,225 @@
+"""Does Telegram take what it is told, is nobody pinged, and are its refusals understood?"""
+
+import html
+import json
+import re
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from relay.domain.channel_types import TelegramChannel
+from relay.domain.errors import InvalidInput
+from relay.domain.notifications import Message
+from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
+from relay.notify.platforms.telegram_text import units
+from relay.notify.registry import NOTIFIERS, check
+from relay.notify.transport.egress_policy import EgressPolicy
+from tests.fixtures.sink import Sink
+from tests.notify.conftest import Tell
+from tests.notify.hostile import hostile
+from tests.notify.makers import BOT_TOKEN, SOURCE, alert, channel, count, digest, notification
+from tests.notify.message_texts import accounted_for
+from tests.notify.strict_telegram import StrictTelegram, read_telegram, refusal
+
+
+def bodies(told: Message, **settings: Any) -> list[Any]:
+    requests = NOTIFIERS[TelegramChannel].requests(channel(TelegramChannel, **settings), told)
+    return [json.loads(request.body) for request in requests]
+
+
+def described(number: int) -> Message:
+    alerts = [alert(instance=f"db{at}", annotations={"description": "x" * 900}) for at in range(number)]
+    return notification(*alerts)
+
+
+async def refused(sink: Sink, tell: Tell, status: int, words: str, **parameters: Any) -> Outcome:
+    sink.script = lambda _: refusal(status, words, **parameters)
+    return await tell(TelegramChannel, sink.url)
+
+
+async def test_five_hundred_hostile_alerts_are_taken_and_shown_or_counted(sink: Sink, tell: Tell) -> None:
+    sink.script = telegram = StrictTelegram(BOT_TOKEN, "42")
+    assert isinstance(await tell(TelegramChannel, sink.url, hostile()), Sent)
+    assert len(telegram.told) == 5
+    whole = "\n".join(telegram.told)
+    assert accounted_for(TelegramChannel, whole) == 500
+    assert "7 more alerts were left out by Alertmanager" in whole
+    assert "http://alertmanager.example.com/#/alerts" in telegram.told[-1]
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 5, 9, 14, 19])
+async def test_a_group_too_large_is_several_numbered_messages_cut_between_alerts(
+    number: int, sink: Sink, tell: Tell
+) -> None:
+    sink.script = telegram = StrictTelegram(BOT_TOKEN, "42")
+    assert isinstance(await tell(TelegramChannel, sink.url, described(number)), Sent)
+    parts = len(telegram.told)
+    assert parts == -(-number // 4)
+    for at, text in enumerate(telegram.told, 1):
+        numbered = f"[FIRING:{number}] DiskFull ({at}/{parts})\n" if parts > 1 else f"[FIRING:{number}] DiskFull\n"
+        assert text.startswith(numbered)
+        assert text.count("x" * 900) == text.count("🔥")
+    shown = re.findall(r"instance=(db\d+)", "\n".join(telegram.told))
+    assert shown == [f"db{at}" for at in range(number)]
+
+
+def test_a_message_is_filled_before_the_next_is_begun() -> None:
+    texts = [body["text"] for body in bodies(described(100))]
+    assert len(texts) == 5
+    assert all(len(html.unescape(text)) > 3000 for text in texts)
+    assert "… and 80 more alerts that did not fit here" in texts[-1]
+
+
+def test_a_message_that_is_full_to_the_last_place_is_taken() -> None:
+    longest = 0
+    for size in range(300, 800):
+        alerts = [alert(instance=f"db{at}", annotations={"description": "🔥" * size}) for at in range(40)]
+        told = notification(*alerts, truncated=3)
+        texts = [read_telegram(json.dumps(body).encode()) for body in bodies(told)]
+        longest = max([longest, *(units(text.partition("\nhttp://")[0]) for text in texts)])
+    assert longest > 4080
+
+
+def test_links_do_not_run_out_of_entities() -> None:
+    alerts = [alert("A", annotations={"runbook_url": "http://x.example"}, at=f"{n}") for n in range(200)]
+    told = bodies(notification(*alerts))
+    assert len(told) == 5
+    assert all(90 < body["text"].count("</") <= 100 for body in told)
+
+
+def test_a_digest_takes_a_second_message_only_for_what_is_critical() -> None:
+    assert len(bodies(digest(*(count(f"Some{at}", "warning") for at in range(2000))))) == 1
+    assert len(bodies(digest(*(count(f"DatabaseReplica{at}") for at in range(300))))) == 2
+
+
+@pytest.mark.parametrize("before", range(8))
+@pytest.mark.parametrize("character", ["🔥", "&", "é"])
+def test_text_is_cut_between_characters(character: str, before: int) -> None:
+    text = "x" * before + character * 5000
+    [body] = bodies(notification(alert(annotations={"summary": text, "description": text + "."})))
+    assert body["text"].count(f"{html.escape(character)}…") == 2
+    assert "\ufffd" not in body["text"]
+
+
+def test_a_name_after_an_at_sign_mentions_nobody_and_labels_stay_as_they_are() -> None:
+    [body] = bodies(notification(alert(annotations={"summary": "@bob, mail bob@example.com"}, owner="@bob")))
+    assert "@\u2060bob, mail bob@example.com" in body["text"]
+    assert "owner=@bob" in body["text"]
+
+
+def test_the_topic_is_sent_when_there_is_one() -> None:
+    assert bodies(notification(), message_thread_id=7)[0]["message_thread_id"] == 7
+    assert "message_thread_id" not in bodies(notification())[0]
+
+
+@pytest.mark.parametrize("url", ["https://api.telegram.org", "https://api.telegram.org/"])
+def test_the_token_is_in_the_url_and_not_in_the_body(url: str) -> None:
+    one = channel(TelegramChannel, url)
+    [request] = NOTIFIERS[TelegramChannel].requests(one, notification())
+    assert request.url == f"https://api.telegram.org/bot{BOT_TOKEN}/sendMessage"
+    assert BOT_TOKEN.encode() not in request.body
+    assert SOURCE.encode() in request.body
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "reason"),
+    [
+        (403, "Forbidden: bot was blocked by the user", Reason.DESTINATION_GONE),
+        (403, "Forbidden: bot was kicked from the supergroup chat", Reason.DESTINATION_GONE),
+        (403, "Forbidden: user is deactivated", Reason.DESTINATION_GONE),
+        (403, "Forbidden: bot is not a member of the channel chat", Reason.DESTINATION_GONE),
+        (400, "Bad Request: chat not found", Reason.DESTINATION_GONE),
+        (400, "Bad Request: message thread not found", Reason.DESTINATION_GONE),
+        (403, "Forbidden: bot can't initiate conversation with a user", Reason.AUTH_ERROR),
+        (400, "Bad Request: not enough rights to send text messages to the chat", Reason.AUTH_ERROR),
+        (401, "Unauthorized", Reason.AUTH_ERROR),
+        (404, "Not Found", Reason.AUTH_ERROR),
+        (500, "Internal Server Error", Reason.SERVER_ERROR),
+        (429, "Too Many Requests: retry after 35", Reason.RATE_LIMITED),
+    ],
+)
+async def test_what_speaks_of_the_chat_or_the_bot_is_no_fault_of_the_message(
+    status: int, words: str, reason: Reason, sink: Sink, tell: Tell
+) -> None:
+    outcome = await refused(sink, tell, status, words)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is reason
+    assert words in outcome.detail
+
+
+async def test_the_pause_of_a_429_is_obeyed(sink: Sink, tell: Tell) -> None:
+    outcome = await refused(sink, tell, 429, "Too Many Requests: retry after 35", retry_after=35)
+    assert isinstance(outcome, Retry)
+    assert outcome.after == 35.0
+
+
+async def test_a_group_that_became_a_supergroup_says_its_new_id(sink: Sink, tell: Tell) -> None:
+    words = "Bad Request: group chat was upgraded to a supergroup chat"
+    outcome = await refused(sink, tell, 400, words, migrate_to_chat_id=-1001234)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.DESTINATION_GONE
+    assert "-1001234" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    "words", ["Bad Request: can't parse entities: unclosed start tag", "Bad Request: message is too long"]
+)
+async def test_what_speaks_of_the_message_is_final(words: str, sink: Sink, tell: Tell) -> None:
+    outcome = await refused(sink, tell, 400, words)
+    assert isinstance(outcome, Rejected)
+    assert words in outcome.detail
+
+
+@pytest.mark.parametrize("status", [200, 302, 403, 404, 429, 500])
+async def test_a_server_that_echoes_the_url_gives_no_token_away(status: int, sink: Sink, tell: Tell) -> None:
+    async def echo(request: web.Request) -> web.Response:
+        spellings = [str(request.url), request.path, quote(request.path, safe=""), BOT_TOKEN.partition(":")[2]]
+        return web.Response(status=status, text=" ".join([*spellings, json.dumps(spellings), repr(spellings)]))
+
+    sink.script = echo
+    with capture_logs() as logs:
+        outcome = await tell(TelegramChannel, sink.url)
+    assert outcome.detail
+    assert BOT_TOKEN.partition(":")[2] not in repr((outcome, logs))
+
+
+async def test_a_connection_that_fails_gives_no_token_away(tell: Tell) -> None:
+    with capture_logs() as logs:
+        for url in ("https://does-not-exist.invalid", "http://127.0.0.1:1", "https://a..b"):
+            outcome = await tell(TelegramChannel, url)
+            assert BOT_TOKEN.partition(":")[2] not in repr((outcome, logs))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("bot_token", "123456789"),
+        ("bot_token", f"{BOT_TOKEN}/getMe?"),
+        ("chat_id", ""),
+        ("chat_id", "alerts"),
+        ("chat_id", "@a/b"),
+        ("message_thread_id", 0),
+    ],
+)
+def test_what_telegram_could_not_take_is_refused_at_once(field: str, value: Any) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check(channel(TelegramChannel, **{field: value}), EgressPolicy(()))
+    assert caught.value.field == field
+    assert BOT_TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize("chat", ["42", "-1001234567890", "@alerts"])
+def test_chats_by_number_and_by_name_are_taken(chat: str) -> None:
+    check(channel(TelegramChannel, chat_id=chat), EgressPolicy(()))
+
+
+async def test_the_strict_server_refuses_what_telegram_refuses(sink: Sink, tell: Tell) -> None:
+    sink.script = StrictTelegram(BOT_TOKEN, "42")
+    gone = await tell(TelegramChannel, sink.url, chat_id="43")
+    wrong = await tell(TelegramChannel, sink.url, bot_token=BOT_TOKEN[:-1] + "X")
+    assert isinstance(gone, Retry)
+    assert isinstance(wrong, Retry)
+    assert (gone.reason, wrong.reason) == (Reason.DESTINATION_GONE, Reason.AUTH_ERROR)

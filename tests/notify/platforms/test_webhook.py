@@ -1,0 +1,132 @@
+"""Does the plain webhook send what the channel's headers and template say, and the alert in any case?"""
+
+import json
+from typing import Any
+
+import pytest
+
+from relay.domain.channel_types import WebhookChannel
+from relay.domain.errors import InvalidInput
+from relay.domain.outcomes import Sent
+from relay.notify.registry import check
+from relay.notify.transport.egress_policy import EgressPolicy
+from tests.fixtures.sink import Sink
+from tests.notify.conftest import Tell
+from tests.notify.makers import alert, channel, notification
+
+FAILING = [
+    "{{ ''.__class__ }}",
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ alerts.append(1) }}",
+    "{{ '{0.__class__}'.format(1) }}",
+    "{{ cycler.__init__.__globals__ }}",
+    "{{ nothing }}",
+    "{{ alerts[0].labels.nothing.more }}",
+    "{{ alerts[9].status }}",
+    "{{ 1 / 0 }}",
+    "{{ 1 + 'a' }}",
+    "{{ 5 | dictsort }}",
+    "{{ 5 | wordwrap }}",
+    "{% include 'other' %}",
+    "{{ 9 ** 9 ** 9 }}",
+    "{{ 'x' * 1000000000 }}",
+    "{{ 'x' * 1100000 }}",
+    "{% for _ in range(99999) %}{{ 'x' * 100 }}{% endfor %}",
+    "{% for _ in range(999999) %}{% endfor %}",
+    "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+]
+
+
+def refused(field: str, **settings: Any) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        check(channel(WebhookChannel, **settings), EgressPolicy(()))
+    assert caught.value.field == field
+    return caught.value.message
+
+
+async def test_the_built_in_body_holds_everything(sink: Sink, tell: Tell) -> None:
+    await tell(WebhookChannel, sink.url, notification(alert(), alert(status="resolved"), truncated=2))
+    body = sink.received[0].json
+    assert (body["id"], body["status"], body["severity"], body["truncated_alerts"]) == (
+        "42",
+        "firing",
+        "critical",
+        2,
+    )
+    assert [one["status"] for one in body["alerts"]] == ["firing", "resolved"]
+    assert body["alerts"][1]["starts_at"] == "2026-11-23T15:33:27Z"
+    assert sink.received[0].headers["Content-Type"] == "application/json"
+
+
+async def test_a_template_makes_the_body(sink: Sink, tell: Tell) -> None:
+    template = '{"n": {{ alerts | length }}, "first": {{ alerts[0].labels | tojson }}, "line": "{{ "-" * 40 }}"}'
+    outcome = await tell(WebhookChannel, sink.url, custom_payload_template=template)
+    first = {"alertname": "DiskFull", "severity": "critical"}
+    assert sink.received[0].json == {"n": 1, "first": first, "line": "-" * 40}
+    assert outcome == Sent(200, "ok")
+
+
+@pytest.mark.parametrize("template", FAILING)
+async def test_a_template_that_fails_gives_way_and_that_is_told(template: str, sink: Sink, tell: Tell) -> None:
+    check(channel(WebhookChannel, custom_payload_template=template), EgressPolicy(()))
+    outcome = await tell(WebhookChannel, sink.url, custom_payload_template=template)
+    assert isinstance(outcome, Sent)
+    assert outcome.detail
+    assert outcome.detail.startswith("custom_payload_template failed, the built-in body was sent: ")
+    assert outcome.detail.endswith("; ok")
+    assert sink.received[0].json["alerts"][0]["alertname"] == "DiskFull"
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{", "{% if %}", "{% for x in y %}", "{{ x | no_such_filter }}", "{% no_such_tag %}", "line\n{{ }}"],
+)
+def test_a_template_that_does_not_parse_is_refused_with_its_line(template: str) -> None:
+    line = template.count("\n") + 1
+    assert refused("custom_payload_template", custom_payload_template=template).startswith(f"line {line}: ")
+
+
+def test_a_template_beyond_reason_is_refused() -> None:
+    assert "65536" in refused("custom_payload_template", custom_payload_template="x" * 70_000)
+    nested = "{{ " + "(" * 20_000 + "1" + ")" * 20_000 + " }}"
+    assert refused("custom_payload_template", custom_payload_template=nested) == "is nested too deeply"
+
+
+async def test_headers_are_sent_and_may_set_the_content_type(sink: Sink, tell: Tell) -> None:
+    headers = {"content-type": "text/plain; charset=utf-8", "X-Team": "db", "User-Agent": "ours"}
+    await tell(WebhookChannel, sink.url, custom_headers=headers, custom_payload_template="Übel: {{ status }}")
+    got = sink.received[0]
+    assert (got.headers["Content-Type"], got.headers["X-Team"]) == ("text/plain; charset=utf-8", "db")
+    assert got.headers["User-Agent"] == "ours"
+    assert got.body.decode() == "Übel: firing"
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "ü", "(x)", "a\x01"])
+def test_what_is_no_header_name_is_refused(name: str) -> None:
+    assert "is not a header name" in refused("custom_headers", custom_headers={name: "x"})
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "\x7f", "\x01", "Ω", "x" * 9000])
+def test_a_value_that_no_header_can_hold_is_refused_unseen(value: str) -> None:
+    message = refused("custom_headers.X-Key", custom_headers={"X-Key": value})
+    assert value not in message
+
+
+@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "CONNECTION", "Upgrade", "TE"])
+def test_headers_that_frame_the_request_are_refused(name: str) -> None:
+    assert refused(f"custom_headers.{name}", custom_headers={name: "x"}) == "is set by the relay itself"
+
+
+def test_too_many_headers_are_refused() -> None:
+    refused("custom_headers", custom_headers={f"X-{n}": "x" for n in range(51)})
+
+
+def test_a_user_in_the_url_and_an_authorization_header_exclude_each_other() -> None:
+    settings = {"url": "https://u:hidden@example.com/", "custom_headers": {"authorization": "Bearer x"}}
+    assert "hidden" not in refused("custom_headers", **settings)
+
+
+async def test_a_large_group_is_sent_whole(sink: Sink, tell: Tell) -> None:
+    alerts = [alert(instance=f"db{n}", annotations={"description": "x" * 4096}) for n in range(500)]
+    assert isinstance(await tell(WebhookChannel, sink.url, notification(*alerts)), Sent)
+    assert len(json.loads(sink.received[0].body)["alerts"]) == 500

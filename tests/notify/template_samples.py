@@ -1,0 +1,42 @@
+"""What do these tests tell in words of a template's own?"""
+
+from typing import Any
+
+import msgspec
+
+from relay.domain.channel_types import BaseChannel
+from relay.domain.notifications import Message, Notification
+from relay.domain.templates.message_templates import MessageTemplate, checked
+from relay.notify.registry import NOTIFIERS
+from relay.notify.templates.sandbox import check_parts, parts_of
+from relay.notify.text.payload import payload_of
+from tests.notify.limits import CHECKS
+from tests.notify.makers import channel
+
+MARK = "{{ '🔥' if alert.status == 'firing' else '✅' }} "
+EVERYTHING = """
+{% set told, label = alert.annotations, alert.labels %}
+{% macro quoted(text) %}“{{ text }}”{% endmacro %}
+{% set block %}{{ told.description or "" }}{% endset %}
+{{ told.summary }} {{ told.description }} {{ label.huge }} {{ alert.alertname | bold }} {{ label.instance | code }}
+{{ (told.summary or "there") | link(told.runbook_url or "") }} {{ quoted(told.summary) ~ alert.alertname }}
+{{ block | truncate(200) }} {{ told.summary | upper | escape | escape }} {{ label | tojson }}
+"""
+"""Prints all that an alert has, by each way that leads to the page."""
+
+
+def template(**parts: Any) -> MessageTemplate:
+    return checked(MessageTemplate(name="Ours", **parts))
+
+
+def with_template(kind: type[BaseChannel], told: Notification, **parts: str) -> Notification:
+    """A message with what a template makes of it for a type."""
+    check_parts(parts)
+    data: Any = msgspec.json.decode(msgspec.json.encode(payload_of(told)))
+    return msgspec.structs.replace(told, rendered=parts_of(parts, NOTIFIERS[kind].markup, data))
+
+
+def read(kind: type[BaseChannel], told: Message, **settings: Any) -> list[str]:
+    """What the platform's strict reader makes of each request."""
+    requests = NOTIFIERS[kind].requests(channel(kind, **settings), told)
+    return [CHECKS[kind](request.body) for request in requests]

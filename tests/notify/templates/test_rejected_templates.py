@@ -1,0 +1,115 @@
+"""What becomes of a message that a template made and the platform refuses, when some of it was taken?"""
+
+import json
+import re
+from typing import Any
+
+from aiohttp import web
+
+from relay.domain.channel_types import BaseChannel, PagerDutyChannel, TeamsChannel, TelegramChannel
+from relay.domain.notifications import Notification
+from relay.domain.outcomes import Outcome, Rejected, Retry, Sent
+from relay.domain.templates.message_templates import MessageTemplate
+from relay.notify.registry import NOTIFIERS
+from relay.notify.sender import Sender
+from relay.notify.transport.egress_policy import EgressPolicy
+from tests.fixtures.sink import Sink
+from tests.notify.makers import alert, channel, notification
+from tests.notify.template_samples import template
+
+OURS = template(
+    title="Ours",
+    # As one that says how long it fires, it never reads the same twice.
+    alert="ours {{ alert.labels.instance }} {{ range(100000) | random }} {{ 'x' * 1500 }}",
+)
+WHY = "the platform refused what the template made ("
+
+
+async def tell(
+    sink: Sink,
+    kind: type[BaseChannel],
+    told: Notification,
+    progress: str | None = None,
+    ours: MessageTemplate = OURS,
+) -> Outcome:
+    async with Sender(EgressPolicy(("127.0.0.0/8",)), 10) as sender:
+        return await sender.attempt(NOTIFIERS[kind], channel(kind, sink.url), told, progress, template=ours)
+
+
+def group(count: int) -> Notification:
+    return notification(*[alert(instance=f"db{at}") for at in range(count)])
+
+
+def bodies(sink: Sink) -> list[Any]:
+    return [one.json for one in sink.received]
+
+
+async def test_messages_that_are_edited_are_made_to_say_the_same_as_the_rest(sink: Sink) -> None:
+    no = {"ok": False, "error_code": 400, "description": "Bad Request: can't parse entities"}
+    yes = iter(range(7, 99))
+
+    def answer(request: web.Request) -> web.Response:
+        text = bodies(sink)[-1]["text"]
+        if "ours db4" in text:
+            return web.json_response(no, status=400)
+        return web.json_response({"ok": True, "result": {"message_id": next(yes)}})
+
+    sink.script = answer
+    outcome = await tell(sink, TelegramChannel, group(5))
+
+    assert isinstance(outcome, Sent)
+    assert (outcome.detail or "").startswith(f"{WHY}part 3 of 3: 400 ")
+    kinds = [(one.path.rpartition("/")[2], one.json.get("message_id")) for one in sink.received]
+    assert kinds[:3] == [("sendMessage", None)] * 3
+    # The built-in message needs one: the first is edited into it, and what there was of the second is emptied.
+    assert kinds[3:] == [("editMessageText", 7), ("editMessageText", 8)]
+    assert bodies(sink)[3]["text"].startswith("<b>[FIRING:5] DiskFull</b>")
+
+
+async def test_an_event_that_is_refused_is_sent_plain_and_the_others_once(sink: Sink) -> None:
+    def answer(_: web.Request) -> web.Response:
+        refused = "ours db1" in bodies(sink)[-1]["payload"]["summary"]
+        return web.json_response({"status": "invalid event"}, status=400 if refused else 202)
+
+    sink.script = answer
+    outcome = await tell(sink, PagerDutyChannel, group(3))
+
+    assert isinstance(outcome, Sent)
+    assert (outcome.detail or "").startswith(WHY)
+    said = [body["payload"]["summary"][:13] for body in bodies(sink)]
+    assert said == ["Ours: ours db", "Ours: ours db", "DiskFull is f", "Ours: ours db"]
+
+
+async def test_after_a_refusal_a_retry_goes_on_with_the_built_in_words(sink: Sink) -> None:
+    answers = iter([400, 503, 200])
+    sink.script = lambda _: web.Response(status=next(answers))
+
+    first = await tell(sink, TeamsChannel, group(1))
+    assert isinstance(first, Retry)
+    assert first.detail.startswith(WHY)
+    assert isinstance(await tell(sink, TeamsChannel, group(1), first.progress), Sent)
+
+    assert ["ours db0" in one.body.decode() for one in sink.received] == [True, False, False]
+
+
+async def test_parts_of_a_template_that_were_taken_are_not_sent_again(sink: Sink) -> None:
+    answers = iter([200, 503, 200, 200, 200])
+    sink.script = lambda _: web.Response(status=next(answers))
+
+    first = await tell(sink, TeamsChannel, group(30))
+    assert isinstance(first, Retry)
+    assert isinstance(await tell(sink, TeamsChannel, group(30), first.progress), Sent)
+
+    told = [re.findall(r"ours (db\d+)", one.body.decode()) for one in sink.received]
+    assert told[1] == told[2]
+    every = [name for names in [told[0], *told[2:]] for name in names]
+    assert every == [f"db{at}" for at in range(len(every))]
+
+
+async def test_what_is_refused_in_the_built_in_words_too_is_rejected_with_both_reasons(sink: Sink) -> None:
+    sink.script = lambda _: web.Response(status=400, text="never")
+    outcome = await tell(sink, TeamsChannel, group(1))
+    assert isinstance(outcome, Rejected)
+    assert outcome.detail == f"{WHY}400 never); the built-in message was sent instead; 400 never"
+    assert len(sink.received) == 2
+    assert "ours" not in json.dumps(sink.received[1].json)

@@ -1,0 +1,239 @@
+"""Is a message told in a template's words on each platform, and nobody pinged or misled by what alerts say?"""
+
+import contextlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from jinja2.exceptions import SecurityError
+
+from relay.domain.channel_types import (
+    BaseChannel,
+    DiscordChannel,
+    EmailChannel,
+    PagerDutyChannel,
+    SlackChannel,
+    SmsChannel,
+    TeamsChannel,
+    TelegramChannel,
+    WebhookChannel,
+)
+from relay.domain.notifications import Notification
+from relay.notify.registry import NOTIFIERS
+from tests.notify.hostile import TEXTS, hostile
+from tests.notify.limits import IN_WORDS
+from tests.notify.mails import read as read_mail
+from tests.notify.makers import RUNBOOK, alert, channel, notification
+from tests.notify.message_texts import accounted_for
+from tests.notify.template_samples import EVERYTHING, MARK, read, with_template
+
+WHOLE = {
+    "title": "{{ status | upper }}: {{ alerts | length }} on {{ alerts[0].labels.instance }}",
+    "body": "Look at the {{ 'board' | link('https://grafana.example.com/d/x') }}.",
+    "alert": MARK + "{{ alert.labels.instance | bold }} is no. {{ position }}: {{ alert.annotations.summary }}",
+}
+TOLD = notification(alert(instance="db-1"), alert("Other", "resolved", instance="db<2>"))
+
+
+def words(kind: type[BaseChannel], told: Notification, **parts: str) -> str:
+    return "\n".join(read(kind, with_template(kind, told, **parts)))
+
+
+def body(kind: type[BaseChannel], told: Notification, **parts: str) -> Any:
+    [request, *_] = NOTIFIERS[kind].requests(channel(kind), with_template(kind, told, **parts))
+    return json.loads(request.body)
+
+
+@pytest.mark.parametrize("wanted", ["FIRING: 2 on db-1", "board", "is no. 1: DiskFull is firing"])
+def test_each_type_tells_all_that_the_template_says(kind: type[BaseChannel], wanted: str) -> None:
+    assert wanted in words(kind, TOLD, **WHOLE).replace("\\", "")
+
+
+def test_parts_that_a_template_leaves_out_are_told_in_the_relays_words(kind: type[BaseChannel]) -> None:
+    plain = "\n".join(read(kind, TOLD))
+    assert words(kind, TOLD, title="{{ '' }}", alert="{{ '' }}") == plain or kind is WebhookChannel
+    titled = words(kind, TOLD, title="Ours")
+    assert "Ours" in titled
+    assert "DiskFull" in titled
+    assert "DiskFull" in words(kind, TOLD, alert="Ours {{ alert.alertname }}")
+
+
+def test_slack_shows_the_title_in_bold_and_the_rest_in_sections() -> None:
+    told = body(SlackChannel, TOLD, **WHOLE)
+    assert told["text"] == "*FIRING: 2 on db-1*"
+    [attachment] = told["attachments"]
+    assert [block["text"]["text"] for block in attachment["blocks"][:3]] == [
+        "Look at the <https://grafana.example.com/d/x|board>.",
+        "🔥 *db-1* is no. 1: DiskFull is firing",
+        "✅ *db&lt;2&gt;* is no. 2: Other is resolved",
+    ]
+
+
+def test_discord_writes_markdown_in_its_embed() -> None:
+    [embed] = body(DiscordChannel, TOLD, **WHOLE)["embeds"]
+    assert embed["title"] == "FIRING: 2 on db-1"
+    assert embed["description"].startswith(
+        "Look at the [board](https://grafana.example.com/d/x).\n\n🔥 **db-1** is no. 1: DiskFull is firing\n\n"
+        "✅ **db\\<2\\>** is no. 2: Other is resolved"
+    )
+
+
+def test_telegram_writes_html() -> None:
+    text = body(TelegramChannel, TOLD, **WHOLE)["text"]
+    assert text.startswith(
+        '<b>FIRING: 2 on db-1</b>\nLook at the <a href="https://grafana.example.com/d/x">board</a>.\n\n'
+        "🔥 <b>db-1</b> is no. 1: DiskFull is firing\n\n✅ <b>db&lt;2&gt;</b> is no. 2: Other is resolved"
+    )
+
+
+def test_teams_shows_markup_as_runs_of_text() -> None:
+    card = body(TeamsChannel, TOLD, **WHOLE)["attachments"][0]["content"]["body"]
+    title, told, first, second = (card[0], card[1], *(one for one in card if one["type"] == "Container"))
+    assert title["inlines"][0]["text"] == "FIRING: 2 on db-1"
+    assert told["inlines"][1] == {
+        "type": "TextRun",
+        "text": "board",
+        "selectAction": {"type": "Action.OpenUrl", "url": "https://grafana.example.com/d/x"},
+    }
+    assert first["items"][0]["inlines"][1] == {"type": "TextRun", "text": "db-1", "weight": "bolder"}
+    assert second["items"][0]["inlines"][1] == {"type": "TextRun", "text": "db<2>", "weight": "bolder"}
+
+
+def test_a_mail_has_the_title_as_its_subject_and_says_the_same_as_text() -> None:
+    [request] = NOTIFIERS[EmailChannel].requests(channel(EmailChannel), with_template(EmailChannel, TOLD, **WHOLE))
+    mail = read_mail(request.body)
+    assert mail.headers["Subject"] == "FIRING: 2 on db-1"
+    assert "Look at the board (https://grafana.example.com/d/x)." in mail.text
+    assert "✅ db<2> is no. 2: Other is resolved" in mail.text
+    assert "✅ <strong>db&lt;2&gt;</strong> is no. 2: Other is resolved" in mail.html
+
+
+def test_a_text_message_is_short_all_the_same() -> None:
+    [text] = read(SmsChannel, with_template(SmsChannel, TOLD, **WHOLE))
+    assert "FIRING: 2 on db-1\nLook at the board (https://grafana.example.com/d/x).\nFIRING db-1 is no. 1" in text
+
+
+def test_an_incident_is_named_by_the_title_and_its_own_alert() -> None:
+    first, second = (
+        json.loads(request.body)["payload"]
+        for request in NOTIFIERS[PagerDutyChannel].requests(
+            channel(PagerDutyChannel), with_template(PagerDutyChannel, TOLD, **WHOLE)
+        )
+    )
+    assert first["summary"] == "FIRING: 2 on db-1: 🔥 db-1 is no. 1: DiskFull is firing"
+    assert second["summary"] == "FIRING: 2 on db-1: ✅ db<2> is no. 2: Other is resolved"
+    assert first["custom_details"]["body"] == "Look at the board (https://grafana.example.com/d/x)."
+    assert first["custom_details"]["alert"] == "🔥 db-1 is no. 1: DiskFull is firing"
+
+
+def test_a_webhook_has_the_texts_beside_what_it_always_has() -> None:
+    sent = body(WebhookChannel, TOLD, **WHOLE)
+    assert sent["rendered"]["title"] == "FIRING: 2 on db-1"
+    assert sent["rendered"]["alerts"][1] == "✅ db<2> is no. 2: Other is resolved"
+    assert sent["alerts"][1]["labels"]["instance"] == "db<2>"
+
+
+@pytest.mark.parametrize("count", [3, 500])
+def test_hostile_texts_stay_text_however_they_are_printed(kind: type[BaseChannel], count: int) -> None:
+    # The strict readers refuse what would ping, link elsewhere than to the web, or is no markup of the platform.
+    told = hostile(count)
+    text = words(kind, told, title=f"{{{{ alerts[0].alertname }}}} {EVERYTHING_OF_FIRST}", alert=MARK + EVERYTHING)
+    if kind in IN_WORDS:
+        assert accounted_for(kind, text) == count
+
+
+@pytest.mark.parametrize(
+    "printed", ["told | striptags", "(told | safe).unescape()", "(told | tojson).unescape()", "told"]
+)
+def test_entities_in_an_alert_form_no_markup_whatever_unescapes_them(
+    printed: str, kind: type[BaseChannel]
+) -> None:
+    # Those of a private plane of Unicode stand for markup while a template is rendered.
+    entities = "".join(f"&#{0xF0000 + ord(sign)};" for sign in "<!@") + "channel" + f"&#{0xF0000 + ord('>')};"
+    told = notification(alert(annotations={"summary": entities}))
+    with contextlib.suppress(SecurityError):
+        words(kind, told, alert=f"{{% set told = alert.annotations.summary %}}{{{{ {printed} }}}}")
+
+
+EVERYTHING_OF_FIRST = "{% set alert = alerts[0] %}" + EVERYTHING
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_an_alert_says_forms_no_markup(text: str) -> None:
+    told = notification(alert(annotations={"summary": text}))
+    slack = body(SlackChannel, told, alert="{{ alert.annotations.summary }}")
+    [section] = [one for one in slack["attachments"][0]["blocks"] if one["type"] == "section"]
+    assert not re.search(r"[<>]", section["text"]["text"])
+    telegram = body(TelegramChannel, told, alert="{{ alert.annotations.summary }}")["text"]
+    assert not re.search(r"<(?!/?b>|/?code>|/?a\b)", telegram)
+    assert not re.search(r"(?<!\w)@\w", telegram)
+    card = body(TeamsChannel, told, alert="{{ alert.annotations.summary }}")["attachments"][0]["content"]["body"]
+    [container] = [one for one in card if one["type"] == "Container"]
+    [run] = container["items"][0]["inlines"]
+    assert run == {"type": "TextRun", "text": text.strip()}
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//x", ""])
+def test_only_web_pages_are_linked_to(kind: type[BaseChannel], url: str) -> None:
+    told = notification(alert(annotations={"runbook_url": url, "summary": "the words"}), external_url="")
+    text = words(kind, told, alert="{{ alert.annotations.summary | link(alert.annotations.runbook_url) }}")
+    assert "the words" in text
+    assert not url or kind in (WebhookChannel, PagerDutyChannel) or url not in text.replace("http://", "")
+
+
+LONG = {
+    "emoji": "👩‍👩‍👧‍👦",
+    "escapes": "<&>*_`",
+    "accents": "e\u0301",
+    "bold words": "{{ 'word' | bold }} ",
+    "links": "{{ 'here' | link('" + RUNBOOK + "') }} ",
+    "code": "{{ 'a`b<c>' | code }} ",
+}
+
+
+@pytest.mark.parametrize("piece", LONG.values(), ids=LONG.keys())
+@pytest.mark.parametrize("more", [0, 1, 2, 3])
+def test_what_is_too_long_is_cut_where_nothing_breaks(kind: type[BaseChannel], piece: str, more: int) -> None:
+    times = 15_000 // len(piece) // 4
+    long = "x" * more + (piece * times if "{{" in piece else "{{ '" + piece * times + "' }}")
+    told = notification(*[alert(instance=f"db{at}") for at in range(12)])
+    text = words(kind, told, title=long, body=long, alert=MARK + long)
+    assert "👩" not in text.replace("👩‍👩‍👧‍👦", "")
+    assert not re.search(r"e(?!\u0301)…", text) or piece != LONG["accents"]
+    assert kind not in IN_WORDS or accounted_for(kind, text) == 12
+
+
+def test_many_alerts_of_a_template_are_numbered_and_the_rest_is_counted(kind: type[BaseChannel]) -> None:
+    told = notification(*[alert(instance=f"db{at}") for at in range(300)], truncated=3)
+    read_so = read(kind, with_template(kind, told, title="Ours", alert=MARK + "{{ position }} " + "word " * 200))
+    if kind not in IN_WORDS:
+        return
+    assert len(read_so) == 5
+    assert all(re.search(rf"Ours.* \({at}/5\)", text) for at, text in enumerate(read_so, start=1))
+    assert accounted_for(kind, "\n".join(read_so)) == 300
+
+
+def test_the_documented_example_reads_as_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "templates.md").read_text(encoding="utf-8")
+    title, alert_part = re.findall(r"```jinja\n(.*?)\n```", page, re.DOTALL)
+    [shown] = re.findall(r"An alert then reads\n\n```\n(.*?)\n```", page, re.DOTALL)
+    annotations = {
+        "summary": "The disk of db-1 is full",
+        "description": "Less than 1 % of /var is left.",
+        "runbook_url": RUNBOOK,
+    }
+    told = alert(annotations=annotations, url="http://prometheus.example.com/graph", instance="db-1")
+    sent = body(SlackChannel, notification(told), title=title, alert=alert_part)
+    assert sent["text"] == "*🔥 DiskFull in all clusters*"
+    [section] = [one for one in sent["attachments"][0]["blocks"] if one["type"] == "section"]
+    assert re.sub(r"(?m)^for .*$", "for 7m 12s", section["text"]["text"]) == shown
+
+
+def test_a_living_message_is_edited_into_the_templates_words() -> None:
+    told = msgspec.structs.replace(with_template(TelegramChannel, TOLD, **WHOLE), message_refs=("17",))
+    [request] = NOTIFIERS[TelegramChannel].requests(channel(TelegramChannel), told)
+    assert request.url.endswith("/editMessageText")
+    assert "is no. 2: Other is resolved" in json.loads(request.body)["text"]

@@ -1,0 +1,183 @@
+"""Is a group one message on the platforms that can edit, in its right state at every moment?"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from relay.domain.alerts import Alert
+from relay.domain.channel_types import SlackChannel, TelegramChannel
+from relay.domain.outcomes import Retry, Sent
+from relay.notify.message_edits import EMPTIED
+from relay.notify.registry import notifier_for
+from relay.notify.sender import Sender
+from relay.notify.transport.egress_policy import EgressPolicy
+from tests.fixtures.sink import Answer, Sink
+from tests.notify.conftest import LOOPBACK, Tell
+from tests.notify.hostile import hostile
+from tests.notify.makers import BOT_TOKEN, HISTORY, alert, notification
+from tests.notify.stages import LIVING, STAGES, Stage
+from tests.notify.strict import StrictPlatform
+from tests.notify.strict_slack import StrictSlack
+from tests.notify.strict_telegram import StrictTelegram, refusal
+
+A, B = alert("DiskFull", instance="a"), alert("DiskFull", instance="b")
+A_ENDED, B_ENDED = (alert("DiskFull", "resolved", instance=name) for name in "ab")
+
+
+class Incident:
+    """A group as a channel tells it, time after time."""
+
+    def __init__(self, stage: Stage) -> None:
+        assert isinstance(stage.platform, StrictPlatform)
+        self.stage, self.platform = stage, stage.platform
+        self.message_refs: tuple[str, ...] = ()
+
+    async def tells(self, *alerts: Alert) -> Sent:
+        """Tell the group as it is by now, in the messages that it has."""
+        told = notification(*alerts, history_url=HISTORY)
+        told = msgspec.structs.replace(told, message_refs=self.message_refs)
+        async with Sender(EgressPolicy(LOOPBACK), 30) as sender:
+            outcome = await sender.attempt(notifier_for(self.stage.channel), self.stage.channel, told)
+        assert isinstance(outcome, Sent), outcome
+        self.message_refs = outcome.message_refs
+        return outcome
+
+
+@pytest.fixture(params=LIVING)
+async def incident(request: pytest.FixtureRequest, sink: Sink, tmp_path: Path) -> AsyncIterator[Incident]:
+    """One on each platform that can edit."""
+    _, opens = STAGES[request.param]
+    async with opens(sink, tmp_path) as stage:
+        yield Incident(stage)
+
+
+async def test_an_incident_is_one_message_that_is_edited_from_firing_to_resolved(incident: Incident) -> None:
+    for alerts in ((A,), (A, B), (A_ENDED, B), (A_ENDED, B_ENDED)):
+        await incident.tells(*alerts)
+
+    [message] = incident.platform.messages
+    headlines = [version.strip().split("\n")[0].replace("\\", "") for version in message.versions]
+    assert [headline.strip("*") for headline in headlines] == [
+        "[FIRING:1] DiskFull",
+        "[FIRING:2] DiskFull",
+        "[FIRING:1, RESOLVED:1] DiskFull",
+        "[RESOLVED:2] DiskFull",
+    ]
+    assert "🔥" not in message.text
+    assert message.text.count("✅") == 2
+
+
+async def test_what_is_told_already_may_be_told_again(incident: Incident) -> None:
+    for _ in range(2):
+        await incident.tells(A)
+    assert len(incident.platform.messages) == 1
+
+
+async def test_a_message_that_somebody_deleted_is_sent_anew(incident: Incident) -> None:
+    await incident.tells(A)
+    incident.platform.delete(incident.platform.messages[0])
+
+    outcome = await incident.tells(A, B)
+    assert "a new one instead" in (outcome.detail or "")
+    await incident.tells(A_ENDED, B_ENDED)
+
+    [message] = incident.platform.messages
+    assert len(message.versions) == 2
+    assert "✅" in message.text
+
+
+async def test_a_message_that_can_t_be_edited_any_more_is_followed_by_a_new_one(incident: Incident) -> None:
+    await incident.tells(A)
+    incident.platform.messages[0].editable = False
+
+    await incident.tells(A, B)
+    await incident.tells(A_ENDED, B_ENDED)
+
+    old, new = incident.platform.messages
+    assert (len(old.versions), len(new.versions)) == (1, 2)
+
+
+async def test_a_group_that_grows_and_shrinks_keeps_its_messages(incident: Incident) -> None:
+    await incident.tells(A)
+    await incident.tells(*hostile(60).alerts)
+    grown = len(incident.platform.messages)
+    assert 1 < grown <= 5
+    await incident.tells(A_ENDED)
+
+    assert len(incident.platform.messages) == grown
+    first, *others = incident.platform.told
+    assert "✅" in first
+    assert all(EMPTIED in text for text in others)
+    assert not any("🔥" in text for text in incident.platform.told)
+    assert len(incident.message_refs) == 1
+
+
+async def test_what_was_posted_before_a_failure_is_known_with_it(sink: Sink, tell: Tell) -> None:
+    telegram = StrictTelegram(BOT_TOKEN, "42")
+
+    async def fails_after_the_first(request: web.Request) -> Answer:
+        return refusal(502, "Bad Gateway") if telegram.messages else await telegram(request)
+
+    sink.script = fails_after_the_first
+
+    outcome = await tell(TelegramChannel, sink.url, hostile(20))
+
+    assert isinstance(outcome, Retry)
+    assert outcome.message_refs == ("1",)
+    assert outcome.progress is not None
+
+
+async def test_a_platform_that_names_no_message_is_told_all_the_same(sink: Sink, tell: Tell) -> None:
+    outcome = await tell(TelegramChannel, sink.url)
+
+    assert isinstance(outcome, Sent)
+    assert not any(outcome.message_refs)
+
+
+async def test_all_resolved_is_also_a_reply_in_slack_s_thread_where_the_channel_wants_it(
+    sink: Sink, tmp_path: Path
+) -> None:
+    _, opens = STAGES["slack bot"]
+    async with opens(sink, tmp_path) as stage:
+        assert isinstance(stage.channel, SlackChannel)
+        wants = msgspec.structs.replace(stage.channel, slack_reply_resolved=True)
+        incident = Incident(Stage(stage.kind, wants, stage.platform))
+        await incident.tells(A)
+        await incident.tells(A_ENDED)
+
+        message, reply = incident.platform.messages
+        assert reply.thread == message.reference.partition(" ")[2]
+        assert reply.text == "*[RESOLVED:1] DiskFull*"
+
+
+async def test_where_slack_s_channel_has_another_id_by_now_the_message_is_sent_there(
+    sink: Sink, tmp_path: Path
+) -> None:
+    _, opens = STAGES["slack bot"]
+    async with opens(sink, tmp_path) as stage:
+        incident = Incident(stage)
+        await incident.tells(A)
+        assert isinstance(incident.platform, StrictSlack)
+        incident.platform.channels = dict.fromkeys(incident.platform.channels, "C0MOVED001")
+
+        outcome = await incident.tells(A_ENDED)
+
+        assert "a new one instead" in (outcome.detail or "")
+        assert incident.platform.messages[-1].reference.startswith("C0MOVED001 ")
+
+
+async def test_a_channel_of_slack_that_was_archived_is_no_reason_for_a_new_message(
+    sink: Sink, tmp_path: Path
+) -> None:
+    _, opens = STAGES["slack bot"]
+    async with opens(sink, tmp_path) as stage:
+        incident = Incident(stage)
+        await incident.tells(A)
+        [message] = incident.platform.messages
+        incident.platform.closed[message.reference.partition(" ")[0]] = "is_inactive"  # type: ignore[attr-defined]
+        with pytest.raises(AssertionError, match="DESTINATION_GONE"):
+            await incident.tells(A_ENDED)
+        assert len(incident.platform.messages) == 1

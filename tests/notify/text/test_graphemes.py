@@ -1,0 +1,84 @@
+"""Is what people see as one character kept whole where text is cut?"""
+
+import pytest
+
+from relay.notify.text.content import cut, fit
+from relay.notify.text.graphemes import LONGEST, end_of, start_of
+from relay.notify.text.markup import escape_markdown as escape
+from relay.notify.text.summary import shortened
+
+WHOLE = {
+    "a letter and its accent": "e\u0301",
+    "an accent upon an accent": "o\u0302\u0323",
+    "a family": "👩‍👩‍👧‍👦",
+    "a skin tone": "👍🏽",
+    "a profession with a skin tone": "👩🏽‍🚒",
+    "a flag": "🇩🇪",
+    "a flag of tags": "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    "a presentation": "❤️",
+    "a keycap": "1️⃣",
+    "a line's end": "\r\n",
+    "a Devanagari conjunct": "क्षि",
+    "a Tamil vowel": "நி",
+    "a Thai vowel": "กำ",
+    "a Hebrew point": "שׁ",
+    "decomposed Korean": "\u1112\u1161\u11ab",
+    "half decomposed Korean": "하\u11ab",
+}
+
+
+@pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE.keys())
+@pytest.mark.parametrize("before", ["", "x", "🔥", "🇫🇷"])
+def test_it_is_not_cut_inside(text: str, before: str) -> None:
+    whole = before + text + "x"
+    start, end = len(before), len(before + text)
+    for at in range(start + 1, end):
+        assert (start_of(whole, at), end_of(whole, at)) == (start, end)
+    for at in (0, start, end, len(whole)):
+        assert (start_of(whole, at), end_of(whole, at)) == (at, at)
+
+
+@pytest.mark.parametrize("text", ["ab", "磁盘", "🔥🔥", "\n\r", "تن", "🇩🇪🇫🇷"])
+def test_what_is_two_may_be_cut_between(text: str) -> None:
+    middle = len(text) // 2
+    assert start_of(text, middle) == end_of(text, middle) == middle
+
+
+@pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE.keys())
+def test_cut_text_ends_in_whole_characters(text: str) -> None:
+    for limit in range(2, 40):
+        made = cut(text * 40, limit)
+        assert len(made) <= limit
+        assert made.removesuffix("…") == (text * (made.count(text))).rstrip()
+
+
+def test_a_pile_of_marks_is_cut_all_the_same() -> None:
+    pile = "e" + "\u0301" * 5000
+    assert len(cut(pile, 1000)) == 1000
+    assert start_of(pile, 10) == 0
+    assert start_of(pile, LONGEST + 1) == LONGEST + 1
+
+
+def test_an_escape_is_not_cut() -> None:
+    for limit in range(1, 30):
+        made = fit("*_" * 40, limit, escape)
+        assert len(made) <= limit
+        assert made == "\\*\\_" * 40 or made.removesuffix("…").replace("\\*", "").replace("\\_", "") == ""
+
+
+@pytest.mark.parametrize("limit", [-5, 0, 1, 2])
+def test_where_there_is_no_room_nothing_is_said(limit: int) -> None:
+    assert len(fit("word", limit)) <= max(limit, 0)
+
+
+def test_bytes_can_be_what_is_measured() -> None:
+    for limit in range(3, 40):
+        made = fit("é🔥" * 40, limit, size=lambda text: len(text.encode()))
+        assert limit - 6 < len(made.encode()) <= limit
+
+
+def test_a_name_that_loses_its_middle_keeps_whole_characters() -> None:
+    for limit in range(12, 40):
+        made = shortened("👩‍👩‍👧‍👦" * 20, limit)
+        assert len(made) <= limit
+        assert made.replace("👩‍👩‍👧‍👦", "") == "…"

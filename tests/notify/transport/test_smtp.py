@@ -1,0 +1,306 @@
+"""Is a mail handed to a real mail server, encrypted and logged in as asked, and are its answers read right?"""
+
+import asyncio
+import base64
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.domain.channel_types import EmailChannel
+from relay.domain.notifications import Message
+from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
+from relay.notify.registry import NOTIFIERS
+from relay.notify.sender import Sender
+from relay.notify.transport.egress_policy import EgressPolicy
+from tests.fixtures.behaviours import Behaviour, hangs, resets_after, says
+from tests.fixtures.mail_server import LOGIN, MailServer, mail_server
+from tests.fixtures.platforms import self_signed
+from tests.notify.conftest import LOOPBACK
+from tests.notify.mails import read
+from tests.notify.makers import alert, channel, notification
+
+OPS, DB = "ops@example.com", "db@example.org"
+USER, PASSWORD = LOGIN
+AS_RELAY: dict[str, Any] = {"smtp_username": USER, "smtp_password": PASSWORD}
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[MailServer]:
+    """A mail server that speaks in clear, and takes logins."""
+    async with mail_server(auth_require_tls=False) as made:
+        yield made
+
+
+async def post(
+    port: int,
+    security: str = "none",
+    told: Message | None = None,
+    *,
+    host: str = "127.0.0.1",
+    patience: float = 10.0,
+    trusted: Path | None = None,
+    allowed: tuple[str, ...] = LOOPBACK,
+    **settings: Any,
+) -> Outcome:
+    """Mail one message, and say how that ended. `trusted`: the folder of the certificate that is."""
+    one = channel(EmailChannel, smtp_host=host, smtp_port=port, smtp_security=security, **settings)
+    tls = None if trusted is None else ssl.create_default_context(cafile=trusted / "certificate.pem")
+    async with Sender(EgressPolicy(allowed), patience, tls) as sender:
+        return await sender.attempt(NOTIFIERS[EmailChannel], one, told or notification())
+
+
+async def test_one_mail_goes_to_all(server: MailServer) -> None:
+    outcome = await post(server.port)
+
+    assert outcome == Sent(250, "250 2.0.0 Ok: queued as 7")
+    [mail] = server.arrived
+    assert (mail.sender, mail.recipients) == ("relay@example.com", [OPS, DB])
+    assert (mail.encrypted, mail.login) == (False, None)
+    assert "DiskFull is firing" in read(mail.content).text
+    assert server.greeted == ["[127.0.0.1]"]
+
+
+async def test_the_date_is_set_when_it_is_sent_and_all_else_stays_the_same(server: MailServer) -> None:
+    await post(server.port)
+    await post(server.port)
+
+    first, second = (mail.content.partition(b"\r\n") for mail in server.arrived)
+    assert first[0].startswith(b"Date: ")
+    assert parsedate_to_datetime(first[0].decode().removeprefix("Date: ")).tzinfo is not None
+    assert first[2] == second[2]
+    assert b"\nDate:" not in first[2]
+
+
+async def test_lines_that_begin_with_a_dot_arrive_whole(server: MailServer) -> None:
+    annotations = {"description": ".\n..\n.end\nFrom here"}
+    await post(server.port, told=notification(alert(annotations=annotations)))
+
+    assert "  .\n  ..\n  .end\n  From here" in read(server.arrived[0].content).text
+    assert ">.\n..\n.end\nFrom here<" in read(server.arrived[0].content).html
+
+
+async def test_500_alerts_with_long_words_are_taken(server: MailServer) -> None:
+    alerts = [alert(instance=f"db{at}", annotations={"description": "x" * 2048}) for at in range(500)]
+    assert isinstance(await post(server.port, told=notification(*alerts)), Sent)
+    assert "more alerts that did not fit here" in read(server.arrived[0].content).text
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_a_connection_is_encrypted_and_logged_in(security: str, tmp_path: Path) -> None:
+    async with mail_server(**{security: self_signed(tmp_path)}, auth_required=True) as server:
+        outcome = await post(server.port, security, trusted=tmp_path, **AS_RELAY)
+    assert isinstance(outcome, Sent)
+    assert [(mail.encrypted, mail.login) for mail in server.arrived] == [(True, USER)]
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(security: str, tmp_path: Path) -> None:
+    async with mail_server(**{security: self_signed(tmp_path)}) as server:
+        outcome = await post(server.port, security, **AS_RELAY)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.CONNECTION_ERROR
+    assert outcome.detail.startswith("TLS failed, the certificate is not trusted: ")
+    assert (server.arrived, server.tried) == ([], [])
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_a_certificate_for_another_name_is_not_trusted(security: str, tmp_path: Path) -> None:
+    async with mail_server(**{security: self_signed(tmp_path)}) as server:
+        outcome = await post(server.port, security, host="localhost", trusted=tmp_path, **AS_RELAY)
+    assert isinstance(outcome, Retry)
+    assert outcome.detail.startswith("TLS failed, the certificate is not trusted: ")
+    assert "localhost" in outcome.detail
+    assert (server.arrived, server.tried) == ([], [])
+
+
+async def test_nothing_is_sent_in_clear_where_starttls_was_asked_for(server: MailServer) -> None:
+    outcome = await post(server.port, "starttls", **AS_RELAY)
+    assert outcome == Retry(Reason.CONNECTION_ERROR, "the mail server does not offer STARTTLS")
+    assert (server.arrived, server.tried) == ([], [])
+
+
+async def test_tls_where_none_is_spoken_is_tried_again(server: MailServer) -> None:
+    outcome = await post(server.port, "tls")
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.CONNECTION_ERROR
+    assert outcome.detail.startswith("TLS failed: ")
+
+
+async def test_a_login_in_clear_works_where_it_is_allowed(server: MailServer) -> None:
+    assert isinstance(await post(server.port, **AS_RELAY), Sent)
+    assert server.arrived[0].login == USER
+
+
+@pytest.mark.parametrize("only", ["PLAIN", "LOGIN"])
+async def test_a_login_goes_the_way_that_is_offered(only: str) -> None:
+    others = {"PLAIN", "LOGIN"} - {only}
+    async with mail_server(auth_require_tls=False, auth_exclude_mechanism=others) as server:
+        assert isinstance(await post(server.port, **AS_RELAY), Sent)
+    assert server.tried == [only]
+
+
+async def test_no_way_to_log_in_is_tried_again() -> None:
+    async with mail_server(auth_require_tls=True) as server:
+        outcome = await post(server.port, **AS_RELAY)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.AUTH_ERROR
+    assert server.arrived == []
+
+
+async def test_a_refused_login_is_tried_once_and_again_later(server: MailServer) -> None:
+    outcome = await post(server.port, smtp_username=USER, smtp_password="wrong")
+    assert outcome == Retry(Reason.AUTH_ERROR, "535 5.7.8 Authentication credentials invalid", 535)
+    assert len(server.tried) == 1
+
+
+async def test_a_login_that_fails_for_the_moment_is_the_server_s(server: MailServer) -> None:
+    server.replies["AUTH"] = "454 4.7.0 Temporary authentication failure"
+    outcome = await post(server.port, smtp_username=USER, smtp_password="wrong")
+    assert outcome == Retry(Reason.SERVER_ERROR, "454 4.7.0 Temporary authentication failure", 454)
+
+
+async def test_a_login_that_is_missing_is_tried_again() -> None:
+    async with mail_server(auth_require_tls=False, auth_required=True) as server:
+        outcome = await post(server.port)
+    assert isinstance(outcome, Retry)
+    assert (outcome.reason, outcome.status_code) == (Reason.AUTH_ERROR, 530)
+
+
+@pytest.mark.parametrize("said", [PASSWORD, base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode()])
+async def test_a_server_that_echoes_the_login_gives_nothing_away(said: str, server: MailServer) -> None:
+    server.replies["DATA"] = f"554 no: {said}"
+    outcome = await post(server.port, **AS_RELAY)
+    assert isinstance(outcome, Rejected)
+    assert outcome.detail == "554 no: ********"
+
+
+@pytest.mark.parametrize(
+    ("replies", "expected"),
+    [
+        ({"DATA": "550 spam"}, Rejected(Reason.CLIENT_ERROR, "550 spam", 550)),
+        ({"DATA": "451 later"}, Retry(Reason.SERVER_ERROR, "451 later", 451)),
+        ({"MAIL": "552 too large"}, Rejected(Reason.CLIENT_ERROR, "552 too large", 552)),
+        ({"MAIL": "553 not your address"}, Retry(Reason.CLIENT_ERROR, "553 not your address", 553)),
+        ({"MAIL": "421 too busy"}, Retry(Reason.SERVER_ERROR, "421 too busy", 421)),
+        ({OPS: "550 unknown", DB: "551 gone"}, Rejected(Reason.CLIENT_ERROR, "550 unknown", 550)),
+        ({OPS: "550 unknown", DB: "450 later"}, Retry(Reason.SERVER_ERROR, "450 later", 450)),
+        ({OPS: "550 unknown", DB: "552 full"}, Retry(Reason.SERVER_ERROR, "552 full", 552)),
+        ({OPS: "530 log in first", DB: "550 no"}, Retry(Reason.AUTH_ERROR, "530 log in first", 530)),
+    ],
+    ids=str,
+)
+async def test_a_refusal_is_final_when_it_speaks_of_the_mail(
+    replies: dict[str, str], expected: Outcome, server: MailServer
+) -> None:
+    server.replies = replies
+    assert await post(server.port) == expected
+    assert server.arrived == []
+
+
+async def test_recipients_that_are_refused_are_counted(server: MailServer) -> None:
+    server.replies = {OPS: "550 5.1.1 unknown"}
+    outcome = await post(server.port)
+    assert outcome == Sent(
+        250,
+        "1 of 2 recipients were refused, the first with 550 5.1.1 unknown; 250 2.0.0 Ok: queued as 7",
+    )
+    assert [mail.recipients for mail in server.arrived] == [[DB]]
+
+
+async def test_a_mail_larger_than_the_server_takes_is_final() -> None:
+    async with mail_server(data_size_limit=100) as server:
+        outcome = await post(server.port)
+    assert isinstance(outcome, Rejected)
+    assert outcome.status_code == 552
+
+
+@pytest.mark.parametrize("allowed", [(), ("10.0.0.0/8",), ("mail.example.com",)])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1"])
+async def test_loopback_is_blocked(allowed: tuple[str, ...], host: str, server: MailServer) -> None:
+    outcome = await post(server.port, host=host, allowed=allowed)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.BLOCKED_TARGET
+    assert server.greeted == []
+
+
+async def test_a_listed_name_may_be_private(server: MailServer) -> None:
+    assert isinstance(await post(server.port, host="localhost", allowed=("localhost",)), Sent)
+
+
+async def test_a_refused_connection_is_tried_again() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        outcome = await post(closed.getsockname()[1])
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.CONNECTION_ERROR
+
+
+async def test_a_name_that_is_not_found_is_tried_again() -> None:
+    outcome = await post(25, host="does-not-exist.invalid")
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.CONNECTION_ERROR
+    assert outcome.detail.startswith("the name could not be resolved: ")
+
+
+async def test_a_server_that_never_says_goodbye_has_taken_the_mail_all_the_same(server: MailServer) -> None:
+    server.replies["QUIT"] = "never"
+    assert isinstance(await post(server.port), Sent)
+
+
+async def test_a_server_that_hangs_in_the_middle_is_left_alone_after_the_time_out(server: MailServer) -> None:
+    server.replies["DATA"] = "never"
+    outcome = await post(server.port, patience=0.5)
+    assert outcome == Retry(Reason.DEADLINE_EXCEEDED, "no response in time")
+    async with asyncio.timeout(10):
+        while server.connected:
+            await asyncio.sleep(0.02)
+
+
+async def behaving(behaviour: Behaviour, security: str, patience: float = 10.0) -> Outcome:
+    """How a mail ends at a server that does as it is told as soon as it is connected to."""
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await behaviour(writer)
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as listening:
+        return await post(listening.sockets[0].getsockname()[1], security, patience=patience)
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls", "none"])
+async def test_a_hang_ends_with_the_time_out(security: str) -> None:
+    outcome = await behaving(hangs, security, patience=0.3)
+    assert outcome == Retry(Reason.DEADLINE_EXCEEDED, "no response in time")
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls", "none"])
+@pytest.mark.parametrize(
+    "behaviour", [says(b""), resets_after(b""), resets_after(b"220 hel"), says(b"220 hi\r\n")]
+)
+async def test_a_server_that_hangs_up_is_tried_again(behaviour: Behaviour, security: str) -> None:
+    outcome = await behaving(behaviour, security)
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.CONNECTION_ERROR
+
+
+@pytest.mark.parametrize(
+    "noise", [b"HTTP/1.1 400 Bad\r\n\r\n", b"\x00\xff\x16garbage\r\n", b"220 " + b"x" * 100_000]
+)
+async def test_what_does_not_speak_smtp_is_tried_again(noise: bytes) -> None:
+    outcome = await behaving(says(noise), "none")
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.CONNECTION_ERROR
+
+
+@pytest.mark.parametrize("greeting", [b"421 busy\r\n", b"554 not you\r\n"])
+async def test_a_server_that_does_not_greet_is_tried_again(greeting: bytes) -> None:
+    outcome = await behaving(says(greeting), "none")
+    assert isinstance(outcome, Retry)
+    assert (outcome.reason, outcome.detail) == (Reason.SERVER_ERROR, greeting.decode().strip())

@@ -1,0 +1,95 @@
+"""Are people's own channel templates kept, and listed in one order with the built-in ones?"""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from relay.domain.errors import Conflict, NotFound, Unreadable
+from relay.domain.templates.built_in import IDS, built_in_templates
+from relay.domain.templates.channel_templates import ChannelTemplate, parse_template
+from relay.domain.templates.checks import checked
+from relay.store.configuration import channel_templates
+from relay.store.postgres.database import Database
+
+BUILT_IN = "critical-to-slack"
+
+
+def template(template_id: str = "mine", **more: Any) -> ChannelTemplate:
+    body = {"channel_type": "slack", "name": "A", "webhook_url": {"$": "url"}, "severities": ["critical"]}
+    parameters = [{"name": "url", "description": "Where to."}]
+    given = {"id": template_id, "name": "Mine", "parameters": parameters, "channels": [body]} | more
+    return checked(parse_template(given))
+
+
+async def store(database: Database, *templates: ChannelTemplate) -> None:
+    async with database.begin() as connection:
+        for one in templates:
+            await channel_templates.add(connection, one)
+
+
+async def test_a_template_comes_back_as_it_was_stored_until_it_is_deleted(database: Database) -> None:
+    await store(database, template())
+    async with database.begin() as connection:
+        assert await channel_templates.get(connection, "mine") == template()
+
+        changed = template(name="Ours", description="Better.")
+        await channel_templates.change(connection, changed)
+        assert await channel_templates.get_own(connection, "mine") == changed
+
+        await channel_templates.remove(connection, "mine")
+        for read in (channel_templates.get, channel_templates.get_own, channel_templates.remove):
+            with pytest.raises(NotFound, match="no channel template 'mine'"):
+                await read(connection, "mine")
+
+
+async def test_an_id_is_taken_once_and_never_a_built_in_ones(database: Database) -> None:
+    await store(database, template())
+    with pytest.raises(Conflict, match="'mine' is taken"):
+        await store(database, template())
+    for template_id in IDS:
+        with pytest.raises(Conflict, match="built-in"):
+            await store(database, template(template_id))
+
+
+async def test_a_built_in_one_is_read_and_nothing_else(database: Database) -> None:
+    async with database.begin() as connection:
+        assert await channel_templates.get(connection, BUILT_IN) == built_in_templates()[BUILT_IN]
+        for write in (channel_templates.get_own, channel_templates.remove):
+            with pytest.raises(Conflict, match="is built in"):
+                await write(connection, BUILT_IN)
+
+
+async def test_pages_hold_all_in_one_order_whatever_the_page(database: Database) -> None:
+    own = ["a_b", "a-b", "a1", "critical", "critical_to", "z", "0", *(f"m{at}" for at in range(5))]
+    await store(database, *map(template, own))
+    expected = sorted([*own, *built_in_templates()])
+
+    async with database.begin() as connection:
+        for size in (1, 2, 3, 50):
+            seen: list[str] = []
+            while found := await channel_templates.page(connection, seen[-1] if seen else None, size):
+                assert len(found) <= size
+                seen += [one.id for one in found]
+            assert seen == expected
+
+
+async def test_ones_own_goes_before_a_built_in_one_that_a_later_release_brought(database: Database) -> None:
+    mine = template("later", name="Mine")
+    await store(database, mine)
+    async with database.begin() as connection:
+        await connection.execute(text(f"UPDATE channel_templates SET id = '{BUILT_IN}'"))
+
+        assert (await channel_templates.get(connection, BUILT_IN)).name == "Mine"
+        found = {one.id: one for one in await channel_templates.page(connection, None, 500)}
+        assert (found[BUILT_IN].name, found[BUILT_IN].builtin) == ("Mine", False)
+        await channel_templates.remove(connection, BUILT_IN)
+        assert (await channel_templates.get(connection, BUILT_IN)).builtin
+
+
+async def test_one_of_another_release_says_so(database: Database) -> None:
+    await store(database, template())
+    async with database.begin() as connection:
+        await connection.execute(text("""UPDATE channel_templates SET body = body || '{"loops": 3}'"""))
+        with pytest.raises(Unreadable, match="'mine' was stored by another release: loops"):
+            await channel_templates.get(connection, "mine")

@@ -1,0 +1,83 @@
+"""Are the secrets of channels sealed at rest, and readable through a change of keys?"""
+
+from sqlalchemy import select
+
+from relay.domain.channel_types import WebhookChannel
+from relay.store.configuration import channels
+from relay.store.configuration.seal import Seal, new_key
+from relay.store.postgres.database import Database
+from relay.store.tables import channels as table
+from tests.fixtures.relays import SECRET_KEY, RelayFactory, webhook
+from tests.fixtures.sink import Sink
+
+CHANNEL = WebhookChannel(
+    id="ops",
+    name="Ops",
+    webhook_url="https://example.com/s3cret",
+    custom_headers={"Authorization": "Bearer s3cret"},
+)
+
+
+async def test_no_column_holds_a_secret(database: Database) -> None:
+    async with database.begin() as connection:
+        await channels.add(connection, CHANNEL, Seal(new_key()))
+        row = (await connection.execute(select(table))).one()
+
+    assert b"s3cret" not in row.sealed
+    assert b"webhook_url" not in row.sealed
+    assert "s3cret" not in str(row.config)
+
+
+async def test_a_channel_comes_back_as_it_was_stored(database: Database) -> None:
+    seal = Seal(new_key())
+    async with database.begin() as connection:
+        await channels.add(connection, CHANNEL, seal)
+
+        assert await channels.get(connection, "ops", seal) == CHANNEL
+
+
+async def test_a_seal_moved_to_another_channel_does_not_open(start_relay: RelayFactory, sink: Sink) -> None:
+    relay = await start_relay()
+    for name in ("a", "b"):
+        await relay.channel(name=name, channel_type="webhook", webhook_url=sink.url)
+    async with relay.services.database.begin() as connection:
+        sealed = select(table.c.sealed).where(table.c.id == "a").scalar_subquery()
+        await connection.execute(table.update().where(table.c.id == "b").values(sealed=sealed))
+
+    answer = await relay.call("GET", "/channels/b")
+
+    assert (answer.status, "belong to another channel" in answer.json["detail"]) == (500, True)
+
+
+async def test_a_key_that_is_gone_is_told_for_the_channels_that_it_sealed_alone(
+    start_relay: RelayFactory, sink: Sink
+) -> None:
+    old = await start_relay(secret_key=new_key(), deliver=False)
+    await old.channel(name="Lost", channel_type="webhook", webhook_url=sink.url)
+    relay = await start_relay()
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=f"{sink.url}/ops")
+
+    lost = await relay.call("GET", "/channels/lost")
+    assert (lost.status, lost.json["title"]) == (500, "Internal Server Error")
+    assert lost.json["detail"] == ("the secrets of lost are sealed with a key that RELAY_SECRET_KEY does not hold")
+    assert [one["id"] for one in await relay.items("/channels")] == ["lost", "ops"]
+    assert (await relay.webhook(webhook())).json["notifications"] == 2
+    await sink.wait_for(1, "/ops")
+    assert (await relay.call("DELETE", "/channels/lost")).status == 204
+
+
+async def test_after_a_rotation_old_channels_open_and_changed_ones_are_sealed_anew(
+    start_relay: RelayFactory, sink: Sink
+) -> None:
+    new = new_key()
+    before = await start_relay(deliver=False)
+    await before.channel(name="Ops", channel_type="webhook", webhook_url=f"{sink.url}/s3cret")
+    rotated = await start_relay(secret_key=f"{new},{SECRET_KEY}", deliver=False)
+    await rotated.call("PATCH", "/channels/ops", json={"name": "Operations"})
+
+    after = await start_relay(secret_key=new)
+
+    assert (await after.call("GET", "/channels/ops")).json["name"] == "Operations"
+    assert (await before.call("GET", "/channels/ops")).status == 500
+    await after.webhook(webhook())
+    await sink.wait_for(1, "/s3cret")

@@ -1,0 +1,107 @@
+"""Are message templates kept with all their versions, and is what names them told of a change?"""
+
+from typing import Any
+
+import pytest
+
+from relay.domain.channels import parse_channel
+from relay.domain.errors import Conflict, InvalidInput, NotFound
+from relay.domain.templates.message_templates import MessageTemplate, checked
+from relay.store.configuration import channels, message_templates
+from relay.store.configuration.seal import Seal, new_key
+from relay.store.outbox import lanes
+from relay.store.postgres.database import Database
+
+SEAL = Seal(new_key())
+
+
+def template(**fields: Any) -> MessageTemplate:
+    return checked(MessageTemplate(**{"name": "Ours", "title": "one"} | fields))
+
+
+def channel(channel_id: str = "ops", **fields: Any) -> Any:
+    body = {"channel_type": "webhook", "id": channel_id, "name": "Ops", "webhook_url": "https://x.example.com"}
+    return parse_channel(body | fields)
+
+
+async def test_every_version_is_kept_until_the_template_is_deleted(database: Database) -> None:
+    async with database.begin() as connection:
+        first = await message_templates.add(connection, template())
+        assert first.version == 1
+    for number in (2, 3):
+        async with database.begin() as connection:
+            before = await message_templates.get(connection, "ours", changing=True)
+            after = await message_templates.change(connection, template(title=None, body=f"no. {number}"))
+        assert (before.version, after.version) == (number - 1, number)
+        assert before.updated_at is not None
+        assert after.updated_at is not None
+        assert after.updated_at > before.updated_at
+
+    async with database.begin() as connection:
+        kept = await message_templates.versions(connection, "ours", None, 10)
+        assert [(one.version, one.title, one.body) for one in kept] == [
+            (3, None, "no. 3"),
+            (2, None, "no. 2"),
+            (1, "one", None),
+        ]
+        assert kept[-1].created_at == first.updated_at
+        assert await message_templates.versions(connection, "ours", 3, 1) == kept[1:2]
+        assert await message_templates.version(connection, "ours", 2) == kept[1]
+        with pytest.raises(NotFound, match="no version 4"):
+            await message_templates.version(connection, "ours", 4)
+
+        await message_templates.remove(connection, "ours")
+        with pytest.raises(NotFound):
+            await message_templates.versions(connection, "ours", None, 10)
+        assert (await message_templates.add(connection, template())).version == 1
+
+
+async def test_an_id_is_taken_once(database: Database) -> None:
+    async with database.begin() as connection:
+        await message_templates.add(connection, template())
+    with pytest.raises(Conflict, match="'ours' is taken"):
+        async with database.begin() as connection:
+            await message_templates.add(connection, template())
+
+
+async def test_a_channel_names_a_template_that_is_there_and_holds_it(database: Database) -> None:
+    async with database.begin() as connection:
+        await message_templates.add(connection, template())
+        with pytest.raises(InvalidInput, match="template: there is no message template 'other'"):
+            await channels.add(connection, channel(template="other"), SEAL)
+        named = await channels.add(connection, channel(template="ours"), SEAL)
+        assert await message_templates.of_channel(connection, named) == await message_templates.get(
+            connection, "ours"
+        )
+        with pytest.raises(InvalidInput, match="no message template 'other'"):
+            await channels.change(connection, channel(template="other"), SEAL)
+        with pytest.raises(Conflict, match="is that of 'ops'; change that first"):
+            await message_templates.remove(connection, "ours")
+        await channels.change(connection, channel(), SEAL)
+        await message_templates.remove(connection, "ours")
+
+
+async def test_a_lease_carries_the_template_and_a_change_makes_it_stale(database: Database, driver: Any) -> None:
+    async with database.begin() as connection:
+        await message_templates.add(connection, template())
+        await channels.add(connection, channel("with", template="ours"), SEAL)
+        await channels.add(connection, channel("without"), SEAL)
+    await driver.execute("UPDATE lanes SET next_due = now()")
+    held = {one.channel_id: one for one in await lanes.claim_lanes(driver, "one", SEAL, 9, ())}
+    assert held["without"].template is None
+    assert held["with"].template is not None
+    assert held["with"].template.parts == {"title": "one"}
+
+    async with database.begin() as connection:
+        await message_templates.change(connection, template(title="two"))
+
+    read = {
+        one.channel_id: await lanes.read_lease(driver, "one", SEAL, one.channel_id, one.epoch)
+        for one in held.values()
+    }
+    assert read["without"] is not None
+    assert read["without"].config_version == held["without"].config_version
+    assert read["with"] is not None
+    assert read["with"].config_version > held["with"].config_version
+    assert read["with"].template is not None
+    assert (read["with"].template.version, read["with"].template.title) == (2, "two")

@@ -1,0 +1,236 @@
+"""In which order are deliveries claimed, what is merged into what, and how do they end?"""
+
+from typing import Any
+
+from relay.store.outbox import digests, lanes
+from relay.store.outbox.settle import settle
+from tests.store.makers import SEAL, ask, claim, ended, expire, queue, release, states, take
+
+
+async def test_a_late_result_of_an_older_attempt_changes_nothing(driver: Any, other: Any, ops: str) -> None:
+    await queue(driver, ops, 1)
+    [late] = await claim(driver, "one", await take(driver, "one"))
+    await expire(driver)
+    [current] = await claim(other, "two", await take(other, "two"))
+
+    await settle(driver, [ended(late, "dead", outcome="rejected")])
+    assert await states(driver) == ["sending"]
+
+    await settle(other, [ended(current)])
+    await settle(driver, [ended(late, "pending")])
+    assert await states(driver) == ["delivered"]
+    outcomes = await driver.fetch("SELECT number, outcome FROM attempts ORDER BY number")
+    assert [tuple(row) for row in outcomes] == [(1, "retry"), (2, "sent")]
+
+
+async def test_in_a_group_what_comes_later_waits_for_what_is_on_its_way(driver: Any, ops: str) -> None:
+    [first] = await queue(driver, ops, 1)
+    lease = await take(driver, "one")
+    [sending] = await claim(driver, "one", lease)
+    second, elsewhere = await queue(driver, ops, 1, 2)
+
+    assert [one.id for one in await claim(driver, "one", lease)] == [elsewhere]
+    assert await claim(driver, "one", lease) == []
+
+    await settle(driver, [ended(sending)])
+    assert sending.id == first
+    assert [one.id for one in await claim(driver, "one", lease)] == [second]
+
+
+async def test_the_newest_of_a_group_carries_all_that_wait_with_it(driver: Any, ops: str) -> None:
+    oldest, between, newest = await queue(driver, ops, 1, 1, 1)
+    lease = await take(driver, "one")
+
+    [claimed] = await claim(driver, "one", lease)
+
+    assert (claimed.id, claimed.carries, claimed.merged, claimed.attempt) == (newest, True, 2, 1)
+    rows = await driver.fetch("SELECT id, merged_into FROM deliveries WHERE state = 'merged' ORDER BY id")
+    assert [tuple(row) for row in rows] == [(oldest, newest), (between, newest)]
+
+    await settle(driver, [ended(claimed, "pending")])
+    [later] = await queue(driver, ops, 1)
+    [again] = await claim(driver, "one", lease)
+    assert (again.id, again.carries, again.merged) == (later, True, 1)
+
+
+async def test_a_retry_that_waits_is_waited_for_by_its_group(driver: Any, ops: str) -> None:
+    await queue(driver, ops, 1)
+    lease = await take(driver, "one")
+    [claimed] = await claim(driver, "one", lease)
+    await settle(driver, [ended(claimed, "pending", delay=60)])
+
+    await queue(driver, ops, 1)
+    assert await claim(driver, "one", lease) == []
+
+    await driver.execute("UPDATE deliveries SET next_attempt_at = now() WHERE id = $1", claimed.id)
+    [again] = await claim(driver, "one", lease)
+    assert again.merged == 1
+
+
+async def test_what_is_critical_goes_first(driver: Any, ops: str) -> None:
+    [warning] = await queue(driver, ops, 1, rank=2)
+    [critical] = await queue(driver, ops, 2, rank=0)
+    lease = await take(driver, "one")
+
+    assert [one.id for one in await claim(driver, "one", lease, room=1)] == [critical]
+    assert [one.id for one in await claim(driver, "one", lease, room=1)] == [warning]
+
+
+async def test_a_bucket_lets_its_burst_through_and_then_says_when_the_next_may_go(driver: Any, ops: str) -> None:
+    await queue(driver, ops, *range(1, 6))
+    lease = await take(driver, "one")
+
+    answer = await ask(driver, "one", lease, per_second=0.5, burst=3)
+    assert (len(answer.claimed), answer.crowded, answer.tokens) == (3, False, 3.0)
+    assert answer.next_in == 2.0
+    assert (await ask(driver, "one", lease, per_second=0.5, burst=3)).claimed == ()
+
+    await driver.execute("UPDATE lanes SET tokens_at = now() - interval '2 seconds'")
+    assert len((await ask(driver, "one", lease, per_second=0.5, burst=3)).claimed) == 1
+
+
+async def test_the_bucket_is_the_same_for_the_next_holder(driver: Any, other: Any, ops: str) -> None:
+    await queue(driver, ops, *range(1, 6))
+    lease = await take(driver, "one")
+    await ask(driver, "one", lease, per_second=0.5, burst=3)
+    await expire(driver)
+
+    answer = await ask(other, "two", await take(other, "two"), per_second=0.5, burst=3)
+    assert answer.claimed == ()
+    assert 1 < answer.next_in <= 2
+
+
+async def test_when_more_wait_than_the_limit_lets_through_what_is_critical_goes_by_itself_between_digests(
+    driver: Any, ops: str
+) -> None:
+    await queue(driver, ops, *range(1, 31), rank=2)
+    [critical] = await queue(driver, ops, 99, rank=0)
+    lease = await take(driver, "one")
+
+    answer = await ask(driver, "one", lease, per_second=1, burst=2)
+    assert (answer.crowded, answer.digest_in, answer.claimed) == (True, 0.0, ())
+
+    await driver.execute("UPDATE lanes SET digested_at = now()")
+    answer = await ask(driver, "one", lease, per_second=1, burst=2)
+    assert (answer.crowded, [one.id for one in answer.claimed]) == (True, [critical])
+
+
+async def test_a_digest_tells_all_that_waits_and_nothing_else_is_sent_before_it(driver: Any, ops: str) -> None:
+    await queue(driver, ops, *range(1, 31), rank=2)
+    lease = await take(driver, "one")
+    assert (await ask(driver, "one", lease, per_second=1, burst=1)).crowded
+
+    assert await digests.gather(driver, "one", ops, lease.epoch) == 30
+    later = await queue(driver, ops, 50)
+    answer = await ask(driver, "one", lease, per_second=1, burst=1)
+    assert (answer.crowded, answer.digest_in, answer.claimed) == (True, 0.0, ())
+    assert await digests.gather(driver, "one", ops, lease.epoch) == 1
+
+    digest, _ = await digests.claim_digest(driver, "one", ops, lease.epoch, 1, 1)
+    assert digest is not None
+    assert (digest.receipt_id, digest.carries, digest.attempt) == (None, True, 1)
+    merged = await driver.fetch("SELECT id FROM deliveries WHERE merged_into = $1", digest.id)
+    assert len(merged) == 31
+    assert later[0] in {row["id"] for row in merged}
+
+    await settle(driver, [ended(digest)])
+    await queue(driver, ops, *range(1, 31), rank=2)
+    answer = await ask(driver, "one", lease, per_second=1, burst=1)
+    assert (answer.crowded, answer.claimed) == (True, ())
+    assert 9 < answer.digest_in <= 10
+
+
+async def test_what_was_not_sent_at_all_waits_as_before(driver: Any, ops: str) -> None:
+    await queue(driver, ops, 1)
+    lease = await take(driver, "one")
+    [claimed] = await claim(driver, "one", lease)
+
+    await settle(driver, [ended(claimed, "pending", outcome="unsent", reason=None, bucket=None)])
+
+    row = await driver.fetchrow("SELECT state, attempt, last_reason FROM deliveries")
+    assert tuple(row) == ("pending", 0, None)
+    assert await driver.fetchval("SELECT count(*) FROM attempts") == 0
+    assert [one.attempt for one in await claim(driver, "one", lease)] == [1]
+
+
+async def test_what_is_dead_goes_to_the_fallback_as_a_delivery_of_its_own(
+    driver: Any, ops: str, backup: str
+) -> None:
+    [dead] = await queue(driver, ops, 1)
+    [claimed] = await claim(driver, "one", await take(driver, "one"))
+
+    woken = await settle(driver, [ended(claimed, "dead", outcome="rejected", fallback=backup)])
+
+    assert woken == {backup}
+    row = await driver.fetchrow(
+        "SELECT state, fallback_of, receipt_id FROM deliveries WHERE channel_id = $1", backup
+    )
+    assert tuple(row) == ("pending", dead, 1)
+    taken = await lanes.claim_lanes(driver, "one", SEAL, 10, held=[])
+    assert backup in {lease.channel_id for lease in taken}
+
+
+async def test_attempts_are_counted_by_outcome_and_duration(driver: Any, ops: str) -> None:
+    await queue(driver, ops, *range(1, 6))
+    lease = await take(driver, "one")
+    claimed = await claim(driver, "one", lease)
+    await settle(driver, [ended(one) for one in claimed[:3]])
+    await settle(driver, [ended(claimed[3]), ended(claimed[4], "pending")])
+
+    rows = await driver.fetch("SELECT outcome, bucket, attempts FROM tallies ORDER BY outcome")
+    assert [tuple(row) for row in rows] == [("retry", 21, 1), ("sent", 21, 4)]
+
+
+async def test_what_arrived_although_its_channel_was_deleted_is_told_so(driver: Any, ops: str) -> None:
+    await queue(driver, ops, 1)
+    [claimed] = await claim(driver, "one", await take(driver, "one"))
+    await driver.execute("UPDATE deliveries SET state = 'dead', last_reason = 'channelDeleted'")
+
+    await settle(driver, [ended(claimed)])
+
+    assert await states(driver) == ["delivered"]
+
+
+async def test_claiming_and_settling_never_scan_the_outbox(driver: Any, ops: str) -> None:
+    await driver.execute(
+        """
+        INSERT INTO deliveries (
+          receipt_id, channel_id, group_hash, rank, state, created_at, waiting_since, next_attempt_at
+        )
+        SELECT n, 'ops', n % 50000, 0, CASE WHEN n <= 100000 THEN 'delivered' ELSE 'pending' END, now(), now(),
+          CASE WHEN n > 100000 THEN now() END
+        FROM generate_series(1, 120000) AS n
+        """
+    )
+    await driver.execute("ANALYZE deliveries")
+    await queue(driver, ops, 1)
+
+    async def scans() -> int:
+        await driver.fetchval("SELECT pg_stat_force_next_flush()")
+        count: int = await driver.fetchval(
+            "SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname LIKE 'deliveries%'"
+        )
+        return count
+
+    before = await scans()
+    lease = await take(driver, "one")
+    answer = await ask(driver, "one", lease, room=0)
+    for _ in range(10):  # more often than the server plans anew for the values at hand
+        answer = await ask(driver, "one", lease, room=32)
+        assert len(answer.claimed) == 32
+        await settle(driver, [ended(one) for one in answer.claimed])
+    released, _ = await release(driver, "one", lease, answer.enqueued)
+    assert released
+    assert await scans() == before
+
+
+async def test_a_claim_that_merges_is_on_disk_before_anything_is_sent(driver: Any, ops: str) -> None:
+    await driver.execute("SET synchronous_commit = off")
+    await queue(driver, ops, 1, 1)
+    lease = await take(driver, "one")
+
+    [claimed] = await claim(driver, "one", lease)
+
+    assert claimed.merged == 1
+    assert await driver.fetchval("SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()")
+    assert await driver.fetchval("SHOW synchronous_commit") == "off"

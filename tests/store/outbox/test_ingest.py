@@ -1,0 +1,87 @@
+"""Is a batch of webhooks written as a whole or not at all, whatever else writes at the same time?"""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from relay.domain.alertmanager import decode_webhook
+from relay.domain.channel_types import Filters
+from relay.receive.batch import Webhook, build
+from relay.route.table import Table
+from relay.store.configuration import channels
+from relay.store.outbox import ingest
+from relay.store.outbox.ingest import Written
+from tests.fixtures.relays import alert, webhook
+
+WINDOW = timedelta(minutes=1)
+
+
+async def write(driver: Any, *bodies: dict[str, Any], version: int | None = None) -> list[Written] | None:
+    """Write webhooks as the one writer of a process would."""
+    known, filters = await channels.load_filters(driver)
+    received = [json.dumps(body).encode() for body in bodies]
+    webhooks = [Webhook(body, decode_webhook(body)) for body in received]
+    now = datetime.now(UTC)
+    batch = build(webhooks, Table(known, filters, "tenant_id"), now)
+    return await ingest.write(driver, version or known, now, WINDOW, batch.alerts, batch.webhooks)
+
+
+async def count(driver: Any, table: str) -> int:
+    found: int = await driver.fetchval(f"SELECT count(*) FROM {table}")
+    return found
+
+
+async def test_filters_are_read_with_the_version_that_they_belong_to(driver: Any, ops: str) -> None:
+    version, filters = await channels.load_filters(driver)
+
+    assert filters == {ops: Filters()}
+    await driver.execute("UPDATE channels SET updated_at = now()")
+    assert (await channels.load_filters(driver))[0] == version + 1
+
+
+async def test_on_an_older_configuration_nothing_is_written(driver: Any, ops: str) -> None:
+    version, _ = await channels.load_filters(driver)
+
+    assert await write(driver, webhook(), version=version - 1) is None
+
+    for table in ("alerts", "group_states", "receipts", "deliveries"):
+        assert await count(driver, table) == 0
+    assert await driver.fetchval("SELECT next_due FROM lanes") is None
+    assert await write(driver, webhook()) == [Written(duplicate=False, late=0, notifications=1)]
+
+
+async def test_all_of_it_is_written_together(driver: Any, ops: str) -> None:
+    assert await write(driver, webhook(alert("A"), alert("B")), webhook(alert("A"), group="h")) == [
+        Written(duplicate=False, late=0, notifications=1),
+        Written(duplicate=False, late=0, notifications=1),
+    ]
+
+    assert [await count(driver, table) for table in ("alerts", "receipts", "deliveries")] == [2, 2, 2]
+    assert await driver.fetchval("SELECT next_due <= now() FROM lanes")
+
+
+async def test_the_same_alerts_in_opposite_orders_do_not_deadlock(driver: Any, other: Any, ops: str) -> None:
+    alerts = [alert(instance=str(at)) for at in range(200)]
+
+    async def turn(connection: Any, told: list[dict[str, Any]], name: str) -> None:
+        for at in range(15):
+            groups = [webhook(*told, group=f"{name}-{at}"), webhook(*told[::-1], group=f"{name}-{at}-back")]
+            assert await write(connection, *groups) is not None
+
+    await asyncio.gather(turn(driver, alerts, "one"), turn(other, alerts[::-1], "two"))
+
+    assert await count(driver, "alerts") == 200
+    assert await count(driver, "receipts") == 60
+
+
+async def test_states_that_can_make_no_duplicate_any_more_are_forgotten(driver: Any, ops: str) -> None:
+    await write(driver, webhook(group="old"))
+    await driver.execute("UPDATE group_states SET accepted_at = now() - interval '3 minutes'")
+    await write(driver, webhook(group="new"))
+
+    await ingest.purge_group_states(driver, WINDOW * 2)
+
+    assert await count(driver, "group_states") == 1
+    assert await write(driver, webhook(group="new")) == [Written(duplicate=True, late=0, notifications=0)]
+    assert await write(driver, webhook(group="old")) == [Written(duplicate=False, late=0, notifications=1)]

@@ -1,0 +1,153 @@
+"""Is a channel served by one worker at a time, and is nothing lost when that one dies?"""
+
+import asyncio
+from typing import Any
+
+from relay.store.outbox import lanes
+from relay.store.outbox.lanes import LaneState
+from relay.store.outbox.settle import settle
+from tests.store.makers import SEAL, ask, claim, ended, expire, queue, release, states, take
+
+
+async def test_two_workers_never_hold_one_lane(driver: Any, other: Any, ops: str) -> None:
+    await queue(driver, ops, 1)
+
+    for _ in range(20):
+        taken = await asyncio.gather(
+            lanes.claim_lanes(driver, "one", SEAL, 10, held=[]), lanes.claim_lanes(other, "two", SEAL, 10, held=[])
+        )
+        assert sorted(map(len, taken)) == [0, 1]
+        await driver.execute("UPDATE lanes SET owner = NULL, lease_until = NULL")
+
+
+async def test_a_lane_with_nothing_due_is_left_alone(driver: Any, ops: str) -> None:
+    assert await lanes.claim_lanes(driver, "one", SEAL, 10, held=[]) == []
+
+
+async def test_a_lease_that_ran_out_is_taken_over_with_what_was_half_done(
+    driver: Any, other: Any, ops: str
+) -> None:
+    [delivery] = await queue(driver, ops, 1)
+    lost = await take(driver, "one")
+    [claimed] = await claim(driver, "one", lost)
+    assert await states(driver) == ["sending"]
+    await expire(driver)
+
+    lease = await take(other, "two")
+
+    row = await driver.fetchrow("SELECT * FROM deliveries")
+    assert (row["state"], row["last_reason"], row["attempt"]) == ("pending", "interrupted", 1)
+    [tried] = await driver.fetch("SELECT * FROM attempts")
+    assert (tried["delivery_id"], tried["number"], tried["reason"]) == (delivery, 1, "interrupted")
+
+    refused = await ask(driver, "one", lost)
+    assert (refused.held, refused.claimed) == (False, ())
+    assert await lanes.renew(driver, "one", [ops]) == {}
+    [again] = await claim(other, "two", lease)
+    assert (again.id, again.attempt) == (claimed.id, 2)
+
+
+async def test_a_lane_is_not_given_back_when_something_was_queued_meanwhile(
+    driver: Any, other: Any, ops: str
+) -> None:
+    await queue(driver, ops, 1)
+    lease = await take(driver, "one")
+    answer = await ask(driver, "one", lease)
+    await settle(driver, [ended(answer.claimed[0])])
+    await queue(other, ops, 2)
+
+    assert await release(driver, "one", lease, answer.enqueued) == (False, None)
+
+    answer = await ask(driver, "one", lease)
+    await settle(driver, [ended(answer.claimed[0])])
+    assert await release(driver, "one", lease, answer.enqueued) == (True, None)
+
+
+async def test_a_lane_given_back_says_when_it_is_due_again(driver: Any, ops: str) -> None:
+    await queue(driver, ops, 1)
+    lease = await take(driver, "one")
+    answer = await ask(driver, "one", lease)
+    await settle(driver, [ended(answer.claimed[0], "pending", delay=60)])
+
+    released, due_in = await release(driver, "one", lease, answer.enqueued)
+
+    assert released
+    assert due_in is not None
+    assert 59 < due_in <= 60
+    assert await lanes.claim_lanes(driver, "two", SEAL, 10, held=[]) == []
+
+
+async def test_a_lane_that_is_held_is_left_alone_until_then_whatever_is_queued(driver: Any, ops: str) -> None:
+    await queue(driver, ops, 1)
+    lease = await take(driver, "one")
+    state = LaneState(ops, lease.epoch, 5, 0, True, 60.0, False, True, "serverError", "500 oh")
+    await lanes.write_states(driver, "one", [state])
+    answer = await ask(driver, "one", lease)
+    assert (answer.held, answer.usable, answer.claimed) == (True, False, ())
+
+    released, due_in = await release(driver, "one", lease, answer.enqueued)
+    await queue(driver, ops, 2)
+
+    assert released
+    assert due_in is not None
+    assert 59 < due_in <= 60
+    assert await lanes.claim_lanes(driver, "two", SEAL, 10, held=[]) == []
+    row = await driver.fetchrow("SELECT failures, opened_at, last_error FROM lanes")
+    assert (row["failures"], row["opened_at"] is None, row["last_error"]) == (5, False, "500 oh")
+
+
+async def test_what_a_lane_says_of_its_channel_goes_on_with_the_next_holder(driver: Any, ops: str) -> None:
+    await queue(driver, ops, 1)
+    lease = await take(driver, "one")
+    await lanes.write_states(
+        driver, "one", [LaneState(ops, lease.epoch, 7, 2, True, 0.0, False, True, "other", "x")]
+    )
+    await lanes.give_back(driver, "one")
+
+    again = await take(driver, "two")
+    assert (again.failures, again.probes, again.is_open) == (7, 2, True)
+
+    late = LaneState(ops, lease.epoch, 0, 0, False, 0.0, True, False, None, None)
+    await lanes.write_states(driver, "one", [late])
+    assert await driver.fetchval("SELECT failures FROM lanes") == 7
+
+
+async def test_a_disabled_channel_is_not_claimed(driver: Any, ops: str) -> None:
+    await queue(driver, ops, 1)
+    lease = await take(driver, "one")
+    await driver.execute("""UPDATE channels SET config = config || '{"enabled": false}'""")
+
+    answer = await ask(driver, "one", lease)
+    assert (answer.usable, answer.claimed) == (False, ())
+    await lanes.give_back(driver, "one")
+    assert await lanes.claim_lanes(driver, "one", SEAL, 10, held=[]) == []
+
+
+async def test_a_channel_that_was_changed_is_read_again_before_anything_is_claimed(driver: Any, ops: str) -> None:
+    await queue(driver, ops, 1)
+    lease = await take(driver, "one")
+    await driver.execute("UPDATE channels SET updated_at = now() + interval '1 second'")
+
+    answer = await ask(driver, "one", lease)
+    assert (answer.held, answer.fresh, answer.claimed) == (True, False, ())
+
+    renewed = await lanes.read_lease(driver, "one", SEAL, ops, lease.epoch)
+    assert renewed is not None
+    assert len(await claim(driver, "one", renewed)) == 1
+
+
+async def test_a_destination_that_is_gone_disables_its_channel_unless_that_was_changed(
+    driver: Any, ops: str
+) -> None:
+    await queue(driver, ops, 1)
+    lease = await take(driver, "one")
+    await driver.execute("UPDATE channels SET updated_at = now() + interval '1 second'")
+    await lanes.disable(driver, ops, lease.config_version, "gone")
+    assert await driver.fetchval("SELECT enabled FROM channels")
+
+    renewed = await lanes.read_lease(driver, "one", SEAL, ops, lease.epoch)
+    assert renewed is not None
+    await lanes.disable(driver, ops, renewed.config_version, "gone")
+
+    row = await driver.fetchrow("SELECT enabled, disabled_reason FROM channels")
+    assert (row["enabled"], row["disabled_reason"]) == (False, "gone")

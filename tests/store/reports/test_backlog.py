@@ -1,0 +1,206 @@
+"""Do the numbers of the database say what waits, how each channel is and what died, and at what cost?"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from relay.domain.health import ChannelState
+from relay.store.reports import backlog
+from relay.store.reports.backlog import ChannelBacklog
+
+DAY = 86_400.0
+
+
+async def channel(driver: Any, name: str = "ops", kind: str = "webhook", *, enabled: bool = True) -> None:
+    await driver.execute(
+        "INSERT INTO channels (id, channel_type, config, sealed) VALUES ($1, $2, $3::text::jsonb, '')",
+        name,
+        kind,
+        json.dumps({"enabled": enabled}),
+    )
+    await driver.execute("INSERT INTO lanes (channel_id) VALUES ($1) ON CONFLICT DO NOTHING", name)
+
+
+async def deliveries(
+    driver: Any, states: Sequence[str], age: float = 0.0, reason: str | None = None, channel_id: str = "ops"
+) -> None:
+    """One delivery for each state, waiting since `age` seconds."""
+    await driver.execute(
+        """
+        INSERT INTO deliveries (
+          receipt_id, channel_id, group_hash, rank, state, created_at, waiting_since, last_reason
+        )
+        SELECT 1, $1, 1, 0, state, now() - interval '9 days', now() - make_interval(secs => $3), $4
+        FROM unnest($2::text[]) AS state
+        """,
+        channel_id,
+        list(states),
+        age,
+        reason,
+    )
+
+
+async def tally(driver: Any, outcome: str, attempts: int, ago: str = "0 minutes") -> None:
+    await driver.execute(
+        """
+        INSERT INTO tallies VALUES ('ops', date_bin('5 minutes', now(), 'epoch') - $3::text::interval, $1, 7, $2)
+        """,
+        outcome,
+        attempts,
+        ago,
+    )
+
+
+async def only(driver: Any) -> ChannelBacklog:
+    [found] = await backlog.of_channels(driver)
+    return found
+
+
+async def test_a_channel_for_which_nothing_waits(driver: Any) -> None:
+    await channel(driver, kind="slack")
+    await deliveries(driver, ["delivered", "merged", "dead"], age=3600)
+
+    assert await only(driver) == ChannelBacklog(
+        channel_type="slack", state=ChannelState.HEALTHY, gone=False, waiting=0, oldest_age=None
+    )
+
+
+async def test_what_waits_is_counted_with_what_is_being_sent_and_aged_by_since_when_it_waits(driver: Any) -> None:
+    await channel(driver)
+    await deliveries(driver, ["pending", "sending"], age=100)
+    await deliveries(driver, ["pending"], age=5)
+
+    found = await only(driver)
+
+    assert found.waiting == 3
+    assert found.oldest_age is not None
+    assert 100 <= found.oldest_age < 200
+
+
+async def test_channels_do_not_mix(driver: Any) -> None:
+    await channel(driver, "a", "slack")
+    await channel(driver, "b", "teams")
+    await deliveries(driver, ["pending"] * 2, channel_id="a")
+    await deliveries(driver, ["pending"] * 3, channel_id="b")
+
+    found = {each.channel_type: each.waiting for each in await backlog.of_channels(driver)}
+
+    assert found == {"slack": 2, "teams": 3}
+
+
+@pytest.mark.parametrize(
+    ("lane", "state"),
+    [
+        ("failures = 0", ChannelState.HEALTHY),
+        ("failures = 1", ChannelState.DEGRADED),
+        ("failures = 3", ChannelState.FAILING),
+        ("failures = 5, opened_at = now()", ChannelState.OPEN),
+    ],
+)
+async def test_the_state_follows_from_the_lane(driver: Any, lane: str, state: ChannelState) -> None:
+    await channel(driver)
+    await driver.execute(f"UPDATE lanes SET {lane}")
+
+    assert (await only(driver)).state is state
+
+
+@pytest.mark.parametrize(
+    ("sent", "failed", "state"),
+    [
+        (0, 0, ChannelState.HEALTHY),
+        (99, 1, ChannelState.HEALTHY),
+        (9, 1, ChannelState.DEGRADED),
+        (1, 9, ChannelState.FAILING),
+        (0, 3, ChannelState.FAILING),
+        (0, 1, ChannelState.DEGRADED),
+    ],
+)
+async def test_the_state_follows_from_the_last_hours_attempts(
+    driver: Any, sent: int, failed: int, state: ChannelState
+) -> None:
+    await channel(driver)
+    await tally(driver, "sent", 1000, ago="3 hours")
+    await tally(driver, "retry", 1000, ago="2 hours")
+    if sent:
+        await tally(driver, "sent", sent)
+    if failed:
+        await tally(driver, "rejected", failed, ago="30 minutes")
+
+    assert (await only(driver)).state is state
+
+
+async def test_a_channel_is_degraded_by_what_waits_for_long(driver: Any) -> None:
+    await channel(driver)
+    await deliveries(driver, ["pending"], age=400)
+
+    assert (await only(driver)).state is ChannelState.DEGRADED
+
+
+async def test_a_channel_is_gone_when_the_relay_disabled_it_and_not_when_people_did(driver: Any) -> None:
+    await channel(driver, enabled=False)
+    assert ((await only(driver)).state, (await only(driver)).gone) == (ChannelState.DISABLED, False)
+
+    await driver.execute("UPDATE channels SET disabled_reason = '404: no_team'")
+    assert (await only(driver)).gone
+
+    await driver.execute("""UPDATE channels SET config = '{"enabled": true}'""")
+    assert not (await only(driver)).gone
+
+
+async def test_dead_letters_are_counted_for_a_day_after_they_may_have_died(driver: Any) -> None:
+    await channel(driver, kind="teams")
+    await deliveries(driver, ["dead"], age=60, reason="clientError")
+    await deliveries(driver, ["dead"], age=DAY + 60, reason="expired")
+    await deliveries(driver, ["dead"], age=2 * DAY + 60, reason="expired")
+    await deliveries(driver, ["pending", "delivered", "merged"], age=60)
+
+    assert await backlog.dead_letters(driver, give_up_after=DAY) == {"teams": 2}
+    assert await backlog.dead_letters(driver, give_up_after=0) == {"teams": 1}
+
+
+async def test_what_died_with_its_channel_is_no_dead_letter(driver: Any) -> None:
+    await channel(driver)
+    await deliveries(driver, ["dead"], reason="channelDeleted")
+    await deliveries(driver, ["dead"], reason="clientError", channel_id="deleted-meanwhile")
+
+    assert await backlog.dead_letters(driver, give_up_after=DAY) == {}
+
+
+async def test_nothing_reads_all_that_is_finished_nor_all_tallies(driver: Any) -> None:
+    await driver.execute(
+        """
+        INSERT INTO channels (id, channel_type, config, sealed)
+        SELECT 'channel-' || n, 'slack', '{"enabled": true}', '' FROM generate_series(1, 200) n
+        """
+    )
+    await driver.execute(
+        """
+        INSERT INTO deliveries (receipt_id, channel_id, group_hash, rank, state, created_at, waiting_since)
+        SELECT n, 'channel-' || n % 200, n, 0,
+          CASE WHEN n % 10 = 0 THEN 'pending' WHEN n % 10 = 1 THEN 'dead' ELSE 'delivered' END, now(), now()
+        FROM generate_series(1, 50000) n
+        """
+    )
+    await driver.execute(
+        """
+        INSERT INTO tallies
+        SELECT 'channel-' || n, date_bin('5 minutes', now(), 'epoch') - p * interval '5 minutes', 'sent', 7, 1
+        FROM generate_series(1, 200) n, generate_series(0, 287) p
+        """
+    )
+    await driver.execute("ANALYZE")
+
+    channels = await plan(driver, backlog.CHANNELS)
+    dead = await plan(driver, backlog.DEAD, DAY)
+
+    assert "deliveries_finished" not in channels
+    assert "Seq Scan on tallies" not in channels
+    assert "deliveries_finished_dead" in dead
+    assert "Seq Scan on deliveries_finished" not in dead
+
+
+async def plan(driver: Any, statement: str, *values: Any) -> str:
+    rows = await driver.fetch(f"EXPLAIN {statement}", *values)
+    return "\n".join(row[0] for row in rows)

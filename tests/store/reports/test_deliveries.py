@@ -1,0 +1,91 @@
+"""Are the lists quick when the outbox is long?"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from relay.domain.history import State
+from relay.store.outbox import redelivery
+from relay.store.outbox.redelivery import Wanted
+from relay.store.postgres.database import Database
+from relay.store.reports import deliveries, history
+from relay.store.reports.deliveries import DeliveryFilter
+from relay.store.reports.history import HistoryFilter
+from tests.store.makers import rows_read
+
+OUTBOX = """
+    INSERT INTO deliveries (
+      receipt_id, channel_id, group_hash, rank, state, created_at, waiting_since, next_attempt_at, merged_into
+    )
+    SELECT n, channel_id, n, 0,
+      CASE WHEN n % 500 = 3 THEN 'dead' WHEN n % 10 = 0 THEN 'merged' ELSE 'delivered' END, now(), now(), NULL,
+      CASE WHEN n % 10 = 0 THEN n + 1 - n % 100 END
+    FROM (
+      SELECT n, CASE WHEN n % 1000 = 3 THEN 'ops' ELSE 'c' || n % 50 END AS channel_id
+      FROM generate_series(1, 100000) AS n
+    ) AS made
+"""
+RECEIPTS = """
+    INSERT INTO receipts (state_hash, group_hash, group_key, receiver, status, received_at, body, alert_ids)
+    SELECT '', n, 'g' || n, '', 'firing', now(), '', ARRAY[n]::bigint[] FROM generate_series(1, 100000) AS n
+"""
+ALERTS = """
+    INSERT INTO alerts (
+      tenant_id, fingerprint, starts_at, status, alertname, labels, annotations, generator_url, first_received_at,
+      last_received_at, group_hashes
+    )
+    SELECT '', n::text, now(), 'firing', 'A', '{}', '{}', '', now(), now(), '{}'
+    FROM generate_series(1, 100000) AS n
+"""
+FEW = 2000
+"""Rows of 100,000 that a page of 50 may read."""
+
+
+@pytest.fixture
+async def long(database: Database, driver: Any, ops: str) -> AsyncIterator[AsyncConnection]:
+    """A connection to an outbox with 100,000 deliveries that ended, in many channels."""
+    for statement in (OUTBOX, RECEIPTS, ALERTS, "ANALYZE"):
+        await driver.execute(statement)
+    async with database.engine.connect() as connection:
+        yield connection
+
+
+PAGES = [
+    (DeliveryFilter(), 50),
+    (DeliveryFilter(state=State.DEAD), 50),
+    (DeliveryFilter(state=State.DELIVERED), 50),
+    (DeliveryFilter(state=State.MERGED), 50),
+    (DeliveryFilter(state=State.PENDING), 0),
+    (DeliveryFilter(channel_id="c7"), 50),
+    (DeliveryFilter(channel_id="c7", state=State.DELIVERED), 50),
+    (DeliveryFilter(channel_id="c7", state=State.PENDING), 0),
+    (DeliveryFilter(channel_id="ops", state=State.DEAD), 50),
+    (DeliveryFilter(channel_id="nobody"), 0),
+    (DeliveryFilter(merged_into=101), 10),
+]
+
+
+async def test_no_page_reads_the_whole_outbox(long: AsyncConnection) -> None:
+    for turn in range(7):  # more often than the server plans anew for the values at hand
+        for wanted, count in PAGES:
+            before = await rows_read(long)
+            assert len(await deliveries.page(long, wanted, None, 50)) == count
+            assert count <= await rows_read(long) - before < FEW, (turn, wanted)
+
+
+async def test_the_alerts_of_a_digest_are_looked_up_one_by_one(long: AsyncConnection) -> None:
+    before = await rows_read(long)
+    found = await history.page(long, HistoryFilter(delivery_id=101), None, 50)
+
+    assert sorted(item.id for item in found) == [100, 101, *range(110, 200, 10)]
+    assert 0 < await rows_read(long) - before < FEW
+
+
+async def test_a_bulk_redelivery_reads_what_it_puts_back(long: AsyncConnection) -> None:
+    before = await rows_read(long)
+    chunk = await redelivery.redeliver_some(long, Wanted(channel_id="ops"), 0, 100_000)
+
+    assert (chunk.redelivered, chunk.after) == (100, None)
+    assert 0 < await rows_read(long) - before < FEW
