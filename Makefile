@@ -6,12 +6,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check bench torture pictures secrets requirements clean
+.PHONY: run test test-slow test-all check bench torture pictures secrets requirements clean
 
 run: $(READY)
 	$(BIN)/relay serve
 
+# Every behavior once.
 test: $(READY)
+	$(BIN)/pytest -n $(WORKERS) -m "not slow"
+
+# What `make test-all` adds: tests with real processes, long waits, and the full range of inputs.
+test-slow: $(READY)
+	$(BIN)/pytest -n $(WORKERS) -m slow
+
+test-all: $(READY)
 	$(BIN)/pytest -n $(WORKERS)
 
 check: $(READY)
@@ -20,8 +28,9 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Speed, as ratios within one run. BASE=COMMIT alternates this checkout with that commit and compares the two.
 bench: $(READY)
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(if $(BASE),--base $(BASE))
 
 # Replicas are killed, Postgres is restarted and platforms fail; nothing may be lost. SEED=… repeats a run.
 torture: $(READY)
