@@ -1,1 +1,1 @@
-"""How fast is the relay, as ratios to what the same machine does bare in the same run?"""
+"""Benchmarks: the speed of the relay as ratios to a bare baseline, measured in the same run."""

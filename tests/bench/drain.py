@@ -1,4 +1,4 @@
-"""How fast is a backlog delivered, beside a bare loop that posts the same to the same sink?"""
+"""The rate at which a backlog is delivered, compared with a bare loop that posts the same to the same sink."""
 
 import asyncio
 import statistics
@@ -17,7 +17,7 @@ from relay.domain.channels import parse_channel
 from relay.domain.notifications import Notification
 from relay.notify.registry import notifier_for
 from relay.notify.requests import Request
-from tests.bench.figures import Figure
+from tests.bench.figures import Amount, Figure
 from tests.bench.ingest import body_of
 from tests.fixtures.postgres import migrated_database
 from tests.fixtures.processes import on_database, relay_process
@@ -26,38 +26,46 @@ from tests.fixtures.relays import running
 DELIVERIES = 5_000
 ENQUEUERS = 32
 ROUNDS = 3
-TAKEN = """
+DURATION = """
 SELECT count(DISTINCT d.id) AS deliveries, extract(epoch FROM max(d.delivered_at) - min(a.started_at)) AS seconds
 FROM deliveries d JOIN attempts a ON a.delivery_id = d.id
 """
 
 
 async def measure(url: str) -> list[Figure]:
-    """Each delivery is a group of its own with one alert; one lane and the bare loop in turn, the medians."""
+    """Each delivery is a separate group with one alert. One lane and the bare loop alternate; the medians count."""
     context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=sink, args=(theirs,), daemon=True)
+    parent, child = context.Pipe()
+    process = context.Process(target=sink, args=(child,), daemon=True)
     process.start()
-    target = f"http://127.0.0.1:{await asyncio.to_thread(ours.recv)}/hook"
+    target = f"http://127.0.0.1:{await asyncio.to_thread(parent.recv)}/hook"
     try:
-        in_turn = [(await bare_loop(target), await drain(url, target, lanes=1)) for _ in range(ROUNDS)]
+        alternating = [(await bare_loop(target), await drain(url, target, lanes=1)) for _ in range(ROUNDS)]
         spread = {lanes: await drain(url, target, lanes=lanes) for lanes in (10, 1000)}
     finally:
         process.kill()
         process.join()
-    bare, drained = (statistics.median(rates) for rates in zip(*in_turn, strict=True))
-    behind = f"{drained:,.0f} of {bare:,.0f} deliveries/s ({DELIVERIES} to one sink, {MAX_WIDTH} at a time)"
+    bare, drained = (statistics.median(rates) for rates in zip(*alternating, strict=True))
+    detail = f"{drained:,.0f} of {bare:,.0f} deliveries/s ({DELIVERIES} to one sink, {MAX_WIDTH} at a time)"
+    amounts = (Amount("deliveries/s", drained, is_rate=True),)
     return [
-        Figure("draining a backlog of one lane / a bare aiohttp loop", drained / bare, behind, at_least=0.4),
+        Figure(
+            "draining a backlog of one lane / a bare aiohttp loop", drained / bare, detail, 0.4, amounts=amounts
+        ),
         *(
-            Figure(f"draining a backlog of {lanes} lanes / of one", rate / drained, f"{rate:,.0f} deliveries/s")
+            Figure(
+                f"draining a backlog of {lanes} lanes / of one",
+                rate / drained,
+                f"{rate:,.0f} deliveries/s",
+                amounts=(Amount("deliveries/s", rate, is_rate=True),),
+            )
             for lanes, rate in spread.items()
         ),
     ]
 
 
 async def bare_loop(target: str) -> float:
-    """Posts a second of bodies made beforehand."""
+    """Requests per second with bodies built beforehand."""
     channel = parse_channel({"name": "Ops", "channel_type": "webhook", "webhook_url": target})
     group = decode_webhook(body_of("bare", 1, size=1))
     notification = Notification(id="1", channel_id="ops", group=group, alerts=group.alerts)
@@ -78,7 +86,7 @@ async def bare_loop(target: str) -> float:
 
 
 async def drain(url: str, target: str, lanes: int) -> float:
-    """Deliveries a second of a `relay serve` that finds the backlog, from the first attempt to the last settle."""
+    """Deliveries per second of a `relay serve` that starts with the backlog, from first attempt to last settlement."""
     async with migrated_database(url) as database_url:
         async with running(database_url, deliver=False) as relay:
             for lane in range(lanes):
@@ -99,14 +107,14 @@ async def drain(url: str, target: str, lanes: int) -> float:
         async with relay_process(on_database(database_url)):
             while await connection.fetchval("SELECT EXISTS (SELECT FROM deliveries WHERE state <> 'delivered')"):
                 await asyncio.sleep(0.1)
-        taken = await connection.fetchrow(TAKEN)
+        duration = await connection.fetchrow(DURATION)
         await connection.close()
-    assert taken["deliveries"] == DELIVERIES
-    return DELIVERIES / float(taken["seconds"])
+    assert duration["deliveries"] == DELIVERIES
+    return DELIVERIES / float(duration["seconds"])
 
 
-def sink(answer: Connection) -> None:
-    """A platform in a process of its own that says yes to everything; answers its port."""
+def sink(pipe: Connection) -> None:
+    """A platform in a separate process that accepts everything; sends its port through the pipe."""
 
     async def serve() -> None:
         async def ok(request: web.BaseRequest) -> web.Response:
@@ -116,7 +124,7 @@ def sink(answer: Connection) -> None:
         runner = web.ServerRunner(web.Server(ok, access_log=None))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        answer.send(runner.addresses[0][1])
+        pipe.send(runner.addresses[0][1])
         await asyncio.Event().wait()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as event_loop:

@@ -1,4 +1,4 @@
-"""How much of the bare statement's rate does durable ingest through HTTP reach?"""
+"""The rate of durable ingest over HTTP, compared with the rate of the bare SQL statement."""
 
 import asyncio
 import itertools
@@ -18,7 +18,7 @@ from relay.domain.channel_types import Filters
 from relay.receive.batch import Webhook, build
 from relay.route.table import Table
 from relay.store.outbox.ingest import INGEST, arguments
-from tests.bench.figures import Figure, quantile
+from tests.bench.figures import Amount, Figure, quantile
 from tests.fixtures.postgres import migrated_database
 from tests.fixtures.processes import create_channel, on_database, relay_process
 from tests.fixtures.relays import sample
@@ -33,7 +33,7 @@ _alert = json.loads(sample("firing-two"))["alerts"][0]
 
 
 async def measure(url: str) -> list[Figure]:
-    """Both in turn, several rounds, on one database; the best round of each counts."""
+    """Both alternate for several rounds on one database; the best round of each counts."""
     bare, http, latencies = 0.0, 0.0, [0.0]
     async with (
         migrated_database(url) as database_url,
@@ -41,57 +41,61 @@ async def measure(url: str) -> list[Figure]:
     ):
         await create_channel(relay.url, name="Ops", channel_type="webhook", webhook_url=NOWHERE)
         connection = await asyncpg.connect(database_url)
-        for turn in range(ROUNDS):
-            bare = max(bare, await bare_rate(connection, f"bare-{turn}"))
-            rate, found = await asyncio.to_thread(in_another_process, relay.port, f"http-{turn}")
+        for number in range(ROUNDS):
+            bare = max(bare, await bare_rate(connection, f"bare-{number}"))
+            rate, found = await asyncio.to_thread(in_another_process, relay.port, f"http-{number}")
             http, latencies = max((http, latencies), (rate, found))
         await connection.close()
     p50, p99 = quantile(latencies, 0.5) * 1000, quantile(latencies, 0.99) * 1000
-    behind = (
+    detail = (
         f"{http:,.0f} of {bare:,.0f} webhooks/s ({ALERTS} alerts each, {CONNECTIONS} connections); "
         f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"
     )
-    return [Figure("durable ingest over HTTP / the bare statement", http / bare, behind, at_least=0.5)]
+    amounts = (
+        Amount("webhooks/s over HTTP", http, is_rate=True),
+        Amount("webhooks/s of the bare statement", bare, is_rate=True),
+    )
+    return [Figure("durable ingest over HTTP / the bare statement", http / bare, detail, 0.5, amounts=amounts)]
 
 
 async def bare_rate(connection: Any, prefix: str) -> float:
-    """Webhooks a second by the bare statement, the arguments made beforehand, in batches as large as HTTP's."""
+    """Webhooks per second of the bare statement, with arguments built beforehand, in batches as large as over HTTP."""
     version = await connection.fetchval("SELECT version FROM config_version")
     routes = Table(version, {"ops": Filters()}, "tenant_id")
     now = datetime.now(UTC)
     bodies = (body_of(prefix, at) for at in itertools.count())
-    done, spent = 0, 0.0
-    while spent < SECONDS:
+    done, elapsed = 0, 0.0
+    while elapsed < SECONDS:
         webhooks = [Webhook(body, decode_webhook(body)) for body in itertools.islice(bodies, CONNECTIONS)]
         batch = build(webhooks, routes, now)
         values = arguments(batch.alerts, batch.webhooks)
         started = time.perf_counter()
         rows = await connection.fetch(INGEST, version, now, timedelta(seconds=60), *values)
-        spent += time.perf_counter() - started
+        elapsed += time.perf_counter() - started
         assert len(rows) == CONNECTIONS
         done += CONNECTIONS
-    return done / spent
+    return done / elapsed
 
 
 def in_another_process(port: int, prefix: str) -> tuple[float, list[float]]:
-    """Load from a process of its own, so that it does not share the measuring one's loop."""
+    """Generate the load in a separate process, which does not share the event loop of this one."""
     context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=load, args=(theirs, port, prefix))
+    parent, child = context.Pipe()
+    process = context.Process(target=load, args=(child, port, prefix))
     process.start()
-    rate, latencies = ours.recv()
+    rate, latencies = parent.recv()
     process.join()
     return rate, latencies
 
 
-def load(answer: Connection, port: int, prefix: str) -> None:
-    """Send for some seconds over all connections; answer the rate and the latencies in seconds."""
+def load(pipe: Connection, port: int, prefix: str) -> None:
+    """Send for some seconds over all connections; send the rate and the latencies (seconds) through the pipe."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        answer.send(runner.run(send_all(port, prefix)))
+        pipe.send(runner.run(send_all(port, prefix)))
 
 
 async def send_all(port: int, prefix: str) -> tuple[float, list[float]]:
-    """Webhooks a second, and how long each took."""
+    """Webhooks per second, and the latency of each in seconds."""
     numbers = itertools.count()
     latencies: list[float] = []
     started = time.perf_counter()
@@ -102,17 +106,17 @@ async def send_all(port: int, prefix: str) -> tuple[float, list[float]]:
 async def send_one(
     port: int, prefix: str, numbers: "itertools.count[int]", latencies: list[float], started: float
 ) -> None:
-    """One connection: a webhook after the other."""
+    """One connection: one webhook after the other."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = f"POST {BASE_PATH}/webhook HTTP/1.1\r\nHost: relay\r\nContent-Type: application/json\r\n"
     while time.perf_counter() - started < SECONDS:
         body = body_of(prefix, next(numbers))
         sent = time.perf_counter()
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        answered = await reader.readuntil(b"\r\n\r\n")
-        assert answered.startswith(b"HTTP/1.1 202"), answered
+        response = await reader.readuntil(b"\r\n\r\n")
+        assert response.startswith(b"HTTP/1.1 202"), response
         length = next(
-            int(line[15:]) for line in answered.lower().split(b"\r\n") if line.startswith(b"content-length:")
+            int(line[15:]) for line in response.lower().split(b"\r\n") if line.startswith(b"content-length:")
         )
         await reader.readexactly(length)
         latencies.append(time.perf_counter() - sent)
@@ -120,7 +124,7 @@ async def send_one(
 
 
 def template(size: int) -> tuple[bytes, ...]:
-    """A webhook's body with so many alerts, cut where its number goes."""
+    """The body of a webhook with `size` alerts, split where its number is inserted."""
     alerts = [
         _alert | {"fingerprint": f"{at:02d}@@", "labels": _alert["labels"] | {"instance": f"api-{at}-@@:8000"}}
         for at in range(size)
@@ -133,5 +137,5 @@ _templates = {size: template(size) for size in (1, ALERTS)}
 
 
 def body_of(prefix: str, at: int, size: int = ALERTS) -> bytes:
-    """The body of a webhook that nobody has sent before."""
+    """The body of a new webhook."""
     return f"{prefix}-{at}".encode().join(_templates[size])

@@ -1,4 +1,4 @@
-"""How long does an alert take from the webhook to the platform, beside one commit and one HTTP exchange?"""
+"""The latency of an alert from webhook to platform, compared with one commit plus one HTTP exchange."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ import asyncpg
 from aiohttp import web
 
 from relay.app import BASE_PATH
-from tests.bench.figures import Figure, quantile
+from tests.bench.figures import Amount, Figure, quantile
 from tests.bench.ingest import body_of
 from tests.fixtures.postgres import migrated_database
 from tests.fixtures.processes import create_channel, on_database, relay_process
@@ -16,18 +16,18 @@ from tests.fixtures.processes import create_channel, on_database, relay_process
 TIMES = 500
 WARM_UP = 50
 PAUSE = 0.01
-"""Seconds between two, so that each finds the relay idle."""
+"""Seconds between two alerts, so that the relay is idle when the next one arrives."""
 
 
 class Arrivals:
-    """A platform that notes when requests arrive."""
+    """A platform that records when requests arrive."""
 
     def __init__(self) -> None:
         self.arrived = asyncio.Event()
         self.at = 0.0
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
-        """Say yes."""
+        """Accept the request."""
         await request.read()
         self.at = time.perf_counter()
         self.arrived.set()
@@ -35,7 +35,7 @@ class Arrivals:
 
 
 async def measure(url: str) -> list[Figure]:
-    """Both in turn, one at a time, to the same platform and on the same Postgres."""
+    """Both alternate, one alert at a time, to the same platform and on the same Postgres."""
     arrivals = Arrivals()
     runner = web.ServerRunner(web.Server(arrivals.answer, access_log=None))
     await runner.setup()
@@ -60,17 +60,21 @@ async def measure(url: str) -> list[Figure]:
 
 
 def _figure(name: str, share: float, relayed: list[float], bare: list[float]) -> Figure:
-    ours, theirs = quantile(relayed, share), quantile(bare, share)
-    behind = f"{ours * 1000:.1f} ms beside {theirs * 1000:.1f} ms ({TIMES} each)"
+    ours, baseline = quantile(relayed, share), quantile(bare, share)
+    detail = f"{ours * 1000:.1f} ms, baseline {theirs * 1000:.1f} ms ({TIMES} each)"
     return Figure(
-        f"webhook to platform when idle / commit and exchange, {name}", ours / theirs, behind, at_most=4.0
+        f"webhook to platform when idle / commit and exchange, {name}",
+        ours / baseline,
+        detail,
+        at_most=4.0,
+        amounts=(Amount("ms", ours * 1000),),
     )
 
 
 async def commit_and_post(
     database: asyncpg.Connection, session: aiohttp.ClientSession, target: str, at: int
 ) -> float:
-    """Seconds for a row that is durable and a request that is answered."""
+    """Seconds for one committed row and one HTTP exchange."""
     body = body_of("bare", at, size=1)
     started = time.perf_counter()
     await database.execute("INSERT INTO bare (body) VALUES ($1)", body)
@@ -80,7 +84,7 @@ async def commit_and_post(
 
 
 async def through(url: str, session: aiohttp.ClientSession, arrivals: Arrivals, at: int) -> float:
-    """Seconds from the webhook's sending to its arrival at the platform."""
+    """Seconds from sending the webhook to the arrival at the platform."""
     arrivals.arrived.clear()
     started = time.perf_counter()
     async with session.post(f"{url}{BASE_PATH}/webhook", data=body_of("relay", at, size=1)) as answer:

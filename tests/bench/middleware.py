@@ -1,6 +1,6 @@
-"""What does counting a request cost, beside the frameworks' other middlewares for Prometheus?
+"""The cost of counting a request, compared with other Prometheus middlewares of the frameworks.
 
-In process, without sockets, each on the same trivial application: what it adds to the bare one, errors and all.
+In process, without sockets, on the same trivial application: the time that each adds to the bare one.
 """
 
 import gc
@@ -25,10 +25,10 @@ from tests.bench.figures import Figure
 
 ROUNDS = 300
 CALLS = 40
-"""In a round: the best round counts, so that what else the machine does is left out. More than the
-middleware sorts at once, so that sorting is in every round."""
+"""Per round. The best round counts, which excludes other load on the machine. More than the middleware sorts in one
+batch, so that each round contains a sort."""
 WARM_UP = 10
-"""Calls before them: whoever comes after an application of its own framework must not be better off."""
+"""Calls before each round, so that the order of the applications gives none an advantage."""
 MOST = 8.0
 """Microseconds."""
 SHARE = 0.2
@@ -37,7 +37,7 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 async def measure(_url: str) -> list[Figure]:
-    """Ours around each of the three, theirs where they fit, and the bare ones, in turn."""
+    """The relay's middleware on each framework, the others where they apply, and the bare applications, alternating."""
     bare, registry = (starlette(), fastapi(), litestar()), CollectorRegistry()
     applications: dict[str, Application] = {
         "starlette": bare[0],
@@ -59,7 +59,7 @@ async def measure(_url: str) -> list[Figure]:
 
 
 def figures(added: dict[str, float], missed: float) -> list[Figure]:
-    """The most that ours adds, also beside the least that the others add."""
+    """The most that the relay's middleware adds, also relative to the least that the others add."""
     mine = {name: cost for name, cost in added.items() if name.endswith("ours")}
     theirs = {name: cost for name, cost in added.items() if name not in mine}
     worst, cheapest = max(mine.values()), min(theirs, key=theirs.__getitem__)
@@ -70,19 +70,19 @@ def figures(added: dict[str, float], missed: float) -> list[Figure]:
         Figure(
             "middleware / the cheapest of the others",
             worst / theirs[cheapest],
-            f"{worst:.1f} µs beside {theirs[cheapest]:.1f} µs of {cheapest.partition(', ')[2]}",
+            f"{worst:.1f} µs, {cheapest.partition(', ')[2]} {theirs[cheapest]:.1f} µs",
             at_most=SHARE,
         ),
     ]
 
 
 def added_of(costs: dict[str, float]) -> dict[str, float]:
-    """What each adds to the bare application of its framework."""
+    """The time that each adds to the bare application of its framework."""
     return {name: cost - costs[name.partition(",")[0]] for name, cost in costs.items() if "," in name}
 
 
 async def best(applications: dict[str, Application], path: str) -> dict[str, float]:
-    """Microseconds a request, of each."""
+    """Microseconds per request, for each application."""
     costs = dict.fromkeys(applications, float("inf"))
     gc.collect()
     gc.freeze()
@@ -98,7 +98,7 @@ async def best(applications: dict[str, Application], path: str) -> dict[str, flo
 
 
 async def cost(application: Application, path: str) -> float:
-    """Microseconds of the processor a request, in one round."""
+    """CPU microseconds per request, in one round."""
     gc.collect()
     scopes = [request(path) for _ in range(WARM_UP + CALLS)]
     for scope in scopes[:WARM_UP]:
@@ -110,7 +110,7 @@ async def cost(application: Application, path: str) -> float:
 
 
 async def answered(application: Application, path: str) -> int:
-    """The status of an answer."""
+    """The status of the response."""
     statuses: list[int] = []
 
     async def note(message: Any) -> None:
@@ -122,7 +122,7 @@ async def answered(application: Application, path: str) -> int:
 
 
 def request(path: str) -> dict[str, Any]:
-    """A scope as uvicorn makes it."""
+    """An ASGI scope as uvicorn builds it."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -146,11 +146,11 @@ async def receive() -> dict[str, Any]:
 
 
 async def send(_: Any) -> None:
-    """Nobody listens."""
+    """Discard the message."""
 
 
 def ours(application: Application, registry: CollectorRegistry) -> Application:
-    """With a tenant, which the others don't count by."""
+    """With a tenant label, which the others do not have."""
     metrics = application_metrics("bench", registry)
     return MetricsMiddleware(application, metrics=metrics, tenant=from_state())
 

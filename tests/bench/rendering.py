@@ -1,4 +1,4 @@
-"""What does it cost to put a group of 10 alerts in the words of each platform?"""
+"""The cost of building the requests for a group of 10 alerts, for each platform."""
 
 import time
 from collections.abc import Callable
@@ -10,16 +10,16 @@ from relay.domain.alerts import Alert
 from relay.domain.channel_types import type_name
 from relay.domain.notifications import Notification
 from relay.notify.registry import NOTIFIERS
-from tests.bench.figures import Figure
+from tests.bench.figures import Amount, Figure
 from tests.notify.hostile import hostile
 from tests.notify.makers import RUNBOOK, alert, channel, notification
 
 ALERTS = 10
 ROUNDS = 15
 CALLS = 40
-"""In a round: the best round counts, so that what else the machine does is left out."""
+"""Per round. The best round counts, which excludes other load on the machine."""
 MOST = 1.0
-"""Milliseconds: of a worker's time, which does nothing else meanwhile, no platform may take more."""
+"""Milliseconds of event loop time per message."""
 DESCRIPTION = (
     "The filesystem /var/lib/postgresql on db-1 has 3.2 % left, and at the rate of the last hour it is full in "
     "40 minutes. Once it is, the primary takes no writes. Remove old WAL segments, or grow the volume."
@@ -27,7 +27,7 @@ DESCRIPTION = (
 
 
 async def measure(_url: str) -> list[Figure]:
-    """An ordinary group, and one of texts that want much escaping and cutting."""
+    """An ordinary group, and one whose texts need much escaping and truncation."""
     return [
         figure(f"rendering {ALERTS} {kind} alerts for {type_name(channel_class)}, ms", channel_class, group)
         for kind, group in (("ordinary", ordinary()), ("hostile", hostile(ALERTS)))
@@ -36,16 +36,16 @@ async def measure(_url: str) -> list[Figure]:
 
 
 def figure(name: str, channel_class: type[Any], group: Notification) -> Figure:
-    """The cost of the requests, and how many times that is what it costs to write the group as JSON."""
+    """The cost of the requests, also as a multiple of encoding the group as JSON."""
     notifier, told = NOTIFIERS[channel_class], channel(channel_class)
     bare = cost(lambda: msgspec.json.encode(group))
     taken = cost(lambda: notifier.requests(told, group))
-    behind = f"{taken / bare:.0f} times msgspec's JSON of it, {bare * 1e6:.1f} µs"
-    return Figure(name, taken * 1e3, behind, at_most=MOST)
+    detail = f"{taken / bare:.0f} times its JSON encoding by msgspec, {bare * 1e6:.1f} µs"
+    return Figure(name, taken * 1e3, detail, at_most=MOST, amounts=(Amount("ms", taken * 1e3),))
 
 
 def cost(call: Callable[[], object]) -> float:
-    """Seconds a call."""
+    """Seconds per call."""
     rounds = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
