@@ -64,7 +64,7 @@ async def composed(settings: Settings, *, receive: bool, deliver: bool) -> Async
     egress_policy, metrics, seal = EgressPolicy(settings.allowed_targets), Metrics(), Seal(settings.secret_key)
     try:
         async with Sender(egress_policy, settings.send_timeout) as sender:
-            history_url = f"{settings.reached_at}{BASE_PATH}/history?delivery_id="
+            history_url = f"{settings.base_url}{BASE_PATH}/history?delivery_id="
             worker = Worker(database, sender, seal, metrics, settings, history_url) if deliver else None
             wake = worker.wake if worker is not None else RemoteWake(database)
             repeat_after = timedelta(seconds=settings.repeat_after)

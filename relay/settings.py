@@ -67,7 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Show no secret."""
-        return f"Settings({shown(self)})"
+        return f"Settings({masked_values(self)})"
 
     @property
     def embedded(self) -> bool:
@@ -75,9 +75,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.database_url is None
 
     @property
-    def reached_at(self) -> str:
+    def base_url(self) -> str:
         """Where people reach this relay, without a slash at the end."""
-        return (self.external_url or url_of(self.host, self.port)).rstrip("/")
+        return (self.external_url or http_url(self.host, self.port)).rstrip("/")
 
     @property
     def secret_key_file(self) -> pathlib.Path:
@@ -119,7 +119,7 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     return msgspec.structs.replace(settings, database_url=url)
 
 
-def url_of(host: str, port: int) -> str:
+def http_url(host: str, port: int) -> str:
     """An address to connect to, for one to listen on."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - it is a comparison
     return f"http://{f'[{reachable}]' if ':' in reachable and not reachable.startswith('[') else reachable}:{port}"
@@ -132,7 +132,7 @@ def default_data_dir() -> pathlib.Path:
     return platformdirs.user_data_path("alert-relay")
 
 
-def shown(settings: Settings) -> dict[str, str]:
+def masked_values(settings: Settings) -> dict[str, str]:
     """The settings by variable name, secrets masked, for people."""
     values: dict[str, str] = {}
     for name in Settings.__struct_fields__:

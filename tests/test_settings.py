@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from relay.domain.errors import SettingsError
-from relay.settings import Settings, load, shown
+from relay.settings import Settings, load, masked_values
 
 MASK = "********"
 
@@ -15,7 +15,7 @@ def loaded(**variables: str) -> Settings:
 
 
 def shown_url(url: str) -> str:
-    return shown(loaded(DATABASE_URL=url))["RELAY_DATABASE_URL"]
+    return masked_values(loaded(DATABASE_URL=url))["RELAY_DATABASE_URL"]
 
 
 def test_an_empty_environment_is_enough() -> None:
@@ -82,7 +82,7 @@ def test_a_value_that_is_given_twice_is_refused_and_not_shown() -> None:
 def test_a_database_password_of_its_own_goes_into_the_url(url: str, whole: str) -> None:
     settings = loaded(DATABASE_URL=url, DATABASE_PASSWORD="p@:/%")
     assert settings.database_url == whole
-    assert "p@:" not in "".join(shown(settings).values())
+    assert "p@:" not in "".join(masked_values(settings).values())
 
 
 @pytest.mark.parametrize("url", ["", "postgresql://h/d", "postgresql://u:other@h/d"])
@@ -160,7 +160,7 @@ def test_an_override_is_checked_like_a_variable() -> None:
 
 def test_every_setting_is_shown_by_its_variable() -> None:
     settings = loaded(PORT="9000", ALLOWED_TARGETS="10.0.0.0/8, localhost", DATA_DIR="/data")
-    values = shown(settings)
+    values = masked_values(settings)
     assert set(values) == {f"RELAY_{name.upper()}" for name in Settings.__struct_fields__}
     assert (values["RELAY_PORT"], values["RELAY_DATA_DIR"]) == ("9000", "/data")
     assert values["RELAY_ALLOWED_TARGETS"] == "10.0.0.0/8,localhost"
@@ -169,7 +169,7 @@ def test_every_setting_is_shown_by_its_variable() -> None:
 
 @pytest.mark.parametrize("variable", ["SECRET_KEY", "ADMIN_KEY", "WEBHOOK_TOKEN", "KEY"])
 def test_secrets_are_masked(variable: str) -> None:
-    values = shown(loaded(**{variable: "s3cret"}))
+    values = masked_values(loaded(**{variable: "s3cret"}))
     assert values[f"RELAY_{variable}"] == MASK
     assert "s3cret" not in "".join(values.values())
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from relay.domain.alerts import Alert, Group, Status, fingerprint
-from relay.domain.notifications import Count, Digest, Notification
+from relay.domain.notifications import AlertCount, Digest, Notification
 
 BEGAN: Final = datetime(2026, 11, 23, 18, 4, 12, tzinfo=UTC)
 HISTORY: Final = "https://relay.example.com/api/v1/monitoring/alerts"
@@ -73,7 +73,7 @@ def storm() -> Digest:
         channel_id="ops",
         groups=37,
         counts=tuple(
-            Count(severity=severity, alertname=name, firing=fires, resolved=over)
+            AlertCount(severity=severity, alertname=name, firing=fires, resolved=over)
             for severity, name, fires, over in counts
         ),
         alerts=shown,

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of, text_cursor
 from relay.api.transactions import transacted
 from relay.domain.errors import InvalidInput
-from relay.domain.templates.channel_templates import ChannelTemplate, Parameter, parse_template
-from relay.domain.templates.checks import checked
+from relay.domain.templates.channel_templates import ChannelTemplate, Parameter, parse_channel_template
+from relay.domain.templates.checks import validate_channel_template
 from relay.store.configuration import channel_templates
 from relay.store.postgres.database import Database
 
@@ -46,7 +46,7 @@ class ChannelTemplatesController(Controller):
         channel further up. Secret fields hold parameters alone. A parameter's `type` and `secret` follow from
         where it stands. One that is not required and not given has its default, or what it stands for is left out.
         """
-        template = checked(data)
+        template = validate_channel_template(data)
         await transacted(database, lambda connection: channel_templates.add(connection, template))
         return template
 
@@ -91,4 +91,6 @@ def _patched(template: ChannelTemplate, patch: ChannelTemplatePatch) -> ChannelT
     if patch.id not in (UNSET, template.id):
         raise InvalidInput("id", "can't be changed; create another template instead")
     data = msgspec.to_builtins(template) | msgspec.to_builtins(patch)
-    return checked(parse_template({name: value for name, value in data.items() if value is not None}))
+    return validate_channel_template(
+        parse_channel_template({name: value for name, value in data.items() if value is not None})
+    )

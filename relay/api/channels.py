@@ -17,10 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of, text_cursor
 from relay.api.transactions import transacted
 from relay.domain.channel_types import CHANNEL_CLASSES, Channel, own_fields, type_name
-from relay.domain.channels import masked, parse_channel, patched
+from relay.domain.channels import mask_secrets, merge_patch, parse_channel
 from relay.domain.errors import InvalidInput, NotFound
 from relay.domain.health import ChannelHealth
-from relay.domain.templates.channel_templates import Made, channels_of
+from relay.domain.templates.channel_templates import TemplatedChannel, instantiate
 from relay.notify import registry
 from relay.notify.transport.egress_policy import EgressPolicy
 from relay.store.configuration import channel_templates, channels
@@ -187,10 +187,10 @@ class ChannelsController(Controller):
 
         async def write(connection: AsyncConnection) -> ChannelView:
             before = await channels.get(connection, channel_id, seal, lock=True)
-            channel = patched(before, data.writable())
+            channel = merge_patch(before, data.writable())
             await _check(channel, egress_policy)
-            keep_reason = not channel.enabled and "enabled" not in data
-            written = await channels.change(connection, channel, seal, keep_reason=keep_reason)
+            keep_disabled_reason = not channel.enabled and "enabled" not in data
+            written = await channels.change(connection, channel, seal, keep_disabled_reason=keep_disabled_reason)
             if _may_be_mended(before, written):
                 await channels.start_over(connection, channel_id)
             return await _view(connection, written)
@@ -225,12 +225,12 @@ async def _create_all(
     return await transacted(database, add)
 
 
-async def _made(connection: AsyncConnection, template_id: str, given: ChannelBody) -> list[Made]:
+async def _made(connection: AsyncConnection, template_id: str, given: ChannelBody) -> list[TemplatedChannel]:
     try:
         template = await channel_templates.get(connection, template_id)
     except NotFound as error:
         raise InvalidInput("from_template", str(error)) from None
-    return channels_of(template, given)
+    return instantiate(template, given)
 
 
 def _may_be_mended(before: Channel, after: Channel) -> bool:
@@ -252,4 +252,4 @@ async def _views_of(connection: AsyncConnection, found: Sequence[Channel]) -> li
 
 
 def _shown(channel: Channel, how: ChannelHealth) -> ChannelView:
-    return ChannelView(masked(channel), disabled_reason=how.disabled_reason, health=how)
+    return ChannelView(mask_secrets(channel), disabled_reason=how.disabled_reason, health=how)

@@ -11,7 +11,7 @@ from litestar.types import ExceptionHandlersMap
 
 from relay.api.pages import query_parameters
 from relay.domain.errors import Conflict, InvalidInput, NotFound, RelayError, Unavailable, Unreadable
-from relay.domain.fields import field_of
+from relay.domain.fields import field_and_message
 from relay.domain.problems import PROBLEM_TYPE, FieldError, Problem
 from relay.store.postgres.database import AWAY
 
@@ -77,7 +77,7 @@ HANDLERS: Final[ExceptionHandlersMap] = {
 def _of_validation(request: Request[Any, Any, Any], error: ValidationException) -> Problem:
     """What the framework found wrong in parameters or in a typed body."""
     if isinstance(cause := error.__cause__, msgspec.ValidationError):
-        path, message = field_of(cause)
+        path, message = field_and_message(cause)
         if (path, message) == ("data", "is missing"):
             return Problem.of(HTTPStatus.BAD_REQUEST, "the body is missing")
         return Problem.of(HTTPStatus.BAD_REQUEST, message, _as_sent(request, path))

@@ -17,18 +17,18 @@ from relay.deliver.preview import preview_delivery
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.alerts import Alert, Group
 from relay.domain.channel_types import Channel, Filters
-from relay.domain.channels import parse_channel, patched
+from relay.domain.channels import merge_patch, parse_channel
 from relay.domain.errors import InvalidInput, NotFound
 from relay.domain.fields import require_storable
 from relay.domain.notifications import Digest, Message, Notification
-from relay.domain.samples import UNSENT, Sample, sample_message
+from relay.domain.samples import PREVIEW_ID, Sample, sample_message
 from relay.domain.templates.message_templates import MessageTemplate
 from relay.notify import registry
 from relay.notify.preview import Shown, shown
 from relay.notify.redact import redact
 from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
-from relay.route.reasons import why_not
+from relay.route.reasons import mismatch_reason
 from relay.settings import Settings
 from relay.store.configuration import channels, message_templates
 from relay.store.configuration.seal import Seal
@@ -145,7 +145,7 @@ async def _template(database: Database, channel: Channel) -> MessageTemplate | N
     """
     try:
         async with database.begin() as connection:
-            return await message_templates.of_channel(connection, channel)
+            return await message_templates.for_channel(connection, channel)
     except NotFound as error:
         raise InvalidInput("channel.template", str(error)) from None
 
@@ -175,7 +175,7 @@ async def _channel(
     if data.channel is None:
         return saved, every[saved.id]
     with _within("channel"):
-        channel = patched(saved, data.channel.writable())
+        channel = merge_patch(saved, data.channel.writable())
         await asyncio.to_thread(registry.check, channel, egress_policy)
     return channel, channel
 
@@ -187,14 +187,14 @@ def _group(body: dict[str, Any]) -> Group:
 
 def _matched(group: Group, filters: Filters, tenant_label: str) -> tuple[tuple[Alert, ...], list[Unmatched]]:
     """The alerts that a channel with these filters is told of, and the others."""
-    reasons = [(alert, why_not(alert, filters, tenant_label)) for alert in group.alerts]
+    reasons = [(alert, mismatch_reason(alert, filters, tenant_label)) for alert in group.alerts]
     matched = tuple(alert for alert, reason in reasons if reason is None)
     return matched, [Unmatched(alert.labels, reason) for alert, reason in reasons if reason is not None]
 
 
 def _notification(channel: Channel, group: Group, alerts: tuple[Alert, ...], history_url: str) -> Notification:
     return Notification(
-        id=UNSENT, channel_id=channel.id, group=group, alerts=alerts, history_url=history_url + UNSENT
+        id=PREVIEW_ID, channel_id=channel.id, group=group, alerts=alerts, history_url=history_url + PREVIEW_ID
     )
 
 

@@ -11,7 +11,7 @@ from relay.domain.alertmanager import decode_webhook
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
-from relay.route.reasons import why_not
+from relay.route.reasons import mismatch_reason
 from relay.settings import Settings
 from relay.store.configuration import channels
 from relay.store.postgres.database import Database
@@ -75,5 +75,5 @@ def _alerts_of(data: dict[str, Any]) -> tuple[Alert, ...]:
 
 
 def _verdict(alert: Alert, channel_id: str, filters: Filters, tenant_label: str) -> ChannelVerdict:
-    reason = why_not(alert, filters, tenant_label)
+    reason = mismatch_reason(alert, filters, tenant_label)
     return ChannelVerdict(channel_id, reason is None, reason)

@@ -16,8 +16,8 @@ from relay.domain.templates.message_templates import (
     PARTS,
     MessageTemplate,
     TemplateVersion,
-    checked,
     parse_message_template,
+    validate_message_template,
 )
 from relay.notify.templates.sandbox import check_parts
 from relay.store.configuration import message_templates
@@ -129,7 +129,7 @@ class TemplatesController(Controller):
 
 
 async def _checked(template: MessageTemplate) -> MessageTemplate:
-    made = checked(template)
+    made = validate_message_template(template)
     # Off the event loop: a long one takes a while to compile.
     await asyncio.to_thread(check_parts, made.parts)
     return made

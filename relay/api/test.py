@@ -66,7 +66,7 @@ class TestController(Controller):
         require_storable(data.channel_id, "channel_id")
         async with database.begin() as connection:
             channel = await channels.get(connection, data.channel_id, seal)
-            template = await message_templates.of_channel(connection, channel)
+            template = await message_templates.for_channel(connection, channel)
         started = time.perf_counter()
         outcome = await sender.attempt(
             notifier_for(channel), channel, _notification(data, channel), template=template

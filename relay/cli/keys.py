@@ -47,7 +47,7 @@ async def list_keys(*, output: Output = "table") -> None:
     from relay.store.configuration import api_keys
 
     async with migrated_database(load()) as database, database.begin() as connection:
-        found = await api_keys.all_keys(connection)
+        found = await api_keys.list_keys(connection)
     show_items([_data(key) for key in found], COLUMNS, output)
 
 

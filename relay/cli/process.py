@@ -18,7 +18,7 @@ from prometheus_client import start_http_server
 from relay.app import BASE_PATH, composed, run_parts, served
 from relay.cli.data_dir import announce, ensure_keys
 from relay.domain.errors import SettingsError
-from relay.settings import Settings, url_of
+from relay.settings import Settings, http_url
 from relay.store.postgres import migrations
 from relay.store.postgres.database import AWAY, Database, in_words
 from relay.store.postgres.embedded import EmbeddedPostgres
@@ -75,7 +75,7 @@ async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool
             timeout_graceful_shutdown=max(int(settings.shutdown_timeout), 1),
         )
         stop = _stop_on_signals()
-        listens_on = url_of(settings.host, listening.getsockname()[1])
+        listens_on = http_url(settings.host, listening.getsockname()[1])
         if prepared.embedded:
             announce(settings, listens_on)
         _greet(prepared, settings.external_url or listens_on)
@@ -88,7 +88,7 @@ async def _work(prepared: Prepared, *, migrate: bool, metrics_port: int | None) 
         await _bring_to_head(services.database, migrate=migrate or prepared.embedded)
         with _metrics_page(settings.host, metrics_port, services.metrics):
             shown = (
-                "nowhere" if metrics_port is None else f"on {url_of(settings.host, metrics_port)}/metrics alone"
+                "nowhere" if metrics_port is None else f"on {http_url(settings.host, metrics_port)}/metrics alone"
             )
             print(f"Alert Relay's worker delivers; it listens {shown}.", flush=True)
             await run_parts(services, _stop_on_signals())

@@ -157,4 +157,4 @@ def channel_type_of(lease: Lease) -> str:
 
 def _nobody_waits(message: Message | None) -> bool:
     """Whether all that it tells is over, and nobody was told that it began."""
-    return isinstance(message, Notification) and len(message.untold) == len(message.alerts)
+    return isinstance(message, Notification) and len(message.unnotified) == len(message.alerts)

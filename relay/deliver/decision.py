@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from relay.domain.health import bucket_of
+from relay.domain.health import latency_bucket
 from relay.domain.history import State
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent, backoff
 from relay.store.outbox.claims import Claimed
@@ -51,7 +51,7 @@ def decide(
         reason=reason,
         status_code=outcome.status_code,
         detail=detail,
-        bucket=None if reason is Reason.INTERRUPTED else bucket_of(duration),
+        bucket=None if reason is Reason.INTERRUPTED else latency_bucket(duration),
         fallback=fallback,
         progress=outcome.progress if isinstance(outcome, Retry) else None,
     )

@@ -127,7 +127,7 @@ class Contents:
             counts=told.counts,
             alerts=told.alerts,
             history_url=self._history_of(claimed),
-            untold=told.untold,
+            unnotified=told.unnotified,
             fallback_for=_mark(origins.get(claimed.id)),
         )
 
@@ -179,7 +179,7 @@ class _Folded:
             channel_id=claimed.channel_id,
             group=self._group,
             alerts=tuple(alerts),
-            untold=frozenset(
+            unnotified=frozenset(
                 position
                 for position, (alert, alert_id) in enumerate(zip(alerts, self._alerts, strict=True))
                 if not alert.firing and self._is_new(alert_id, resolved)

@@ -12,7 +12,7 @@ import msgspec
 
 from relay.domain.alerts import Alert, Group, Status, fingerprint
 from relay.domain.errors import InvalidWebhook
-from relay.domain.fields import clean, field_of
+from relay.domain.fields import clean, field_and_message
 
 NUL_ESCAPE: Final = b"\\u0000"
 MAX_COUNT: Final = 2**31 - 1
@@ -91,7 +91,7 @@ def _decode_wire(body: bytes) -> _WireGroup:
             # The fast decoder refuses lone surrogates and broken UTF-8; the standard library can be told not to.
             return _decode_unclean(body)
     except msgspec.ValidationError as error:
-        field, message = field_of(error)
+        field, message = field_and_message(error)
         raise InvalidWebhook(field, message) from error
     except RecursionError as error:
         raise InvalidWebhook("", "the JSON is nested too deeply") from error

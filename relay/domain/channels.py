@@ -8,7 +8,7 @@ import msgspec
 
 from relay.domain.channel_types import Channel, channel_class, channel_types
 from relay.domain.errors import InvalidInput
-from relay.domain.fields import field_of, require_storable
+from relay.domain.fields import field_and_message, require_storable
 
 MASK: Final = "********"
 MAX_ID: Final = 63
@@ -34,7 +34,7 @@ def parse_channel(data: Any) -> Channel:
     try:
         channel: Channel = msgspec.convert(data, Channel)
     except msgspec.ValidationError as error:
-        raise InvalidInput(*field_of(error)) from None
+        raise InvalidInput(*field_and_message(error)) from None
     if not channel.id and channel.name.strip():
         channel = msgspec.structs.replace(channel, id=slug(channel.name))
     _check(channel)
@@ -66,7 +66,7 @@ def require_id(text: str) -> None:
         )
 
 
-def masked(channel: Channel) -> dict[str, Any]:
+def mask_secrets(channel: Channel) -> dict[str, Any]:
     """The channel as JSON data with its secrets masked."""
     data: dict[str, Any] = msgspec.to_builtins(channel)
     for name in channel.SECRET:
@@ -74,7 +74,7 @@ def masked(channel: Channel) -> dict[str, Any]:
     return data
 
 
-def patched(channel: Channel, patch: Any) -> Channel:
+def merge_patch(channel: Channel, patch: Any) -> Channel:
     """Apply a JSON merge patch (RFC 7396): null resets a field; a secret left out, or sent back masked, is kept.
 
     Raises:

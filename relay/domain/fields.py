@@ -25,7 +25,7 @@ def clean(value: Any) -> Any:
     return value
 
 
-def field_of(error: msgspec.ValidationError) -> tuple[str, str]:
+def field_and_message(error: msgspec.ValidationError) -> tuple[str, str]:
     """Read the field's path and a message for people out of msgspec's error.
 
     Returns:

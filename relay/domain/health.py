@@ -82,14 +82,14 @@ def state_of(
     return ChannelState.HEALTHY
 
 
-def bucket_of(seconds: float) -> int:
+def latency_bucket(seconds: float) -> int:
     """The bucket that a duration is counted in, 0 to LAST_BUCKET."""
     if seconds <= FIRST_BUCKET:
         return 0
     return min(math.ceil(math.log(seconds / FIRST_BUCKET, BUCKET_FACTOR)), LAST_BUCKET)
 
 
-def seconds_of(bucket: int) -> float:
+def bucket_seconds(bucket: int) -> float:
     """The duration that stands for a bucket: its geometric middle."""
     return float(FIRST_BUCKET * BUCKET_FACTOR ** (bucket - 0.5))
 
@@ -101,7 +101,7 @@ def quantile(counts: Mapping[int, int], share: float) -> float | None:
     for bucket in sorted(counts):
         reached += counts[bucket]
         if reached and reached >= wanted:
-            return round(seconds_of(bucket), 4)  # more digits would promise more than a bucket knows
+            return round(bucket_seconds(bucket), 4)  # more digits would promise more than a bucket knows
     return None
 
 

@@ -52,7 +52,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     channel_id: str
     group: Group
     alerts: tuple[Alert, ...]
-    untold: frozenset[int] = frozenset()
+    unnotified: frozenset[int] = frozenset()
     history_url: str = ""
     fallback_for: FallbackFor | None = None
     rendered: Rendered | None = None
@@ -76,7 +76,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
         return status_of(self.alerts)
 
 
-class Count(msgspec.Struct, frozen=True, kw_only=True):
+class AlertCount(msgspec.Struct, frozen=True, kw_only=True):
     """How many alerts of one severity and name a digest tells of."""
 
     severity: str
@@ -98,10 +98,10 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     channel_id: str
     groups: int
-    counts: tuple[Count, ...]
+    counts: tuple[AlertCount, ...]
     alerts: tuple[Alert, ...]
     history_url: str
-    untold: frozenset[int] = frozenset()
+    unnotified: frozenset[int] = frozenset()
     """Positions of resolved alerts whose firing was not told before."""
     fallback_for: FallbackFor | None = None
     body: str | None = None

@@ -5,10 +5,10 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from relay.domain.alerts import Alert, Group, Status, fingerprint
-from relay.domain.notifications import Count, Digest, Message, Notification
+from relay.domain.notifications import AlertCount, Digest, Message, Notification
 
 NAME: Final = "HighErrorRate"
-UNSENT: Final = "preview"
+PREVIEW_ID: Final = "preview"
 """Stands where the delivery's id will be."""
 LARGE: Final = 60
 """Alerts; more than fit one message of most platforms."""
@@ -55,7 +55,7 @@ def sample_message(sample: Sample, channel_id: str, now: datetime, history_url: 
         truncated=0,
     )
     return Notification(
-        id=UNSENT, channel_id=channel_id, group=group, alerts=alerts, history_url=history_url + UNSENT
+        id=PREVIEW_ID, channel_id=channel_id, group=group, alerts=alerts, history_url=history_url + PREVIEW_ID
     )
 
 
@@ -90,17 +90,17 @@ def _alert(instance: str, status: Status, now: datetime) -> Alert:
 
 def _digest(channel_id: str, now: datetime, history_url: str) -> Digest:
     counts = (
-        Count(severity="critical", alertname=NAME, firing=9, resolved=3),
-        Count(severity="critical", alertname="DatabaseDown", firing=1, resolved=0),
-        Count(severity="warning", alertname="HighLatency", firing=14, resolved=6),
-        Count(severity="warning", alertname="QueueGrows", firing=3, resolved=2),
-        Count(severity="info", alertname="DeployFinished", firing=0, resolved=4),
+        AlertCount(severity="critical", alertname=NAME, firing=9, resolved=3),
+        AlertCount(severity="critical", alertname="DatabaseDown", firing=1, resolved=0),
+        AlertCount(severity="warning", alertname="HighLatency", firing=14, resolved=6),
+        AlertCount(severity="warning", alertname="QueueGrows", firing=3, resolved=2),
+        AlertCount(severity="info", alertname="DeployFinished", firing=0, resolved=4),
     )
     return Digest(
-        id=UNSENT,
+        id=PREVIEW_ID,
         channel_id=channel_id,
         groups=27,
         counts=counts,
         alerts=_alerts(SHOWN, 0, now),
-        history_url=history_url + UNSENT,
+        history_url=history_url + PREVIEW_ID,
     )

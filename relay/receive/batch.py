@@ -13,7 +13,7 @@ import msgspec
 
 from relay.domain.alerts import Alert, Group, Status, status_of
 from relay.domain.notifications import rank_of
-from relay.route.table import Table
+from relay.route.table import RoutingTable
 from relay.store.outbox.ingest import MAX_INDEXED_TEXT, AlertRow, DeliveryRow, WebhookRow
 
 STATE_HASH_BYTES: Final = 16
@@ -47,7 +47,7 @@ class _Seen(msgspec.Struct):
     groups: set[int]
 
 
-def build(webhooks: Sequence[Webhook], table: Table, received_at: datetime) -> Batch:
+def build_batch(webhooks: Sequence[Webhook], table: RoutingTable, received_at: datetime) -> Batch:
     """Fold the webhooks, in their order, into distinct alerts and distinct states of groups."""
     seen: dict[Occurrence, _Seen] = {}
     rows: dict[bytes, tuple[Group, bytes, list[Occurrence], set[int]]] = {}
@@ -132,7 +132,7 @@ def _alert_row(seen: _Seen, received_at: datetime) -> AlertRow:
 
 
 def _webhook_row(
-    state: bytes, group: Group, body: bytes, alerts: list[int], late: set[int], table: Table
+    state: bytes, group: Group, body: bytes, alerts: list[int], late: set[int], table: RoutingTable
 ) -> WebhookRow:
     deliveries = []
     for channel_id, positions in table.route(group).items():

@@ -13,8 +13,8 @@ import structlog
 
 from relay.domain.alerts import Group
 from relay.domain.errors import RelayError, Unavailable
-from relay.receive.batch import Batch, Webhook, build
-from relay.route.table import Table
+from relay.receive.batch import Batch, Webhook, build_batch
+from relay.route.table import RoutingTable
 from relay.store.configuration import channels
 from relay.store.outbox import ingest
 from relay.store.postgres.database import AWAY, FAILED, RETRYABLE, Database, HeldConnection, in_words
@@ -63,7 +63,7 @@ class Writer:
         self._repeat_after = repeat_after
         self._metrics = metrics
         self._wake = wake
-        self._table: Table | None = None
+        self._table: RoutingTable | None = None
         self._stale = False
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
@@ -156,7 +156,7 @@ class Writer:
         for _ in range(ATTEMPTS):
             table = self._table or await self._load_table()
             received_at = datetime.now(UTC)
-            batch = build(webhooks, table, received_at)
+            batch = build_batch(webhooks, table, received_at)
             try:
                 async with self._connection.use() as driver:
                     written = await ingest.write(
@@ -169,11 +169,11 @@ class Writer:
             await self._load_table()
         raise RelayError("the configuration changes faster than webhooks can be routed")
 
-    async def _load_table(self) -> Table:
+    async def _load_table(self) -> RoutingTable:
         self._stale = False
         async with self._connection.use() as driver:
             version, filters = await channels.load_filters(driver)
-        self._table = Table(version, filters, self._tenant_label)
+        self._table = RoutingTable(version, filters, self._tenant_label)
         for channel_id, why in self._table.broken.items():
             log.error("channel_not_routable", channel_id=channel_id, detail=why)
         self._metrics.config_version.set(version)

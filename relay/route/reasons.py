@@ -5,7 +5,7 @@ from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
 
 
-def why_not(alert: Alert, filters: Filters, tenant_label: str) -> str | None:
+def mismatch_reason(alert: Alert, filters: Filters, tenant_label: str) -> str | None:
     """The first filter that stops the alert, in words for people; None when the channel matches."""
     labels = alert.labels
     if not filters.enabled:

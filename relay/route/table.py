@@ -42,7 +42,7 @@ class Entry(msgspec.Struct, frozen=True):
         )
 
 
-class Table:
+class RoutingTable:
     """An immutable snapshot of all channels' filters at one version of the configuration."""
 
     def __init__(self, version: int, channels: Mapping[str, Filters], tenant_label: str) -> None:
@@ -81,7 +81,7 @@ class Table:
         }
 
     def _add(self, channel_id: str, filters: Filters) -> None:
-        demands, matchers = demanded_labels(filters, self.tenant_label)
+        demands, matchers = required_labels(filters, self.tenant_label)
         indexed: dict[str, frozenset[str]] = {}
         for label, values in sorted(demands.items(), key=lambda item: len(item[1])):
             if indexed and math.prod(map(len, indexed.values())) * len(values) > MAX_KEYS:
@@ -95,7 +95,7 @@ class Table:
             keys.setdefault(key, []).append(entry)
 
 
-def demanded_labels(filters: Filters, tenant_label: str) -> tuple[dict[str, frozenset[str]], tuple[Matcher, ...]]:
+def required_labels(filters: Filters, tenant_label: str) -> tuple[dict[str, frozenset[str]], tuple[Matcher, ...]]:
     """Read filters as "this label must be one of these values", and the matchers that say something else."""
     demands: dict[str, frozenset[str]] = {}
 

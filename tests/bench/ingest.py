@@ -15,8 +15,8 @@ import uvloop
 from relay.app import BASE_PATH
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.channel_types import Filters
-from relay.receive.batch import Webhook, build
-from relay.route.table import Table
+from relay.receive.batch import Webhook, build_batch
+from relay.route.table import RoutingTable
 from relay.store.outbox.ingest import INGEST, arguments
 from tests.bench.figures import Amount, Figure, quantile
 from tests.fixtures.postgres import migrated_database
@@ -61,13 +61,13 @@ async def measure(url: str) -> list[Figure]:
 async def bare_rate(connection: Any, prefix: str) -> float:
     """Webhooks per second of the bare statement, with arguments built beforehand, in batches as large as over HTTP."""
     version = await connection.fetchval("SELECT version FROM config_version")
-    routes = Table(version, {"ops": Filters()}, "tenant_id")
+    routes = RoutingTable(version, {"ops": Filters()}, "tenant_id")
     now = datetime.now(UTC)
     bodies = (body_of(prefix, at) for at in itertools.count())
     done, elapsed = 0, 0.0
     while elapsed < SECONDS:
         webhooks = [Webhook(body, decode_webhook(body)) for body in itertools.islice(bodies, CONNECTIONS)]
-        batch = build(webhooks, routes, now)
+        batch = build_batch(webhooks, routes, now)
         values = arguments(batch.alerts, batch.webhooks)
         started = time.perf_counter()
         rows = await connection.fetch(INGEST, version, now, timedelta(seconds=60), *values)

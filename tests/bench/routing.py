@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from relay.domain.alerts import Alert, Status
 from relay.domain.channel_types import Filters
-from relay.route.table import Table
+from relay.route.table import RoutingTable
 from tests.bench.figures import Amount, Figure
 
 ROUNDS = 7
@@ -32,7 +32,7 @@ async def measure(_url: str) -> list[Figure]:
     ]
 
 
-def cost(routes: Table, alerts: list[Alert]) -> float:
+def cost(routes: RoutingTable, alerts: list[Alert]) -> float:
     """Seconds per alert."""
     started = time.perf_counter()
     for one in alerts:
@@ -41,9 +41,9 @@ def cost(routes: Table, alerts: list[Alert]) -> float:
     return (time.perf_counter() - started) / len(alerts)
 
 
-def table(size: int) -> Table:
+def table(size: int) -> RoutingTable:
     """Channels with filters of four kinds."""
-    return Table(1, {f"channel-{at}": filters(at) for at in range(size)}, "tenant_id")
+    return RoutingTable(1, {f"channel-{at}": filters(at) for at in range(size)}, "tenant_id")
 
 
 def filters(at: int) -> Filters:

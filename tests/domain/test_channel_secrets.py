@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from relay.domain.channel_types import Channel
-from relay.domain.channels import MASK, masked, parse_channel, patched
+from relay.domain.channels import MASK, mask_secrets, merge_patch, parse_channel
 from relay.domain.errors import InvalidInput
 
 URL = "https://example.com/hook/s3cret-path"
@@ -20,20 +20,20 @@ def channel_of(channel_type: str = "webhook", **more: Any) -> Channel:
 
 
 def secrets_after(patch: Any) -> tuple[str, dict[str, str]]:
-    channel = msgspec.to_builtins(patched(channel_of(), patch))
+    channel = msgspec.to_builtins(merge_patch(channel_of(), patch))
     return channel["webhook_url"], channel["custom_headers"]
 
 
 @pytest.mark.parametrize("channel_type", TYPES)
 def test_an_answer_shows_no_secret(channel_type: str) -> None:
-    answer = masked(channel_of(channel_type))
+    answer = mask_secrets(channel_of(channel_type))
     assert answer["webhook_url"] == MASK
     assert "s3cret" not in msgspec.json.encode(answer).decode()
     assert (answer["id"], answer["name"], answer["channel_type"]) == ("a", "A", channel_type)
 
 
 def test_an_answer_shows_the_names_of_headers() -> None:
-    assert masked(channel_of())["custom_headers"] == {"X-Key": MASK, "X-Other": MASK}
+    assert mask_secrets(channel_of())["custom_headers"] == {"X-Key": MASK, "X-Other": MASK}
 
 
 @pytest.mark.parametrize("channel_type", TYPES)
@@ -54,14 +54,14 @@ def test_a_refusal_shows_no_secret() -> None:
 @pytest.mark.parametrize("channel_type", TYPES)
 def test_an_answer_sent_back_changes_nothing(channel_type: str) -> None:
     channel = channel_of(channel_type, severities=["critical"], tenant_id="t", send_resolved=False)
-    assert patched(channel, masked(channel)) == channel
+    assert merge_patch(channel, mask_secrets(channel)) == channel
 
 
 def test_what_is_left_out_is_kept() -> None:
-    channel = patched(channel_of(severities=["critical"]), {"name": "B"})
+    channel = merge_patch(channel_of(severities=["critical"]), {"name": "B"})
     assert (channel.id, channel.name, channel.severities) == ("a", "B", ("critical",))
     assert secrets_after({"name": "B"}) == (URL, HEADERS)
-    assert patched(channel, {}) == channel
+    assert merge_patch(channel, {}) == channel
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_null_resets_a_field() -> None:
         severities=["critical"], enabled=False, tenant_id="t", send_resolved=False, matchers=["a=b"]
     )
     every = ("severities", "enabled", "tenant_id", "send_resolved", "matchers", "custom_payload_template")
-    assert patched(channel, dict.fromkeys(every)) == channel_of()
+    assert merge_patch(channel, dict.fromkeys(every)) == channel_of()
 
 
 @pytest.mark.parametrize("field", ["name", "webhook_url"])
 def test_null_can_not_reset_what_a_channel_needs(field: str) -> None:
     with pytest.raises(InvalidInput, match=f"{field}: is missing"):
-        patched(channel_of(), {field: None})
+        merge_patch(channel_of(), {field: None})
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,12 @@ def test_null_can_not_reset_what_a_channel_needs(field: str) -> None:
 )
 def test_the_id_and_the_type_are_fixed(patch: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput, match="can't be changed") as caught:
-        patched(channel_of(), patch)
+        merge_patch(channel_of(), patch)
     assert caught.value.field == field
 
 
 def test_the_same_id_and_type_may_be_sent_back() -> None:
-    assert patched(channel_of(), {"id": "a", "channel_type": "webhook", "name": "B"}).name == "B"
+    assert merge_patch(channel_of(), {"id": "a", "channel_type": "webhook", "name": "B"}).name == "B"
 
 
 @pytest.mark.parametrize(
@@ -130,5 +130,5 @@ def test_the_same_id_and_type_may_be_sent_back() -> None:
 )
 def test_a_patch_is_checked_like_a_channel(patch: Any, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        patched(channel_of(), patch)
+        merge_patch(channel_of(), patch)
     assert caught.value.field == field

@@ -16,7 +16,7 @@ from relay.domain.channel_types import (
     type_name,
 )
 from relay.domain.channels import parse_channel
-from relay.domain.notifications import Count, Digest, FallbackFor, Notification
+from relay.domain.notifications import AlertCount, Digest, FallbackFor, Notification
 
 STARTED = datetime(2026, 11, 23, 15, 33, 27, tzinfo=UTC)
 SOURCE = "http://prometheus.example.com/graph?g0.expr=up"
@@ -56,7 +56,7 @@ def notification(
     *alerts: Alert,
     truncated: int = 0,
     external_url: str = ALERTMANAGER,
-    untold: frozenset[int] = frozenset(),
+    unnotified: frozenset[int] = frozenset(),
     history_url: str = "",
     fallback_for: FallbackFor | None = None,
 ) -> Notification:
@@ -76,18 +76,18 @@ def notification(
         channel_id="c",
         group=group,
         alerts=alerts,
-        untold=untold,
+        unnotified=unnotified,
         history_url=history_url,
         fallback_for=fallback_for,
     )
 
 
-def count(alertname: str, severity: str = "critical", firing: int = 1, resolved: int = 0) -> Count:
-    return Count(severity=severity, alertname=alertname, firing=firing, resolved=resolved)
+def count(alertname: str, severity: str = "critical", firing: int = 1, resolved: int = 0) -> AlertCount:
+    return AlertCount(severity=severity, alertname=alertname, firing=firing, resolved=resolved)
 
 
 def digest(
-    *counts: Count,
+    *counts: AlertCount,
     groups: int = 27,
     alerts: tuple[Alert, ...] | None = None,
     history_url: str = HISTORY,

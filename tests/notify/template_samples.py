@@ -6,7 +6,7 @@ import msgspec
 
 from relay.domain.channel_types import BaseChannel
 from relay.domain.notifications import Message, Notification
-from relay.domain.templates.message_templates import MessageTemplate, checked
+from relay.domain.templates.message_templates import MessageTemplate, validate_message_template
 from relay.notify.registry import NOTIFIERS
 from relay.notify.templates.sandbox import check_parts, parts_of
 from relay.notify.text.payload import payload_of
@@ -26,7 +26,7 @@ EVERYTHING = """
 
 
 def template(**parts: Any) -> MessageTemplate:
-    return checked(MessageTemplate(name="Ours", **parts))
+    return validate_message_template(MessageTemplate(name="Ours", **parts))
 
 
 def with_template(kind: type[BaseChannel], told: Notification, **parts: str) -> Notification:

@@ -37,7 +37,7 @@ GROUPS: dict[str, Notification] = {
     "firing and resolved": group(40, mixed=True),
     "no summary": notification(alert(annotations={}), history_url=HISTORY),
     "a huge label": notification(alert(huge="x" * 10_000), alert(huge="é🔥" * 5_000), history_url=HISTORY),
-    "all of it": hostile(history_url=HISTORY, untold=frozenset(), fallback_for=None),
+    "all of it": hostile(history_url=HISTORY, unnotified=frozenset(), fallback_for=None),
 } | {f"text {text[:20]}": group(12, text) for text in TEXTS}
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from relay.domain.channel_types import WebhookChannel
-from relay.domain.channels import MASK, masked, parse_channel, patched
+from relay.domain.channels import MASK, mask_secrets, merge_patch, parse_channel
 from relay.domain.errors import InvalidInput
 from relay.domain.outcomes import Sent
 from relay.notify.registry import NOTIFIERS, check
@@ -143,10 +143,10 @@ def test_a_new_secret_is_a_key_and_another_each_time() -> None:
 def test_secrets_are_masked_kept_and_can_be_changed() -> None:
     data = {"channel_type": "webhook", "name": "c", "webhook_url": "https://example.com/x"}
     one = parse_channel(data | {"signing_secret": SECRET})
-    shown = masked(one)
+    shown = mask_secrets(one)
     assert (shown["signing_secret"], shown["signing_secret_previous"]) == (MASK, None)
-    assert patched(one, shown) == one
-    changed = patched(one, {"signing_secret": OTHER, "signing_secret_previous": SECRET})
+    assert merge_patch(one, shown) == one
+    changed = merge_patch(one, {"signing_secret": OTHER, "signing_secret_previous": SECRET})
     assert msgspec.structs.asdict(changed)["signing_secret_previous"] == SECRET
-    over = patched(changed, {"signing_secret_previous": None})
+    over = merge_patch(changed, {"signing_secret_previous": None})
     assert msgspec.structs.asdict(over)["signing_secret_previous"] is None

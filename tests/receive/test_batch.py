@@ -9,8 +9,8 @@ import pytest
 
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.channel_types import Filters
-from relay.receive.batch import Batch, Webhook, build, group_hash
-from relay.route.table import Table
+from relay.receive.batch import Batch, Webhook, build_batch, group_hash
+from relay.route.table import RoutingTable
 
 NOW = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 EVERYTHING = {"all": Filters()}
@@ -28,7 +28,7 @@ def webhook(*alerts: dict[str, Any], **more: Any) -> Webhook:
 
 
 def batch(*webhooks: Webhook, channels: Mapping[str, Filters] = EVERYTHING) -> Batch:
-    return build(webhooks, Table(1, channels, "tenant_id"), NOW)
+    return build_batch(webhooks, RoutingTable(1, channels, "tenant_id"), NOW)
 
 
 def delivered(built: Batch) -> list[dict[str, tuple[int, ...] | None]]:

@@ -7,7 +7,7 @@ import pytest
 
 from relay.domain.alerts import Alert, Group, Status, fingerprint
 from relay.domain.channel_types import Filters
-from relay.route.table import MAX_KEYS, Table
+from relay.route.table import MAX_KEYS, RoutingTable
 
 CRITICAL = {"alertname": "DiskFull", "severity": "critical", "category": "errors", "tenant_id": "a", "team": "db"}
 LISTED = ("severity", "alertname", "category")
@@ -39,7 +39,7 @@ def group(*alerts: Alert) -> Group:
 
 
 def wanted(filters: Filters, labels: dict[str, str], status: Status = Status.FIRING) -> bool:
-    return list(Table(1, {"c": filters}, "tenant_id").match(alert(labels, status))) == ["c"]
+    return list(RoutingTable(1, {"c": filters}, "tenant_id").match(alert(labels, status))) == ["c"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_an_equality_matcher_takes_an_absent_label_for_the_empty_string() -> Non
     ],
 )
 def test_demands_that_contradict_match_nothing_and_harm_nobody(filters: Filters) -> None:
-    table = Table(1, {"never": filters, "always": Filters()}, "tenant_id")
+    table = RoutingTable(1, {"never": filters, "always": Filters()}, "tenant_id")
     for labels in (CRITICAL, CRITICAL | {"severity": "warning"}, CRITICAL | {"team": "web"}, {}):
         assert list(table.match(alert(labels))) == ["always"]
 
@@ -142,7 +142,7 @@ def test_a_channel_may_decline_resolved_alerts() -> None:
 
 
 def test_the_tenant_is_read_from_the_configured_label() -> None:
-    table = Table(1, {"a": Filters(tenant_id="a"), "all": Filters()}, "customer")
+    table = RoutingTable(1, {"a": Filters(tenant_id="a"), "all": Filters()}, "customer")
     assert set(table.match(alert({"customer": "a", "tenant_id": "b"}))) == {"a", "all"}
     assert set(table.match(alert({"customer": "b", "tenant_id": "a"}))) == {"all"}
     assert set(table.match(alert({}))) == {"all"}
@@ -156,7 +156,7 @@ def test_a_group_is_routed_by_the_positions_of_its_alerts() -> None:
         "nobody": Filters(severities=("none",)),
     }
     first, second = alert({"severity": "critical"}), alert({"severity": "info"}, Status.RESOLVED)
-    routed = Table(1, channels, "tenant_id").route(group(first, second, first))
+    routed = RoutingTable(1, channels, "tenant_id").route(group(first, second, first))
     assert routed == {"all": None, "critical": (0, 2), "firing": (0, 2)}
 
 
@@ -166,7 +166,7 @@ def test_a_broken_channel_is_set_aside_and_the_others_are_told() -> None:
         "broken": Filters(severities=("critical",), matchers=("team=db", 'team=~"("')),
         "after": Filters(severities=("critical",)),
     }
-    table = Table(7, channels, "tenant_id")
+    table = RoutingTable(7, channels, "tenant_id")
     assert list(table.match(alert(CRITICAL))) == ["before", "after"]
     assert set(table.broken) == {"broken"}
     assert table.broken["broken"].startswith("matchers[1]: ")
@@ -175,5 +175,5 @@ def test_a_broken_channel_is_set_aside_and_the_others_are_told() -> None:
 
 def test_a_channel_is_found_once_among_ten_thousand() -> None:
     channels = {f"c{n}": Filters(tenant_id=f"t{n}", severities=("critical", "warning")) for n in range(10_000)}
-    table = Table(1, channels, "tenant_id")
+    table = RoutingTable(1, channels, "tenant_id")
     assert list(table.match(alert({"tenant_id": "t4711", "severity": "warning"}))) == ["c4711"]

@@ -7,8 +7,8 @@ import pytest
 
 from relay.domain.alerts import Alert, Status
 from relay.domain.channel_types import Filters
-from relay.route.reasons import why_not
-from relay.route.table import Table
+from relay.route.reasons import mismatch_reason
+from relay.route.table import RoutingTable
 
 LABELS = ("tenant_id", "severity", "alertname", "category", "team")
 VALUES = ("", "a", "b", "c")
@@ -44,12 +44,12 @@ def alert(labels: dict[str, str], status: Status = Status.FIRING) -> Alert:
 )
 def test_the_filter_that_stops_an_alert_is_told(filters: Filters, reason: str) -> None:
     resolved = alert({"tenant_id": "a", "severity": "info", "alertname": "DiskFull"}, Status.RESOLVED)
-    assert why_not(resolved, filters, "tenant_id") == reason
+    assert mismatch_reason(resolved, filters, "tenant_id") == reason
 
 
 def test_nothing_stops_an_alert_that_matches() -> None:
     filters = Filters(tenant_id="a", severities=("info",), matchers=("team=",), send_resolved=False)
-    assert why_not(alert({"tenant_id": "a", "severity": "info"}), filters, "tenant_id") is None
+    assert mismatch_reason(alert({"tenant_id": "a", "severity": "info"}), filters, "tenant_id") is None
 
 
 def some(chance: random.Random, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -84,14 +84,14 @@ def any_alert(chance: random.Random) -> Alert:
 def test_the_table_and_the_reasons_agree(seed: int, tenant_label: str) -> None:
     chance = random.Random(seed)
     channels = {f"c{n}": any_filters(chance) for n in range(60)}
-    table = Table(1, channels, tenant_label)
+    table = RoutingTable(1, channels, tenant_label)
     told = stopped = 0
     for _ in range(60):
         one = any_alert(chance)
         matched = list(table.match(one))
         assert len(matched) == len(set(matched))
         for channel_id, filters in channels.items():
-            reason = why_not(one, filters, tenant_label)
+            reason = mismatch_reason(one, filters, tenant_label)
             assert (channel_id in matched) == (reason is None), (filters, one.labels, one.status, reason)
         told += len(matched)
         stopped += len(channels) - len(matched)
@@ -109,8 +109,10 @@ def test_they_agree_on_filters_of_many_combinations(seed: int) -> None:
     chance = random.Random(seed)
     values = tuple(f"v{n}" for n in range(40))
     channels = {f"c{n}": wide_filters(chance, values) for n in range(20)}
-    table = Table(1, channels, "tenant_id")
+    table = RoutingTable(1, channels, "tenant_id")
     for _ in range(50):
         one = alert({label: chance.choice(values) for label in ("severity", "alertname", "category")})
         matched = set(table.match(one))
-        assert matched == {name for name, filters in channels.items() if not why_not(one, filters, "tenant_id")}
+        assert matched == {
+            name for name, filters in channels.items() if not mismatch_reason(one, filters, "tenant_id")
+        }

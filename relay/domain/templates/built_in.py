@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 
 from relay.domain.channel_types import channel_types
-from relay.domain.templates.channel_templates import ChannelTemplate, parse_template
-from relay.domain.templates.checks import checked
+from relay.domain.templates.channel_templates import ChannelTemplate, parse_channel_template
+from relay.domain.templates.checks import validate_channel_template
 
 CRITICAL: Final = ["critical"]
 THE_REST: Final = ['severity!="critical"']
@@ -280,7 +280,10 @@ IDS: Final = frozenset(str(data["id"]) for data in BUILT_IN)
 def built_in_templates() -> dict[str, ChannelTemplate]:
     """The templates whose channel types this release has, by id, in the order of the ids."""
     usable = [data for data in BUILT_IN if _types(data) <= set(channel_types())]
-    templates = [checked(parse_template(data)) for data in sorted(usable, key=lambda data: str(data["id"]))]
+    templates = [
+        validate_channel_template(parse_channel_template(data))
+        for data in sorted(usable, key=lambda data: str(data["id"]))
+    ]
     return {template.id: msgspec.structs.replace(template, builtin=True) for template in templates}
 
 

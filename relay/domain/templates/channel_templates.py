@@ -12,8 +12,8 @@ import msgspec
 from relay.domain.channel_types import Channel, channel_class
 from relay.domain.channels import parse_channel, slug
 from relay.domain.errors import InvalidInput
-from relay.domain.fields import field_of
-from relay.domain.templates.placeholders import LEFT_OUT, Filling
+from relay.domain.fields import field_and_message
+from relay.domain.templates.placeholders import OMITTED, Substitution
 
 ParameterType = Literal["string", "number", "boolean", "list", "object"]
 """As in JSON; a list is one of strings."""
@@ -58,14 +58,14 @@ class ChannelTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     builtin: Annotated[bool, msgspec.Meta(description="It came with the relay; what is sent is ignored.")] = False
 
 
-class Made(msgspec.Struct, frozen=True):
+class TemplatedChannel(msgspec.Struct, frozen=True):
     """A channel that came of a template; `filling` knows how the caller named what is in it."""
 
     channel: Channel
-    filling: Filling
+    filling: Substitution
 
 
-def parse_template(data: Any) -> ChannelTemplate:
+def parse_channel_template(data: Any) -> ChannelTemplate:
     """Read a template from JSON data; `relay.domain.template_checks.checked` says whether it makes sense.
 
     Raises:
@@ -74,10 +74,10 @@ def parse_template(data: Any) -> ChannelTemplate:
     try:
         return msgspec.convert(data, ChannelTemplate)
     except msgspec.ValidationError as error:
-        raise InvalidInput(*field_of(error)) from None
+        raise InvalidInput(*field_and_message(error)) from None
 
 
-def channels_of(template: ChannelTemplate, given: Mapping[str, Any]) -> list[Made]:
+def instantiate(template: ChannelTemplate, given: Mapping[str, Any]) -> list[TemplatedChannel]:
     """The channels that come of a template, each checked as one that is sent by itself.
 
     `given` are the parameters, and fields of channels in place of the template's: for all its channels that have
@@ -88,19 +88,19 @@ def channels_of(template: ChannelTemplate, given: Mapping[str, Any]) -> list[Mad
     """
     values = _values(template, given)
     fields = _fields(template, {name: value for name, value in given.items() if name not in values})
-    made: list[Made] = []
+    made: list[TemplatedChannel] = []
     for at, body in enumerate(template.channels):
         prefix = f"channels[{at}]." if len(template.channels) > 1 else ""
-        filling = Filling(values, [one.channel.id for one in made], prefix)
+        filling = Substitution(values, [one.channel.id for one in made], prefix)
         data = {name: filling.fill(value, name) for name, value in body.items()}
         for name in fields.keys() & _known(body):
-            data[name] = LEFT_OUT if fields[name] is None else fields[name]
+            data[name] = OMITTED if fields[name] is None else fields[name]
             filling.override(name)
-        data = {name: value for name, value in data.items() if value is not LEFT_OUT}
+        data = {name: value for name, value in data.items() if value is not OMITTED}
         with filling.named():
             _require_other_id(data, [one.channel.id for one in made])
             channel = parse_channel(data)
-        made.append(Made(channel, filling))
+        made.append(TemplatedChannel(channel, filling))
     return made
 
 

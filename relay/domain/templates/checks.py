@@ -10,10 +10,10 @@ import msgspec.inspect as shapes
 from relay.domain.channel_types import BaseChannel, channel_class
 from relay.domain.channels import MAX_NAME, require_id, slug
 from relay.domain.errors import InvalidInput
-from relay.domain.fields import field_of, require_storable
+from relay.domain.fields import field_and_message, require_storable
 from relay.domain.matchers import parse_matcher
 from relay.domain.templates.channel_templates import ChannelTemplate, Parameter, ParameterType, require_type
-from relay.domain.templates.placeholders import FromParameter, MadeBefore, placeholder, placeholders
+from relay.domain.templates.placeholders import ChannelRef, ParameterRef, placeholder, placeholders
 
 MAX_DESCRIPTION: Final = 2000
 MAX_CHANNELS: Final = 10
@@ -53,7 +53,7 @@ def parameter_type(described: shapes.Type) -> ParameterType:
     return "string"
 
 
-def checked(template: ChannelTemplate) -> ChannelTemplate:
+def validate_channel_template(template: ChannelTemplate) -> ChannelTemplate:
     """The template with its id, if that was left out, and with the types of its parameters filled in.
 
     Raises:
@@ -145,7 +145,7 @@ def _uses_of_field(kind: type[BaseChannel], field: shapes.Field, value: Any, at:
     name, path = field.name, f"channels[{at}].{field.name}"
     found = list(placeholders(value, path))
     for place, one in found:
-        if isinstance(one, MadeBefore):
+        if isinstance(one, ChannelRef):
             _check_made_before(name, place, one, at)
     if name in kind.SECRET:
         _require_no_text(value, path)
@@ -160,10 +160,10 @@ def _uses_of_field(kind: type[BaseChannel], field: shapes.Field, value: Any, at:
 def _uses(value: Any, described: shapes.Type, path: str, secret: bool, needed: bool) -> Iterator[Use]:
     described = _without_none(described)
     match placeholder(value, path):
-        case FromParameter(name):
+        case ParameterRef(name):
             yield Use(path, name, parameter_type(described), secret, needed)
             return
-        case MadeBefore():
+        case ChannelRef():
             return
     if isinstance(value, list) and isinstance(described, shapes.CollectionType):
         for at, item in enumerate(value):
@@ -195,7 +195,7 @@ def _without_none(described: shapes.Type) -> shapes.Type:
     return others[0] if len(others) == 1 else described
 
 
-def _check_made_before(field: str, path: str, found: MadeBefore, at: int) -> None:
+def _check_made_before(field: str, path: str, found: ChannelRef, at: int) -> None:
     if field != "fallback_channel_id":
         raise InvalidInput(path, "only a fallback_channel_id can be a channel of the template")
     if not 0 <= found.at < at:
@@ -221,7 +221,7 @@ def _check_shape(kind: type[BaseChannel], name: str, value: Any, path: str) -> N
     try:
         msgspec.convert(value, field_type)
     except msgspec.ValidationError as error:
-        below, message = field_of(error)
+        below, message = field_and_message(error)
         dot = "." if below and not below.startswith("[") else ""
         raise InvalidInput(path + dot + below, message) from None
 

@@ -7,7 +7,7 @@ import msgspec
 
 from relay.domain.channels import MAX_NAME, require_id, slug
 from relay.domain.errors import InvalidInput
-from relay.domain.fields import field_of, require_storable
+from relay.domain.fields import field_and_message, require_storable
 
 PARTS: Final = ("title", "body", "alert")
 MAX_PART: Final = 16 * 1024
@@ -17,7 +17,7 @@ MAX_DESCRIPTION: Final = 2000
 IGNORED: Final = "; what is sent is ignored"
 
 
-class Texts(msgspec.Struct, frozen=True, kw_only=True):
+class TemplateContent(msgspec.Struct, frozen=True, kw_only=True):
     """What a template says, in Jinja. A part that is None keeps the relay's own words.
 
     `title` stands for the headline, `body` before the alerts, and `alert` is written once for each alert.
@@ -36,7 +36,7 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True):
         return {name: text for name, text in given.items() if text is not None}
 
 
-class MessageTemplate(Texts, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MessageTemplate(TemplateContent, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A template as it is now."""
 
     id: str = ""
@@ -44,7 +44,7 @@ class MessageTemplate(Texts, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     updated_at: Annotated[datetime | None, msgspec.Meta(description=f"When it was changed last{IGNORED}.")] = None
 
 
-class TemplateVersion(Texts, frozen=True, kw_only=True):
+class TemplateVersion(TemplateContent, frozen=True, kw_only=True):
     """A template as it was, from a moment on."""
 
     version: int
@@ -60,10 +60,10 @@ def parse_message_template(data: Any) -> MessageTemplate:
     try:
         return msgspec.convert(data, MessageTemplate)
     except msgspec.ValidationError as error:
-        raise InvalidInput(*field_of(error)) from None
+        raise InvalidInput(*field_and_message(error)) from None
 
 
-def checked(template: MessageTemplate) -> MessageTemplate:
+def validate_message_template(template: MessageTemplate) -> MessageTemplate:
     """The template with its id, if that was left out. What its parts say is not looked at.
 
     Raises:

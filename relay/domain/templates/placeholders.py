@@ -14,25 +14,25 @@ from relay.domain.errors import InvalidInput
 
 PARAMETER: Final = "$"
 CHANNEL: Final = "$channel"
-LEFT_OUT: Final = object()
+OMITTED: Final = object()
 """What an optional parameter is filled in with when it was not given: its field, item or key is left out."""
 ANY_KEY: Final = "[...]"
 """How the decoder names a key of an object that it can't name."""
 
 
-class FromParameter(msgspec.Struct, frozen=True):
+class ParameterRef(msgspec.Struct, frozen=True):
     """Stands for what a parameter was given."""
 
     name: str
 
 
-class MadeBefore(msgspec.Struct, frozen=True):
+class ChannelRef(msgspec.Struct, frozen=True):
     """Stands for the id of a channel of the same template, by its place there."""
 
     at: int
 
 
-Placeholder = FromParameter | MadeBefore
+Placeholder = ParameterRef | ChannelRef
 
 
 def placeholder(value: Any, path: str) -> Placeholder | None:
@@ -45,9 +45,9 @@ def placeholder(value: Any, path: str) -> Placeholder | None:
         return None
     match value:
         case {"$": str(name)} if len(value) == 1:
-            return FromParameter(name)
+            return ParameterRef(name)
         case {"$channel": int(at)} if len(value) == 1 and not isinstance(at, bool):
-            return MadeBefore(at)
+            return ChannelRef(at)
     raise InvalidInput(path, 'must look like {"$": "parameter"} or {"$channel": 0} where it stands for a value')
 
 
@@ -63,7 +63,7 @@ def placeholders(value: Any, path: str) -> Iterator[tuple[str, Placeholder]]:
             yield from placeholders(item, f"{path}[{at}]")
 
 
-class Filling:
+class Substitution:
     """Fills placeholders in, and remembers what came from where, so that errors name what the caller sent."""
 
     def __init__(self, values: Mapping[str, Any], ids: Sequence[str], unnamed: str) -> None:
@@ -76,12 +76,12 @@ class Filling:
     def fill(self, value: Any, path: str = "") -> Any:
         """The value with everything filled in; LEFT_OUT when nothing is left of it."""
         match placeholder(value, path):
-            case FromParameter(name):
+            case ParameterRef(name):
                 if (given := self._values.get(name)) is None:
-                    return LEFT_OUT
+                    return OMITTED
                 self._sent_as[path] = name
                 return given
-            case MadeBefore(at):
+            case ChannelRef(at):
                 return self._ids[at]
         if isinstance(value, dict):
             return self._object(value, path)
@@ -107,15 +107,15 @@ class Filling:
 
     def _object(self, value: dict[str, Any], path: str) -> Any:
         items = {key: self.fill(item, f"{path}.{key}" if path else key) for key, item in value.items()}
-        kept = {key: item for key, item in items.items() if item is not LEFT_OUT}
-        return kept if kept or not value else LEFT_OUT
+        kept = {key: item for key, item in items.items() if item is not OMITTED}
+        return kept if kept or not value else OMITTED
 
     def _list(self, value: list[Any], path: str) -> Any:
         kept: list[Any] = []
         for item in value:
-            if (made := self.fill(item, f"{path}[{len(kept)}]")) is not LEFT_OUT:
+            if (made := self.fill(item, f"{path}[{len(kept)}]")) is not OMITTED:
                 kept.append(made)
-        return kept if kept or not value else LEFT_OUT
+        return kept if kept or not value else OMITTED
 
     def _name(self, path: str) -> str:
         for at, sent in self._sent_as.items():

@@ -120,11 +120,11 @@ def _group_events(notification: Notification) -> list[dict[str, Any]]:
     return [
         event
         for at in order
-        for event in _events(alerts[at], content, rendered.alert(at), untold=at in notification.untold)
+        for event in _events(alerts[at], content, rendered.alert(at), unnotified=at in notification.unnotified)
     ]
 
 
-def _events(alert: Alert, content: Content, rendered: str = "", *, untold: bool) -> list[dict[str, Any]]:
+def _events(alert: Alert, content: Content, rendered: str = "", *, unnotified: bool) -> list[dict[str, Any]]:
     """The event of an alert: a trigger or a resolve.
 
     Both, for one that was over before it could be told, so that it is on record; the trigger then says `info`,
@@ -140,7 +140,7 @@ def _events(alert: Alert, content: Content, rendered: str = "", *, untold: bool)
         return [trigger | {"payload": _payload(alert, content, rendered, alert.starts_at)}]
     ended = alert.ends_at or alert.starts_at
     resolve = {"event_action": "resolve"} | body | {"payload": _payload(alert, content, rendered, ended)}
-    if not untold:
+    if not unnotified:
         return [resolve]
     late = _payload(alert, content, rendered, alert.starts_at)
     late |= {"severity": TOLD_TOO_LATE, "summary": cut(late["summary"], MAX_SUMMARY - len(UNTOLD)) + UNTOLD}
@@ -198,7 +198,7 @@ def _digest_events(digest: Digest) -> list[dict[str, Any]]:
     if not digest.firing:
         events.append({"event_action": "resolve"} | body)
     resolved = (alert for alert in digest.alerts if not alert.firing)
-    return [*events, *(event for alert in resolved for event in _events(alert, content, untold=False))]
+    return [*events, *(event for alert in resolved for event in _events(alert, content, unnotified=False))]
 
 
 def _notes(content: Content) -> list[str]:

@@ -256,8 +256,8 @@ def _notes(message: Message, content: Content) -> list[str]:
         return notes
     if message.group.truncated:
         notes.append(f"{message.group.truncated} more left out by Alertmanager")
-    if untold := sum(not message.alerts[at].firing for at in message.untold):
-        notes.append(f"{untold} fired and ended untold")
+    if unnotified := sum(not message.alerts[at].firing for at in message.unnotified):
+        notes.append(f"{unnotified} fired and ended untold")
     return notes
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER, Alert, Status, severity_rank
-from relay.domain.notifications import Count, Digest, FallbackFor, Message, Notification, Rendered
+from relay.domain.notifications import AlertCount, Digest, FallbackFor, Message, Notification, Rendered
 from relay.notify.text.graphemes import start_of
 
 ELLIPSIS: Final = "…"
@@ -65,7 +65,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     colour: int
     severity: str
     notes: tuple[str, ...]
-    counts: tuple[Count, ...] = ()
+    counts: tuple[AlertCount, ...] = ()
     labels: dict[str, str] = {}
     alerts: tuple[AlertText, ...]
     total: int
@@ -93,7 +93,8 @@ def _group_content(notification: Notification) -> Content:
     truncated = notification.group.truncated
     rendered = notification.rendered or Rendered()
     told = [
-        _alert_text(alerts[at], shared, rendered.alert(at), untold=at in notification.untold) for at in ordered
+        _alert_text(alerts[at], shared, rendered.alert(at), unnotified=at in notification.unnotified)
+        for at in ordered
     ]
     return Content(
         headline=_headline(notification, shared),
@@ -122,7 +123,9 @@ def _digest_content(digest: Digest) -> Content:
         severity=severity,
         notes=_notes(digest.fallback_for),
         counts=digest.counts,
-        alerts=tuple(_alert_text(alert, {}, untold=at in digest.untold) for at, alert in enumerate(digest.alerts)),
+        alerts=tuple(
+            _alert_text(alert, {}, unnotified=at in digest.unnotified) for at, alert in enumerate(digest.alerts)
+        ),
         total=max(digest.total, len(digest.alerts)),
         links=_history_links(digest.history_url),
     )
@@ -233,7 +236,9 @@ def _tally(firing: int, resolved: int) -> str:
     return ", ".join(f"{status}:{count}" for status, count in counts if count)
 
 
-def _alert_text(alert: Alert, shared: dict[str, str], rendered: str = "", *, untold: bool = False) -> AlertText:
+def _alert_text(
+    alert: Alert, shared: dict[str, str], rendered: str = "", *, unnotified: bool = False
+) -> AlertText:
     notes = alert.annotations
     links = (("Source", web_url(alert.generator_url)), ("Runbook", web_url(notes.get(RUNBOOK, ""))))
     summary, description = notes.get("summary", ""), notes.get("description", "")
@@ -242,7 +247,7 @@ def _alert_text(alert: Alert, shared: dict[str, str], rendered: str = "", *, unt
         title=summary or alert.name or "alert",
         description=description if description != summary else "",
         labels={name: value for name, value in sorted(alert.labels.items()) if name not in shared},
-        times=_times(alert) + (UNTOLD if untold and not alert.firing else ""),
+        times=_times(alert) + (UNTOLD if unnotified and not alert.firing else ""),
         links=tuple((text, url) for text, url in links if url is not None),
         rendered=rendered,
     )

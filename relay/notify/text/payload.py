@@ -24,7 +24,7 @@ def payload_of(message: Message) -> dict[str, Any]:
         "alerts": [
             {
                 "status": alert.status,
-                "untold_firing": at in message.untold and not alert.firing,
+                "untold_firing": at in message.unnotified and not alert.firing,
                 "fingerprint": alert.fingerprint,
                 "alertname": alert.name,
                 "severity": alert.severity,

@@ -12,7 +12,7 @@ from typing import Final, Self
 import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER
-from relay.domain.notifications import Count
+from relay.domain.notifications import AlertCount
 from relay.notify.text.content import ELLIPSIS
 from relay.notify.text.graphemes import end_of, start_of
 
@@ -39,7 +39,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     size: Callable[[str], int] = len
 
 
-def summary_lines(counts: Sequence[Count], room: Room) -> list[str]:
+def summary_lines(counts: Sequence[AlertCount], room: Room) -> list[str]:
     """The counts as escaped lines, worst severity first, each line and all of them within the room."""
     grouped = [(severity, tuple(group)) for severity, group in groupby(counts, key=lambda count: count.severity)]
     critical = tuple(count for severity, group in grouped if severity == CRITICAL for count in group)
@@ -59,11 +59,11 @@ class _Kind(msgspec.Struct, frozen=True):
     """The counts of one severity. `least` is the cost of the line that names none of them."""
 
     start: str
-    counts: tuple[Count, ...]
+    counts: tuple[AlertCount, ...]
     least: int
 
     @classmethod
-    def of(cls, severity: str, counts: tuple[Count, ...], room: Room) -> Self:
+    def of(cls, severity: str, counts: tuple[AlertCount, ...], room: Room) -> Self:
         title = shortened(" ".join(severity.split()), LONGEST_SEVERITY) or "no severity"
         start = room.escape(_start(title, counts))
         return cls(start, counts, _cost(_wrapped(start, [_names(len(counts))], room), room))
@@ -75,7 +75,7 @@ class _Kind(msgspec.Struct, frozen=True):
         return _as_many(self.start, [_with_numbers(count) for count in shown], len(self.counts), room, limit)
 
 
-def _few(groups: list[tuple[str, tuple[Count, ...]]]) -> list[tuple[str, tuple[Count, ...]]]:
+def _few(groups: list[tuple[str, tuple[AlertCount, ...]]]) -> list[tuple[str, tuple[AlertCount, ...]]]:
     rest = groups[MAX_SEVERITIES:]
     if not rest:
         return groups
@@ -83,7 +83,7 @@ def _few(groups: list[tuple[str, tuple[Count, ...]]]) -> list[tuple[str, tuple[C
     return [*groups[:MAX_SEVERITIES], (f"{len(rest)} more severities", together)]
 
 
-def _all_named(counts: tuple[Count, ...], room: Room, total: int) -> list[str]:
+def _all_named(counts: tuple[AlertCount, ...], room: Room, total: int) -> list[str]:
     """Lines that name every one of the counts; only what no platform could hold ends in a count."""
     start = room.escape(_start(CRITICAL, counts))
     names = [_name(count) for count in counts]
@@ -142,16 +142,16 @@ def shortened(text: str, limit: int) -> str:
     return text[: start_of(text, start)] + ELLIPSIS + text[end_of(text, len(text) - end) :]
 
 
-def _name(count: Count) -> str:
+def _name(count: AlertCount) -> str:
     return shortened(" ".join(count.alertname.split()), LONGEST_NAME) or "no name"
 
 
-def _start(severity: str, counts: Iterable[Count]) -> str:
+def _start(severity: str, counts: Iterable[AlertCount]) -> str:
     counts = tuple(counts)
     return f"{severity}{_numbers(sum(c.firing for c in counts), sum(c.resolved for c in counts))}: "
 
 
-def _with_numbers(count: Count) -> str:
+def _with_numbers(count: AlertCount) -> str:
     return f"{_name(count)}{_numbers(count.firing, count.resolved)}"
 
 

@@ -50,7 +50,7 @@ async def find(connection: AsyncConnection, secret: str) -> Key | None:
     return None if row is None else _key(row)
 
 
-async def all_keys(connection: AsyncConnection) -> list[Key]:
+async def list_keys(connection: AsyncConnection) -> list[Key]:
     """All keys, revoked ones included, oldest first."""
     return [_key(row) for row in await connection.execute(select(*_shown).order_by(api_keys.c.created_at))]
 

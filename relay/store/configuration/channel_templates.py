@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.errors import Conflict, InvalidInput, NotFound, Unreadable
 from relay.domain.templates.built_in import IDS, built_in_templates
-from relay.domain.templates.channel_templates import ChannelTemplate, parse_template
+from relay.domain.templates.channel_templates import ChannelTemplate, parse_channel_template
 from relay.store.tables import channel_templates
 
 # Built-in templates are sorted in among them, so both must be in one order, whatever the database's language.
@@ -108,6 +108,6 @@ def _body(template: ChannelTemplate) -> dict[str, Any]:
 
 def _template(row: Any) -> ChannelTemplate:
     try:
-        return parse_template(row.body | {"id": row.id})
+        return parse_channel_template(row.body | {"id": row.id})
     except InvalidInput as error:
         raise Unreadable(f"the channel template {row.id!r} was stored by another release: {error}") from None

@@ -12,7 +12,7 @@ from relay.domain.channel_types import CHANNEL_CLASSES, BaseChannel, Channel, Fi
 from relay.domain.channels import MASK
 from relay.domain.errors import Conflict, InvalidInput, NotFound, SealBroken, Unreadable
 from relay.domain.outcomes import Reason
-from relay.store.configuration.fallbacks import check_fallback, check_who_falls_back, listing, whose_fallback
+from relay.store.configuration.fallbacks import check_dependents, check_fallback, dependents, format_ids
 from relay.store.configuration.seal import Seal
 from relay.store.postgres.listen import WAKE_CHANNEL
 from relay.store.tables import channels, config_version, lanes, message_templates
@@ -115,7 +115,7 @@ async def page(connection: AsyncConnection, seal: Seal, after: str | None, limit
 
 
 async def change(
-    connection: AsyncConnection, channel: Channel, seal: Seal, *, keep_reason: bool = False
+    connection: AsyncConnection, channel: Channel, seal: Seal, *, keep_disabled_reason: bool = False
 ) -> Channel:
     """Write a changed channel. The reason for which the relay disabled it is kept if that was not touched.
 
@@ -126,13 +126,13 @@ async def change(
     await lock_configuration(connection)
     await _check_template(connection, channel)
     await check_fallback(connection, channel)
-    await check_who_falls_back(connection, channel)
+    await check_dependents(connection, channel)
     statement = (
         update(channels)
         .where(channels.c.id == channel.id)
         .values(
             updated_at=func.now(),
-            disabled_reason=channels.c.disabled_reason if keep_reason else null(),
+            disabled_reason=channels.c.disabled_reason if keep_disabled_reason else null(),
             **_columns(channel, seal),
         )
         .returning(channels)
@@ -175,8 +175,8 @@ async def remove(connection: AsyncConnection, channel_id: str) -> None:
     # Most of the work comes before the lock, for webhooks wait behind that; what they added meanwhile comes after.
     await _bury(connection, channel_id)
     await lock_configuration(connection)
-    if others := await whose_fallback(connection, channel_id):
-        raise Conflict(f"the channel {channel_id!r} is the fallback of {listing(others)}; change that first")
+    if others := await dependents(connection, channel_id):
+        raise Conflict(f"the channel {channel_id!r} is the fallback of {format_ids(others)}; change that first")
     if (await connection.execute(delete(channels).where(channels.c.id == channel_id))).rowcount == 0:
         raise NotFound(f"there is no channel {channel_id!r}")
     await _bury(connection, channel_id)
@@ -218,7 +218,7 @@ async def load_filters(driver: Any) -> tuple[int, dict[str, Filters]]:
     return rows[0]["version"], filters
 
 
-def opened(
+def open_channel(
     channel_id: str, channel_type: str, config: Any, sealed: bytes, seal: Seal
 ) -> tuple[Channel | None, str]:
     """A channel with its secrets open, for sending; or None, and why it can't be read."""

@@ -32,7 +32,7 @@ _fallback = channels.c.config["fallback_channel_id"].astext
 _tenant = channels.c.config["tenant_id"].astext
 
 
-async def whose_fallback(connection: AsyncConnection, channel_id: str) -> Sequence[str]:
+async def dependents(connection: AsyncConnection, channel_id: str) -> Sequence[str]:
     """The channels that name this one as their fallback, by id."""
     named_by = select(channels.c.id).where(_fallback == channel_id).order_by(channels.c.id)
     return (await connection.execute(named_by)).scalars().all()
@@ -61,7 +61,7 @@ async def check_fallback(connection: AsyncConnection, channel: Channel) -> None:
         )
 
 
-async def check_who_falls_back(connection: AsyncConnection, channel: Channel) -> None:
+async def check_dependents(connection: AsyncConnection, channel: Channel) -> None:
     """Refuse a tenant that others, for which this channel is the fallback, don't serve.
 
     Raises:
@@ -76,7 +76,7 @@ async def check_who_falls_back(connection: AsyncConnection, channel: Channel) ->
     )
     if others := (await connection.execute(statement)).scalars().all():
         raise InvalidInput(
-            "tenant_id", f"this channel is the fallback of {listing(others)}, which may tell of other tenants"
+            "tenant_id", f"this channel is the fallback of {format_ids(others)}, which may tell of other tenants"
         )
 
 
@@ -84,7 +84,7 @@ def _whom(channel: Channel) -> str:
     return "all" if channel.tenant_id is None else repr(channel.tenant_id)
 
 
-def listing(channel_ids: Sequence[str]) -> str:
+def format_ids(channel_ids: Sequence[str]) -> str:
     """Channels as an error names them."""
     shown = ", ".join(map(repr, channel_ids[:MAX_LISTED]))
     more = len(channel_ids) - MAX_LISTED

@@ -13,15 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.channel_types import BaseChannel
 from relay.domain.errors import Conflict, InvalidInput, NotFound, Unreadable
-from relay.domain.fields import field_of
+from relay.domain.fields import field_and_message
 from relay.domain.templates.message_templates import (
     MessageTemplate,
+    TemplateContent,
     TemplateVersion,
-    Texts,
     parse_message_template,
 )
 from relay.store.configuration.channels import lock_configuration
-from relay.store.configuration.fallbacks import listing
+from relay.store.configuration.fallbacks import format_ids
 from relay.store.tables import channels, message_template_versions, message_templates
 
 _named = channels.c.config["template"].astext
@@ -59,7 +59,7 @@ async def get(connection: AsyncConnection, template_id: str, *, changing: bool =
     return _template(row)
 
 
-async def of_channel(connection: AsyncConnection, channel: BaseChannel) -> MessageTemplate | None:
+async def for_channel(connection: AsyncConnection, channel: BaseChannel) -> MessageTemplate | None:
     """The template that a channel names, if it names one."""
     return None if channel.template is None else await get(connection, channel.template)
 
@@ -96,7 +96,7 @@ async def remove(connection: AsyncConnection, template_id: str) -> None:
     await lock_configuration(connection)
     named_by = select(channels.c.id).where(_named == template_id).order_by(channels.c.id)
     if others := (await connection.execute(named_by)).scalars().all():
-        raise Conflict(f"the message template {template_id!r} is that of {listing(others)}; change that first")
+        raise Conflict(f"the message template {template_id!r} is that of {format_ids(others)}; change that first")
     statement = delete(message_templates).where(message_templates.c.id == template_id)
     if (await connection.execute(statement)).rowcount == 0:
         raise _none(template_id)
@@ -134,7 +134,7 @@ async def version(connection: AsyncConnection, template_id: str, number: int) ->
     return _version(row)
 
 
-def of_lease(row: Any) -> MessageTemplate | None:
+def from_lease(row: Any) -> MessageTemplate | None:
     """The template of a lane's channel; None without one, and if it was stored by another release."""
     if row["template_id"] is None:
         return None
@@ -151,7 +151,7 @@ async def _keep_version(connection: AsyncConnection, row: Any) -> None:
 
 
 def _body(template: MessageTemplate) -> dict[str, Any]:
-    return {name: getattr(template, name) for name in Texts.__struct_fields__}
+    return {name: getattr(template, name) for name in TemplateContent.__struct_fields__}
 
 
 def _template(row: Any) -> MessageTemplate:
@@ -168,7 +168,7 @@ def _version(row: Any) -> TemplateVersion:
     except msgspec.ValidationError as error:
         raise Unreadable(
             f"version {row.version} of the message template {row.template_id!r} was stored by another release: "
-            f"{': '.join(field_of(error))}"
+            f"{': '.join(field_and_message(error))}"
         ) from None
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER, Alert, Status
-from relay.domain.notifications import REFRESH, Count
+from relay.domain.notifications import REFRESH, AlertCount
 from relay.store.outbox.claims import CLAIMED_COLUMNS, TOKENS, Claimed, claimed_of, next_token_in
 
 GATHERED_AT_ONCE: Final = 2000
@@ -113,9 +113,9 @@ class DigestContent(msgspec.Struct, frozen=True):
     """What a digest tells, as it is now."""
 
     groups: int
-    counts: tuple[Count, ...]
+    counts: tuple[AlertCount, ...]
     alerts: tuple[Alert, ...]
-    untold: frozenset[int]
+    unnotified: frozenset[int]
     """Positions of alerts that came and went while they waited."""
 
 
@@ -151,7 +151,7 @@ async def told(driver: Any, delivery_id: int) -> DigestContent:
     return DigestContent(
         groups=counts[0]["groups"] if counts else 0,
         counts=tuple(
-            Count(
+            AlertCount(
                 severity=row["severity"],
                 alertname=row["alertname"],
                 firing=row["firing"],
@@ -160,7 +160,7 @@ async def told(driver: Any, delivery_id: int) -> DigestContent:
             for row in counts
         ),
         alerts=tuple(alert_of(row) for row in alerts),
-        untold=frozenset(position for position, row in enumerate(alerts) if row["untold"]),
+        unnotified=frozenset(position for position, row in enumerate(alerts) if row["untold"]),
     )
 
 

@@ -236,7 +236,7 @@ async def disable(driver: Any, channel_id: str, config_version: Any, reason: str
 
 
 def _lease(row: Any, seal: Seal) -> Lease:
-    channel, unreadable = channels.opened(
+    channel, unreadable = channels.open_channel(
         row["channel_id"], row["channel_type"], row["config"], row["sealed"], seal
     )
     return Lease(
@@ -248,5 +248,5 @@ def _lease(row: Any, seal: Seal) -> Lease:
         config_version=row["stamp"],
         channel=channel,
         unreadable=unreadable,
-        template=message_templates.of_lease(row),
+        template=message_templates.from_lease(row),
     )

@@ -7,7 +7,7 @@ import pytest
 from relay.domain.channel_types import SlackChannel, channel_types
 from relay.domain.templates import built_in as module
 from relay.domain.templates.built_in import BUILT_IN, IDS, built_in_templates
-from relay.domain.templates.channel_templates import ChannelTemplate, Parameter, channels_of
+from relay.domain.templates.channel_templates import ChannelTemplate, Parameter, instantiate
 from relay.notify.platforms.slack import SlackNotifier
 
 SAMPLES: dict[str, Any] = {
@@ -71,7 +71,7 @@ def test_one_whose_type_is_not_there_is_not_listed(monkeypatch: pytest.MonkeyPat
 def test_each_makes_its_channels_of_what_it_must_be_given_and_of_all(template: ChannelTemplate) -> None:
     every = {one.name: sample(one) for one in template.parameters if one.name not in ONE_OF_TWO}
     for given in (needed(template), every):
-        made = [one.channel for one in channels_of(template, given)]
+        made = [one.channel for one in instantiate(template, given)]
         assert [one.channel_type for one in made] == [body["channel_type"] for body in template.channels]
 
 
@@ -86,7 +86,7 @@ def test_each_says_what_it_is_for_and_what_it_asks_for(template: ChannelTemplate
 
 def test_one_channel_is_another_ones_fallback_only_when_it_is_not_told_the_same_anyway() -> None:
     by_severity = built_in_templates()["slack-by-severity"]
-    other, critical = [one.channel for one in channels_of(by_severity, needed(by_severity))]
+    other, critical = [one.channel for one in instantiate(by_severity, needed(by_severity))]
 
     assert (critical.severities, critical.fallback_channel_id) == (("critical",), other.id)
     assert other.matchers == ('severity!="critical"',)
@@ -94,7 +94,7 @@ def test_one_channel_is_another_ones_fallback_only_when_it_is_not_told_the_same_
 
 def test_a_bot_keeps_its_messages_on_slack_up_to_date() -> None:
     by_bot = built_in_templates()["everything-to-slack-by-bot"]
-    [made] = [one.channel for one in channels_of(by_bot, needed(by_bot) | {"bot_token": "xoxb-1234567890"})]
+    [made] = [one.channel for one in instantiate(by_bot, needed(by_bot) | {"bot_token": "xoxb-1234567890"})]
     assert isinstance(made, SlackChannel)
     assert SlackNotifier().edit_destination(made) is not None
     assert made.slack_reply_resolved

@@ -6,8 +6,8 @@ import pytest
 
 from relay.domain.channel_types import SlackChannel, WebhookChannel
 from relay.domain.errors import InvalidInput
-from relay.domain.templates.channel_templates import ChannelTemplate, channels_of, parse_template
-from relay.domain.templates.checks import checked
+from relay.domain.templates.channel_templates import ChannelTemplate, instantiate, parse_channel_template
+from relay.domain.templates.checks import validate_channel_template
 
 URL = "https://hooks.example.com/x"
 OPS: dict[str, Any] = {
@@ -62,16 +62,16 @@ PAIR: dict[str, Any] = {
 
 
 def template(data: dict[str, Any]) -> ChannelTemplate:
-    return checked(parse_template(data))
+    return validate_channel_template(parse_channel_template(data))
 
 
 def made(data: dict[str, Any], **given: Any) -> list[Any]:
-    return [one.channel for one in channels_of(template(data), given)]
+    return [one.channel for one in instantiate(template(data), given)]
 
 
 def refusal(data: dict[str, Any], **given: Any) -> InvalidInput:
     with pytest.raises(InvalidInput) as caught:
-        channels_of(template(data), given)
+        instantiate(template(data), given)
     return caught.value
 
 

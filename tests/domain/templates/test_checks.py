@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from relay.domain.errors import InvalidInput
-from relay.domain.templates.channel_templates import parse_template
-from relay.domain.templates.checks import checked
+from relay.domain.templates.channel_templates import parse_channel_template
+from relay.domain.templates.checks import validate_channel_template
 
 SLACK: dict[str, Any] = {"channel_type": "slack", "name": "A", "webhook_url": {"$": "url"}}
 URL: dict[str, Any] = {"name": "url"}
@@ -23,8 +23,8 @@ def template(*channels: dict[str, Any], parameters: Any = (), **more: Any) -> di
 
 def test_the_id_is_made_and_the_types_are_told_by_where_the_parameters_stand() -> None:
     names = ("name", "limit", "headers", "resolved", "levels", "one")
-    found = checked(
-        parse_template(
+    found = validate_channel_template(
+        parse_channel_template(
             template(
                 hook(
                     name={"$": "name"},
@@ -51,7 +51,7 @@ def test_the_id_is_made_and_the_types_are_told_by_where_the_parameters_stand() -
         "one": "string",
     }
     assert [one.name for one in found.parameters if one.secret] == ["url", "headers"]
-    assert checked(found) == found
+    assert validate_channel_template(found) == found
 
 
 def test_a_secret_is_never_kept() -> None:
@@ -64,18 +64,20 @@ def test_a_secret_is_never_kept() -> None:
         (hook(custom_headers=["s3cret"]), "channels[0].custom_headers[0]"),
     ):
         with pytest.raises(InvalidInput) as caught:
-            checked(parse_template(template(body)))
+            validate_channel_template(parse_channel_template(template(body)))
         assert caught.value.field == field
         assert "secrets are not kept in a template" in caught.value.message
         assert "s3cret" not in str(caught.value)
     with pytest.raises(InvalidInput, match="secrets are not kept") as caught:
-        checked(parse_template(template() | {"parameters": [URL | {"required": False, "default": "s3cret"}]}))
+        validate_channel_template(
+            parse_channel_template(template() | {"parameters": [URL | {"required": False, "default": "s3cret"}]})
+        )
     assert caught.value.field == "parameters[0].default"
 
 
 def test_a_secret_field_may_be_empty() -> None:
     for body in (hook(), hook(custom_headers={})):
-        assert checked(parse_template(template(body))).channels == [body]
+        assert validate_channel_template(parse_channel_template(template(body))).channels == [body]
 
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [
@@ -137,14 +139,14 @@ def test_a_default_may_be_of_any_type() -> None:
     levels = {"name": "levels", "required": False, "default": ["critical"]}
     body = hook(rate_limit={"$": "limit"}, severities={"$": "levels"})
 
-    found = checked(parse_template(template(body, parameters=[limit, levels])))
+    found = validate_channel_template(parse_channel_template(template(body, parameters=[limit, levels])))
     assert [one.default for one in found.parameters] == [None, limit["default"], levels["default"]]
 
 
 @pytest.mark.parametrize(("data", "field", "word"), WRONG)
 def test_a_refusal_names_the_field(data: dict[str, Any], field: str, word: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        checked(parse_template(data))
+        validate_channel_template(parse_channel_template(data))
 
     assert caught.value.field == field
     assert word in caught.value.message

@@ -5,11 +5,15 @@ from typing import Any
 import pytest
 
 from relay.domain.errors import InvalidInput
-from relay.domain.templates.message_templates import MessageTemplate, checked, parse_message_template
+from relay.domain.templates.message_templates import (
+    MessageTemplate,
+    parse_message_template,
+    validate_message_template,
+)
 
 
 def made(**fields: Any) -> MessageTemplate:
-    return checked(parse_message_template({"name": "Night shift", "title": "x"} | fields))
+    return validate_message_template(parse_message_template({"name": "Night shift", "title": "x"} | fields))
 
 
 def test_the_id_is_made_from_the_name_when_left_out() -> None:

@@ -77,7 +77,7 @@ def test_tenants_don_t_share_incidents_even_if_a_sender_s_fingerprints_do() -> N
 
 async def test_what_ended_before_it_was_told_is_on_record_and_over(sink: Sink, tell: Tell) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
-    told = notification(alert(status="resolved"), untold=frozenset({0}))
+    told = notification(alert(status="resolved"), unnotified=frozenset({0}))
     trigger, resolve = events(told)
     assert (trigger["event_action"], trigger["payload"]["severity"]) == ("trigger", "info")
     assert trigger["payload"]["summary"].endswith("it fired, and was resolved before that could be told")

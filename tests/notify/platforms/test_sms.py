@@ -67,7 +67,7 @@ def test_names_that_don_t_fit_are_counted_and_the_link_is_left_out_whole() -> No
 
 def test_it_says_for_whom_it_was_meant_what_was_left_out_and_what_was_untold() -> None:
     told = notification(
-        alert(status="resolved"), truncated=3, untold=frozenset({0}), fallback_for=FALLBACK, external_url=""
+        alert(status="resolved"), truncated=3, unnotified=frozenset({0}), fallback_for=FALLBACK, external_url=""
     )
     text = text_of(told)
     assert "for slack-critical: circuit breaker open since 15:33" in text

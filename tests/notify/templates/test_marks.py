@@ -18,7 +18,7 @@ from tests.notify.message_texts import TEXTS, accounted_for, said
 MEANT = "Meant for the channel slack-critical, which could not be told: circuit breaker open since 15:33"
 UNTOLD = "it fired, and was resolved before that could be told"
 ENDED = notification(
-    alert("Told", "resolved"), alert("Untold", "resolved"), alert("Fires"), untold=frozenset({1, 2})
+    alert("Told", "resolved"), alert("Untold", "resolved"), alert("Fires"), unnotified=frozenset({1, 2})
 )
 
 

@@ -14,7 +14,7 @@ from relay.domain.channel_types import (
     TeamsChannel,
     WebhookChannel,
 )
-from relay.domain.notifications import Count, Digest
+from relay.domain.notifications import AlertCount, Digest
 from relay.notify.registry import NOTIFIERS
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
@@ -78,7 +78,7 @@ def test_one_group_is_a_group(platform: type[BaseChannel]) -> None:
         ([count("A", "warning", firing=0, resolved=2)], "warning", "#2E7D32"),
     ],
 )
-def test_its_colour_is_that_of_the_worst_that_fires(counts: list[Count], severity: str, colour: str) -> None:
+def test_its_colour_is_that_of_the_worst_that_fires(counts: list[AlertCount], severity: str, colour: str) -> None:
     told = digest(*counts)
     [request] = NOTIFIERS[SlackChannel].requests(channel(SlackChannel), told)
     assert json.loads(request.body)["attachments"][0]["color"] == colour

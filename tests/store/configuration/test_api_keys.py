@@ -40,6 +40,6 @@ async def test_all_are_listed_the_revoked_ones_too(database: Database) -> None:
         second, _ = await api_keys.create(connection, "second")
         await api_keys.revoke(connection, second.id)
 
-        listed = await api_keys.all_keys(connection)
+        listed = await api_keys.list_keys(connection)
 
     assert [(one.name, one.revoked_at is not None) for one in listed] == [("first", False), ("second", True)]

@@ -7,8 +7,8 @@ from sqlalchemy import text
 
 from relay.domain.errors import Conflict, NotFound, Unreadable
 from relay.domain.templates.built_in import IDS, built_in_templates
-from relay.domain.templates.channel_templates import ChannelTemplate, parse_template
-from relay.domain.templates.checks import checked
+from relay.domain.templates.channel_templates import ChannelTemplate, parse_channel_template
+from relay.domain.templates.checks import validate_channel_template
 from relay.store.configuration import channel_templates
 from relay.store.postgres.database import Database
 
@@ -19,7 +19,7 @@ def template(template_id: str = "mine", **more: Any) -> ChannelTemplate:
     body = {"channel_type": "slack", "name": "A", "webhook_url": {"$": "url"}, "severities": ["critical"]}
     parameters = [{"name": "url", "description": "Where to."}]
     given = {"id": template_id, "name": "Mine", "parameters": parameters, "channels": [body]} | more
-    return checked(parse_template(given))
+    return validate_channel_template(parse_channel_template(given))
 
 
 async def store(database: Database, *templates: ChannelTemplate) -> None:

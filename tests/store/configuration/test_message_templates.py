@@ -6,7 +6,7 @@ import pytest
 
 from relay.domain.channels import parse_channel
 from relay.domain.errors import Conflict, InvalidInput, NotFound
-from relay.domain.templates.message_templates import MessageTemplate, checked
+from relay.domain.templates.message_templates import MessageTemplate, validate_message_template
 from relay.store.configuration import channels, message_templates
 from relay.store.configuration.seal import Seal, new_key
 from relay.store.outbox import lanes
@@ -16,7 +16,7 @@ SEAL = Seal(new_key())
 
 
 def template(**fields: Any) -> MessageTemplate:
-    return checked(MessageTemplate(**{"name": "Ours", "title": "one"} | fields))
+    return validate_message_template(MessageTemplate(**{"name": "Ours", "title": "one"} | fields))
 
 
 def channel(channel_id: str = "ops", **fields: Any) -> Any:
@@ -70,7 +70,7 @@ async def test_a_channel_names_a_template_that_is_there_and_holds_it(database: D
         with pytest.raises(InvalidInput, match="template: there is no message template 'other'"):
             await channels.add(connection, channel(template="other"), SEAL)
         named = await channels.add(connection, channel(template="ours"), SEAL)
-        assert await message_templates.of_channel(connection, named) == await message_templates.get(
+        assert await message_templates.for_channel(connection, named) == await message_templates.get(
             connection, "ours"
         )
         with pytest.raises(InvalidInput, match="no message template 'other'"):

@@ -7,8 +7,8 @@ from typing import Any
 
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.channel_types import Filters
-from relay.receive.batch import Webhook, build
-from relay.route.table import Table
+from relay.receive.batch import Webhook, build_batch
+from relay.route.table import RoutingTable
 from relay.store.configuration import channels
 from relay.store.outbox import ingest
 from relay.store.outbox.ingest import Written
@@ -23,7 +23,7 @@ async def write(driver: Any, *bodies: dict[str, Any], version: int | None = None
     received = [json.dumps(body).encode() for body in bodies]
     webhooks = [Webhook(body, decode_webhook(body)) for body in received]
     now = datetime.now(UTC)
-    batch = build(webhooks, Table(known, filters, "tenant_id"), now)
+    batch = build_batch(webhooks, RoutingTable(known, filters, "tenant_id"), now)
     return await ingest.write(driver, version or known, now, WINDOW, batch.alerts, batch.webhooks)
 
 

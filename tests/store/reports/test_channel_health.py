@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from relay.domain.errors import NotFound
-from relay.domain.health import ChannelHealth, ChannelState, bucket_of
+from relay.domain.health import ChannelHealth, ChannelState, latency_bucket
 from relay.store.postgres.database import Database
 from relay.store.reports import channel_health
 
@@ -17,7 +17,7 @@ async def tally(driver: Any, outcome: str, count: int, *, seconds: float = 0.1, 
         INSERT INTO tallies (channel_id, period, outcome, bucket, attempts)
         SELECT 'ops', date_bin('5 minutes', now() - make_interval(mins => $1), 'epoch'), $2, $3, $4
         """,
-        *(minutes_ago, outcome, bucket_of(seconds), count),
+        *(minutes_ago, outcome, latency_bucket(seconds), count),
     )
 
 
