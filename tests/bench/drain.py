@@ -33,7 +33,7 @@ FROM deliveries d JOIN attempts a ON a.delivery_id = d.id
 
 
 async def measure(url: str) -> list[Figure]:
-    """Each delivery is a separate group with one alert. One lane and the bare loop alternate; the medians count."""
+    """Each delivery is a separate group with one alert. Lane and bare loop alternate; the medians count."""
     context = get_context("spawn")
     parent, child = context.Pipe()
     process = context.Process(target=sink, args=(child,), daemon=True)
@@ -86,7 +86,7 @@ async def bare_loop(target: str) -> float:
 
 
 async def drain(url: str, target: str, lanes: int) -> float:
-    """Deliveries per second of a `relay serve` that starts with the backlog, from first attempt to last settlement."""
+    """Deliveries per second of a `relay serve` that starts with the backlog, first attempt to last settlement."""
     async with migrated_database(url) as database_url:
         async with running(database_url, deliver=False) as relay:
             for lane in range(lanes):

@@ -59,7 +59,7 @@ async def measure(url: str) -> list[Figure]:
 
 
 async def bare_rate(connection: Any, prefix: str) -> float:
-    """Webhooks per second of the bare statement, with arguments built beforehand, in batches as large as over HTTP."""
+    """Webhooks per second of the bare statement, with prepared arguments, in batches as large as over HTTP."""
     version = await connection.fetchval("SELECT version FROM config_version")
     routes = RoutingTable(version, {"ops": Filters()}, "tenant_id")
     now = datetime.now(UTC)

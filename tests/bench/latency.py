@@ -61,7 +61,7 @@ async def measure(url: str) -> list[Figure]:
 
 def _figure(name: str, share: float, relayed: list[float], bare: list[float]) -> Figure:
     ours, baseline = quantile(relayed, share), quantile(bare, share)
-    detail = f"{ours * 1000:.1f} ms, baseline {theirs * 1000:.1f} ms ({TIMES} each)"
+    detail = f"{ours * 1000:.1f} ms, baseline {baseline * 1000:.1f} ms ({TIMES} each)"
     return Figure(
         f"webhook to platform when idle / commit and exchange, {name}",
         ours / baseline,
