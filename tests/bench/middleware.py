@@ -25,7 +25,7 @@ from tests.bench.figures import Figure
 
 ROUNDS = 300
 CALLS = 40
-"""Per round. The best round counts, which excludes other load on the machine. More than the middleware sorts in one
+"""Per round. The best round counts, which excludes other load. More than the middleware sorts in one
 batch, so that each round contains a sort."""
 WARM_UP = 10
 """Calls before each round, so that the order of the applications gives none an advantage."""
@@ -37,7 +37,7 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 async def measure(_url: str) -> list[Figure]:
-    """The relay's middleware on each framework, the others where they apply, and the bare applications, alternating."""
+    """The relay's middleware on each framework, the others where they apply, and the bare applications."""
     bare, registry = (starlette(), fastapi(), litestar()), CollectorRegistry()
     applications: dict[str, Application] = {
         "starlette": bare[0],
