@@ -70,6 +70,6 @@ def apprise(notice: Notice) -> str:
     """Title and text, as most of its services show them."""
     return page(
         "apprise",
-        f'<div class="note"><div class="kind">Apprise · {text(notice.kind)}</div>'
+        f'<div class="note"><div class="kind">Apprise · {text(notice.notify_type)}</div>'
         f'<div class="title">{text(notice.title)}</div><div class="text">{html.escape(notice.text)}</div></div>',
     )

@@ -205,7 +205,7 @@ class ChannelsController(Controller):
 
 async def _check(channel: Channel, egress_policy: EgressPolicy) -> None:
     # Off the event loop: a long template takes a while to compile, and Apprise to be imported.
-    await asyncio.to_thread(registry.check, channel, egress_policy)
+    await asyncio.to_thread(registry.check_channel, channel, egress_policy)
 
 
 async def _create_all(

@@ -24,7 +24,7 @@ from relay.domain.notifications import Digest, Message, Notification
 from relay.domain.samples import PREVIEW_ID, Sample, sample_message
 from relay.domain.templates.message_templates import MessageTemplate
 from relay.notify import registry
-from relay.notify.preview import Shown, shown
+from relay.notify.preview import RequestPreview, preview_request
 from relay.notify.redact import redact
 from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
@@ -62,7 +62,7 @@ class PreviewResult(msgspec.Struct, frozen=True, kw_only=True):
 
     channel_id: str
     channel_type: str
-    requests: list[Shown]
+    requests: list[RequestPreview]
     alerts: int
     unmatched: list[Unmatched]
     notes: list[str]
@@ -112,7 +112,7 @@ class PreviewController(Controller):
         requests, more = await sender.preview(registry.notifier_for(channel), channel, message, template)
         return _result(
             channel,
-            requests=[shown(request, channel) for request in requests],
+            requests=[preview_request(request, channel) for request in requests],
             alerts=message.total if isinstance(message, Digest) else len(message.alerts),
             unmatched=unmatched,
             notes=[*notes, *more],
@@ -124,7 +124,7 @@ def _result(
     *,
     unmatched: list[Unmatched],
     notes: Sequence[str],
-    requests: Sequence[Shown] = (),
+    requests: Sequence[RequestPreview] = (),
     alerts: int = 0,
 ) -> PreviewResult:
     return PreviewResult(
@@ -167,7 +167,7 @@ async def _channel(
         assert data.channel is not None
         with _within("channel"):
             channel = parse_channel(data.channel.writable())
-            await asyncio.to_thread(registry.check, channel, egress_policy)
+            await asyncio.to_thread(registry.check_channel, channel, egress_policy)
         return channel, channel
     async with database.begin() as connection:
         saved = await channels.get(connection, data.channel_id, seal)
@@ -176,7 +176,7 @@ async def _channel(
         return saved, every[saved.id]
     with _within("channel"):
         channel = merge_patch(saved, data.channel.writable())
-        await asyncio.to_thread(registry.check, channel, egress_policy)
+        await asyncio.to_thread(registry.check_channel, channel, egress_policy)
     return channel, channel
 
 

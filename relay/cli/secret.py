@@ -10,7 +10,7 @@ def secret(
     webhook: Annotated[bool, Parameter(negative="", help="A `signing_secret` for a webhook instead.")] = False,
 ) -> None:
     """Print a new random key, as RELAY_SECRET_KEY wants it."""
-    from relay.notify.signing import new_secret
+    from relay.notify.signing import new_signing_secret
     from relay.store.configuration.seal import new_key
 
-    print(new_secret() if webhook else new_key())
+    print(new_signing_secret() if webhook else new_key())

@@ -15,7 +15,7 @@ from relay.deliver.outgoing import Outgoing
 from relay.deliver.settler import Settler
 from relay.deliver.throttle import Pacer
 from relay.domain.channel_types import RateLimit
-from relay.notify.registry import limit_of
+from relay.notify.registry import effective_rate_limit
 from relay.store.configuration.seal import Seal
 from relay.store.outbox import digests, lanes
 from relay.store.outbox.claims import Claimed, ClaimRequest, ClaimResult
@@ -225,7 +225,7 @@ class Lane:
 
     @property
     def _limit(self) -> RateLimit | None:
-        return None if self._lease.channel is None else limit_of(self._lease.channel)
+        return None if self._lease.channel is None else effective_rate_limit(self._lease.channel)
 
     def _settled(self) -> None:
         """Something was answered, settled or put back."""

@@ -1,1 +1,1 @@
-"""⑤ One file a platform: a notification in, a request out, and the platform's answer read into an outcome."""
+"""⑤ Notifiers: one file for each platform. A notification becomes requests, and the response an outcome."""

@@ -6,11 +6,12 @@ from typing import Final
 
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.requests import Response
-from relay.notify.retry_after import retry_after_of_response, until_reset
+from relay.notify.retry_after import retry_after, until_reset
 
 TOO_EARLY: Final = 425
-OF_THE_MOMENT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
-OF_THE_DESTINATION: Final = frozenset(
+"""https://www.rfc-editor.org/rfc/rfc8470#section-5.2"""
+TEMPORARY_STATUSES: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+DESTINATION_STATUSES: Final = frozenset(
     {
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.FORBIDDEN,
@@ -20,37 +21,36 @@ OF_THE_DESTINATION: Final = frozenset(
         HTTPStatus.GONE,
     }
 )
-"""What people can mend in the channel or at the platform, and then the same message is taken."""
+"""Errors in the channel's settings or on the platform. Once they are fixed, the same message can be sent."""
 
 
 def classify(response: Response, now: datetime | None = None) -> Outcome:
-    """Read an answer by its status: 2xx is a yes, and a 4xx that speaks of the message is a no.
+    """Classify a response by its status: 2xx is sent, a 4xx that concerns the message is rejected.
 
-    All else speaks of the destination or of the moment, so that the same message may be taken later.
+    All other statuses concern the destination or are temporary, so the message is retried.
     """
-    status, words = response.status, response.words
+    status, text = response.status, response.text
     if 200 <= status < 300:
-        return Sent(status, words, until_reset(response.headers))
-    if 400 <= status < 500 and status not in OF_THE_MOMENT | OF_THE_DESTINATION:
-        return Rejected(reason_of(status), f"{status} {words}".strip(), status)
+        return Sent(status, text, until_reset(response.headers))
+    if 400 <= status < 500 and status not in TEMPORARY_STATUSES | DESTINATION_STATUSES:
+        return Rejected(reason_for_status(status), f"{status} {text}".strip(), status)
     if 300 <= status < 400:
-        words = f"redirects are not followed {words}"
-    return retry(reason_of(status), f"{status} {words}".strip(), response, now)
+        text = f"redirects are not followed {text}"
+    return retry(reason_for_status(status), f"{status} {text}".strip(), response, now)
 
 
 def retry(reason: Reason, detail: str, response: Response, now: datetime | None = None) -> Retry:
-    """An answer that leaves the message to a later attempt, with the wait that it asks for."""
-    after = retry_after_of_response(response.status, response.headers, response.body, now)
-    return Retry(reason, detail, response.status, after)
+    """A retry after the wait that the response asks for."""
+    return Retry(reason, detail, response.status, retry_after(response, now))
 
 
-def gone(response: Response) -> Retry:
-    """An answer that says that the destination is no more."""
-    return retry(Reason.DESTINATION_GONE, f"{response.status} {response.words}".strip(), response)
+def destination_gone(response: Response) -> Retry:
+    """The outcome of a response which means that the destination no longer exists."""
+    return retry(Reason.DESTINATION_GONE, f"{response.status} {response.text}".strip(), response)
 
 
-def reason_of(status: int) -> Reason:
-    """Alertmanager's word for a status, and ours for 410."""
+def reason_for_status(status: int) -> Reason:
+    """Alertmanager's failure reason for a status, and the relay's own for 410."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Reason.RATE_LIMITED
     if status == HTTPStatus.GONE:

@@ -1,4 +1,4 @@
-"""How does one message tell a group for as long as it fires: what is edited, and what is sent anew?"""
+"""Requests that edit the messages of a group, and send the ones it lacks."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
@@ -7,8 +7,8 @@ import msgspec
 
 from relay.notify.requests import Request
 
-EMPTIED: Final = "Nothing more is told here: see the message above."
-"""Stands in a message of a group that needs fewer of them by now."""
+UNUSED_MESSAGE: Final = "No longer in use. See the message above."
+"""Text of the surplus messages of a group that needs fewer than before."""
 
 B = TypeVar("B")
 
@@ -16,24 +16,24 @@ B = TypeVar("B")
 def edit_messages(
     message_refs: Sequence[str],
     bodies: Sequence[B],
-    emptied: B,
+    unused: B,
     post: Callable[[B], Request],
     edit: Callable[[str, B], Request],
 ) -> list[Request]:
-    """The requests that make the messages at `posted` say what `bodies` say, one body a message.
+    """The requests after which the group's messages have the given bodies, one body for each message.
 
-    `post` makes the request for a message that is not there yet, `edit` the one that changes what is at a
-    reference. What is there and needed no more is made to say `emptied`, and forgotten.
+    `message_refs` are the existing messages, "" for one whose reference is unknown. `post` makes the request for
+    a new message, `edit` the one for an existing message. Surplus messages get the body `unused`.
     """
     requests = []
-    for at, body in enumerate(bodies):
+    for position, body in enumerate(bodies):
         replacement = msgspec.structs.replace(post(body), editable=True)
-        reference = message_refs[at] if at < len(message_refs) else ""
-        edited = (
-            msgspec.structs.replace(edit(reference, body), edits=reference, replacement=replacement)
-            if reference
-            else replacement
-        )
-        requests.append(edited)
+        reference = message_refs[position] if position < len(message_refs) else ""
+        if reference:
+            requests.append(
+                msgspec.structs.replace(edit(reference, body), edits=reference, replacement=replacement)
+            )
+        else:
+            requests.append(replacement)
     surplus = [reference for reference in message_refs[len(bodies) :] if reference]
-    return requests + [msgspec.structs.replace(edit(ref, emptied), edits=ref, optional=True) for ref in surplus]
+    return requests + [msgspec.structs.replace(edit(ref, unused), edits=ref, optional=True) for ref in surplus]

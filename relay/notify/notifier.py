@@ -30,7 +30,7 @@ class Notifier(Generic[C]):
             InvalidInput: names the field.
         """
 
-    def limit(self, channel: C) -> RateLimit | None:
+    def rate_limit_for(self, channel: C) -> RateLimit | None:
         """What the platform takes from this channel, for those that part their channels."""
         return self.rate_limit
 
@@ -69,7 +69,7 @@ class Notifier(Generic[C]):
         return classify(response)
 
 
-def require_open_url(field: str, url: str) -> None:
+def require_url_without_secrets(field: str, url: str) -> None:
     """Refuse a URL that holds what should be secret: one that is not sealed is shown to all who see the channel.
 
     Raises:

@@ -18,7 +18,7 @@ WHEN_SENT: Final = "(made when it is sent)"
 Encoding = Literal["utf-8", "base64"]
 
 
-class ShownHttp(msgspec.Struct, frozen=True, kw_only=True, tag="http", tag_field="kind"):
+class HttpPreview(msgspec.Struct, frozen=True, kw_only=True, tag="http", tag_field="kind"):
     """An HTTP request. `body` is all of it, in base64 if its bytes are no UTF-8."""
 
     method: str
@@ -28,7 +28,7 @@ class ShownHttp(msgspec.Struct, frozen=True, kw_only=True, tag="http", tag_field
     encoding: Encoding
 
 
-class ShownMail(msgspec.Struct, frozen=True, kw_only=True, tag="mail", tag_field="kind"):
+class MailPreview(msgspec.Struct, frozen=True, kw_only=True, tag="mail", tag_field="kind"):
     """What a mail server is handed: the envelope, and as `body` the MIME message but for its date."""
 
     url: str
@@ -38,7 +38,7 @@ class ShownMail(msgspec.Struct, frozen=True, kw_only=True, tag="mail", tag_field
     encoding: Encoding
 
 
-class ShownNotice(msgspec.Struct, frozen=True, kw_only=True, tag="apprise", tag_field="kind"):
+class NoticePreview(msgspec.Struct, frozen=True, kw_only=True, tag="apprise", tag_field="kind"):
     """What Apprise is told, and makes its own requests of. `notify_type` is its word for how bad it is."""
 
     url: str
@@ -47,16 +47,16 @@ class ShownNotice(msgspec.Struct, frozen=True, kw_only=True, tag="apprise", tag_
     notify_type: str
 
 
-Shown = ShownHttp | ShownMail | ShownNotice
+RequestPreview = HttpPreview | MailPreview | NoticePreview
 
 
-def shown(request: AnyRequest, channel: BaseChannel) -> Shown:
+def preview_request(request: AnyRequest, channel: BaseChannel) -> RequestPreview:
     """A request of the channel, its secrets masked."""
     url = redact(request.url, channel)
     match request:
         case Request():
             body, encoding = _body(request.body, channel)
-            return ShownHttp(
+            return HttpPreview(
                 method=request.method,
                 url=url,
                 headers=_headers(request, channel),
@@ -65,7 +65,7 @@ def shown(request: AnyRequest, channel: BaseChannel) -> Shown:
             )
         case Mail():
             body, encoding = _body(request.body, channel)
-            return ShownMail(
+            return MailPreview(
                 url=url,
                 sender=request.sender,
                 recipients=request.recipients,
@@ -74,7 +74,7 @@ def shown(request: AnyRequest, channel: BaseChannel) -> Shown:
             )
         case Notice():
             title, text = (redact_own(part, channel) for part in (request.title, request.text))
-            return ShownNotice(url=url, title=title, body=text, notify_type=request.kind)
+            return NoticePreview(url=url, title=title, body=text, notify_type=request.notify_type)
 
 
 def _headers(request: Request, channel: BaseChannel) -> dict[str, str]:

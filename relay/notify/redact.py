@@ -34,7 +34,7 @@ def redact_own(text: str, channel: BaseChannel) -> str:
     return _masked(text, (shown for secret in secrets_of(channel) for shown in _shown_whole(secret)))
 
 
-def basic_login(user: str, password: str) -> str:
+def basic_credentials(user: str, password: str) -> str:
     """A user and password as HTTP's basic authentication sends them (RFC 7617)."""
     return base64.b64encode(f"{user}:{password}".encode()).decode()
 
@@ -42,7 +42,7 @@ def basic_login(user: str, password: str) -> str:
 def secrets_of(channel: BaseChannel) -> Iterator[str]:
     """All that is secret of a channel, whole."""
     if channel.LOGIN is not None:
-        yield basic_login(*(getattr(channel, name) for name in channel.LOGIN))
+        yield basic_credentials(*(getattr(channel, name) for name in channel.LOGIN))
     for name in channel.SECRET:
         value: Any = getattr(channel, name)
         for secret in value.values() if isinstance(value, dict) else (value,):
@@ -83,7 +83,7 @@ def _parts(secret: str) -> Iterator[str]:
     yield from url.query.values()
     if url.password:
         yield url.password
-        yield basic_login(url.user or "", url.password)
+        yield basic_credentials(url.user or "", url.password)
 
 
 def _spellings(text: str) -> Iterator[str]:

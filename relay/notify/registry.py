@@ -46,12 +46,12 @@ def notifier_for(channel: Channel) -> Notifier[Any]:
     return NOTIFIERS[type(channel)]
 
 
-def limit_of(channel: Channel) -> RateLimit | None:
+def effective_rate_limit(channel: Channel) -> RateLimit | None:
     """How many messages the channel takes: what it says itself, else what its platform does. None: any number."""
-    return channel.rate_limit if channel.rate_limit is not None else notifier_for(channel).limit(channel)
+    return channel.rate_limit if channel.rate_limit is not None else notifier_for(channel).rate_limit_for(channel)
 
 
-def check(channel: Channel, egress_policy: EgressPolicy) -> None:
+def check_channel(channel: Channel, egress_policy: EgressPolicy) -> None:
     """Refuse a channel that could never deliver, as far as that can be told without connecting.
 
     Raises:

@@ -1,7 +1,7 @@
-"""What is sent to a platform, and what it answers."""
+"""Requests to a platform, and its response."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -11,9 +11,9 @@ JSON: Final = {"Content-Type": "application/json"}
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent to a platform.
+    """An HTTP request.
 
-    `signing` adds headers when it is sent, for they hold the time, and a request itself must not.
+    `signing` adds headers at the time of sending: they contain the time, which a request itself must not.
     """
 
     url: str
@@ -22,23 +22,23 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     method: str = "POST"
     signing: Signing | None = None
     independent: bool = False
-    """Whether the requests after this one are sent even if the platform says no to it for good."""
+    """Whether the requests after this one are sent even if the platform rejects it."""
     editable: bool = False
-    """Whether the message that it makes may be edited later, so that its reference is kept."""
+    """Whether the created message may be edited later, so that its reference is stored."""
     edits: str | None = None
-    """The reference of the message that it edits."""
+    """The reference of the message that this request edits."""
     replacement: "Request | None" = None
-    """Is sent instead if that message is gone."""
+    """Sent instead if the edited message no longer exists."""
     optional: bool = False
-    """Whether nobody needs it when the message that it edits, or replies to, is gone."""
+    """Whether the request counts as sent if the message that it edits or replies to no longer exists."""
     built_in: "Request | None" = None
-    """Is sent instead if the platform refuses this one, which a template made."""
+    """Sent instead if the platform rejects this request, which was made by a template."""
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
-    """What is handed to a mail server. `url` is `smtp://host:port`; `body` is the message but for its date.
+    """A mail for an SMTP server. `url` is `smtp://host:port`; `security` is that of an EmailChannel.
 
-    `security` is that of an EmailChannel. The date is set when it is sent, so that the body stays the same.
+    `body` lacks the Date header, which is added at the time of sending, so that all attempts have the same body.
     """
 
     url: str
@@ -51,16 +51,16 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """What is left to Apprise: plain text, and how bad it is, in Apprise's word."""
+    """A notification for the Apprise library: plain text and Apprise's `notify_type`."""
 
     url: str
     title: str
     text: str
-    kind: str
+    notify_type: str
 
     @property
     def body(self) -> bytes:
-        """All that it says."""
+        """Title and text."""
         return f"{self.title}\n\n{self.text}".encode()
 
 
@@ -68,13 +68,23 @@ AnyRequest = Request | Mail | Notice
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """What a platform answered; header names in lower case, the body cut to what was read."""
+    """A platform's HTTP response: header names in lower case, the body up to the size limit."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     @property
-    def words(self) -> str:
-        """The body as text for people, in one line; whole, so that a secret in it can be told before it is cut."""
+    def text(self) -> str:
+        """The body as one line of text. Not shortened, because a secret cut in two could not be masked."""
         return " ".join(self.body.decode(errors="replace").split())
+
+    def json_object(self) -> dict[str, Any]:
+        """The body as a JSON object; empty if it is not one."""
+        if not self.body.lstrip().startswith(b"{"):
+            return {}
+        try:
+            decoded: dict[str, Any] = msgspec.json.decode(self.body, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return {}
+        return decoded

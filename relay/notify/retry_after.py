@@ -1,6 +1,6 @@
-"""For how long does a platform's answer ask for quiet?
+"""The wait that a platform's response asks for.
 
-Seconds throughout, and never more than a day: a platform that asks for more is asked again after that.
+In seconds, and at most a day: after that the platform is tried again.
 """
 
 import email.utils
@@ -8,71 +8,60 @@ import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
-import msgspec
+from relay.notify.requests import Response
 
-LONGEST_WAIT: Final = 24 * 3600.0
+MAX_WAIT: Final = 24 * 3600.0
 REMAINING: Final = "x-ratelimit-remaining"
 RESET_AFTER: Final = "x-ratelimit-reset-after"
-"""https://discord.com/developers/docs/topics/rate-limits#header-format; others write them alike."""
+"""https://discord.com/developers/docs/topics/rate-limits#header-format; other platforms use the same names."""
 
 
-def retry_after_of_response(
-    status: int, headers: Mapping[str, str], body: bytes, now: datetime | None = None
-) -> float | None:
-    """The longest wait that a refusal asks for, in its headers or in its body; None when it asks for none."""
-    waits = [retry_after(headers, now), until_reset(headers), *_in_body(json_object(body))]
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
+def retry_after(response: Response, now: datetime | None = None) -> float | None:
+    """The longest wait in a failed response's headers and body; None if there is none."""
+    headers = response.headers
+    waits = [_retry_after_header(headers, now), until_reset(headers), *_waits_in_body(response)]
+    if response.status == HTTPStatus.TOO_MANY_REQUESTS:
         waits.append(_number(headers.get(RESET_AFTER, "")))
     return max((wait for wait in waits if wait is not None), default=None)
 
 
 def until_reset(headers: Mapping[str, str]) -> float | None:
-    """The wait of an answer, a yes included, that says that no request is left until a reset."""
+    """The wait until the rate limit resets, if no request is left until then. Successful responses have it too."""
     remaining = _number(headers.get(REMAINING, ""))
     return _number(headers.get(RESET_AFTER, "")) or None if remaining == 0 else None
 
 
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """The wait by the header Retry-After: a number, or an HTTP date. None when it says nothing usable.
+def _retry_after_header(headers: Mapping[str, str], now: datetime | None) -> float | None:
+    """The header Retry-After, a number or an HTTP date; None if it is missing or malformed.
 
-    Source: RFC 9110, section 10.2.3
+    Source: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
     """
     text = headers.get("retry-after", "").strip()
     seconds = _number(text)
     if seconds is not None or not text:
         return seconds
     try:
-        moment = email.utils.parsedate_to_datetime(text)
+        date = email.utils.parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return _bounded((moment - (now or datetime.now(UTC))).total_seconds())
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return _bounded((date - (now or datetime.now(UTC))).total_seconds())
 
 
-def json_object(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object; empty when it is none."""
-    if not body.lstrip().startswith(b"{"):
-        return {}
-    try:
-        found: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-    return found
-
-
-def _in_body(answer: dict[str, Any]) -> Iterator[float | None]:
-    """Discord says it at the root, Telegram among the parameters.
+def _waits_in_body(response: Response) -> Iterator[float | None]:
+    """The field `retry_after`: Discord has it at the root, Telegram in `parameters`.
 
     https://discord.com/developers/docs/topics/rate-limits#exceeding-a-rate-limit
     https://core.telegram.org/bots/api#responseparameters
     """
-    parameters = answer.get("parameters")
-    for holder in (answer, parameters if isinstance(parameters, dict) else {}):
-        seconds = holder.get("retry_after")
+    root = response.json_object()
+    parameters = root.get("parameters")
+    for fields in (root, parameters if isinstance(parameters, dict) else {}):
+        seconds = fields.get("retry_after")
         if isinstance(seconds, int | float) and not isinstance(seconds, bool):
-            yield _bounded(min(seconds, LONGEST_WAIT))
+            yield _bounded(min(seconds, MAX_WAIT))
 
 
 def _number(text: str) -> float | None:
@@ -83,5 +72,5 @@ def _number(text: str) -> float | None:
 
 
 def _bounded(seconds: float) -> float | None:
-    """A wait within reason; None when it is no number."""
-    return min(max(seconds, 0.0), LONGEST_WAIT) if math.isfinite(seconds) else None
+    """Seconds between 0 and the maximum; None for infinity and NaN."""
+    return min(max(seconds, 0.0), MAX_WAIT) if math.isfinite(seconds) else None

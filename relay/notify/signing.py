@@ -81,6 +81,6 @@ def check_secret(field: str, secret: str) -> None:
         )
 
 
-def new_secret() -> str:
+def new_signing_secret() -> str:
     """A new random secret."""
     return MARK + base64.b64encode(secrets.token_bytes(NEW_KEY)).decode()

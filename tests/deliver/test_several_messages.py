@@ -5,7 +5,7 @@ import re
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from relay.notify.signing import new_secret
+from relay.notify.signing import new_signing_secret
 from tests.fixtures.relays import Relay, alert, webhook
 from tests.fixtures.sink import Sink
 
@@ -45,7 +45,7 @@ async def test_a_webhook_s_retry_has_the_id_of_the_delivery_and_a_signature_of_i
 ) -> None:
     answers = iter([503])
     sink.script = lambda _: web.Response(status=next(answers, 200), text="ok")
-    secret = new_secret()
+    secret = new_signing_secret()
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url, signing_secret=secret)
 
     await relay.webhook(webhook())

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from relay.notify.redact import basic_login
+from relay.notify.redact import basic_credentials
 from tests.notify import strict_slack, strict_teams
 from tests.notify.makers import ACCOUNT, AUTH_TOKEN, ROUTING_KEY
 
@@ -19,7 +19,7 @@ EVENT = {
 }
 TEXT = b"To=%2B15005550001&From=%2B15005550006&Body=x"
 BASIC = {
-    "Authorization": f"Basic {basic_login(ACCOUNT, AUTH_TOKEN)}",
+    "Authorization": f"Basic {basic_credentials(ACCOUNT, AUTH_TOKEN)}",
     "Content-Type": "application/x-www-form-urlencoded",
 }
 

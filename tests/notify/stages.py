@@ -21,7 +21,7 @@ from relay.domain.channel_types import (
     TelegramChannel,
     WebhookChannel,
 )
-from relay.notify.signing import new_secret
+from relay.notify.signing import new_signing_secret
 from tests.fixtures.mail_server import LOGIN, MailServer, mail_server
 from tests.fixtures.platforms import self_signed
 from tests.fixtures.sink import Sink
@@ -94,7 +94,7 @@ async def by_mail(_: Sink, folder: Path) -> AsyncIterator[Stage]:
         yield Stage(EmailChannel, one, Mailbox(server), trusted)
 
 
-SECRET = new_secret()
+SECRET = new_signing_secret()
 BOT = {"webhook_url": None, "bot_token": strict_slack.TOKEN, "slack_channel": "#alerts", "slack_api_url": "/api"}
 STAGES: dict[str, tuple[type[BaseChannel], Opens]] = {
     name: (kind, partial(over_http, kind, make, path, settings))

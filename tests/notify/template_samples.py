@@ -8,7 +8,7 @@ from relay.domain.channel_types import BaseChannel
 from relay.domain.notifications import Message, Notification
 from relay.domain.templates.message_templates import MessageTemplate, validate_message_template
 from relay.notify.registry import NOTIFIERS
-from relay.notify.templates.sandbox import check_parts, parts_of
+from relay.notify.templates.sandbox import check_parts, render_parts
 from relay.notify.text.payload import payload_of
 from tests.notify.limits import CHECKS
 from tests.notify.makers import channel
@@ -33,7 +33,7 @@ def with_template(kind: type[BaseChannel], told: Notification, **parts: str) -> 
     """A message with what a template makes of it for a type."""
     check_parts(parts)
     data: Any = msgspec.json.decode(msgspec.json.encode(payload_of(told)))
-    return msgspec.structs.replace(told, rendered=parts_of(parts, NOTIFIERS[kind].markup, data))
+    return msgspec.structs.replace(told, rendered=render_parts(parts, NOTIFIERS[kind].markup, data))
 
 
 def read(kind: type[BaseChannel], told: Message, **settings: Any) -> list[str]:

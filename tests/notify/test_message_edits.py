@@ -10,7 +10,7 @@ from aiohttp import web
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import SlackChannel, TelegramChannel
 from relay.domain.outcomes import Retry, Sent
-from relay.notify.message_edits import EMPTIED
+from relay.notify.message_edits import UNUSED_MESSAGE
 from relay.notify.registry import notifier_for
 from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
@@ -110,7 +110,7 @@ async def test_a_group_that_grows_and_shrinks_keeps_its_messages(incident: Incid
     assert len(incident.platform.messages) == grown
     first, *others = incident.platform.told
     assert "✅" in first
-    assert all(EMPTIED in text for text in others)
+    assert all(UNUSED_MESSAGE in text for text in others)
     assert not any("🔥" in text for text in incident.platform.told)
     assert len(incident.message_refs) == 1
 

@@ -20,7 +20,7 @@ from relay.domain.channel_types import (
     WebhookChannel,
 )
 from relay.domain.outcomes import Outcome, Rejected, Retry, Sent
-from relay.notify.registry import limit_of
+from relay.notify.registry import effective_rate_limit
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
 from tests.notify.makers import channel
@@ -150,15 +150,17 @@ async def test_a_window_that_is_not_used_up_asks_for_no_quiet(
 
 def test_a_channel_s_own_limit_goes_before_its_platform_s(kind: type[BaseChannel]) -> None:
     own = RateLimit(per_second=7, burst=9)
-    assert limit_of(channel(kind, rate_limit={"per_second": 7, "burst": 9})) == own
+    assert effective_rate_limit(channel(kind, rate_limit={"per_second": 7, "burst": 9})) == own
 
 
 def test_platforms_have_limits_of_their_own() -> None:
-    assert limit_of(channel(SlackChannel)) == RateLimit(per_second=1, burst=3)
-    assert limit_of(channel(DiscordChannel)) == RateLimit(per_second=0.5, burst=5)
-    assert limit_of(channel(TeamsChannel)) == RateLimit(per_second=1, burst=3)
-    assert limit_of(channel(WebhookChannel)) is None
-    assert limit_of(channel(TelegramChannel)) == RateLimit(per_second=1, burst=3)
-    assert limit_of(channel(TelegramChannel, chat_id="-1001234")) == RateLimit(per_second=1 / 3, burst=5)
-    assert limit_of(channel(PagerDutyChannel)) is None
-    assert limit_of(channel(SmsChannel)) == RateLimit(per_second=1, burst=5)
+    assert effective_rate_limit(channel(SlackChannel)) == RateLimit(per_second=1, burst=3)
+    assert effective_rate_limit(channel(DiscordChannel)) == RateLimit(per_second=0.5, burst=5)
+    assert effective_rate_limit(channel(TeamsChannel)) == RateLimit(per_second=1, burst=3)
+    assert effective_rate_limit(channel(WebhookChannel)) is None
+    assert effective_rate_limit(channel(TelegramChannel)) == RateLimit(per_second=1, burst=3)
+    assert effective_rate_limit(channel(TelegramChannel, chat_id="-1001234")) == RateLimit(
+        per_second=1 / 3, burst=5
+    )
+    assert effective_rate_limit(channel(PagerDutyChannel)) is None
+    assert effective_rate_limit(channel(SmsChannel)) == RateLimit(per_second=1, burst=5)

@@ -13,9 +13,9 @@ from relay.domain.channel_types import WebhookChannel
 from relay.domain.channels import MASK, mask_secrets, merge_patch, parse_channel
 from relay.domain.errors import InvalidInput
 from relay.domain.outcomes import Sent
-from relay.notify.registry import NOTIFIERS, check
+from relay.notify.registry import NOTIFIERS, check_channel
 from relay.notify.requests import Request
-from relay.notify.signing import new_secret
+from relay.notify.signing import new_signing_secret
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
@@ -28,7 +28,7 @@ SIGNING = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 def refused(**settings: Any) -> InvalidInput:
     with pytest.raises(InvalidInput) as caught:
-        check(channel(WebhookChannel, **settings), EgressPolicy(()))
+        check_channel(channel(WebhookChannel, **settings), EgressPolicy(()))
     return caught.value
 
 
@@ -126,7 +126,7 @@ def test_what_is_no_key_is_refused_in_words_and_unseen(field: str, secret: str) 
 @pytest.mark.parametrize("size", [24, 25, 32, 64])
 def test_keys_of_all_sizes_are_taken(size: int) -> None:
     secret = "whsec_" + base64.b64encode(b"\xfb" * size).decode()
-    check(channel(WebhookChannel, signing_secret=secret), EgressPolicy(()))
+    check_channel(channel(WebhookChannel, signing_secret=secret), EgressPolicy(()))
 
 
 def test_the_secret_before_needs_one_after() -> None:
@@ -134,10 +134,10 @@ def test_the_secret_before_needs_one_after() -> None:
 
 
 def test_a_new_secret_is_a_key_and_another_each_time() -> None:
-    made = {new_secret() for _ in range(3)}
+    made = {new_signing_secret() for _ in range(3)}
     assert len(made) == 3
     for secret in made:
-        check(channel(WebhookChannel, signing_secret=secret), EgressPolicy(()))
+        check_channel(channel(WebhookChannel, signing_secret=secret), EgressPolicy(()))
 
 
 def test_secrets_are_masked_kept_and_can_be_changed() -> None:

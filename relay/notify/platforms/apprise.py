@@ -20,7 +20,7 @@ from relay.notify.requests import Notice
 from relay.notify.text.content import AlertText, Content, content_of, cut, labels_line, left_out
 from relay.notify.text.markup import PLAIN
 from relay.notify.text.summary import Room, summary_lines
-from relay.notify.transport.apprise import MISSING, library, service_of
+from relay.notify.transport.apprise import NOT_INSTALLED, load_apprise, service_for
 from relay.notify.transport.egress_policy import is_address
 
 MAX_TEXT: Final = 20_000
@@ -67,7 +67,7 @@ class AppriseNotifier(Notifier[AppriseChannel]):
     def check(self, channel: AppriseChannel) -> None:
         """Apprise must be there, and know the URL; what happens on the relay's own machine is refused."""
         if importlib.util.find_spec("apprise") is None:
-            raise InvalidInput("channel_type", MISSING)
+            raise InvalidInput("channel_type", NOT_INSTALLED)
         url = channel.apprise_url
         if len(url) > MAX_URL or not url.isprintable():
             raise InvalidInput("apprise_url", f"must be a URL of at most {MAX_URL} printable characters")
@@ -76,7 +76,7 @@ class AppriseNotifier(Notifier[AppriseChannel]):
         names = {name.lower() for name, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
         if refused := sorted(names & OF_FILES):
             raise InvalidInput("apprise_url", f"must not name files: {', '.join(refused)}")
-        service = service_of(url)
+        service = service_for(url)
         if service is None:
             raise InvalidInput("apprise_url", "is no URL that Apprise knows; see https://appriseit.com/services/")
         if any(_is_attachment(value) for value in vars(service).values()):
@@ -89,7 +89,7 @@ class AppriseNotifier(Notifier[AppriseChannel]):
             url=channel.apprise_url,
             title=cut(_line(content.title or content.headline), MAX_TITLE),
             text=_text(content),
-            kind="success" if content.status is Status.RESOLVED else KINDS.get(content.severity, "failure"),
+            notify_type="success" if content.status is Status.RESOLVED else KINDS.get(content.severity, "failure"),
         )
 
 
@@ -99,7 +99,7 @@ def scheme_of(url: str) -> str:
 
 
 def _is_attachment(value: object) -> bool:
-    return isinstance(value, library().AppriseAttachment) and len(value) > 0
+    return isinstance(value, load_apprise().AppriseAttachment) and len(value) > 0
 
 
 def _text(content: Content) -> str:

@@ -14,11 +14,10 @@ from relay.domain.channel_types import DiscordChannel, RateLimit
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
-from relay.notify.classify import classify, gone
-from relay.notify.message_edits import EMPTIED, edit_messages
+from relay.notify.classify import classify, destination_gone
+from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Request, Response
-from relay.notify.retry_after import json_object
 from relay.notify.text.content import AlertText, Content, content_of, fit, labels_line, left_out, web_url
 from relay.notify.text.markup import DISCORD
 from relay.notify.text.markup import escape_markdown as escape
@@ -95,7 +94,7 @@ class DiscordNotifier(Notifier[DiscordChannel]):
         def edit(message_id: str, body: dict[str, Any]) -> Request:
             return _request(_url(channel, f"/messages/{message_id}"), body, "PATCH")
 
-        emptied = {"embeds": [{"color": content.colour, "description": EMPTIED}]}
+        emptied = {"embeds": [{"color": content.colour, "description": UNUSED_MESSAGE}]}
         return edit_messages(message.message_refs, bodies, emptied, post_and_wait, edit)
 
     def edit_destination(self, channel: DiscordChannel) -> str | None:
@@ -104,11 +103,11 @@ class DiscordNotifier(Notifier[DiscordChannel]):
 
     def verdict(self, response: Response) -> Outcome:
         """After a 404 a webhook is gone, and Discord wants no more requests to it; or a message of it is gone."""
-        answer = json_object(response.body)
+        answer = response.json_object()
         if answer.get("code") in MESSAGE_GONE and 400 <= response.status < 500:
-            return Rejected(Reason.MESSAGE_GONE, f"{response.status} {response.words}", response.status)
+            return Rejected(Reason.MESSAGE_GONE, f"{response.status} {response.text}", response.status)
         if response.status == HTTPStatus.NOT_FOUND:
-            return gone(response)
+            return destination_gone(response)
         outcome, message_id = classify(response), answer.get("id")
         if not isinstance(outcome, Sent) or not isinstance(message_id, str) or not message_id.isdecimal():
             return outcome

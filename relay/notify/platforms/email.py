@@ -18,7 +18,7 @@ from relay.notify.platforms.email_body import headline_of, in_one_line, written
 from relay.notify.requests import Mail
 from relay.notify.text.content import content_of
 from relay.notify.text.markup import HTML
-from relay.notify.transport.egress_policy import url_of
+from relay.notify.transport.egress_policy import host_url
 
 RATE_LIMIT: Final = RateLimit(per_second=1, burst=5)
 """Ours: mail servers differ, and people can't read more."""
@@ -74,7 +74,7 @@ class EmailNotifier(Notifier[EmailChannel]):
         """One mail to all. Mails of one group share a thread, in which each one answers a mail that never was."""
         port = PORTS[channel.smtp_security] if channel.smtp_port is None else channel.smtp_port
         return Mail(
-            url=url_of("smtp", channel.smtp_host, port),
+            url=host_url("smtp", channel.smtp_host, port),
             security=channel.smtp_security,
             username=channel.smtp_username,
             password=channel.smtp_password,

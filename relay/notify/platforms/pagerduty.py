@@ -21,9 +21,8 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message, Notification, Rendered
 from relay.domain.outcomes import Outcome, Reason
 from relay.notify.classify import classify, retry
-from relay.notify.notifier import Notifier, require_open_url
+from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.requests import Request, Response
-from relay.notify.retry_after import json_object
 from relay.notify.text.content import RUNBOOK, UNTOLD, Content, content_of, cut, severity_of, web_url
 from relay.notify.text.summary import Room, summary_lines
 
@@ -68,7 +67,7 @@ class PagerDutyNotifier(Notifier[PagerDutyChannel]):
 
     def check(self, channel: PagerDutyChannel) -> None:
         """The key must look like one, and the URL must hold no secret."""
-        require_open_url("pagerduty_url", channel.pagerduty_url)
+        require_url_without_secrets("pagerduty_url", channel.pagerduty_url)
         if not _routing_key.fullmatch(channel.routing_key):
             raise InvalidInput("routing_key", "must be the 32 letters and digits of an Events API v2 integration")
 
@@ -88,10 +87,10 @@ class PagerDutyNotifier(Notifier[PagerDutyChannel]):
     def verdict(self, response: Response) -> Outcome:
         """A 400 may speak of the key, which people can mend."""
         if response.status == HTTPStatus.BAD_REQUEST:
-            errors = json_object(response.body).get("errors")
+            errors = response.json_object().get("errors")
             words = " ".join(map(str, errors)).lower() if isinstance(errors, list) else ""
             if "routing_key" in words or "routing key" in words:
-                return retry(Reason.AUTH_ERROR, f"{response.status} {response.words}", response)
+                return retry(Reason.AUTH_ERROR, f"{response.status} {response.text}", response)
         return classify(response)
 
 

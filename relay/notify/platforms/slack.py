@@ -15,11 +15,10 @@ from relay.domain.channel_types import RateLimit, SlackChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
-from relay.notify.classify import classify, gone, retry
-from relay.notify.message_edits import EMPTIED, edit_messages
-from relay.notify.notifier import Notifier, require_open_url
+from relay.notify.classify import classify, destination_gone, retry
+from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
+from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.requests import Request, Response
-from relay.notify.retry_after import json_object
 from relay.notify.text.content import AlertText, Content, content_of, fit, labels_line, left_out, unaddressed
 from relay.notify.text.markup import SLACK, escape_all, escape_entities
 from relay.notify.text.pagination import NUMBER_ROOM, MessagePage, Space, paginate, shortened_to
@@ -115,7 +114,7 @@ class SlackNotifier(Notifier[SlackChannel]):
         """A webhook or a bot, and a bot needs a channel."""
         if (channel.webhook_url is None) == (channel.bot_token is None):
             raise InvalidInput("webhook_url", "give either this, or `bot_token` and `slack_channel`")
-        require_open_url("slack_api_url", channel.slack_api_url)
+        require_url_without_secrets("slack_api_url", channel.slack_api_url)
         if channel.bot_token is None:
             return
         if not _bot_token.fullmatch(channel.bot_token):
@@ -159,7 +158,9 @@ class SlackNotifier(Notifier[SlackChannel]):
 
         if isinstance(message, Digest) or self.edit_destination(channel) is None:
             return [post(body) for body in bodies]
-        requests = edit_messages(message.message_refs, bodies, {"text": EMPTIED, "attachments": []}, post, edit)
+        requests = edit_messages(
+            message.message_refs, bodies, {"text": UNUSED_MESSAGE, "attachments": []}, post, edit
+        )
         if channel.slack_reply_resolved and content.status is Status.RESOLVED and any(message.message_refs[:1]):
             posted_to, _, ts = message.message_refs[0].partition(" ")
             reply = {"channel": posted_to, "thread_ts": ts, "text": _headline(content)}
@@ -170,12 +171,12 @@ class SlackNotifier(Notifier[SlackChannel]):
     def verdict(self, response: Response) -> Outcome:
         """Slack names the error in a word, and may refuse inside a 200: `{"ok": false, "error": "…"}`."""
         if 200 <= response.status < 300:
-            answer = json_object(response.body)
+            answer = response.json_object()
             if answer.get("ok") is False:
                 return _outcome_of(str(answer.get("error", "unknown_error")), response)
             return _accepted(classify(response), answer)
-        if 400 <= response.status < 500 and not GONE.isdisjoint(_word.findall(response.words[:MAX_WORDS])):
-            return gone(response)
+        if 400 <= response.status < 500 and not GONE.isdisjoint(_word.findall(response.text[:MAX_WORDS])):
+            return destination_gone(response)
         return classify(response)
 
 

@@ -17,11 +17,10 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
 from relay.domain.outcomes import Outcome, Reason
 from relay.notify.classify import classify, retry
-from relay.notify.notifier import Notifier, require_open_url
+from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.platforms.gsm7 import SEGMENT, UCS2_SEGMENT, cut, is_gsm, places, plain
-from relay.notify.redact import basic_login
+from relay.notify.redact import basic_credentials
 from relay.notify.requests import Request, Response
-from relay.notify.retry_after import json_object
 from relay.notify.text.content import Content, content_of
 
 SEGMENTS: Final = 2
@@ -72,7 +71,7 @@ class SmsNotifier(Notifier[SmsChannel]):
 
     def check(self, channel: SmsChannel) -> None:
         """Account, sender and numbers must look like such, and the API's URL must hold no secret."""
-        require_open_url("twilio_url", channel.twilio_url)
+        require_url_without_secrets("twilio_url", channel.twilio_url)
         if not _account.fullmatch(channel.account_sid):
             raise InvalidInput("account_sid", "must be AC and 32 hexadecimal digits")
         if not channel.auth_token.strip():
@@ -93,7 +92,7 @@ class SmsNotifier(Notifier[SmsChannel]):
     def requests(self, channel: SmsChannel, message: Message) -> Sequence[Request]:
         """The same text to each number; one that takes none keeps it from nobody else."""
         url = f"{channel.twilio_url.rstrip('/')}/2010-04-01/Accounts/{channel.account_sid}/Messages.json"
-        login = {"Authorization": f"Basic {basic_login(channel.account_sid, channel.auth_token)}"}
+        login = {"Authorization": f"Basic {basic_credentials(channel.account_sid, channel.auth_token)}"}
         sender = (
             {"From": channel.sms_from}
             if channel.sms_from is not None
@@ -115,10 +114,10 @@ class SmsNotifier(Notifier[SmsChannel]):
 
         What speaks of the one who is texted (no number, a landline, one that unsubscribed) is a 400, and final.
         """
-        code = json_object(response.body).get("code")
+        code = response.json_object().get("code")
         if not 400 <= response.status < 500 or not isinstance(code, int):
             return classify(response)
-        detail = f"{response.status} {response.words}"
+        detail = f"{response.status} {response.text}"
         for codes, reason in (
             (RATE_LIMITED, Reason.RATE_LIMITED),
             (AUTH_ERRORS, Reason.AUTH_ERROR),

@@ -16,7 +16,7 @@ from relay.domain.channel_types import RateLimit, TeamsChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected
-from relay.notify.classify import classify, gone, retry
+from relay.notify.classify import classify, destination_gone, retry
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Request, Response
 from relay.notify.text.content import AlertText, Content, content_of, cut, fit, labels_line, left_out, web_url
@@ -98,15 +98,15 @@ class TeamsNotifier(Notifier[TeamsChannel]):
 
     def verdict(self, response: Response) -> Outcome:
         """Teams may refuse inside a 200, such as a card that is too large; Workflows names its errors."""
-        status, words = response.status, response.words.lower()
+        status, words = response.status, response.text.lower()
         if 200 <= status < 300 and (told := _told_inside.search(words)):
             return classify(msgspec.structs.replace(response, status=int(told[1])))
         if 200 <= status < 300 and "request entity too large" in words:
-            return Rejected(Reason.CLIENT_ERROR, response.words, status)
+            return Rejected(Reason.CLIENT_ERROR, response.text, status)
         if status == HTTPStatus.NOT_FOUND and GONE in words:
-            return gone(response)
+            return destination_gone(response)
         if 400 <= status < 500 and SWITCHED_OFF in words:
-            return retry(Reason.CLIENT_ERROR, f"{status} {response.words}", response)
+            return retry(Reason.CLIENT_ERROR, f"{status} {response.text}", response)
         return classify(response)
 
 

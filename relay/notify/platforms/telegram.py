@@ -17,12 +17,11 @@ from relay.domain.channel_types import RateLimit, TelegramChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
-from relay.notify.classify import classify, gone, retry
-from relay.notify.message_edits import EMPTIED, edit_messages
-from relay.notify.notifier import Notifier, require_open_url
+from relay.notify.classify import classify, destination_gone, retry
+from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
+from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.platforms.telegram_text import copied, cut_rendered, measured, size_of, units, uttered
 from relay.notify.requests import Request, Response
-from relay.notify.retry_after import json_object
 from relay.notify.text.content import AlertText, Content, content_of, labels_line, left_out
 from relay.notify.text.markup import TELEGRAM, escape_all
 from relay.notify.text.pagination import NUMBER_ROOM, SHORT_DESCRIPTION, shortened_to
@@ -86,13 +85,13 @@ class TelegramNotifier(Notifier[TelegramChannel]):
     rate_limit = RATE_LIMIT
     markup = TELEGRAM
 
-    def limit(self, channel: TelegramChannel) -> RateLimit | None:
+    def rate_limit_for(self, channel: TelegramChannel) -> RateLimit | None:
         """Groups, whose ids are negative, take less than other chats."""
         return GROUP_RATE_LIMIT if channel.chat_id.startswith("-") else RATE_LIMIT
 
     def check(self, channel: TelegramChannel) -> None:
         """The token and the chat must look like such, and the API's URL must hold no secret."""
-        require_open_url("telegram_api_url", channel.telegram_api_url)
+        require_url_without_secrets("telegram_api_url", channel.telegram_api_url)
         if not _bot_token.fullmatch(channel.bot_token):
             raise InvalidInput("bot_token", "must look like 123456789:AA… as BotFather gave it")
         if not _chat_id.fullmatch(channel.chat_id):
@@ -117,7 +116,7 @@ class TelegramNotifier(Notifier[TelegramChannel]):
         texts = _texts(content_of(message), channel.max_messages)
         if isinstance(message, Digest) or not channel.update_message:
             return [post(text) for text in texts]
-        return edit_messages(message.message_refs, texts, EMPTIED, post, edit)
+        return edit_messages(message.message_refs, texts, UNUSED_MESSAGE, post, edit)
 
     def edit_destination(self, channel: TelegramChannel) -> str | None:
         """A bot can edit what it posted in a chat; the messages of private chats are numbered for each bot."""
@@ -127,17 +126,17 @@ class TelegramNotifier(Notifier[TelegramChannel]):
 
     def verdict(self, response: Response) -> Outcome:
         """Telegram says what is wrong in a `description`. A token that is malformed is a 404."""
-        answer = json_object(response.body)
+        answer = response.json_object()
         if not 400 <= response.status < 500 or answer.get("ok") is not False:
             return _accepted(classify(response), answer)
         words = str(answer.get("description", "")).lower()
-        detail = f"{response.status} {response.words}"
+        detail = f"{response.status} {response.text}"
         if UNCHANGED in words:
             return Sent(response.status, "the message says so already")
         if any(word in words for word in MESSAGE_GONE):
             return Rejected(Reason.MESSAGE_GONE, detail, response.status)
         if any(word in words for word in GONE):
-            return gone(response)
+            return destination_gone(response)
         if response.status == HTTPStatus.NOT_FOUND or any(word in words for word in NO_RIGHTS):
             return retry(Reason.AUTH_ERROR, detail, response)
         return classify(response)

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from relay.domain.notifications import Rendered
-from relay.notify.templates.sandbox import body_of, parts_of, words_of
+from relay.notify.templates.sandbox import error_text, render_body, render_parts
 from relay.notify.text.markup import MARKUPS, as_text
 
 LENGTH: Final = 4
@@ -99,11 +99,11 @@ def _made(task: Task) -> RenderResult:
         match task:
             case PartsTask():
                 data = msgspec.json.decode(as_text(task.data.decode()))
-                return RenderedParts(parts_of(task.parts, MARKUPS[task.markup], data))
+                return RenderedParts(render_parts(task.parts, MARKUPS[task.markup], data))
             case BodyTask():
-                return RenderedBody(body_of(task.source, msgspec.json.decode(task.data)))
+                return RenderedBody(render_body(task.source, msgspec.json.decode(task.data)))
     except Exception as error:  # whatever a template can do wrong is its author's to know
-        return RenderFailed(words_of(error))
+        return RenderFailed(error_text(error))
 
 
 def main() -> None:

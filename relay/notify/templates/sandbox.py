@@ -109,12 +109,12 @@ def check_parts(parts: Mapping[str, str]) -> None:
         _check(part, source, _for_messages(PLAIN.name))
 
 
-def body_of(source: str, data: Mapping[str, Any]) -> str:
+def render_body(source: str, data: Mapping[str, Any]) -> str:
     """What a template of a whole body makes of a message's data. Raises whatever a template can."""
     return "".join(_generated(_compiled(source, None), data, MAX_OUTPUT))
 
 
-def parts_of(parts: Mapping[str, str], markup: Markup, data: Mapping[str, Any]) -> Rendered:
+def render_parts(parts: Mapping[str, str], markup: Markup, data: Mapping[str, Any]) -> Rendered:
     """What the parts of a message template make of a message's data. Raises whatever a template can.
 
     A title is one line. A title or an alert of which nothing comes is left to the relay's own words.
@@ -162,7 +162,7 @@ def _named(part: str) -> Iterator[None]:
         raise
 
 
-def words_of(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """What went wrong in a template, with the part and the line if they are known."""
     lines = [line for file, line in _frames(error) if file == TEMPLATE_FILE]
     where = ", ".join([*getattr(error, "__notes__", ())[:1], *(f"line {line}" for line in lines[-1:])])

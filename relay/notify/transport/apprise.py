@@ -12,7 +12,7 @@ from relay.notify.requests import Notice
 
 MAX_THREADS: Final = 16
 """Channels that are told at once. A call that outlasts its time-out keeps its thread until it ends."""
-MISSING: Final = "Apprise is not installed: pip install 'alert-relay[apprise]'"
+NOT_INSTALLED: Final = "Apprise is not installed: pip install 'alert-relay[apprise]'"
 NOT_DELIVERED: Final = "apprise could not deliver; it does not say why"
 
 
@@ -41,30 +41,32 @@ class Apprise:
 
 def _notify(notice: Notice) -> Outcome:
     if importlib.util.find_spec("apprise") is None:
-        return Retry(Reason.OTHER, MISSING)
+        return Retry(Reason.OTHER, NOT_INSTALLED)
     try:
-        service = service_of(notice.url)
+        service = service_for(notice.url)
         if service is None:
             return Retry(Reason.CLIENT_ERROR, "Apprise does not know the URL")
-        told = library().Apprise(asset=_asset())
+        told = load_apprise().Apprise(asset=_asset())
         told.add(service)
-        done = told.notify(title=notice.title, body=notice.text, notify_type=notice.kind, body_format="text")
+        done = told.notify(
+            title=notice.title, body=notice.text, notify_type=notice.notify_type, body_format="text"
+        )
     except Exception as error:  # a mistake of one of its many plugins is no fault of the message
         return Retry(Reason.OTHER, f"{NOT_DELIVERED}: {type(error).__name__}")
     return Sent(detail="taken by Apprise") if done else Retry(Reason.OTHER, NOT_DELIVERED)
 
 
-def service_of(url: str) -> Any:
+def service_for(url: str) -> Any:
     """Apprise's own object for a URL; None when it knows none."""
-    found = library().Apprise.instantiate(url, asset=_asset(), suppress_exceptions=True)
+    found = load_apprise().Apprise.instantiate(url, asset=_asset(), suppress_exceptions=True)
     if found is not None and "overflow=" not in url:
         # A service that takes less gets the start, rather than nothing, or a flood of parts.
-        found.overflow_mode = library().OverflowMode.TRUNCATE
+        found.overflow_mode = load_apprise().OverflowMode.TRUNCATE
     return found
 
 
 @cache
-def library() -> Any:
+def load_apprise() -> Any:
     """The library, which may not be there; its log is left unheard, for it may show a URL."""
     logger = logging.getLogger("apprise")
     logger.propagate = False
@@ -77,6 +79,6 @@ def library() -> Any:
 @cache
 def _asset() -> Any:
     """How Apprise behaves: it keeps nothing on disk, and is not led elsewhere."""
-    return library().AppriseAsset(
+    return load_apprise().AppriseAsset(
         app_id="Alert Relay", storage_mode="memory", http_redirects=False, async_mode=False
     )

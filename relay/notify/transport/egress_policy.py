@@ -103,7 +103,7 @@ class EgressPolicy:
         if "%" in host or not (named or _literal(host)):
             raise InvalidInput(field, NO_HOST)
         try:
-            parts = _split(field, url_of("https", host))
+            parts = _split(field, host_url("https", host))
         except InvalidInput:
             raise InvalidInput(field, NO_HOST) from None
         self._check(field, _host(parts), encrypted, "must be encrypted")
@@ -158,7 +158,7 @@ class EgressPolicy:
         return ":" not in host and (host in self._hosts or host.endswith(self._suffixes or ("\0",)))
 
 
-def url_of(scheme: str, host: str, port: int | None = None) -> str:
+def host_url(scheme: str, host: str, port: int | None = None) -> str:
     """The URL of a host that is given by itself."""
     return f"{scheme}://{f'[{host}]' if ':' in host else host}{'' if port is None else f':{port}'}"
 

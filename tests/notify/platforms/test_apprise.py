@@ -11,7 +11,7 @@ from relay.domain.channel_types import AppriseChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Reason, Retry, Sent
-from relay.notify.registry import NOTIFIERS, check, limit_of
+from relay.notify.registry import NOTIFIERS, check_channel, effective_rate_limit
 from relay.notify.requests import Notice
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
@@ -29,7 +29,7 @@ def notice(told: Message) -> Notice:
 
 def refusal(url: str, *allowed: str) -> tuple[str, str]:
     with pytest.raises(InvalidInput) as caught:
-        check(channel(AppriseChannel, url), EgressPolicy(allowed))
+        check_channel(channel(AppriseChannel, url), EgressPolicy(allowed))
     assert "s3cret" not in str(caught.value)
     return caught.value.field, caught.value.message
 
@@ -98,7 +98,7 @@ async def test_a_failure_gives_no_secret_away(sink: Sink, tell: Tell, caplog: py
     ],
 )
 def test_how_bad_it_is_is_said_in_apprise_s_words(told: Message, word: str) -> None:
-    assert notice(told).kind == word
+    assert notice(told).notify_type == word
 
 
 def test_500_long_alerts_fit_in_20000_characters_and_all_are_counted() -> None:
@@ -184,7 +184,7 @@ def test_private_addresses_in_the_url_are_refused(url: str) -> None:
     ],
 )
 def test_services_elsewhere_are_taken(url: str) -> None:
-    check(channel(AppriseChannel, url), EgressPolicy(LOOPBACK))
+    check_channel(channel(AppriseChannel, url), EgressPolicy(LOOPBACK))
 
 
 def test_without_the_library_the_refusal_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,6 +204,6 @@ async def test_a_replica_without_the_library_leaves_it_to_another(
 
 
 def test_a_channel_is_told_one_message_a_second_unless_it_says_otherwise() -> None:
-    limit = limit_of(channel(AppriseChannel))
+    limit = effective_rate_limit(channel(AppriseChannel))
     assert limit is not None
     assert (limit.per_second, limit.burst) == (1, 3)

@@ -7,7 +7,7 @@ from aiohttp import web
 from relay.domain.channel_types import DiscordChannel, TeamsChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.outcomes import Reason, Rejected, Retry
-from relay.notify.registry import check
+from relay.notify.registry import check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
@@ -68,7 +68,7 @@ async def test_the_settings_of_discord_are_sent(sink: Sink, tell: Tell) -> None:
 )
 def test_what_discord_refuses_is_refused_at_once(field: str, value: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        check(channel(DiscordChannel, **{field: value}), EgressPolicy(()))
+        check_channel(channel(DiscordChannel, **{field: value}), EgressPolicy(()))
     assert caught.value.field == field
 
 
@@ -107,7 +107,7 @@ async def test_the_title_of_teams_is_shown(sink: Sink, tell: Tell) -> None:
 @pytest.mark.parametrize("host", ["contoso.webhook.office.com", "WEBHOOK.office.com.", "a.webhook.office.com:443"])
 def test_a_connector_that_microsoft_switched_off_is_refused(host: str) -> None:
     with pytest.raises(InvalidInput, match="Workflows") as caught:
-        check(channel(TeamsChannel, f"https://{host}/webhookb2/hidden"), EgressPolicy(()))
+        check_channel(channel(TeamsChannel, f"https://{host}/webhookb2/hidden"), EgressPolicy(()))
     assert caught.value.field == "webhook_url"
     assert "hidden" not in str(caught.value)
 
@@ -116,4 +116,4 @@ def test_a_connector_that_microsoft_switched_off_is_refused(host: str) -> None:
     "host", ["prod-1.westeurope.logic.azure.com", "x.environment.api.powerplatform.com", "notwebhook.office.com"]
 )
 def test_other_hosts_are_taken(host: str) -> None:
-    check(channel(TeamsChannel, f"https://{host}/x"), EgressPolicy(()))
+    check_channel(channel(TeamsChannel, f"https://{host}/x"), EgressPolicy(()))

@@ -8,7 +8,7 @@ import pytest
 from relay.domain.channel_types import EmailChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message, Notification
-from relay.notify.registry import NOTIFIERS, check, limit_of
+from relay.notify.registry import NOTIFIERS, check_channel, effective_rate_limit
 from relay.notify.requests import Mail
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.notify.mails import Read, read
@@ -33,7 +33,7 @@ def grouped(told: Notification, key: str) -> Notification:
 
 def refusal(*allowed: str, **settings: Any) -> tuple[str, str]:
     with pytest.raises(InvalidInput) as caught:
-        check(channel(EmailChannel, **settings), EgressPolicy(allowed))
+        check_channel(channel(EmailChannel, **settings), EgressPolicy(allowed))
     return caught.value.field, caught.value.message
 
 
@@ -191,7 +191,7 @@ def test_what_is_no_plain_address_is_refused(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["o'brien+a_1@mail.example.co.uk", "OPS@EXAMPLE.COM", "a@xn--bcher-kva.de"])
 def test_plain_addresses_are_taken(address: str) -> None:
-    check(channel(EmailChannel, email_from=address, email_to=[address]), EgressPolicy(()))
+    check_channel(channel(EmailChannel, email_from=address, email_to=[address]), EgressPolicy(()))
 
 
 @pytest.mark.parametrize(
@@ -244,11 +244,11 @@ def test_only_a_listed_server_is_told_in_clear() -> None:
         "smtp_host",
         "must be encrypted, or its host be listed in RELAY_ALLOWED_TARGETS",
     )
-    check(channel(EmailChannel, smtp_security="none"), EgressPolicy(["mail.example.com"]))
-    check(channel(EmailChannel, smtp_security="none", smtp_host="10.0.0.1"), EgressPolicy(["10.0.0.0/8"]))
+    check_channel(channel(EmailChannel, smtp_security="none"), EgressPolicy(["mail.example.com"]))
+    check_channel(channel(EmailChannel, smtp_security="none", smtp_host="10.0.0.1"), EgressPolicy(["10.0.0.0/8"]))
 
 
 def test_a_channel_is_told_one_mail_a_second_unless_it_says_otherwise() -> None:
-    limit = limit_of(channel(EmailChannel))
+    limit = effective_rate_limit(channel(EmailChannel))
     assert limit is not None
     assert (limit.per_second, limit.burst) == (1, 5)

@@ -14,7 +14,7 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
 from relay.notify.platforms.pagerduty import dedup_key, severity
-from relay.notify.registry import NOTIFIERS, check
+from relay.notify.registry import NOTIFIERS, check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
@@ -189,5 +189,5 @@ async def test_a_platform_that_echoes_the_key_gives_it_not_away(sink: Sink, tell
 @pytest.mark.parametrize("key", ["", "x" * 31, "x" * 33, "x" * 31 + "/"])
 def test_what_is_no_key_is_refused_at_once(key: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        check(channel(PagerDutyChannel, routing_key=key), EgressPolicy(()))
+        check_channel(channel(PagerDutyChannel, routing_key=key), EgressPolicy(()))
     assert caught.value.field == "routing_key"

@@ -13,7 +13,7 @@ from relay.domain.errors import InvalidInput
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
 from relay.notify.platforms.gsm7 import cut, is_gsm, places, plain
 from relay.notify.platforms.sms import text_of
-from relay.notify.registry import NOTIFIERS, check
+from relay.notify.registry import NOTIFIERS, check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
@@ -211,13 +211,13 @@ async def test_a_server_that_echoes_the_login_gives_it_not_away(sink: Sink, tell
 )
 def test_what_twilio_could_not_take_is_refused_at_once(settings: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        check(channel(SmsChannel, **settings), EgressPolicy(()))
+        check_channel(channel(SmsChannel, **settings), EgressPolicy(()))
     assert caught.value.field == field
 
 
 @pytest.mark.parametrize("sender", ["+15005550006", "12345", "Alerts", "ACME Ops 1"])
 def test_numbers_short_codes_and_names_may_send(sender: str) -> None:
-    check(channel(SmsChannel, sms_from=sender), EgressPolicy(()))
+    check_channel(channel(SmsChannel, sms_from=sender), EgressPolicy(()))
 
 
 def test_the_form_is_the_same_on_every_attempt() -> None:

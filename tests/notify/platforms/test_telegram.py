@@ -15,7 +15,7 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.platforms.telegram_text import units
-from relay.notify.registry import NOTIFIERS, check
+from relay.notify.registry import NOTIFIERS, check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
@@ -206,14 +206,14 @@ async def test_a_connection_that_fails_gives_no_token_away(tell: Tell) -> None:
 )
 def test_what_telegram_could_not_take_is_refused_at_once(field: str, value: Any) -> None:
     with pytest.raises(InvalidInput) as caught:
-        check(channel(TelegramChannel, **{field: value}), EgressPolicy(()))
+        check_channel(channel(TelegramChannel, **{field: value}), EgressPolicy(()))
     assert caught.value.field == field
     assert BOT_TOKEN not in str(caught.value)
 
 
 @pytest.mark.parametrize("chat", ["42", "-1001234567890", "@alerts"])
 def test_chats_by_number_and_by_name_are_taken(chat: str) -> None:
-    check(channel(TelegramChannel, chat_id=chat), EgressPolicy(()))
+    check_channel(channel(TelegramChannel, chat_id=chat), EgressPolicy(()))
 
 
 async def test_the_strict_server_refuses_what_telegram_refuses(sink: Sink, tell: Tell) -> None:

@@ -8,7 +8,7 @@ import pytest
 from relay.domain.channel_types import WebhookChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.outcomes import Sent
-from relay.notify.registry import check
+from relay.notify.registry import check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
@@ -39,7 +39,7 @@ FAILING = [
 
 def refused(field: str, **settings: Any) -> str:
     with pytest.raises(InvalidInput) as caught:
-        check(channel(WebhookChannel, **settings), EgressPolicy(()))
+        check_channel(channel(WebhookChannel, **settings), EgressPolicy(()))
     assert caught.value.field == field
     return caught.value.message
 
@@ -68,7 +68,7 @@ async def test_a_template_makes_the_body(sink: Sink, tell: Tell) -> None:
 
 @pytest.mark.parametrize("template", FAILING)
 async def test_a_template_that_fails_gives_way_and_that_is_told(template: str, sink: Sink, tell: Tell) -> None:
-    check(channel(WebhookChannel, custom_payload_template=template), EgressPolicy(()))
+    check_channel(channel(WebhookChannel, custom_payload_template=template), EgressPolicy(()))
     outcome = await tell(WebhookChannel, sink.url, custom_payload_template=template)
     assert isinstance(outcome, Sent)
     assert outcome.detail

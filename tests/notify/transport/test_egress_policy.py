@@ -4,7 +4,7 @@ import pytest
 
 from relay.domain.channel_types import BaseChannel, type_name
 from relay.domain.errors import InvalidInput, SettingsError
-from relay.notify.registry import check
+from relay.notify.registry import check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.notify.makers import TOKENS, channel
 
@@ -92,12 +92,12 @@ def test_public_addresses_over_https_are_taken(kind: type[BaseChannel]) -> None:
         "https://9.9.9.9/",
         "https://[2620:fe::fe]/",
     ):
-        check(channel(kind, url), EgressPolicy(()))
+        check_channel(channel(kind, url), EgressPolicy(()))
 
 
 def test_a_secret_url_may_hold_a_login_and_a_query(hook: type[BaseChannel]) -> None:
     for url in ("HTTPS://EXAMPLE.COM./x?y#z", "https://user:pw@example.com:8443/x"):
-        check(channel(hook, url), EgressPolicy(()))
+        check_channel(channel(hook, url), EgressPolicy(()))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_secret_url_may_hold_a_login_and_a_query(hook: type[BaseChannel]) -> N
 @pytest.mark.parametrize("shown", TOKENS, ids=type_name)
 def test_a_url_that_all_may_see_must_hold_no_secret(shown: type[BaseChannel], url: str) -> None:
     with pytest.raises(InvalidInput, match="not kept secret") as caught:
-        check(channel(shown, url), EgressPolicy(()))
+        check_channel(channel(shown, url), EgressPolicy(()))
     assert caught.value.field == TOKENS[shown][0]
 
 
@@ -134,7 +134,7 @@ def test_a_url_without_end_is_refused() -> None:
 
 def test_the_refusal_names_the_field_of_the_channel(kind: type[BaseChannel]) -> None:
     with pytest.raises(InvalidInput) as caught:
-        check(channel(kind, "https://127.0.0.1/hidden-path"), EgressPolicy(()))
+        check_channel(channel(kind, "https://127.0.0.1/hidden-path"), EgressPolicy(()))
     assert caught.value.field == (TOKENS[kind][0] if kind in TOKENS else "webhook_url")
     assert "hidden-path" not in str(caught.value)
 
