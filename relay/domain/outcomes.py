@@ -1,4 +1,4 @@
-"""How did an attempt end, and when is the next one?"""
+"""The outcome of an attempt, and the wait before the next one."""
 
 from enum import StrEnum
 from typing import Final
@@ -10,7 +10,7 @@ MAX_DELAY: Final = 120.0
 
 
 class Reason(StrEnum):
-    """Why an attempt failed: Alertmanager's words, then ours. Also a metric's label, so the set stays small."""
+    """Why an attempt failed: Alertmanager's reasons first. Also the label of a metric, so the set stays small."""
 
     RATE_LIMITED = "rateLimited"
     AUTH_ERROR = "authError"
@@ -29,10 +29,10 @@ class Reason(StrEnum):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """The platform took the message. `detail` says what a reader of the history should know all the same.
+    """The platform accepted the message. `detail` is the response, or what went wrong before it was accepted.
 
-    `after`: seconds in which the platform wants nothing more of this channel. `posted`, here and below, are the
-    platform's references of the messages that tell the group by now, and may be edited later.
+    `after`: seconds for which the platform accepts no more messages from this channel. `message_refs`, here and
+    below: the platform's references of the group's messages, which may be edited later.
     """
 
     status_code: int | None = None
@@ -42,11 +42,11 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """It may succeed later: what is wrong is the destination, or the moment, and not the message.
+    """A later attempt may succeed: the error concerns the destination or is temporary.
 
-    `after`: seconds in which the platform wants nothing of this channel; None leaves it to the backoff.
-    With DESTINATION_GONE it waits until people have mended the channel. `progress` is for the next attempt, when
-    the message needs several requests: which of them were taken.
+    `after`: seconds until the platform accepts messages from this channel; None leaves the wait to the backoff.
+    DESTINATION_GONE retries only after the channel is fixed. `progress` is for the next attempt of a message with
+    several requests: which of them were sent.
     """
 
     reason: Reason
@@ -58,9 +58,9 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """The message is at fault: the same one will never be taken.
+    """The platform does not accept this message, so it is not retried.
 
-    With MESSAGE_GONE it is the message to be edited that is not there any more, or takes no edits.
+    MESSAGE_GONE: the message to edit no longer exists or can no longer be edited.
     """
 
     reason: Reason
@@ -73,9 +73,9 @@ Outcome = Sent | Retry | Rejected
 
 
 def backoff(attempt: int, chance: float) -> float:
-    """Seconds to wait after the given attempt failed (the first is 1): exponential, with full jitter.
+    """Seconds to wait after the given attempt (the first is 1): exponential, with full jitter.
 
-    `chance` is a random number in [0, 1). The floor of half a first delay keeps a lucky draw from hammering.
+    `chance` is a random number in [0, 1). The wait is never shorter than half of the first delay.
     Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     ceiling = min(MAX_DELAY, FIRST_DELAY * 2.0 ** min(attempt - 1, 32))

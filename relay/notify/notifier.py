@@ -19,19 +19,19 @@ class Notifier(Generic[C]):
     """One platform. Stateless: one instance serves all channels of its type."""
 
     rate_limit: ClassVar[RateLimit | None] = None
-    """What the platform takes from one channel, unless the channel says otherwise; None: no limit."""
+    """The platform's rate limit for one channel, which the channel's own setting overrides; None if unlimited."""
     markup: ClassVar[Markup] = PLAIN
-    """What message templates write in."""
+    """The markup of message templates."""
 
     def check(self, channel: C) -> None:
-        """Refuse settings that this platform can't work with.
+        """Reject settings that this platform does not accept.
 
         Raises:
             InvalidInput: names the field.
         """
 
     def rate_limit_for(self, channel: C) -> RateLimit | None:
-        """What the platform takes from this channel, for those that part their channels."""
+        """The platform's rate limit for this channel; overridden where it depends on the channel."""
         return self.rate_limit
 
     def urls(self, channel: C) -> dict[str, str]:
@@ -39,42 +39,42 @@ class Notifier(Generic[C]):
         return {"webhook_url": channel.webhook_url}  # type: ignore[attr-defined]
 
     def hosts(self, channel: C) -> dict[str, tuple[str, bool]]:
-        """The hosts that this channel connects to otherwise than by a URL, by field; and whether encrypted."""
+        """The other hosts that this channel connects to, by field, and whether the connection is encrypted."""
         return {}
 
     def edit_destination(self, channel: C) -> str | None:
-        """What names the place of this channel's messages, if a group's message there is edited; else None.
+        """Identifies where this channel's messages are, if they are edited later; else None.
 
-        A reference is of use in the same place alone. It may hold secrets.
+        A message reference is valid only for the same destination. The value may contain secrets.
         """
         return None
 
     def body_template(self, channel: C) -> str | None:
-        """A template of the whole body, if the channel has one: what comes of it is the message's `body`."""
+        """The channel's template for the whole body, if it has one; its result becomes the message's `body`."""
         return None
 
     def requests(self, channel: C, message: Message) -> Sequence[AnyRequest]:
-        """The requests that tell the message, one after the other. Pure, so that they can be shown unsent.
+        """The requests that send the message, in order. Pure, so that they can be previewed.
 
-        On a retry they are made anew; those that were taken before are left out, if they are all still the same.
+        They are built again for a retry, which skips those already sent, as long as all of them are unchanged.
         """
         return (self.request(channel, message),)
 
     def request(self, channel: C, message: Message) -> AnyRequest:
-        """The one request that tells the message, where one is enough."""
+        """The request that sends the message, for platforms that need only one."""
         raise NotImplementedError
 
     def verdict(self, response: Response) -> Outcome:
-        """Read the platform's answer to a Request; what carries the other kinds reads the answers itself."""
+        """Classify the response to a Request. SMTP and Apprise classify their own responses."""
         return classify(response)
 
 
 def require_url_without_secrets(field: str, url: str) -> None:
-    """Refuse a URL that holds what should be secret: one that is not sealed is shown to all who see the channel.
+    """Reject a URL with secret parts, for a field that is stored in plain text and visible in the API.
 
     Raises:
         InvalidInput: names the field.
     """
     parts = urlsplit(url)
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise InvalidInput(field, "must hold no login, no query and no fragment, for it is not kept secret")
+        raise InvalidInput(field, "must not contain credentials, a query or a fragment: the field is not secret")

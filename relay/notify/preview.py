@@ -1,4 +1,4 @@
-"""How is a request shown to people who want to see it before it is sent, without the channel's secrets?"""
+"""Preview of requests, with the channel's secrets masked."""
 
 import base64
 from typing import Final, Literal
@@ -7,19 +7,19 @@ import msgspec
 
 from relay.domain.channel_types import BaseChannel
 from relay.domain.channels import MASK
-from relay.notify.redact import redact, redact_own, secrets_of
+from relay.notify.redact import redact, redact_whole, secrets_of
 from relay.notify.requests import AnyRequest, Mail, Notice, Request
 from relay.notify.signing import SIGNATURE, TIMESTAMP
 from relay.notify.transport.http import HEADERS
 
-WHEN_SENT: Final = "(made when it is sent)"
-"""Stands in the headers that hold the time. A signature made now would be one that a receiver takes."""
+ADDED_WHEN_SENT: Final = "(added when sent)"
+"""Value of the headers that depend on the time. A signature made for a preview would be valid."""
 
 Encoding = Literal["utf-8", "base64"]
 
 
 class HttpPreview(msgspec.Struct, frozen=True, kw_only=True, tag="http", tag_field="kind"):
-    """An HTTP request. `body` is all of it, in base64 if its bytes are no UTF-8."""
+    """An HTTP request. `body` is complete, in base64 if it is not UTF-8."""
 
     method: str
     url: str
@@ -29,7 +29,7 @@ class HttpPreview(msgspec.Struct, frozen=True, kw_only=True, tag="http", tag_fie
 
 
 class MailPreview(msgspec.Struct, frozen=True, kw_only=True, tag="mail", tag_field="kind"):
-    """What a mail server is handed: the envelope, and as `body` the MIME message but for its date."""
+    """A mail as an SMTP server receives it: the envelope, and as `body` the MIME message without its date."""
 
     url: str
     sender: str
@@ -39,7 +39,7 @@ class MailPreview(msgspec.Struct, frozen=True, kw_only=True, tag="mail", tag_fie
 
 
 class NoticePreview(msgspec.Struct, frozen=True, kw_only=True, tag="apprise", tag_field="kind"):
-    """What Apprise is told, and makes its own requests of. `notify_type` is its word for how bad it is."""
+    """A notification as Apprise receives it; Apprise builds its own requests from it."""
 
     url: str
     title: str
@@ -51,7 +51,7 @@ RequestPreview = HttpPreview | MailPreview | NoticePreview
 
 
 def preview_request(request: AnyRequest, channel: BaseChannel) -> RequestPreview:
-    """A request of the channel, its secrets masked."""
+    """The preview of one request of a channel."""
     url = redact(request.url, channel)
     match request:
         case Request():
@@ -73,26 +73,26 @@ def preview_request(request: AnyRequest, channel: BaseChannel) -> RequestPreview
                 encoding=encoding,
             )
         case Notice():
-            title, text = (redact_own(part, channel) for part in (request.title, request.text))
+            title, text = (redact_whole(part, channel) for part in (request.title, request.text))
             return NoticePreview(url=url, title=title, body=text, notify_type=request.notify_type)
 
 
 def _headers(request: Request, channel: BaseChannel) -> dict[str, str]:
-    """Those that are sent, but for what frames the request. A value that is secret may be of any length."""
-    given = {name.lower() for name in request.headers}
-    headers = {name: value for name, value in HEADERS.items() if name.lower() not in given} | request.headers
+    """All headers except those for framing. A header's value may be a secret that is too short for redact()."""
+    own = {name.lower() for name in request.headers}
+    headers = {name: value for name, value in HEADERS.items() if name.lower() not in own}
     secrets = set(secrets_of(channel))
-    masked = {
-        name: MASK if value in secrets else redact(value, channel) if name in request.headers else value
-        for name, value in headers.items()
-    }
-    return masked | (dict.fromkeys((TIMESTAMP, SIGNATURE), WHEN_SENT) if request.signing is not None else {})
+    for name, value in request.headers.items():
+        headers[name] = MASK if value in secrets else redact(value, channel)
+    if request.signing is not None:
+        headers |= dict.fromkeys((TIMESTAMP, SIGNATURE), ADDED_WHEN_SENT)
+    return headers
 
 
 def _body(body: bytes, channel: BaseChannel) -> tuple[str, Encoding]:
     try:
-        return redact_own(body.decode(), channel), "utf-8"
+        return redact_whole(body.decode(), channel), "utf-8"
     except UnicodeDecodeError:
-        # Latin-1 has a character for each byte, so that what is ASCII can be masked in any bytes.
-        masked = redact_own(body.decode("latin-1"), channel).encode("latin-1")
+        # Latin-1 maps every byte to a character, so ASCII secrets can be masked in any bytes.
+        masked = redact_whole(body.decode("latin-1"), channel).encode("latin-1")
         return base64.b64encode(masked).decode(), "base64"

@@ -14,33 +14,38 @@ import yarl
 from relay.domain.channel_types import BaseChannel
 from relay.domain.channels import MASK
 
-SHORTEST_SECRET: Final = 6
+MIN_SECRET: Final = 6
+"""Characters; shorter secrets occur in ordinary text."""
 _token = re.compile(r"[\w-]{16,}", re.ASCII)
-"""What only a secret looks like, by itself."""
+"""A part of a URL or header that looks like a secret."""
 
 
 def redact(text: str, channel: BaseChannel) -> str:
-    """Mask the channel's secrets in text that may leave the process."""
-    if len(text) < SHORTEST_SECRET:
+    """Mask the channel's secrets, whole or in part, in text that may leave the process."""
+    if len(text) < MIN_SECRET:
         return text
-    return _masked(text, (shown for secret in secrets_of(channel) for shown in _shown_as(secret)))
+    return _masked(text, (form for secret in secrets_of(channel) for form in _forms_of_parts(secret)))
 
 
-def redact_own(text: str, channel: BaseChannel) -> str:
-    """Mask the channel's secrets in what a notifier wrote, which says them whole or not at all.
+def redact_whole(text: str, channel: BaseChannel) -> str:
+    """Mask the channel's secrets in a request that a notifier built.
 
-    A word of a URL, such as `alerts`, is there a word like any other.
+    Only whole secrets and their tokens: a notifier does not quote parts of a secret, and a part of a secret URL
+    such as `alerts` is an ordinary word in a message.
     """
-    return _masked(text, (shown for secret in secrets_of(channel) for shown in _shown_whole(secret)))
+    return _masked(text, (form for secret in secrets_of(channel) for form in _forms_of_whole(secret)))
 
 
 def basic_credentials(user: str, password: str) -> str:
-    """A user and password as HTTP's basic authentication sends them (RFC 7617)."""
+    """User and password as HTTP basic authentication encodes them.
+
+    Source: https://www.rfc-editor.org/rfc/rfc7617#section-2
+    """
     return base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def secrets_of(channel: BaseChannel) -> Iterator[str]:
-    """All that is secret of a channel, whole."""
+    """All secrets of a channel, each whole."""
     if channel.LOGIN is not None:
         yield basic_credentials(*(getattr(channel, name) for name in channel.LOGIN))
     for name in channel.SECRET:
@@ -52,23 +57,22 @@ def secrets_of(channel: BaseChannel) -> Iterator[str]:
 
 def _masked(text: str, secrets: Iterable[str]) -> str:
     for secret in sorted(set(secrets), key=len, reverse=True):
-        if len(secret) >= SHORTEST_SECRET:
+        if len(secret) >= MIN_SECRET:
             text = text.replace(secret, MASK)
     return text
 
 
 @lru_cache(maxsize=1024)
-def _shown_as(secret: str) -> tuple[str, ...]:
-    return tuple(spelling for part in _parts(secret) for spelling in _spellings(part))
+def _forms_of_parts(secret: str) -> tuple[str, ...]:
+    return tuple(form for part in _parts(secret) for form in _encodings(part))
 
 
-def _shown_whole(secret: str) -> Iterator[str]:
-    """A secret, and what in it only a secret looks like."""
-    return (spelling for part in (secret, *_token.findall(secret)) for spelling in _spellings(part))
+def _forms_of_whole(secret: str) -> Iterator[str]:
+    return (form for part in (secret, *_token.findall(secret)) for form in _encodings(part))
 
 
 def _parts(secret: str) -> Iterator[str]:
-    """A secret, and what of it another may show: the path of a URL, the token of a header."""
+    """A secret and its parts that a platform or library may quote: the path of a URL, the token of a header."""
     yield secret
     yield from secret.split()
     if "://" not in secret:
@@ -86,7 +90,7 @@ def _parts(secret: str) -> Iterator[str]:
         yield basic_credentials(url.user or "", url.password)
 
 
-def _spellings(text: str) -> Iterator[str]:
-    """Text as it is, and as JSON, HTML or a server's own decoding of URLs spells it."""
+def _encodings(text: str) -> Iterator[str]:
+    """The text plain, and in JSON, HTML and URL-decoded form."""
     quoted = json.dumps(text)[1:-1]
     yield from (text, quoted, quoted.replace("/", "\\/"), html.escape(text), unquote(text))

@@ -1,4 +1,4 @@
-"""Which notifier serves which channel type?"""
+"""The notifier of each channel type."""
 
 from typing import Any, Final
 
@@ -42,17 +42,17 @@ NOTIFIERS: Final[dict[type[BaseChannel], Notifier[Any]]] = {
 
 
 def notifier_for(channel: Channel) -> Notifier[Any]:
-    """The notifier of the channel's type."""
+    """The notifier for the channel's type."""
     return NOTIFIERS[type(channel)]
 
 
 def effective_rate_limit(channel: Channel) -> RateLimit | None:
-    """How many messages the channel takes: what it says itself, else what its platform does. None: any number."""
+    """The channel's own rate limit, or else its platform's; None if it is unlimited."""
     return channel.rate_limit if channel.rate_limit is not None else notifier_for(channel).rate_limit_for(channel)
 
 
 def check_channel(channel: Channel, egress_policy: EgressPolicy) -> None:
-    """Refuse a channel that could never deliver, as far as that can be told without connecting.
+    """Reject a channel that can never deliver, as far as its settings show that without a connection.
 
     Raises:
         InvalidInput: names the field.

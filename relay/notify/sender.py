@@ -18,7 +18,7 @@ from relay.domain.outcomes import Outcome, Reason, Rejected, Retry
 from relay.domain.templates.message_templates import MessageTemplate
 from relay.notify.notifier import C, Notifier
 from relay.notify.redact import redact
-from relay.notify.request_sequence import RequestSequence, continues, refusal_note
+from relay.notify.request_sequence import RequestSequence, continues, rejection_note
 from relay.notify.requests import AnyRequest, Mail, Notice, Request
 from relay.notify.templates.apply import AppliedTemplates, apply_templates
 from relay.notify.templates.process_pool import ProcessPool
@@ -37,13 +37,13 @@ class Sender:
     """All transports of a process; an asynchronous context manager."""
 
     def __init__(self, policy: EgressPolicy, timeout: float, tls: ssl.SSLContext | None = None) -> None:
-        """`timeout` is in seconds, for a whole attempt. `tls` is for SMTP; by default that of the system."""
+        """`timeout` is in seconds, for one request. `tls` is for SMTP; by default it trusts the system's CAs."""
         self._policy = policy
         self._http = HttpTransport(policy, timeout)
         self._smtp = Smtp(policy, timeout, tls)
         self._apprise = Apprise(timeout)
         self._templates, self._preview_templates = ProcessPool(), ProcessPool()
-        """Previews have a pool of their own: they must not delay deliveries, nor get their templates paused."""
+        """Previews use a separate pool, so that they cannot delay deliveries or pause their templates."""
 
     async def __aenter__(self) -> Self:
         """Open the HTTP session."""
@@ -51,9 +51,9 @@ class Sender:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close all connections and end the template processes."""
+        """Close all connections and stop the template processes."""
         self._apprise.close()
         await self._templates.close()
         await self._preview_templates.close()
@@ -72,30 +72,31 @@ class Sender:
         channel: C,
         message: Message,
         progress: str | None = None,
-        pace: Callable[[], Awaitable[None]] | None = None,
+        throttle: Callable[[], Awaitable[None]] | None = None,
         template: MessageTemplate | None = None,
     ) -> Outcome:
         """Send a message once and return the outcome. Raises nothing but cancellation.
 
-        `progress` is that of the previous attempt. `pace` is awaited before each request but the first. A message
-        made by a template that the platform rejects is followed by the built-in message in the same attempt.
+        `progress` is that of the previous attempt. `throttle` is awaited before each request except the first. If
+        the platform rejects a message made by a template, the same attempt sends the built-in message.
         """
-        sequence = RequestSequence(lambda request: self._send(notifier, channel, request), pace)
+        sequence = RequestSequence(lambda request: self._send(notifier, channel, request), throttle)
         applied = await self._apply_templates(notifier, channel, message, template)
         sequence.notes += applied.notes
         if applied.templated:
             built_in = self._requests(notifier, channel, message)
-            known = () if isinstance(built_in, Rejected) else built_in
-            if not continues(progress, known):
-                outcome = await self._run(sequence, notifier, channel, applied.message, progress, known)
-                if not isinstance(outcome, Rejected) or sequence.had_built_in:
-                    return _finished(outcome, sequence.notes, channel)
-                sequence.notes.append(refusal_note(outcome))
+            built_in = () if isinstance(built_in, Rejected) else built_in
+            # An earlier attempt may have changed to the built-in message already.
+            if not continues(progress, built_in):
+                outcome = await self._run(sequence, notifier, channel, applied.message, progress, built_in)
+                if not isinstance(outcome, Rejected) or sequence.has_built_in:
+                    return _with_notes(outcome, sequence.notes, channel)
+                sequence.notes.append(rejection_note(outcome))
                 if isinstance(message, Notification) and outcome.message_refs:
-                    # The parts that were accepted are edited into the built-in message, like the rest.
+                    # The built-in message is edited into the messages that were accepted.
                     message = msgspec.structs.replace(message, message_refs=outcome.message_refs)
         outcome = await self._run(sequence, notifier, channel, message, progress, keep_progress=applied.templated)
-        return _finished(outcome, sequence.notes, channel)
+        return _with_notes(outcome, sequence.notes, channel)
 
     async def _apply_templates(
         self, notifier: Notifier[C], channel: C, message: Message, template: MessageTemplate | None
@@ -153,8 +154,8 @@ def _set_url(check: EgressCheck, url: str) -> None:
 def _outcome_of(error: Exception, check: EgressCheck, channel: BaseChannel) -> Outcome:
     """The outcome of an attempt without a response.
 
-    The channel's URL and the relay's settings do not concern the message, so they are retried. An error of the
-    relay's own code is a rejection: a retry would only repeat it.
+    Errors in the channel's URL or the relay's settings are retried, because the message itself is valid. An error
+    in the relay's own code is a rejection, because a retry would repeat it.
     """
     if check.blocked is not None and isinstance(error, OSError):
         return Retry(Reason.BLOCKED_TARGET, check.blocked)
@@ -183,7 +184,7 @@ def _build_failed(error: Exception, channel: BaseChannel) -> Rejected:
     return Rejected(Reason.OTHER, f"the message could not be built: {type(error).__name__}: {detail}")
 
 
-def _finished(outcome: Outcome, notes: Sequence[str], channel: BaseChannel) -> Outcome:
-    """The outcome with notes and detail in one text: redacted, bounded, and storable."""
+def _with_notes(outcome: Outcome, notes: Sequence[str], channel: BaseChannel) -> Outcome:
+    """The outcome with notes and detail in one text: redacted, shortened and, for Postgres, without NUL."""
     detail = "; ".join([*dict.fromkeys(notes), *([outcome.detail] if outcome.detail else [])])
     return msgspec.structs.replace(outcome, detail=redact(detail, channel)[:MAX_DETAIL].replace("\0", REPLACEMENT))

@@ -83,7 +83,7 @@ async def test_method_and_headers_are_those_that_are_sent(relay: Relay, sink: Si
     headers = shown.pop("headers")
     assert (shown["kind"], shown["method"], shown["url"]) == ("http", "POST", MASK)
     assert headers.pop("X-Team") == headers.pop("Authorization") == MASK
-    assert headers.pop("webhook-timestamp") == headers.pop("webhook-signature") == "(made when it is sent)"
+    assert headers.pop("webhook-timestamp") == headers.pop("webhook-signature") == "(added when sent)"
     assert headers.pop("webhook-id") == "msg_preview"
     assert sent.headers["webhook-id"] == f"msg_{delivery['id']}"
     assert headers.items() <= sent.headers.items()

@@ -160,7 +160,7 @@ async def test_what_the_platform_refuses_is_sent_in_the_built_in_words_at_once(r
     assert first.json["text"].startswith("<b><b>Broken</b>")
     assert second.json["text"].startswith("<b>[FIRING:1] HighErrorRate</b>")
     said = await detail(relay)
-    assert said.startswith("the platform refused what the template made (400 ")
+    assert said.startswith("the platform rejected the template's message (400 ")
     assert "the built-in message was sent instead" in said
 
 

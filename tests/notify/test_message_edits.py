@@ -81,7 +81,7 @@ async def test_a_message_that_somebody_deleted_is_sent_anew(incident: Incident) 
     incident.platform.delete(incident.platform.messages[0])
 
     outcome = await incident.tells(A, B)
-    assert "a new one instead" in (outcome.detail or "")
+    assert "a new one is sent instead" in (outcome.detail or "")
     await incident.tells(A_ENDED, B_ENDED)
 
     [message] = incident.platform.messages
@@ -165,7 +165,7 @@ async def test_where_slack_s_channel_has_another_id_by_now_the_message_is_sent_t
 
         outcome = await incident.tells(A_ENDED)
 
-        assert "a new one instead" in (outcome.detail or "")
+        assert "a new one is sent instead" in (outcome.detail or "")
         assert incident.platform.messages[-1].reference.startswith("C0MOVED001 ")
 
 

@@ -22,7 +22,7 @@ OURS = template(
     # As one that says how long it fires, it never reads the same twice.
     alert="ours {{ alert.labels.instance }} {{ range(100000) | random }} {{ 'x' * 1500 }}",
 )
-WHY = "the platform refused what the template made ("
+WHY = "the platform rejected the template's message ("
 
 
 async def tell(
