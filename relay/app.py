@@ -1,4 +1,4 @@
-"""The composition root: settings → database → the application and delivery."""
+"""The composition root: from settings to the database, the HTTP application and delivery."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -42,7 +42,7 @@ BASE_PATH: Final = "/api/v1/monitoring/alerts"
 
 
 class Services(msgspec.Struct, frozen=True):
-    """What a process is made of."""
+    """The services of a process; request handlers get them injected by name."""
 
     settings: Settings
     database: Database
@@ -56,8 +56,8 @@ class Services(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def composed(settings: Settings, *, receive: bool, deliver: bool) -> AsyncIterator[Services]:
-    """Put the parts together; at the end, close what they hold."""
+async def open_services(settings: Settings, *, receive: bool, deliver: bool) -> AsyncIterator[Services]:
+    """Create the services of a process, and close them at the end of the block."""
     assert settings.database_url is not None
     assert settings.secret_key is not None
     database = Database(settings.database_url)
@@ -74,14 +74,14 @@ async def composed(settings: Settings, *, receive: bool, deliver: bool) -> Async
         await database.close()
 
 
-def served(services: Services) -> MetricsMiddleware:
-    """The HTTP surface, with all that it answers counted: also what no route takes."""
+def asgi_application(services: Services) -> MetricsMiddleware:
+    """The HTTP application inside the metrics middleware, which also counts responses without a route."""
     metrics = application_metrics("relay", services.metrics.registry, tracking=False)
-    return MetricsMiddleware(application(services), metrics=metrics)
+    return MetricsMiddleware(create_application(services), metrics=metrics)
 
 
-def application(services: Services) -> Litestar:
-    """The HTTP surface over the parts."""
+def create_application(services: Services) -> Litestar:
+    """The Litestar application of the services."""
     admin = Router(
         BASE_PATH,
         route_handlers=[
@@ -97,11 +97,11 @@ def application(services: Services) -> Litestar:
         guards=[require_admin, known_parameters],
         security=[{"key": []}],
     )
-    given = {name: getattr(services, name) for name in Services.__struct_fields__}
+    by_name = {name: getattr(services, name) for name in Services.__struct_fields__}
     return Litestar(
         [Router(BASE_PATH, route_handlers=[receive_webhook]), admin, *health.HANDLERS],
-        dependencies={name: _provide(part) for name, part in given.items()},
-        state=State(given),
+        dependencies={name: _provide(service) for name, service in by_name.items()},
+        state=State(by_name),
         exception_handlers=errors.HANDLERS,
         after_exception=[litestar_exception],
         openapi_config=OpenAPIConfig(
@@ -117,39 +117,39 @@ def application(services: Services) -> Litestar:
     )
 
 
-async def run_parts(services: Services, stop: asyncio.Event, *serving: Coroutine[Any, Any, None]) -> None:
-    """Run until `stop`, or until a part ends that never should: its error is then ours.
+async def run_services(services: Services, stop: asyncio.Event, *serving: Coroutine[Any, Any, None]) -> None:
+    """Run until `stop` is set, or until a background task ends, whose error is raised.
 
-    `serving` ends by itself after `stop`; delivery ends after it, for what was accepted last may still go out.
+    `serving` ends after `stop` without being canceled. Delivery stops last, to send what was accepted last.
     """
-    feed: dict[str, Any] = {}
+    handlers: dict[str, Any] = {}
     background: list[Coroutine[Any, Any, None]] = []
     if services.writer is not None:
-        feed[CONFIG_CHANNEL] = services.writer.config_changed
+        handlers[CONFIG_CHANNEL] = services.writer.config_changed
         background.append(services.writer.run())
     if services.worker is not None:
-        feed[WAKE_CHANNEL] = services.worker.wake_all
+        handlers[WAKE_CHANNEL] = services.worker.wake_all
         background.append(services.worker.run())
-    background.append(listen(services.database, feed))
+    background.append(listen(services.database, handlers))
     background.append(gauges.run(services.database, services.metrics, services.settings.give_up_after))
-    tasks = [asyncio.create_task(part) for part in background]
-    front = [asyncio.create_task(part) for part in serving]
+    tasks = [asyncio.create_task(coroutine) for coroutine in background]
+    servers = [asyncio.create_task(coroutine) for coroutine in serving]
     stopping = asyncio.ensure_future(stop.wait())
-    ends: set[asyncio.Future[Any]] = {*tasks, *front, stopping}
+    all_tasks: set[asyncio.Future[Any]] = {*tasks, *servers, stopping}
     try:
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(all_tasks, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
-        await asyncio.gather(*front)
+        await asyncio.gather(*servers)
         for task in tasks:
             if task.done():
                 task.result()
         if services.worker is not None:
             await services.worker.stop(services.settings.shutdown_timeout)
     finally:
-        for end in ends:
-            end.cancel()
-        await asyncio.gather(*ends, return_exceptions=True)
+        for future in all_tasks:
+            future.cancel()
+        await asyncio.gather(*all_tasks, return_exceptions=True)
 
 
-def _provide(part: object) -> Provide:
-    return Provide(lambda: part, use_cache=True, sync_to_thread=False)
+def _provide(service: object) -> Provide:
+    return Provide(lambda: service, use_cache=True, sync_to_thread=False)

@@ -1,7 +1,7 @@
-"""What does the relay say of itself: metrics and logs?
+"""The relay's metrics and logging.
 
-Metrics belong to a registry, not to the module, so that two applications in one process don't meet.
-Labels are bounded: types, outcomes and reasons, never ids or URLs.
+Metrics belong to a registry, not to the module, so that two applications in one process count separately.
+Label values are bounded: types, outcomes and reasons, never ids or URLs.
 """
 
 import logging
@@ -20,8 +20,8 @@ FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5
 SLOW: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 WEBHOOK_RESULTS: Final = (
     *("accepted", "duplicate"),
-    *("invalid", "unauthorized", "too_large"),  # refused for good: Alertmanager won't send it again
-    *("unavailable", "failed", "broken_off"),  # 5xx, or no answer at all: it will
+    *("invalid", "unauthorized", "too_large"),  # 4xx: Alertmanager does not retry
+    *("unavailable", "failed", "broken_off"),  # 5xx or no response: Alertmanager retries
 )
 MERGED_INTO: Final = ("group", "digest", "fallback")
 
@@ -29,26 +29,26 @@ MERGED_INTO: Final = ("group", "digest", "fallback")
 class Metrics:
     """The relay's own metrics.
 
-    Counters and histograms tell of this process alone. Gauges that are said to be of the database are the same in
-    every process that shares it: take their maximum over the replicas, never their sum.
+    Counters and histograms cover this process only. Gauges whose help says "from the database" are the same in
+    every process that shares it: aggregate them over replicas with `max`, never with `sum`.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         """Register all metrics in `registry`, or in a new one."""
         self.registry = registry or CollectorRegistry()
-        self._of_receiving()
-        self._of_attempts()
-        self._of_deliveries()
-        self._of_the_database()
-        self._from_zero()
+        self._create_ingest_metrics()
+        self._create_attempt_metrics()
+        self._create_delivery_metrics()
+        self._create_database_gauges()
+        self._initialize_series()
 
-    def _of_receiving(self) -> None:
-        self.webhooks = self._counter("relay_webhooks", "Webhooks by what became of them.", "result")
+    def _create_ingest_metrics(self) -> None:
+        self.webhooks = self._counter("relay_webhooks", "Webhooks by result.", "result")
         self.alerts = self._counter("relay_alerts_received", "Alerts in accepted webhooks.", "status")
-        self.notifications = self._counter("relay_notifications_queued", "Deliveries put into the outbox.")
+        self.notifications = self._counter("relay_notifications_queued", "Deliveries queued in the outbox.")
         self.commit_seconds = Histogram(
             "relay_ingest_commit_seconds",
-            "Time of one group commit.",
+            "Duration of one group commit.",
             buckets=FAST,
             registry=self.registry,
         )
@@ -58,9 +58,9 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64, 128),
             registry=self.registry,
         )
-        self.config_version = self._gauge("relay_config_version", "Version of the configuration that routes.")
+        self.config_version = self._gauge("relay_config_version", "Version of the configuration used for routing.")
 
-    def _of_attempts(self) -> None:
+    def _create_attempt_metrics(self) -> None:
         self.attempts = self._counter(
             "relay_delivery_attempts",
             "Attempts by channel type, outcome and reason.",
@@ -68,94 +68,94 @@ class Metrics:
         )
         self.attempt_seconds = Histogram(
             "relay_delivery_attempt_seconds",
-            "Time of one attempt.",
+            "Duration of one attempt.",
             ["channel_type"],
             buckets=(*FAST, 15.0, 30.0),
             registry=self.registry,
         )
         self.delivery_seconds = Histogram(
             "relay_delivery_seconds",
-            "Time from the webhook's receipt to the platform's yes.",
+            "Time from the receipt of a webhook until the platform accepts its message.",
             ["channel_type"],
             buckets=SLOW,
             registry=self.registry,
         )
-        self.in_flight = self._gauge("relay_deliveries_in_flight", "Attempts under way.")
-        self.lanes_held = self._gauge("relay_lanes_held", "Lanes that this process holds.")
+        self.in_flight = self._gauge("relay_deliveries_in_flight", "Attempts in flight.")
+        self.lanes_held = self._gauge("relay_lanes_held", "Lanes held by this process.")
         self.rate_limited = self._counter(
-            "relay_rate_limited", "Attempts that a platform refused as too many.", "channel_type"
+            "relay_rate_limited", "Attempts rejected by a platform's rate limit.", "channel_type"
         )
-        self.breaker_opened = self._counter(
-            "relay_breaker_opened", "Circuit breakers that opened.", "channel_type"
-        )
+        self.breaker_opened = self._counter("relay_breaker_opened", "Circuit breakers opened.", "channel_type")
         self.channels_disabled = self._counter(
-            "relay_channels_disabled", "Channels that the relay disabled: they are gone.", "channel_type"
+            "relay_channels_disabled",
+            "Channels disabled by the relay because their destination is gone.",
+            "channel_type",
         )
 
-    def _of_deliveries(self) -> None:
-        self.dead = self._counter(
-            "relay_deliveries_dead", "Deliveries given up, by reason.", "channel_type", "reason"
-        )
+    def _create_delivery_metrics(self) -> None:
+        self.dead = self._counter("relay_deliveries_dead", "Dead deliveries by reason.", "channel_type", "reason")
         self.merged = self._counter(
-            "relay_deliveries_merged", "Deliveries told by another one.", "channel_type", "into"
+            "relay_deliveries_merged", "Deliveries merged into another one.", "channel_type", "into"
         )
-        self.digests = self._counter("relay_digests", "Digests begun: many groups in one message.", "channel_type")
+        self.digests = self._counter(
+            "relay_digests", "Digests claimed; a digest contains many groups in one message.", "channel_type"
+        )
         self.fallbacks = self._counter(
-            "relay_fallbacks", "Deliveries that went to the fallback, by why.", "channel_type", "reason"
+            "relay_fallbacks", "Deliveries sent to a fallback channel, by reason.", "channel_type", "reason"
         )
 
-    def _of_the_database(self) -> None:
-        self.database_up = self._gauge("relay_database_up", "Whether Postgres answered when last asked.")
-        # The process did not start without Postgres; and one that never asks has nothing bad to say.
+    def _create_database_gauges(self) -> None:
+        self.database_up = self._gauge("relay_database_up", "Whether the last query of Postgres succeeded.")
+        # The process does not start without Postgres, and one without these queries must not look down.
         self.database_up.set(1)
         self.waiting = self._gauge(
             "relay_deliveries_waiting",
-            "Deliveries that wait for enabled channels; of the database.",
+            "Deliveries waiting for enabled channels, from the database.",
             "channel_type",
         )
         self.held = self._gauge(
             "relay_deliveries_held",
-            "Deliveries that wait for disabled channels; of the database.",
+            "Deliveries waiting for disabled channels, from the database.",
             "channel_type",
         )
         self.oldest_waiting = self._gauge(
             "relay_oldest_waiting_seconds",
-            "Age of what waits longest for an enabled channel, 0 when nothing does; of the database.",
+            "Age of the oldest delivery waiting for an enabled channel, 0 without one, from the database.",
             "channel_type",
         )
         self.channels = self._gauge(
-            "relay_channels", "Channels by state; of the database.", "channel_type", "state"
+            "relay_channels", "Channels by state, from the database.", "channel_type", "state"
         )
         self.channels_gone = self._gauge(
             "relay_channels_gone",
-            "Channels that the relay disabled and nobody mended; of the database.",
+            "Channels disabled by the relay and not re-enabled since, from the database.",
             "channel_type",
         )
         self.dead_letters = self._gauge(
             "relay_dead_letters",
-            "Deliveries that died in the last day or so and were not sent again; of the database.",
+            "Deliveries that died within about the last day and were not redelivered, from the database.",
             "channel_type",
         )
 
-    def _from_zero(self) -> None:
-        """Show what rules ask for before it happens: `increase` does not see a series begin at 1."""
+    def _initialize_series(self) -> None:
+        """Create the series that alert rules query: `increase` misses a series that starts at 1."""
         for result in WEBHOOK_RESULTS:
             self.webhooks.labels(result)
         for status in Status:
             self.alerts.labels(status)
-        for kind in channel_types():
+        for channel_type in channel_types():
             for metric in (self.rate_limited, self.breaker_opened, self.channels_disabled, self.digests):
-                metric.labels(kind)
-            for gauge in (*(self.waiting, self.held, self.oldest_waiting, self.channels_gone, self.dead_letters),):
-                gauge.labels(kind)
-            self.attempts.labels(kind, "sent", "")
+                metric.labels(channel_type)
+            for gauge in (self.waiting, self.held, self.oldest_waiting, self.channels_gone, self.dead_letters):
+                gauge.labels(channel_type)
+            self.attempts.labels(channel_type, "sent", "")
             for into in MERGED_INTO:
-                self.merged.labels(kind, into)
+                self.merged.labels(channel_type, into)
             for reason in Reason:
-                self.dead.labels(kind, reason)
-                self.fallbacks.labels(kind, reason)
+                self.dead.labels(channel_type, reason)
+                self.fallbacks.labels(channel_type, reason)
             for state in ChannelState:
-                self.channels.labels(kind, state)
+                self.channels.labels(channel_type, state)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
@@ -165,9 +165,9 @@ class Metrics:
 
 
 def configure_logging(log_format: str, level: str) -> None:
-    """Log to standard error, as lines for people (`console`) or for machines (`json`).
+    """Log to standard error in the format `console` or `json`.
 
-    Tracebacks are plain: one that shows local variables would show secrets.
+    Tracebacks are plain, because local variables may hold secrets.
     """
     renderer: Any = (
         structlog.processors.JSONRenderer()
@@ -189,7 +189,7 @@ def configure_logging(log_format: str, level: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    # The libraries' own logs: warnings and worse, in the same place.
-    # But whoever reaches the port can make uvicorn warn of malformed requests as often as they like.
+    # Libraries log warnings and errors to the same place. Uvicorn logs errors only: every malformed request is a
+    # warning, and anyone who can reach the port can send those.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s", force=True)

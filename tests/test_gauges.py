@@ -35,7 +35,7 @@ async def run(database: Database, *statements: str) -> None:
 
 async def sampled(database: Database, metrics: Metrics) -> Callable[..., float]:
     connection = HeldConnection(database)
-    await gauges.sample(connection, metrics, give_up_after=DAY)
+    await gauges.update(connection, metrics, give_up_after=DAY)
     await connection.drop()
     return reader(metrics)
 
@@ -52,7 +52,7 @@ def reader(metrics: Metrics) -> Callable[..., float]:
 
 @asynccontextmanager
 async def watching(database: Database, metrics: Metrics) -> AsyncIterator[None]:
-    task = asyncio.create_task(gauges.run(database, metrics, give_up_after=DAY, every=0.1))
+    task = asyncio.create_task(gauges.run(database, metrics, give_up_after=DAY, interval=0.1))
     try:
         yield
         assert not task.done()

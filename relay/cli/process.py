@@ -15,7 +15,7 @@ import uvicorn
 import uvloop
 from prometheus_client import start_http_server
 
-from relay.app import BASE_PATH, composed, run_parts, served
+from relay.app import BASE_PATH, asgi_application, open_services, run_services
 from relay.cli.data_dir import announce, ensure_keys
 from relay.domain.errors import SettingsError
 from relay.settings import Settings, http_url
@@ -63,10 +63,10 @@ def work(settings: Settings, *, migrate: bool, metrics_port: int | None) -> None
 
 async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool, migrate: bool) -> None:
     settings = prepared.settings
-    async with composed(settings, receive=True, deliver=delivery) as services:
+    async with open_services(settings, receive=True, deliver=delivery) as services:
         await _bring_to_head(services.database, migrate=migrate or prepared.embedded)
         config = uvicorn.Config(
-            served(services),
+            asgi_application(services),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -79,19 +79,19 @@ async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool
         if prepared.embedded:
             announce(settings, listens_on)
         _greet(prepared, settings.external_url or listens_on)
-        await run_parts(services, stop, Server(config).serve_until(stop, listening))
+        await run_services(services, stop, Server(config).serve_until(stop, listening))
 
 
 async def _work(prepared: Prepared, *, migrate: bool, metrics_port: int | None) -> None:
     settings = prepared.settings
-    async with composed(settings, receive=False, deliver=True) as services:
+    async with open_services(settings, receive=False, deliver=True) as services:
         await _bring_to_head(services.database, migrate=migrate or prepared.embedded)
         with _metrics_page(settings.host, metrics_port, services.metrics):
             shown = (
                 "nowhere" if metrics_port is None else f"on {http_url(settings.host, metrics_port)}/metrics alone"
             )
             print(f"Alert Relay's worker delivers; it listens {shown}.", flush=True)
-            await run_parts(services, _stop_on_signals())
+            await run_services(services, _stop_on_signals())
 
 
 @contextmanager

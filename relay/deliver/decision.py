@@ -1,4 +1,4 @@
-"""What follows from an attempt's outcome?"""
+"""The settlement that follows from an attempt's outcome."""
 
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -15,14 +15,14 @@ def decide(
     outcome: Outcome,
     started_at: datetime,
     duration: float,
-    chance: float,
+    jitter: float,
     give_up_after: timedelta,
     fallback: str | None,
 ) -> Settlement:
-    """The settlement of an attempt that began at `started_at` and took `duration` seconds.
+    """The settlement of an attempt that started at `started_at` and took `duration` seconds.
 
-    `chance` is a random number in [0, 1) for the backoff's jitter; what the platform asks for is waited in full.
-    A delivery that is dead goes to the channel `fallback`.
+    `jitter` is a random number in [0, 1) for the backoff. A delay that the platform asks for is never shortened.
+    A dead delivery is sent to the channel `fallback`.
     """
     state, delay, reason, detail = State.DELIVERED, 0.0, None, outcome.detail
     match outcome:
@@ -32,12 +32,12 @@ def decide(
             state, reason = State.DEAD, outcome.reason
         case Retry(reason=Reason.INTERRUPTED | Reason.DESTINATION_GONE):
             state, reason = State.PENDING, outcome.reason
-        case Retry() if started_at - _since(claimed) >= give_up_after:
+        case Retry() if started_at - _pending_since(claimed) >= give_up_after:
             state, reason = State.DEAD, Reason.EXPIRED
-            detail = f"given up after {_hours(give_up_after)}; at last: {detail}"
+            detail = f"expired after {_hours(give_up_after)}; last error: {detail}"
         case Retry():
             state, reason = State.PENDING, outcome.reason
-            delay = max(outcome.after or 0.0, backoff(claimed.attempt, chance))
+            delay = max(outcome.after or 0.0, backoff(claimed.attempt, jitter))
         case _:
             assert_never(outcome)
     return Settlement(
@@ -57,14 +57,14 @@ def decide(
     )
 
 
-def _since(claimed: Claimed) -> datetime:
-    """From when it is given up. A digest is as old as what was gathered last."""
+def _pending_since(claimed: Claimed) -> datetime:
+    """The start of the time after which a delivery expires. A digest is as old as its newest delivery."""
     is_digest = claimed.receipt_id is None
     return max(claimed.created_at, claimed.waiting_since) if is_digest else claimed.waiting_since
 
 
 def unsent(claimed: Claimed, now: datetime) -> Settlement:
-    """Put a claimed delivery back that was not sent at all: no attempt was made."""
+    """The settlement that returns a claimed delivery to the queue, without an attempt."""
     return Settlement(
         delivery_id=claimed.id,
         attempt=claimed.attempt,

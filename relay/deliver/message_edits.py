@@ -1,7 +1,7 @@
-"""What does a group's message say that is edited: what this delivery tells, and what was told in it before?"""
+"""The messages that are edited: what a delivery writes into its group's message, and what is stored afterwards."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -15,81 +15,80 @@ from relay.notify.registry import notifier_for
 from relay.store.outbox.message_edits import EditableMessage
 
 MAX_RESOLVED: Final = 100
-"""Alerts resolved before that a message still tells, those that were resolved last."""
+"""Alerts resolved earlier that an edited message still shows, the most recently resolved ones."""
 MAX_FIRING: Final = 1000
-"""Alerts told before that still fire, though this webhook does not name them: silenced, or of another route."""
+"""Firing alerts of earlier webhooks that an edited message still shows: silenced, or of another route."""
 
 
 class PreparedMessage(msgspec.Struct, frozen=True):
-    """A message, and what is to be kept of the platform's message of its group; None where that is not edited.
-
-    The references in `living` are those from before.
-    """
+    """A message, and for an edited one what to store of it; its references are those from before the attempt."""
 
     message: Message
-    living: EditableMessage | None = None
+    editable: EditableMessage | None = None
 
 
 def destination_hash_of(channel: Channel | None) -> bytes | None:
-    """A hash of where the channel's messages are that are edited; None if none are."""
+    """A hash of the place that holds the channel's edited messages; None if its messages are not edited."""
     edit_destination = None if channel is None else notifier_for(channel).edit_destination(channel)
     return (
         None if edit_destination is None else hashlib.blake2b(edit_destination.encode(), digest_size=16).digest()
     )
 
 
-def goes_on(living: EditableMessage, alert_ids: frozenset[int], *, fires: bool) -> bool:
-    """Whether a message is to be edited into what a notification of these alerts tells; else it gets a new one.
+def is_same_incident(editable: EditableMessage, alert_ids: frozenset[int], *, firing: bool) -> bool:
+    """Whether a notification of these alerts edits the message; otherwise the group gets a new message.
 
-    A message that says that something fires must not go on saying so. When all in it were resolved, what fires
-    after that is another incident, and people want to hear of it.
+    A message that shows firing alerts is always edited, so that none stays firing in it. When all of its alerts
+    are resolved, a firing alert is a new incident, and people have to be notified of it.
     """
-    return not living.ended or (not fires and not alert_ids.isdisjoint(living.alert_ids))
+    return not editable.ended or (not firing and not alert_ids.isdisjoint(editable.alert_ids))
 
 
-def telling(
+def prepare_edit(
     notification: Notification,
     alert_ids: Sequence[int],
     group_hash: int,
-    living: EditableMessage | None,
+    editable: EditableMessage | None,
     earlier: Sequence[tuple[int, Alert]],
 ) -> PreparedMessage:
-    """A notification of a group whose message is edited. `alert_ids` are those of its alerts, by position.
+    """The message of a group whose message is edited. `alert_ids` are those of the notification, by position.
 
-    `earlier` are the other alerts of the message `living`, as they are by now: what fires first, then what was
-    resolved last.
+    `earlier` are the other alerts of the message `editable` in their current state: firing ones first, then the
+    most recently resolved.
     """
-    fires = bool(notification.firing)
-    if living is None or not goes_on(living, frozenset(alert_ids), fires=fires):
-        return PreparedMessage(notification, EditableMessage(group_hash, (), tuple(alert_ids), 0, ended=not fires))
-    # What fires again was resolved before, though nobody told the relay.
-    again = {alert.fingerprint: alert.starts_at for alert in notification.alerts}
-    earlier = [one for one in earlier if not (one[1].firing and _is_before(one[1], again))]
-    firing = [one for one in earlier if one[1].firing][:MAX_FIRING]
+    firing = bool(notification.firing)
+    if editable is None or not is_same_incident(editable, frozenset(alert_ids), firing=firing):
+        new = EditableMessage(group_hash, (), tuple(alert_ids), 0, ended=not firing)
+        return PreparedMessage(notification, new)
+    # An alert that fires with a later start was resolved in between, even if no webhook reported that.
+    starts = {alert.fingerprint: alert.starts_at for alert in notification.alerts}
+    earlier = [(alert_id, alert) for alert_id, alert in earlier if not _is_superseded(alert, starts)]
+    still_firing = [one for one in earlier if one[1].firing][:MAX_FIRING]
     resolved = [one for one in earlier if not one[1].firing][:MAX_RESOLVED]
-    omitted = living.omitted + len(earlier) - len(firing) - len(resolved)
+    omitted = editable.omitted + len(earlier) - len(still_firing) - len(resolved)
+    shown = still_firing + resolved
     message = msgspec.structs.replace(
         notification,
-        alerts=(*notification.alerts, *(alert for _, alert in firing + resolved)),
-        message_refs=living.message_refs,
+        alerts=(*notification.alerts, *(alert for _, alert in shown)),
+        message_refs=editable.message_refs,
         omitted=omitted,
     )
-    told = (*alert_ids, *(alert_id for alert_id, _ in firing + resolved))
+    all_ids = (*alert_ids, *(alert_id for alert_id, _ in shown))
     return PreparedMessage(
-        message, EditableMessage(group_hash, living.message_refs, told, omitted, ended=not message.firing)
+        message, EditableMessage(group_hash, editable.message_refs, all_ids, omitted, ended=not message.firing)
     )
 
 
-def _is_before(alert: Alert, again: dict[str, datetime]) -> bool:
-    return alert.fingerprint in again and alert.starts_at < again[alert.fingerprint]
+def _is_superseded(alert: Alert, starts: Mapping[str, datetime]) -> bool:
+    return alert.firing and alert.fingerprint in starts and alert.starts_at < starts[alert.fingerprint]
 
 
-def after(living: EditableMessage, outcome: Outcome) -> EditableMessage | None:
-    """What is to be kept after an attempt; None if that is what was kept before."""
+def updated(editable: EditableMessage, outcome: Outcome) -> EditableMessage | None:
+    """What to store of the message after an attempt; None if nothing changed."""
     message_refs = outcome.message_refs if any(outcome.message_refs) else ()
     sent = isinstance(outcome, Sent)
-    if not message_refs and not (sent and living.message_refs):
+    if not message_refs and not (sent and editable.message_refs):
         return None
-    if not sent and message_refs == living.message_refs:
+    if not sent and message_refs == editable.message_refs:
         return None
-    return msgspec.structs.replace(living, message_refs=message_refs, ended=living.ended and sent)
+    return msgspec.structs.replace(editable, message_refs=message_refs, ended=editable.ended and sent)

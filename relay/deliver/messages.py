@@ -1,233 +1,170 @@
-"""What is a channel to be told by the deliveries that were claimed?"""
+"""The messages of claimed deliveries, read from the database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
-import msgspec
-
-from relay.deliver.message_edits import PreparedMessage, telling
-from relay.deliver.receipts import Receipts
-from relay.domain.alerts import Alert, Group, Status
-from relay.domain.notifications import Digest, FallbackFor, Message, Notification
+from relay.deliver.message_edits import PreparedMessage, prepare_edit
+from relay.deliver.receipt_cache import ReceiptCache
+from relay.domain.alerts import Group
+from relay.domain.folding import FoldedGroup, MergedNotification, matched_alert_ids
+from relay.domain.notifications import Digest, Message, Notification
 from relay.store.outbox import contents, digests, message_edits
 from relay.store.outbox.claims import Claimed
-from relay.store.outbox.contents import Member, Origin, Resolved
 from relay.store.postgres.database import HeldConnection
 
 STALE_AFTER: Final = timedelta(seconds=60)
-"""What waited for longer is held against what is known of its alerts now."""
+"""Deliveries older than this are refreshed with the current state of their alerts."""
 READ_AT_ONCE: Final = 50
 """Webhooks of one merged delivery that are in memory at the same time."""
 
 
-class Contents:
-    """Reads what deliveries tell, off the connection that claims."""
+class MessageReader:
+    """Reads the messages of deliveries, on other connections than the one that claims."""
 
     def __init__(
-        self, connection: HeldConnection, digesting: HeldConnection, receipts: Receipts, history_url: str
+        self,
+        connection: HeldConnection,
+        digest_connection: HeldConnection,
+        receipts: ReceiptCache,
+        history_url: str,
     ) -> None:
-        """`history_url` leads to all the alerts of a delivery, whose id is put behind it."""
+        """`history_url` with a delivery's id appended leads to all of its alerts."""
         self._connection = connection
-        self._digesting = digesting
+        self._digest_connection = digest_connection
         self._receipts = receipts
         self._history_url = history_url
 
     async def prepare_messages(
-        self, claimed: Sequence[Claimed], destination_hash: bytes | None, moment: datetime
+        self, claimed: Sequence[Claimed], destination_hash: bytes | None, now: datetime
     ) -> dict[int, PreparedMessage]:
-        """What a channel is told, by delivery. One whose webhook can't be read any more is left out.
+        """The messages of one channel's deliveries, by id. A delivery whose webhook is unreadable is left out.
 
-        `place` is where the channel's messages are, if they are edited; `moment` is when they are told.
+        `destination_hash` is that of the channel, None if its messages are not edited.
         """
         if destination_hash is None:
-            messages = await self._messages(claimed, moment)
+            messages = await self._messages(claimed, now)
             return {delivery_id: PreparedMessage(message) for delivery_id, message in messages.items()}
         groups = [one for one in claimed if one.receipt_id is not None]
         folded = await self._folded(groups) if groups else {}
-        found = {one.id: PreparedMessage(await self._digest(one)) for one in claimed if one.receipt_id is None}
-        return found | await self._living([one for one in groups if one.id in folded], folded, destination_hash)
+        prepared = {one.id: PreparedMessage(await self._digest(one)) for one in claimed if one.receipt_id is None}
+        return prepared | await self._edits([one for one in groups if one.id in folded], folded, destination_hash)
 
-    async def _living(
+    async def _edits(
         self,
         claimed: Sequence[Claimed],
         folded: dict[int, tuple[Notification, list[int]]],
         destination_hash: bytes,
     ) -> dict[int, PreparedMessage]:
-        """Each with what was told before in the message of its group."""
+        """Messages that are edited, each with the earlier alerts of its group's message."""
         if not claimed:
             return {}
         async with self._connection.use() as driver:
             channel_id = claimed[0].channel_id
-            living = await message_edits.load(
-                driver, channel_id, destination_hash, [one.group_hash for one in claimed]
-            )
-            wanted = sorted({alert_id for one in living.values() for alert_id in one.alert_ids})
-            known = await message_edits.alerts(driver, wanted) if wanted else []
-        prepare_messages = {}
+            group_hashes = [one.group_hash for one in claimed]
+            editable = await message_edits.load(driver, channel_id, destination_hash, group_hashes)
+            alert_ids = sorted({alert_id for one in editable.values() for alert_id in one.alert_ids})
+            alerts = await message_edits.alerts(driver, alert_ids) if alert_ids else []
+        prepared = {}
         for one in claimed:
-            notification, alert_ids = folded[one.id]
-            message = living.get(one.group_hash)
-            others = frozenset(() if message is None else message.alert_ids) - frozenset(alert_ids)
-            earlier = [(alert_id, alert) for alert_id, alert in known if alert_id in others]
-            prepare_messages[one.id] = telling(notification, alert_ids, one.group_hash, message, earlier)
-        return prepare_messages
+            notification, own_ids = folded[one.id]
+            message = editable.get(one.group_hash)
+            other_ids = frozenset(() if message is None else message.alert_ids) - frozenset(own_ids)
+            earlier = [(alert_id, alert) for alert_id, alert in alerts if alert_id in other_ids]
+            prepared[one.id] = prepare_edit(notification, own_ids, one.group_hash, message, earlier)
+        return prepared
 
-    async def _messages(self, claimed: Sequence[Claimed], moment: datetime) -> dict[int, Message]:
-        as_sent = [one for one in claimed if is_plain(one, moment)]
-        for one in as_sent:
+    async def _messages(self, claimed: Sequence[Claimed], now: datetime) -> dict[int, Message]:
+        verbatim = [one for one in claimed if is_verbatim(one, now)]
+        for one in verbatim:
             if one.receipt_id is not None and one.body is not None:
-                self._receipts.offer(one.receipt_id, one.body)
-        groups = await self._receipts.groups(one.receipt_id for one in as_sent if one.receipt_id is not None)
+                self._receipts.add(one.receipt_id, one.body)
+        groups = await self._receipts.groups(one.receipt_id for one in verbatim if one.receipt_id is not None)
         messages: dict[int, Message] = {
-            one.id: _as_sent(one, groups[one.receipt_id], self._history_of(one))
-            for one in as_sent
+            one.id: _verbatim(one, groups[one.receipt_id], self._history_url_of(one))
+            for one in verbatim
             if one.receipt_id in groups
         }
-        others = [one for one in claimed if not is_plain(one, moment)]
+        others = [one for one in claimed if not is_verbatim(one, now)]
         if others:
-            messages |= await self._reviewed(others)
+            messages |= await self._current(others)
         return messages
 
-    async def _reviewed(self, claimed: Sequence[Claimed]) -> dict[int, Message]:
-        """What was merged, tried before or waited for long, with each alert as it is by now."""
+    async def _current(self, claimed: Sequence[Claimed]) -> dict[int, Message]:
+        """Messages with all that was merged into them, and the current state of each alert."""
         messages: dict[int, Message] = {
             one.id: await self._digest(one) for one in claimed if one.receipt_id is None
         }
         if groups := [one for one in claimed if one.receipt_id is not None]:
-            messages |= {delivery_id: told for delivery_id, (told, _) in (await self._folded(groups)).items()}
+            folded = await self._folded(groups)
+            messages |= {delivery_id: notification for delivery_id, (notification, _) in folded.items()}
         return messages
 
     async def _folded(self, claimed: Sequence[Claimed]) -> dict[int, tuple[Notification, list[int]]]:
-        """The notifications, with all that was merged into them and each alert as it is by now; and their ids."""
+        """By delivery: its notification, with all that was merged into it, and the ids of its alerts."""
         async with self._connection.use() as driver:
-            members = await contents.members(driver, [one.id for one in claimed])
-            resolved = await contents.resolved(driver, _alert_ids(members))
+            merged = await contents.members(driver, [one.id for one in claimed])
+            resolutions = await contents.resolved(driver, matched_alert_ids(merged))
             origins = await contents.origins(driver, [one.id for one in claimed])
-        told = {root: tuple(of_root) for root, of_root in groupby(members, key=lambda member: member.root)}
-        notifications = {}
+        by_delivery = {
+            delivery_id: tuple(notifications)
+            for delivery_id, notifications in groupby(merged, key=lambda notification: notification.delivery_id)
+        }
+        folded = {}
         for one in claimed:
-            if one.id in told and (folded := await self._fold(told[one.id])) is not None:
-                mark = _mark(origins.get(one.id))
-                notification = folded.notification(one, resolved, self._history_of(one), mark)
-                notifications[one.id] = (notification, folded.alert_ids)
-        return notifications
+            group = await self._fold(by_delivery.get(one.id, ()))
+            if group is not None:
+                history_url, origin = self._history_url_of(one), origins.get(one.id)
+                notification = group.notification(one.id, one.channel_id, resolutions, history_url, origin)
+                folded[one.id] = (notification, group.alert_ids)
+        return folded
 
     async def _digest(self, claimed: Claimed) -> Digest:
-        # On a connection of its own: it may take seconds, and others have something to read, too.
-        async with self._digesting.use() as driver:
+        # A digest may take seconds to read, so it has its own connection.
+        async with self._digest_connection.use() as driver:
             origins = await contents.origins(driver, [claimed.id])
-        async with self._digesting.use() as driver:
-            told = await digests.told(driver, claimed.id)
+        async with self._digest_connection.use() as driver:
+            content = await digests.told(driver, claimed.id)
         return Digest(
             id=str(claimed.id),
             channel_id=claimed.channel_id,
-            groups=told.groups,
-            counts=told.counts,
-            alerts=told.alerts,
-            history_url=self._history_of(claimed),
-            unnotified=told.unnotified,
-            fallback_for=_mark(origins.get(claimed.id)),
+            groups=content.groups,
+            counts=content.counts,
+            alerts=content.alerts,
+            history_url=self._history_url_of(claimed),
+            unnotified=content.unnotified,
+            fallback_for=origins.get(claimed.id),
         )
 
-    def _history_of(self, claimed: Claimed) -> str:
+    def _history_url_of(self, claimed: Claimed) -> str:
         return f"{self._history_url}{claimed.id}"
 
-    async def _fold(self, members: Sequence[Member]) -> "_Folded | None":
-        folded: _Folded | None = None
-        for at in range(0, len(members), READ_AT_ONCE):
-            part = members[at : at + READ_AT_ONCE]
-            groups = await self._receipts.groups(member.receipt_id for member in part)
-            for member in part:
-                if (group := groups.get(member.receipt_id)) is not None:
-                    folded = folded or _Folded(group, member.received_at)
-                    folded.add(member, group)
+    async def _fold(self, notifications: Sequence[MergedNotification]) -> FoldedGroup | None:
+        """Fold notifications of one group; None if none of their webhooks is readable."""
+        folded: FoldedGroup | None = None
+        for start in range(0, len(notifications), READ_AT_ONCE):
+            part = notifications[start : start + READ_AT_ONCE]
+            groups = await self._receipts.groups(notification.receipt_id for notification in part)
+            for notification in part:
+                if (group := groups.get(notification.receipt_id)) is not None:
+                    folded = folded or FoldedGroup(group, notification.received_at)
+                    folded.add(notification, group)
         return folded
 
 
-class _Folded:
-    """Several notifications of a group in one: each alert once, as it was reported last."""
-
-    def __init__(self, group: Group, since: datetime) -> None:
-        self._group = group
-        self._since = since
-        self._alerts: dict[int, Alert] = {}
-        self._fired: set[int] = set()
-
-    @property
-    def alert_ids(self) -> list[int]:
-        """The ids of its alerts, by position."""
-        return list(self._alerts)
-
-    def add(self, member: Member, group: Group) -> None:
-        """Add a later notification."""
-        self._group = group
-        for position in range(len(group.alerts)) if member.positions is None else member.positions:
-            alert, alert_id = group.alerts[position], member.alert_ids[position]
-            self._alerts[alert_id] = alert
-            if alert.firing:
-                self._fired.add(alert_id)
-
-    def notification(
-        self, claimed: Claimed, resolved: dict[int, Resolved], history_url: str, mark: FallbackFor | None
-    ) -> Notification:
-        """The notification, in which an alert that was resolved meanwhile is."""
-        alerts = [_as_it_is(alert, alert_id, resolved) for alert_id, alert in self._alerts.items()]
-        return Notification(
-            id=str(claimed.id),
-            channel_id=claimed.channel_id,
-            group=self._group,
-            alerts=tuple(alerts),
-            unnotified=frozenset(
-                position
-                for position, (alert, alert_id) in enumerate(zip(alerts, self._alerts, strict=True))
-                if not alert.firing and self._is_new(alert_id, resolved)
-            ),
-            history_url=history_url,
-            fallback_for=mark,
-        )
-
-    def _is_new(self, alert_id: int, resolved: dict[int, Resolved]) -> bool:
-        """Whether it began to fire in what waited, and not in what was sent before that."""
-        if alert_id not in self._fired or alert_id not in resolved:
-            return False
-        return resolved[alert_id].first_received_at >= self._since
-
-
-def is_plain(claimed: Claimed, moment: datetime) -> bool:
-    """Whether it tells its own webhook and nothing else, as that said it, if it is told at a moment."""
+def is_verbatim(claimed: Claimed, now: datetime) -> bool:
+    """Whether the message contains the alerts of its own webhook alone, as they were received."""
     return (
         claimed.receipt_id is not None
         and claimed.attempt == 1
         and not (claimed.carries or claimed.redelivered or claimed.fallback_of is not None)
-        and moment - claimed.waiting_since < STALE_AFTER
+        and now - claimed.waiting_since < STALE_AFTER
     )
 
 
-def _as_sent(claimed: Claimed, group: Group, history_url: str) -> Notification:
+def _verbatim(claimed: Claimed, group: Group, history_url: str) -> Notification:
     alerts = group.alerts if claimed.positions is None else tuple(group.alerts[at] for at in claimed.positions)
     return Notification(
         id=str(claimed.id), channel_id=claimed.channel_id, group=group, alerts=alerts, history_url=history_url
     )
-
-
-def _as_it_is(alert: Alert, alert_id: int, resolved: dict[int, Resolved]) -> Alert:
-    if not alert.firing or alert_id not in resolved:
-        return alert
-    return msgspec.structs.replace(alert, status=Status.RESOLVED, ends_at=resolved[alert_id].ends_at)
-
-
-def _alert_ids(members: Sequence[Member]) -> list[int]:
-    return sorted({alert_id for member in members for alert_id in _of(member)})
-
-
-def _of(member: Member) -> Iterator[int]:
-    if member.positions is None:
-        yield from member.alert_ids
-    else:
-        yield from (member.alert_ids[position] for position in member.positions)
-
-
-def _mark(origin: Origin | None) -> FallbackFor | None:
-    return None if origin is None else FallbackFor(channel_id=origin.channel_id, reason=origin.reason)

@@ -1,4 +1,4 @@
-"""What would a delivery tell a channel, if it were told now? Nothing is claimed for the answer."""
+"""Preview of a delivery: the message that an attempt would send now, read without a claim."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from relay.deliver.message_edits import PreparedMessage, destination_hash_of
-from relay.deliver.messages import Contents, is_plain
-from relay.deliver.receipts import Receipts
+from relay.deliver.messages import MessageReader, is_verbatim
+from relay.deliver.receipt_cache import ReceiptCache
 from relay.domain.channel_types import Channel
 from relay.domain.errors import NotFound
 from relay.domain.history import State
@@ -21,60 +21,65 @@ from relay.store.postgres.database import Database, HeldConnection
 async def preview_delivery(
     database: Database, delivery_id: int, channel: Channel, history_url: str
 ) -> tuple[Message, list[str]]:
-    """The message of a delivery to a channel, be it the delivery's own or another one; and what to know of it.
+    """The message of a delivery to a channel, its own or another one, and notes on the preview.
 
     Raises:
-        NotFound: there is no such delivery, or its webhook can't be read any more.
+        NotFound: there is no such delivery, or its webhook is unreadable.
     """
-    async with _reading(database) as held:
-        async with held.use() as driver:
+    async with _held_connection(database) as connection:
+        async with connection.use() as driver:
             seen = await contents.seen(driver, delivery_id)
         if seen is None:
             raise NotFound(f"there is no delivery {delivery_id}")
-        telling = await _telling(held, seen, channel, history_url)
-    if telling is None:
-        raise NotFound(f"the webhook that the delivery {delivery_id} comes from can't be read any more")
-    return telling.message, _notes(seen, telling.message, channel)
+        prepared = await _prepare(connection, seen, channel, history_url)
+    if prepared is None:
+        raise NotFound(f"the webhook of the delivery {delivery_id} cannot be read")
+    return prepared.message, _notes(seen, prepared.message, channel)
 
 
 @asynccontextmanager
-async def _reading(database: Database) -> AsyncIterator[HeldConnection]:
-    held = HeldConnection(database)
+async def _held_connection(database: Database) -> AsyncIterator[HeldConnection]:
+    connection = HeldConnection(database)
     try:
-        yield held
+        yield connection
     finally:
-        await held.drop()
+        await connection.drop()
 
 
-async def _telling(held: HeldConnection, seen: Seen, channel: Channel, history_url: str) -> PreparedMessage | None:
-    receipts = Receipts(held)
+async def _prepare(
+    connection: HeldConnection, seen: Seen, channel: Channel, history_url: str
+) -> PreparedMessage | None:
+    receipts = ReceiptCache(connection)
+    reader = MessageReader(connection, connection, receipts, history_url)
     claimed = msgspec.structs.replace(seen.claimed, channel_id=channel.id)
-    reading = asyncio.create_task(receipts.run())
+    running = asyncio.create_task(receipts.run())
     try:
-        found = await Contents(held, held, receipts, history_url).prepare_messages(
-            [claimed], destination_hash_of(channel), seen.moment
-        )
+        prepared = await reader.prepare_messages([claimed], destination_hash_of(channel), seen.moment)
     finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-    return found.get(claimed.id)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    return prepared.get(claimed.id)
 
 
 def _notes(seen: Seen, message: Message, channel: Channel) -> list[str]:
-    """What keeps this from being just what was sent, or will be."""
+    """How the preview may differ from what was or will be sent."""
     claimed, notes = seen.claimed, []
     if seen.state is State.MERGED:
         notes.append(
-            f"the delivery {claimed.id} was merged into {seen.merged_into}, which tells it; this is it by itself"
+            f"delivery {claimed.id} was merged into delivery {seen.merged_into}; "
+            "this preview shows it without the others"
         )
     if isinstance(message, Notification) and any(message.message_refs):
-        notes.append("the channel's message of this group is edited: these requests set it right as of now")
-    elif seen.state in (State.DELIVERED, State.DEAD) and not is_plain(claimed, seen.moment):
-        notes.append("each alert is told as it is by now, and may have been told otherwise when this was sent")
+        notes.append(
+            "the channel's message of this group is edited; these requests update it to the current state"
+        )
+    elif seen.state in (State.DELIVERED, State.DEAD) and not is_verbatim(claimed, seen.moment):
+        notes.append("alerts are shown in their current state, which may differ from when this was sent")
     if claimed.progress is not None and seen.state in (State.PENDING, State.SENDING):
-        notes.append("the platform took some of these before, which are not sent again if all are still the same")
+        notes.append("the platform already accepted some of these requests; they are not sent again if unchanged")
     if claimed.channel_id != channel.id:
         notes.append(
-            f"the delivery {claimed.id} is to {claimed.channel_id}; the filters of {channel.id} are not asked"
+            f"delivery {claimed.id} belongs to channel {claimed.channel_id}; "
+            f"the filters of {channel.id} are not applied"
         )
     return notes

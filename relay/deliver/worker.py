@@ -1,4 +1,4 @@
-"""Which lanes does this process work off?"""
+"""The worker: claims due lanes, and delivers each in a task of its own."""
 
 import asyncio
 import contextlib
@@ -12,13 +12,13 @@ from typing import Final
 
 import structlog
 
-from relay.deliver.attempt import AttemptContext, Patience
-from relay.deliver.batches import Batches
+from relay.deliver.attempt import AttemptContext
+from relay.deliver.batcher import Batcher
 from relay.deliver.lane import Lane, LaneContext
-from relay.deliver.messages import Contents
-from relay.deliver.overdue import Overdue
-from relay.deliver.receipts import Receipts
-from relay.deliver.settler import Settler
+from relay.deliver.maintenance import Maintenance
+from relay.deliver.messages import MessageReader
+from relay.deliver.receipt_cache import ReceiptCache
+from relay.deliver.result_writer import ResultWriter
 from relay.notify.sender import Sender
 from relay.settings import Settings
 from relay.store.configuration.seal import Seal
@@ -28,25 +28,25 @@ from relay.store.outbox.lanes import Release
 from relay.store.postgres.database import FAILED, Database, HeldConnection, in_words
 from relay.telemetry import Metrics
 
-POLL_EVERY: Final = 1.0
-"""Seconds; the net under the wake-ups, and the way to lanes that other processes lost."""
-RENEW_EVERY: Final = lanes.LEASE_SECONDS / 3
+POLL_INTERVAL: Final = 1.0
+"""Seconds; a poll finds lanes that no wake-up named, such as those that another process lost."""
+RENEW_INTERVAL: Final = lanes.LEASE_SECONDS / 3
 DIGEST_TIMEOUT: Final = 60.0
-"""Seconds to read what a digest tells: three for 100,000 groups on two cores. Only other digests wait for it."""
+"""Seconds to read a digest: 100,000 groups take three on two cores. Only other digests wait meanwhile."""
 SETTLE_TIMEOUT: Final = 2.0
-"""Seconds that a stop gives the database for what was broken off."""
+"""Seconds to settle canceled attempts when the worker stops."""
 MAX_LANES: Final = 1024
 MAX_LANES_AT_ONCE: Final = 64
 """Lanes that share a statement."""
-MAX_UNDER_WAY: Final = 100
-"""Requests under way in a process. Half of them bought as much speed in measurements; the other half is there for
-those who share the process with channels whose platform hangs."""
+MAX_IN_FLIGHT: Final = 100
+"""Attempts in flight in a process. Half as many were as fast in measurements; the rest is for channels that share
+the process with a platform that hangs."""
 
 log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Claims lanes that are due, and works each off in a task of its own."""
+    """Claims lanes that are due, and runs each in a task of its own."""
 
     def __init__(
         self,
@@ -57,131 +57,140 @@ class Worker:
         settings: Settings,
         history_url: str,
     ) -> None:
-        """Nothing happens before `run`. `history_url` leads to what a delivery tells, its id put behind it."""
+        """Nothing happens before `run`. `history_url` with a delivery's id appended leads to its alerts."""
         worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        # A claim that a crash of Postgres undoes is only claimed again; waiting for the disk would buy nothing.
+        # Without waiting for the disk: a claim that is undone by a crash of Postgres is just claimed again.
         self._connection = HeldConnection(database, synchronous_commit="off")
-        self._reading = HeldConnection(database)
-        self._digesting = HeldConnection(database, DIGEST_TIMEOUT)
-        self._settler = Settler(database, worker, self.wake)
-        self._receipts = Receipts(self._reading)
-        self._overdue = Overdue(database, metrics, self.wake, settings.fallback_after, settings.give_up_after)
-        self._claims: Batches[ClaimRequest, ClaimResult] = Batches(self._claim_deliveries, MAX_LANES_AT_ONCE)
-        self._releases: Batches[Release, tuple[bool, float | None]] = Batches(self._release, MAX_LANES_AT_ONCE)
+        self._read_connection = HeldConnection(database)
+        self._digest_connection = HeldConnection(database, DIGEST_TIMEOUT)
+        self._writer = ResultWriter(database, worker, self.wake)
+        self._receipts = ReceiptCache(self._read_connection)
+        self._maintenance = Maintenance(
+            database, metrics, self.wake, settings.fallback_after, settings.give_up_after
+        )
+        self._claims: Batcher[ClaimRequest, ClaimResult] = Batcher(self._claim_deliveries, MAX_LANES_AT_ONCE)
+        self._releases: Batcher[Release, tuple[bool, float | None]] = Batcher(
+            self._release_lanes, MAX_LANES_AT_ONCE
+        )
         self._digest_after = settings.digest_after
         self._metrics = metrics
-        patience = Patience(
-            usual=timedelta(seconds=settings.give_up_after),
-            resolved=timedelta(seconds=min(settings.give_up_after, settings.give_up_resolved_after)),
-        )
-        self._tools = LaneContext(
+        self._context = LaneContext(
             worker=worker,
             connection=self._connection,
             claims=self._claims,
             releases=self._releases,
-            contents=Contents(self._reading, self._digesting, self._receipts, history_url),
-            means=AttemptContext(sender, metrics, patience, random.random),
-            settler=self._settler,
+            messages=MessageReader(self._read_connection, self._digest_connection, self._receipts, history_url),
+            attempts=AttemptContext(
+                sender,
+                metrics,
+                give_up_after=timedelta(seconds=settings.give_up_after),
+                give_up_resolved_after=timedelta(
+                    seconds=min(settings.give_up_after, settings.give_up_resolved_after)
+                ),
+                jitter=random.random,
+            ),
+            writer=self._writer,
             seal=seal,
             metrics=metrics,
-            slots=asyncio.Semaphore(MAX_UNDER_WAY),
+            slots=asyncio.Semaphore(MAX_IN_FLIGHT),
         )
         self._lanes: dict[str, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken: set[str] = set()
-        self._look = asyncio.Event()
-        self._look_everywhere = True
+        self._wake_up = asyncio.Event()
+        self._claim_any = True
+        """Whether the next claim takes any lanes that are due, and not only those that were woken."""
         self._stopping = False
         self._stopped = asyncio.Event()
 
     def wake(self, channel_ids: set[str]) -> None:
-        """These channels have something to send."""
+        """Claim the lanes of these channels, which have deliveries to send."""
         for channel_id in channel_ids:
             if channel_id in self._lanes:
                 self._lanes[channel_id].wake()
         self._woken |= channel_ids
-        self._look.set()
+        self._wake_up.set()
 
     def wake_all(self) -> None:
-        """Some channel has something to send, or may have by now."""
+        """Claim any lanes that are due."""
         for lane in self._lanes.values():
             lane.wake()
-        self._look_everywhere = True
-        self._look.set()
+        self._claim_any = True
+        self._wake_up.set()
 
     async def run(self) -> None:
-        """Deliver until cancelled; `stop` ends it in an orderly way."""
-        parts = (self._settler, self._claims, self._releases, self._receipts, self._overdue)
-        running = [*(part.run() for part in parts), self._renew(), self._poll()]
-        background = [asyncio.create_task(part) for part in running]
+        """Deliver until canceled; `stop` ends it gracefully."""
+        services = (self._writer, self._claims, self._releases, self._receipts, self._maintenance)
+        loops = [*(service.run() for service in services), self._renew_leases(), self._poll()]
+        background = [asyncio.create_task(loop) for loop in loops]
         try:
             while not self._stopping:
-                await self._look.wait()
-                self._look.clear()
-                await self._claim()
+                await self._wake_up.wait()
+                self._wake_up.clear()
+                await self._claim_lanes()
             await self._stopped.wait()
         finally:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
-            for held in (self._connection, self._reading, self._digesting):
-                await held.drop()
+            for connection in (self._connection, self._read_connection, self._digest_connection):
+                await connection.drop()
 
-    async def stop(self, patience: float) -> None:
-        """Claim nothing more, wait some seconds for what is being sent, put the rest back, free the lanes."""
+    async def stop(self, grace_period: float) -> None:
+        """Stop claiming, wait `grace_period` seconds for attempts, cancel the rest, and release the lanes."""
         self._stopping = True
-        self._look.set()
+        self._wake_up.set()
         for lane in self._lanes.values():
             lane.stop()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=patience)
+            await asyncio.wait(self._tasks, timeout=grace_period)
         for lane in self._lanes.values():
             lane.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=SETTLE_TIMEOUT)
         with contextlib.suppress(*FAILED):
             async with asyncio.timeout(SETTLE_TIMEOUT), self._connection.use() as driver:
-                await lanes.give_back(driver, self._tools.worker)
+                await lanes.give_back(driver, self._context.worker)
         self._stopped.set()
 
-    async def _claim(self) -> None:
-        """Take the lanes that were named by a wake-up, or after a poll any that are due."""
-        everywhere, self._look_everywhere = self._look_everywhere, False
+    async def _claim_lanes(self) -> None:
+        """Claim the lanes that were woken, or after a poll any that are due."""
+        claim_any, self._claim_any = self._claim_any, False
         woken, self._woken = self._woken - self._lanes.keys(), set()
         room = MAX_LANES - len(self._lanes)
-        if self._stopping or room <= 0 or not (everywhere or woken):
+        if self._stopping or room <= 0 or not (claim_any or woken):
             return
         try:
             async with self._connection.use() as driver:
                 leases = await lanes.claim_lanes(
                     driver,
-                    self._tools.worker,
-                    self._tools.seal,
+                    self._context.worker,
+                    self._context.seal,
                     room,
                     held=list(self._lanes),
-                    only=None if everywhere else sorted(woken),
+                    only=None if claim_any else sorted(woken),
                 )
         except FAILED as error:
-            log.warning("claim_waits", error=in_words(error))
+            log.warning("claim_failed", error=in_words(error))
             return
         for lease in leases:
-            self._begin(lease)
+            self._start_lane(lease)
 
-    def _begin(self, lease: lanes.Lease) -> None:
+    def _start_lane(self, lease: lanes.Lease) -> None:
         if self._stopping:
-            return  # it would outlive the stop, which gives the lease back
-        lane = self._lanes[lease.channel_id] = Lane(lease, self._tools)
+            return  # `stop` releases the lease
+        lane = self._lanes[lease.channel_id] = Lane(lease, self._context)
         self._metrics.lanes_held.set(len(self._lanes))
-        task = asyncio.create_task(self._work_off(lane))
+        task = asyncio.create_task(self._run_lane(lane))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work_off(self, lane: Lane) -> None:
+    async def _run_lane(self, lane: Lane) -> None:
         due_in: float | None = None
         try:
             due_in = await lane.run()
         except FAILED as error:
-            log.warning("lane_waits", channel_id=lane.channel_id, error=in_words(error))
+            log.warning("lane_failed", channel_id=lane.channel_id, error=in_words(error))
         finally:
             await lane.drain()
             del self._lanes[lane.channel_id]
@@ -194,29 +203,29 @@ class Worker:
     async def _poll(self) -> None:
         while True:
             self.wake_all()
-            await asyncio.sleep(POLL_EVERY)
+            await asyncio.sleep(POLL_INTERVAL)
 
-    async def _renew(self) -> None:
-        """Keep the leases of the lanes at work; one that was lost claims nothing more."""
+    async def _renew_leases(self) -> None:
+        """Renew the leases of running lanes; a lane whose lease was lost stops."""
         while True:
-            await asyncio.sleep(RENEW_EVERY)
+            await asyncio.sleep(RENEW_INTERVAL)
             held = dict(self._lanes)
             if not held:
                 continue
             with contextlib.suppress(*FAILED):
                 async with self._connection.use() as driver:
-                    kept = await lanes.renew(driver, self._tools.worker, sorted(held))
+                    kept = await lanes.renew(driver, self._context.worker, sorted(held))
                 for channel_id, lane in held.items():
                     if kept.get(channel_id) != lane.epoch:
                         lane.stop()
 
-    async def _claim_deliveries(self, asks: Sequence[ClaimRequest]) -> list[ClaimResult]:
+    async def _claim_deliveries(self, requests: Sequence[ClaimRequest]) -> list[ClaimResult]:
         async with self._connection.use() as driver:
-            answers = await claims.claim(driver, self._tools.worker, asks, self._digest_after)
-        return [answers[ask.channel_id] for ask in asks]
+            results = await claims.claim(driver, self._context.worker, requests, self._digest_after)
+        return [results[request.channel_id] for request in requests]
 
-    async def _release(self, asked: Sequence[Release]) -> list[tuple[bool, float | None]]:
-        """Whether each was given back, and in how many seconds it is due again."""
+    async def _release_lanes(self, releases: Sequence[Release]) -> list[tuple[bool, float | None]]:
+        """Return whether each lane was released, and in how many seconds it is due again."""
         async with self._connection.use() as driver:
-            due_in = await lanes.release(driver, self._tools.worker, asked)
-        return [(one.channel_id in due_in, due_in.get(one.channel_id)) for one in asked]
+            due_in = await lanes.release(driver, self._context.worker, releases)
+        return [(release.channel_id in due_in, due_in.get(release.channel_id)) for release in releases]

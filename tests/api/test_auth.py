@@ -4,7 +4,7 @@ import re
 
 from litestar.routes import HTTPRoute
 
-from relay.app import BASE_PATH, application
+from relay.app import BASE_PATH, create_application
 from relay.store.configuration import api_keys
 from tests.fixtures.relays import ADMIN_KEY, Answer, Relay, webhook
 
@@ -21,7 +21,7 @@ def unauthorized(answer: Answer) -> None:
 def guarded_calls(relay: Relay) -> list[tuple[str, str]]:
     """Every method of every route under the base path but those that are open."""
     found = []
-    for route in application(relay.services).routes:
+    for route in create_application(relay.services).routes:
         path = re.sub(r"\{[^}]*:int\}", "1", re.sub(r"\{[^}]*:str\}", "x", route.path))
         if isinstance(route, HTTPRoute) and path.startswith(BASE_PATH):
             found += [(method, path.removeprefix(BASE_PATH)) for method in route.methods]

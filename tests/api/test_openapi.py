@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from litestar.routes import HTTPRoute
 
-from relay.app import BASE_PATH, application
+from relay.app import BASE_PATH, create_application
 from relay.domain.channel_types import CHANNEL_CLASSES, channel_types
 from tests.fixtures.relays import Relay
 
@@ -34,7 +34,7 @@ def named(shown: dict[str, Any], reference: dict[str, str]) -> dict[str, Any]:
 async def test_every_route_is_in_it(relay: Relay) -> None:
     shown = await document(relay)
 
-    routes = [route for route in application(relay.services).routes if isinstance(route, HTTPRoute)]
+    routes = [route for route in create_application(relay.services).routes if isinstance(route, HTTPRoute)]
     paths = {re.sub(r":\w+\}", "}", route.path) for route in routes if not route.path.startswith("/schema")}
     assert set(shown["paths"]) == paths
     assert f"{BASE_PATH}/webhook" in paths

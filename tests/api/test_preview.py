@@ -121,7 +121,9 @@ async def test_a_delivery_can_be_shown_as_another_channel_would_tell_it(relay: R
 
     told = json.loads(bodies(shown)[0])
     assert (told["channel_id"], told["id"], shown["alerts"]) == ("other", str(delivery["id"]), 1)
-    assert shown["notes"] == [f"the delivery {delivery['id']} is to ops; the filters of other are not asked"]
+    assert shown["notes"] == [
+        f"delivery {delivery['id']} belongs to channel ops; the filters of other are not applied"
+    ]
 
 
 async def test_a_sample_is_shown_whatever_the_filters(relay: Relay, sink: Sink) -> None:

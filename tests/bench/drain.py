@@ -11,7 +11,7 @@ import asyncpg
 import uvloop
 from aiohttp import web
 
-from relay.deliver.circuit_breaker import MAX_WIDTH
+from relay.deliver.throttle import MAX_CONCURRENCY
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.channels import parse_channel
 from relay.domain.notifications import Notification
@@ -46,7 +46,7 @@ async def measure(url: str) -> list[Figure]:
         process.kill()
         process.join()
     bare, drained = (statistics.median(rates) for rates in zip(*alternating, strict=True))
-    detail = f"{drained:,.0f} of {bare:,.0f} deliveries/s ({DELIVERIES} to one sink, {MAX_WIDTH} at a time)"
+    detail = f"{drained:,.0f} of {bare:,.0f} deliveries/s ({DELIVERIES} to one sink, {MAX_CONCURRENCY} at a time)"
     amounts = (Amount("deliveries/s", drained, is_rate=True),)
     return [
         Figure(
@@ -81,7 +81,7 @@ async def bare_loop(target: str) -> float:
 
     async with aiohttp.ClientSession() as session:
         started = time.perf_counter()
-        await asyncio.gather(*(post(session) for _ in range(MAX_WIDTH)))
+        await asyncio.gather(*(post(session) for _ in range(MAX_CONCURRENCY)))
         return DELIVERIES / (time.perf_counter() - started)
 
 

@@ -89,7 +89,7 @@ def test_a_retry_is_given_up_when_the_time_for_it_is_over() -> None:
     assert decided(FAILED, age=almost).state == "pending"
     settlement = decided(FAILED, age=over)
     assert (settlement.state, settlement.reason, settlement.outcome) == ("dead", "expired", "retry")
-    assert settlement.detail == "given up after 24 h; at last: 500 oh"
+    assert settlement.detail == "expired after 24 h; last error: 500 oh"
 
 
 def test_a_digest_is_as_old_as_what_was_gathered_last() -> None:

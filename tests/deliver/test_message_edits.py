@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from relay.deliver.message_edits import MAX_RESOLVED, PreparedMessage, after, telling
+from relay.deliver.message_edits import MAX_RESOLVED, PreparedMessage, prepare_edit, updated
 from relay.domain.alerts import Alert
 from relay.domain.notifications import Notification
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
@@ -24,7 +24,7 @@ def living(
 def told(
     *alerts: tuple[int, Alert], before: EditableMessage | None = None, earlier: tuple[tuple[int, Alert], ...] = ()
 ) -> PreparedMessage:
-    return telling(
+    return prepare_edit(
         notification(*(one for _, one in alerts)), [at for at, _ in alerts], GROUP, before, list(earlier)
     )
 
@@ -42,7 +42,7 @@ def test_a_group_told_for_the_first_time_gets_a_message_of_its_own() -> None:
     given = told((1, FIRING))
 
     assert message_of(given).message_refs == ()
-    assert given.living == living(1, message_refs=())
+    assert given.editable == living(1, message_refs=())
 
 
 def test_an_alert_that_joins_is_told_in_the_same_message_with_those_before() -> None:
@@ -50,7 +50,7 @@ def test_an_alert_that_joins_is_told_in_the_same_message_with_those_before() -> 
 
     assert message_of(given).message_refs == POSTED
     assert message_of(given).alerts == (OTHER, FIRING)
-    assert given.living == living(2, 1)
+    assert given.editable == living(2, 1)
 
 
 def test_what_was_resolved_stays_in_the_message_when_alertmanager_names_it_no_more() -> None:
@@ -63,7 +63,7 @@ def test_the_last_resolved_ends_the_message() -> None:
     given = told((1, RESOLVED), before=living(1))
 
     assert message_of(given).message_refs == POSTED
-    assert given.living == living(1, ended=True)
+    assert given.editable == living(1, ended=True)
 
 
 def test_what_fires_after_all_was_resolved_is_another_incident() -> None:
@@ -71,7 +71,7 @@ def test_what_fires_after_all_was_resolved_is_another_incident() -> None:
 
     assert message_of(given).message_refs == ()
     assert message_of(given).alerts == (FIRING,)
-    assert given.living == living(3, message_refs=())
+    assert given.editable == living(3, message_refs=())
 
 
 def test_news_of_an_ended_message_s_own_alerts_are_told_in_it() -> None:
@@ -106,24 +106,24 @@ def test_what_was_resolved_before_is_told_up_to_a_number_and_then_counted() -> N
     message = message_of(given)
     assert message.alerts == (FIRING, *(one for _, one in many[:MAX_RESOLVED]))
     assert message.omitted == 3 + 50
-    assert given.living is not None
-    assert (len(given.living.alert_ids), given.living.omitted) == (101, 53)
+    assert given.editable is not None
+    assert (len(given.editable.alert_ids), given.editable.omitted) == (101, 53)
 
 
 def test_where_a_message_was_posted_is_kept() -> None:
-    assert after(living(1, message_refs=()), Sent(200, message_refs=("5",))) == living(1, message_refs=("5",))
+    assert updated(living(1, message_refs=()), Sent(200, message_refs=("5",))) == living(1, message_refs=("5",))
 
 
 def test_what_was_posted_before_a_failure_is_kept_so_that_it_is_not_posted_again() -> None:
     failed = Retry(Reason.SERVER_ERROR, "503", message_refs=("5",))
 
-    assert after(living(1, message_refs=(), ended=True), failed) == living(1, message_refs=("5",))
+    assert updated(living(1, message_refs=(), ended=True), failed) == living(1, message_refs=("5",))
 
 
 def test_a_failure_that_posted_nothing_changes_nothing() -> None:
-    assert after(living(1, message_refs=()), Retry(Reason.SERVER_ERROR, "503")) is None
-    assert after(living(1), Rejected(Reason.CLIENT_ERROR, "400", message_refs=POSTED)) is None
+    assert updated(living(1, message_refs=()), Retry(Reason.SERVER_ERROR, "503")) is None
+    assert updated(living(1), Rejected(Reason.CLIENT_ERROR, "400", message_refs=POSTED)) is None
 
 
 def test_a_platform_that_gives_no_reference_is_told_anew_each_time() -> None:
-    assert after(living(1, message_refs=()), Sent(200, message_refs=("",))) is None
+    assert updated(living(1, message_refs=()), Sent(200, message_refs=("",))) is None

@@ -5,7 +5,8 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.deliver.circuit_breaker import MAX_WIDTH, OPENS_AFTER
+from relay.deliver.circuit_breaker import FAILURE_THRESHOLD
+from relay.deliver.throttle import MAX_CONCURRENCY
 from tests.fixtures.relays import Relay, alert, webhook
 from tests.fixtures.sink import Sink
 
@@ -32,13 +33,13 @@ async def test_a_platform_that_is_down_gets_a_few_probes_and_no_delivery_dies(re
     shown = await until(relay, "open")
 
     assert (shown["last_reason"], shown["last_error"]) == ("serverError", "500 oh")
-    assert shown["consecutive_failures"] >= OPENS_AFTER
+    assert shown["consecutive_failures"] >= FAILURE_THRESHOLD
     assert shown["open_since"] is not None
     assert shown["waiting"] == GROUPS
-    await sink.wait_for(OPENS_AFTER + 2)
+    await sink.wait_for(FAILURE_THRESHOLD + 2)
     tries = [item["attempts"] for item in await relay.items("/deliveries?limit=500")]
-    assert sum(tries) <= MAX_WIDTH
-    assert tries.count(0) >= GROUPS - MAX_WIDTH
+    assert sum(tries) <= MAX_CONCURRENCY
+    assert tries.count(0) >= GROUPS - MAX_CONCURRENCY
 
     sink.script = None
     await relay.settled(GROUPS, patience=60)
@@ -56,9 +57,9 @@ async def test_a_message_that_is_refused_does_not_hold_up_its_channel(relay: Rel
     sink.script = script
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
 
-    for at in range(OPENS_AFTER * 2):
+    for at in range(FAILURE_THRESHOLD * 2):
         await relay.webhook(webhook(group=f"bad{at}"))
-    await relay.settled(OPENS_AFTER * 2, state="dead")
+    await relay.settled(FAILURE_THRESHOLD * 2, state="dead")
     assert (await health(relay))["open_since"] is None
     await relay.webhook(webhook(group="good"))
     await relay.settled(1)
@@ -67,15 +68,15 @@ async def test_a_message_that_is_refused_does_not_hold_up_its_channel(relay: Rel
 async def test_a_channel_that_was_mended_goes_on_at_once(relay: Relay, sink: Sink) -> None:
     sink.script = lambda request: web.Response(status=403 if request.path == "/old" else 200)
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=f"{sink.url}/old")
-    for at in range(OPENS_AFTER * 2):
+    for at in range(FAILURE_THRESHOLD * 2):
         await relay.webhook(webhook(group=str(at)))
     await until(relay, "open")
 
     mended = await relay.call("PATCH", "/channels/ops", json={"webhook_url": f"{sink.url}/new"})
 
     assert mended.status == 200
-    await relay.settled(OPENS_AFTER * 2)
-    assert len(sink.at("/new")) == OPENS_AFTER * 2
+    await relay.settled(FAILURE_THRESHOLD * 2)
+    assert len(sink.at("/new")) == FAILURE_THRESHOLD * 2
 
 
 async def test_what_comes_while_the_platform_wants_a_pause_neither_keeps_the_lane_busy_nor_outlives_the_mending(

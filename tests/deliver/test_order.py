@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.deliver.circuit_breaker import FIRST_WIDTH, MAX_WIDTH
+from relay.deliver.throttle import INITIAL_CONCURRENCY, MAX_CONCURRENCY
 from tests.fixtures.relays import Relay, alert, webhook
 from tests.fixtures.sink import Sink
 
@@ -97,11 +97,11 @@ async def test_the_groups_of_a_channel_go_at_the_same_time_up_to_its_width(relay
         slack.pause = 0.3
         await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
 
-        count = MAX_WIDTH * 3
+        count = MAX_CONCURRENCY * 3
         await asyncio.gather(*(relay.webhook(webhook(group=str(at))) for at in range(count)))
 
         await relay.settled(count)
-        assert FIRST_WIDTH < slack.most_under_way <= MAX_WIDTH
+        assert INITIAL_CONCURRENCY < slack.most_under_way <= MAX_CONCURRENCY
         assert len(sink.received) == count
 
 

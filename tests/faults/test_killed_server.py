@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import aiohttp
 
 from relay.app import BASE_PATH
-from relay.deliver.worker import MAX_UNDER_WAY
+from relay.deliver.worker import MAX_IN_FLIGHT
 from tests.fixtures.processes import RelayProcess, create_channel, on_database, relay_process
 from tests.fixtures.relays import alert, webhook
 from tests.fixtures.sink import Sink
@@ -34,7 +34,7 @@ async def test_what_was_answered_with_202_is_delivered_although_the_server_is_ki
         await told_all(sink, acknowledged)
         told = Counter(group for received in sink.received for group in groups_of(received.json))
         again = sum(count - 1 for count in told.values())
-        assert again <= kills * MAX_UNDER_WAY, f"{again} told again after {kills} kills (seed {SEED})"
+        assert again <= kills * MAX_IN_FLIGHT, f"{again} told again after {kills} kills (seed {SEED})"
 
 
 async def kill_until_done(

@@ -6,33 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
+from relay.domain.folding import MergedNotification, Resolution
 from relay.domain.history import State
+from relay.domain.notifications import FallbackFor
 from relay.store.outbox.claims import CLAIMED_COLUMNS, Claimed, claimed_of
 from relay.store.outbox.digests import TOLD
-
-
-class Member(msgspec.Struct, frozen=True):
-    """One notification that the delivery `root` tells. `alert_ids` are those of the whole webhook."""
-
-    root: int
-    receipt_id: int
-    received_at: datetime
-    positions: tuple[int, ...] | None
-    alert_ids: tuple[int, ...]
-
-
-class Resolved(msgspec.Struct, frozen=True):
-    """An alert that is resolved by now: when it ended, and when it was heard of first."""
-
-    ends_at: datetime | None
-    first_received_at: datetime
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """The delivery in whose place another one is sent, and why it was not told itself."""
-
-    channel_id: str
-    reason: str
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -82,11 +60,11 @@ async def seen(driver: Any, delivery_id: int) -> Seen | None:
     return Seen(claimed, state, row["merged_into"], row["moment"])
 
 
-async def members(driver: Any, delivery_ids: Sequence[int]) -> list[Member]:
+async def members(driver: Any, delivery_ids: Sequence[int]) -> list[MergedNotification]:
     """The notifications that deliveries tell, their own included, each delivery's in the order of receipt."""
     return [
-        Member(
-            root=row["root"],
+        MergedNotification(
+            delivery_id=row["root"],
             receipt_id=row["receipt_id"],
             received_at=row["received_at"],
             positions=None if row["positions"] is None else tuple(row["positions"]),
@@ -96,18 +74,18 @@ async def members(driver: Any, delivery_ids: Sequence[int]) -> list[Member]:
     ]
 
 
-async def resolved(driver: Any, alert_ids: Sequence[int]) -> dict[int, Resolved]:
+async def resolved(driver: Any, alert_ids: Sequence[int]) -> dict[int, Resolution]:
     """Those of the alerts that are resolved by now."""
     return {
-        row["id"]: Resolved(row["ends_at"], row["first_received_at"])
+        row["id"]: Resolution(row["ends_at"], row["first_received_at"])
         for row in await driver.fetch(RESOLVED, alert_ids)
     }
 
 
-async def origins(driver: Any, delivery_ids: Sequence[int]) -> dict[int, Origin]:
+async def origins(driver: Any, delivery_ids: Sequence[int]) -> dict[int, FallbackFor]:
     """Where deliveries, or the first of what was merged into them, were meant to go before they fell back."""
     rows = await driver.fetch(ORIGINS, delivery_ids)
-    return {row["root"]: Origin(channel_id=row["channel_id"], reason=row["reason"]) for row in rows}
+    return {row["root"]: FallbackFor(channel_id=row["channel_id"], reason=row["reason"]) for row in rows}
 
 
 async def load_bodies(driver: Any, receipt_ids: Sequence[int]) -> dict[int, bytes]:

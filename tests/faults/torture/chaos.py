@@ -10,7 +10,7 @@ import aiohttp
 import asyncpg
 
 from relay.app import BASE_PATH
-from relay.deliver.worker import MAX_UNDER_WAY
+from relay.deliver.worker import MAX_IN_FLIGHT
 from tests.faults.torture.records import Interruption
 from tests.faults.torture.sinks import Sink
 from tests.fixtures.postgres import OwnPostgres
@@ -60,14 +60,14 @@ class Chaos:
         number = self.chance.randrange(len(self.replicas))
         await self.replicas[number].kill()
         self.kills += 1
-        in_flight = min(await self._sending(), MAX_UNDER_WAY)
+        in_flight = min(await self._sending(), MAX_IN_FLIGHT)
         self.interruptions.append(Interruption(f"SIGKILL to replica {number + 1}", in_flight))
         await asyncio.sleep(self.chance.uniform(0, 1))
         await self.replicas[number].start()
 
     async def _restart_postgres(self, kind: str) -> None:
         """A crash may undo claims, which are not waited for on disk; a fast stop breaks connections off only."""
-        in_flight = min(await self._sending(), MAX_UNDER_WAY * len(self.replicas)) if kind == "immediate" else 0
+        in_flight = min(await self._sending(), MAX_IN_FLIGHT * len(self.replicas)) if kind == "immediate" else 0
         await asyncio.to_thread(self.postgres.crash if kind == "immediate" else self.postgres.shut_down)
         self.interruptions.append(Interruption(f"Postgres stopped ({kind})", in_flight))
         await asyncio.sleep(self.chance.uniform(0, 1))

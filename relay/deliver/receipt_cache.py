@@ -1,0 +1,68 @@
+"""A cache of the decoded webhooks that deliveries come from."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from relay.deliver.batcher import Batcher
+from relay.domain.alertmanager import decode_webhook
+from relay.domain.alerts import Group
+from relay.domain.errors import InvalidWebhook
+from relay.store.outbox.contents import load_bodies
+from relay.store.postgres.database import HeldConnection
+
+MAX_CACHED_BYTES: Final = 16 * 1024 * 1024
+MAX_BATCH: Final = 64
+
+
+class ReceiptCache:
+    """The groups of receipts, the most recent ones cached: one webhook often concerns many channels."""
+
+    def __init__(self, connection: HeldConnection) -> None:
+        """Read receipts through `connection`."""
+        self._connection = connection
+        self._cached: OrderedDict[int, tuple[int, Group]] = OrderedDict()
+        self._size = 0
+        self._batcher: Batcher[frozenset[int], dict[int, Group]] = Batcher(self._load, MAX_BATCH)
+
+    async def run(self) -> None:
+        """Serve `groups` until canceled."""
+        await self._batcher.run()
+
+    def add(self, receipt_id: int, body: bytes) -> None:
+        """Add a receipt whose body was read with something else."""
+        if receipt_id not in self._cached:
+            self._decode(receipt_id, body)
+
+    async def groups(self, receipt_ids: Iterable[int]) -> dict[int, Group]:
+        """The groups of receipts, by id. An unreadable one is left out."""
+        wanted = frozenset(receipt_ids)
+        found = {receipt_id: self._cached[receipt_id][1] for receipt_id in wanted if receipt_id in self._cached}
+        missing = wanted - found.keys()
+        return found | await self._batcher.submit(missing) if missing else found
+
+    async def _load(self, requests: Sequence[frozenset[int]]) -> list[dict[int, Group]]:
+        async with self._connection.use() as driver:
+            bodies = await load_bodies(driver, sorted(frozenset().union(*requests)))
+        found: dict[int, Group] = {}
+        for receipt_id, body in bodies.items():
+            if (group := self._decode(receipt_id, body)) is not None:
+                found[receipt_id] = group
+        return [{receipt_id: found[receipt_id] for receipt_id in ids if receipt_id in found} for ids in requests]
+
+    def _decode(self, receipt_id: int, body: bytes) -> Group | None:
+        with suppress(InvalidWebhook):  # only if this release rejects what an older one accepted
+            group = decode_webhook(body)
+            self._cache(receipt_id, len(body), group)
+            return group
+        return None
+
+    def _cache(self, receipt_id: int, size: int, group: Group) -> None:
+        if receipt_id in self._cached:
+            return
+        self._cached[receipt_id] = (size, group)
+        self._size += size
+        while self._size > MAX_CACHED_BYTES and len(self._cached) > 1:
+            _, (dropped, _) = self._cached.popitem(last=False)
+            self._size -= dropped

@@ -1,0 +1,105 @@
+"""Folding of several notifications of one group into one, with each alert in its current state."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from relay.domain.alerts import Alert, Group, Status
+from relay.domain.notifications import FallbackFor, Notification
+
+
+class MergedNotification(msgspec.Struct, frozen=True):
+    """One notification that a delivery contains: its own, or that of a delivery merged into it.
+
+    `positions` are those of its alerts in the webhook, None for all. `alert_ids` has the whole webhook's alerts.
+    """
+
+    delivery_id: int
+    """The delivery that contains it."""
+    receipt_id: int
+    received_at: datetime
+    positions: tuple[int, ...] | None
+    alert_ids: tuple[int, ...]
+
+    @property
+    def matched_alert_ids(self) -> tuple[int, ...]:
+        """The ids of its alerts."""
+        if self.positions is None:
+            return self.alert_ids
+        return tuple(self.alert_ids[position] for position in self.positions)
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """When a resolved alert ended, and when it was first received."""
+
+    ends_at: datetime | None
+    first_received_at: datetime
+
+
+class FoldedGroup:
+    """Several notifications of one group as one: each alert once, as it was last reported."""
+
+    def __init__(self, group: Group, since: datetime) -> None:
+        """Start without alerts. `since` is when the oldest of the notifications was received."""
+        self._group = group
+        self._since = since
+        self._alerts: dict[int, Alert] = {}
+        self._fired: set[int] = set()
+
+    @property
+    def alert_ids(self) -> list[int]:
+        """The ids of its alerts, by position."""
+        return list(self._alerts)
+
+    def add(self, notification: MergedNotification, group: Group) -> None:
+        """Add a later notification."""
+        self._group = group
+        positions = range(len(group.alerts)) if notification.positions is None else notification.positions
+        for position in positions:
+            alert, alert_id = group.alerts[position], notification.alert_ids[position]
+            self._alerts[alert_id] = alert
+            if alert.firing:
+                self._fired.add(alert_id)
+
+    def notification(
+        self,
+        delivery_id: int,
+        channel_id: str,
+        resolutions: Mapping[int, Resolution],
+        history_url: str,
+        fallback_for: FallbackFor | None,
+    ) -> Notification:
+        """The folded notification; alerts that were resolved since they were reported are resolved in it."""
+        alerts = [current_alert(alert, resolutions.get(alert_id)) for alert_id, alert in self._alerts.items()]
+        return Notification(
+            id=str(delivery_id),
+            channel_id=channel_id,
+            group=self._group,
+            alerts=tuple(alerts),
+            unnotified=frozenset(
+                position
+                for position, (alert, alert_id) in enumerate(zip(alerts, self._alerts, strict=True))
+                if not alert.firing and self._fired_first(alert_id, resolutions.get(alert_id))
+            ),
+            history_url=history_url,
+            fallback_for=fallback_for,
+        )
+
+    def _fired_first(self, alert_id: int, resolution: Resolution | None) -> bool:
+        """Whether the alert's first firing is in these notifications, and so was not sent before them."""
+        if alert_id not in self._fired or resolution is None:
+            return False
+        return resolution.first_received_at >= self._since
+
+
+def current_alert(alert: Alert, resolution: Resolution | None) -> Alert:
+    """The alert, resolved if it was reported as firing and was resolved later."""
+    if not alert.firing or resolution is None:
+        return alert
+    return msgspec.structs.replace(alert, status=Status.RESOLVED, ends_at=resolution.ends_at)
+
+
+def matched_alert_ids(notifications: Sequence[MergedNotification]) -> list[int]:
+    """The ids of all alerts of several notifications, each once."""
+    return sorted({alert_id for notification in notifications for alert_id in notification.matched_alert_ids})
