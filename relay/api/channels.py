@@ -214,11 +214,11 @@ async def _create_all(
     async def add(connection: AsyncConnection) -> ChannelsMade:
         made = await _made(connection, template_id, given)
         for one in made:
-            with one.filling.named():
+            with one.substitution.caller_fields():
                 await _check(one.channel, egress_policy)
         items = []
         for one in made:
-            with one.filling.named():
+            with one.substitution.caller_fields():
                 items.append(await _view(connection, await channels.add(connection, one.channel, seal)))
         return ChannelsMade(items)
 

@@ -1,1 +1,1 @@
-"""The words of alerting as frozen structs and pure functions; no I/O."""
+"""The concepts of alerting as frozen structs and pure functions; no I/O."""

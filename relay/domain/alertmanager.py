@@ -1,7 +1,7 @@
-"""What did Alertmanager (or anything that posts its webhook, version 4) say?
+"""Decoding of Alertmanager's webhook (version 4), from Alertmanager or a compatible client.
 
 Format: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
-Unknown fields are ignored: each release of Alertmanager adds some, and Grafana adds its own.
+Unknown fields are ignored: releases of Alertmanager add fields, and Grafana adds its own.
 """
 
 import json
@@ -12,19 +12,18 @@ import msgspec
 
 from relay.domain.alerts import Alert, Group, Status, fingerprint
 from relay.domain.errors import InvalidWebhook
-from relay.domain.fields import clean, field_and_message
+from relay.domain.fields import field_and_message, replace_unstorable
 
 NUL_ESCAPE: Final = b"\\u0000"
 MAX_COUNT: Final = 2**31 - 1
 MAX_FINGERPRINT: Final = 128
-"""Alertmanager's has 16 characters; a longer one than this would not fit an index, and is made anew."""
+"""Alertmanager's fingerprint has 16 characters. A longer one than this does not fit an index and is recomputed."""
 ZERO_YEAR: Final = 1
-"""Go's zero time, 0001-01-01T00:00:00Z, stands for "no time"."""
+"""Year of Go's zero time, 0001-01-01T00:00:00Z, which means "not set"."""
 
-INSIDE: Final = timedelta(microseconds=1)
-FIRST_MOMENT: Final = datetime.min.replace(tzinfo=UTC) + INSIDE
-LAST_MOMENT: Final = datetime.max.replace(tzinfo=UTC) - INSIDE
-"""Just inside the calendar's edges: the very edges mean minus and plus infinity to the database's driver."""
+MIN_TIME: Final = datetime.min.replace(tzinfo=UTC) + timedelta(microseconds=1)
+MAX_TIME: Final = datetime.max.replace(tzinfo=UTC) - timedelta(microseconds=1)
+"""One microsecond inside the limits of `datetime`, which asyncpg converts to minus and plus infinity."""
 
 
 class _WireAlert(msgspec.Struct, rename="camel"):
@@ -54,21 +53,21 @@ _decoder = msgspec.json.Decoder(_WireGroup)
 def decode_webhook(body: bytes) -> Group:
     """Decode a webhook's body.
 
-    Text that Postgres or UTF-8 can't hold (U+0000, lone surrogates, broken bytes) becomes U+FFFD: an alert
-    is worth more than one odd character.
+    Text that Postgres or UTF-8 can't store (U+0000, lone surrogates, invalid bytes) becomes U+FFFD, so that one
+    invalid character does not reject an alert.
 
     Raises:
-        InvalidWebhook: it is no JSON, or not the shape of a webhook; names the field.
+        InvalidWebhook: the body is not JSON or not a webhook; names the field.
     """
     if not body.strip():
         raise InvalidWebhook("", "the body is empty")
     wire = _decode_wire(body)
     if not wire.alerts:
-        raise InvalidWebhook("alerts", "must hold at least one alert")
+        raise InvalidWebhook("alerts", "must contain at least one alert")
     alerts = tuple(_alert(alert, f"alerts[{at}]") for at, alert in enumerate(wire.alerts))
     group_labels = wire.group_labels or {}
     return Group(
-        group_key=wire.group_key or _made_group_key(group_labels),
+        group_key=wire.group_key or _default_group_key(group_labels),
         receiver=wire.receiver or "",
         alerts=alerts,
         group_labels=group_labels,
@@ -82,14 +81,14 @@ def decode_webhook(body: bytes) -> Group:
 def _decode_wire(body: bytes) -> _WireGroup:
     try:
         if NUL_ESCAPE in body:
-            return _decode_unclean(body)
+            return _decode_replacing(body)
         try:
             return _decoder.decode(body)
         except msgspec.ValidationError:
             raise
         except (msgspec.DecodeError, UnicodeDecodeError):
-            # The fast decoder refuses lone surrogates and broken UTF-8; the standard library can be told not to.
-            return _decode_unclean(body)
+            # msgspec rejects lone surrogates and invalid UTF-8; the standard library can replace them.
+            return _decode_replacing(body)
     except msgspec.ValidationError as error:
         field, message = field_and_message(error)
         raise InvalidWebhook(field, message) from error
@@ -97,12 +96,12 @@ def _decode_wire(body: bytes) -> _WireGroup:
         raise InvalidWebhook("", "the JSON is nested too deeply") from error
 
 
-def _decode_unclean(body: bytes) -> _WireGroup:
+def _decode_replacing(body: bytes) -> _WireGroup:
     try:
         raw: Any = json.loads(body.decode("utf-8-sig", errors="replace"))
-    except ValueError as error:  # also what the standard library says of a number with thousands of digits
+    except ValueError as error:  # also raised for a number with thousands of digits
         raise InvalidWebhook("", f"the body is not JSON: {error}") from error
-    return msgspec.convert(clean(raw), _WireGroup)
+    return msgspec.convert(replace_unstorable(raw), _WireGroup)
 
 
 def _alert(wire: _WireAlert, path: str) -> Alert:
@@ -129,19 +128,19 @@ def _fingerprint(wire: _WireAlert) -> str:
 
 
 def _time(text: str, path: str) -> datetime:
-    """Parse RFC 3339 into UTC, cut to microseconds; an offset may carry it out of the calendar: then its edge."""
+    """Parse RFC 3339 into UTC with microseconds, clamped to MIN_TIME and MAX_TIME."""
     try:
-        moment = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text)
     except ValueError:
         raise InvalidWebhook(path, "must be an RFC 3339 time, such as 2026-11-23T15:33:27.229Z") from None
-    if moment.tzinfo is None:
-        raise InvalidWebhook(path, "must carry an offset or `Z`")
+    if parsed.tzinfo is None:
+        raise InvalidWebhook(path, "must have a UTC offset or `Z`")
     try:
-        return min(max(moment.astimezone(UTC), FIRST_MOMENT), LAST_MOMENT)
+        return min(max(parsed.astimezone(UTC), MIN_TIME), MAX_TIME)
     except OverflowError:
-        return FIRST_MOMENT if moment.year <= ZERO_YEAR else LAST_MOMENT
+        return MIN_TIME if parsed.year <= ZERO_YEAR else MAX_TIME
 
 
-def _made_group_key(group_labels: dict[str, str]) -> str:
+def _default_group_key(group_labels: dict[str, str]) -> str:
     pairs = ", ".join(f"{name}={json.dumps(value)}" for name, value in sorted(group_labels.items()))
     return f"{{}}:{{{pairs}}}"

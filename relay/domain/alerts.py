@@ -1,4 +1,4 @@
-"""What is an alert, and what is a group of them?"""
+"""Alerts and groups of alerts."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,18 +11,18 @@ FNV_OFFSET: Final = 14695981039346656037
 FNV_PRIME: Final = 1099511628211
 LABEL_SEPARATOR: Final = 0xFF
 SEVERITY_ORDER: Final = ("critical", "error", "warning", "info")
-"""The usual severities, the worst first."""
+"""The usual severities, most severe first."""
 
 
 class Status(StrEnum):
-    """The state of an alert: it is firing, then resolved, once."""
+    """The state of an alert: firing, then resolved."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert as one webhook reported it. Times are aware, in UTC; `ends_at` is None while it fires."""
+    """One alert as reported by one webhook. Times are aware and in UTC; `ends_at` is None while it fires."""
 
     status: Status
     labels: dict[str, str]
@@ -44,12 +44,12 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def firing(self) -> bool:
-        """Whether this report says that the alert fires."""
+        """Whether the alert is firing in this report."""
         return self.status is Status.FIRING
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """What Alertmanager sends in one webhook. `truncated` counts alerts that it left out."""
+    """What Alertmanager sends in one webhook. `truncated` counts the alerts that it omitted."""
 
     group_key: str
     receiver: str
@@ -62,17 +62,17 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status_of(alerts: Iterable[Alert]) -> Status:
-    """Several alerts are firing while one of them is."""
+    """Return FIRING if any of the alerts is firing."""
     return Status.FIRING if any(alert.firing for alert in alerts) else Status.RESOLVED
 
 
 def severity_rank(severity: str) -> int:
-    """The place of a severity, 0 for the worst; those that are not in the usual order come last."""
+    """Return the position of a severity in SEVERITY_ORDER, 0 for the most severe; unknown severities come last."""
     return SEVERITY_ORDER.index(severity) if severity in SEVERITY_ORDER else len(SEVERITY_ORDER)
 
 
 def fingerprint(labels: dict[str, str]) -> str:
-    """Alertmanager's fingerprint of a label set: 64-bit FNV-1a over the sorted names and values, in hex.
+    """Compute Alertmanager's fingerprint of a label set: 64-bit FNV-1a over the sorted names and values, in hex.
 
     Source: prometheus/common, model.LabelSet.Fingerprint.
     """

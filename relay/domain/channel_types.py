@@ -1,8 +1,15 @@
-"""What is a channel: its filters, common to all types, and the settings of each type?
+"""Channels: the filters common to all types, and the settings of each type.
 
-A channel is a tagged union on `channel_type`; the fields of a type lie flat beside the common ones.
+A channel is a tagged union on `channel_type`; the fields of a type are on the same level as the common ones.
+
+A new type needs a class here that `Channel` includes, its notifier in a file of relay/notify/platforms, and an
+entry in relay/notify/registry.py. A new filter on a label needs its field in `Filters` and its label in
+LABEL_FILTERS; routing, reasons and validation follow. Any other new filter also changes relay/route/table.py and
+reasons.py. The API and the command line derive their fields from these classes; relay/cli/channel_options.py may
+add a help text.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 import msgspec
@@ -11,13 +18,20 @@ from relay.domain.errors import InvalidInput
 from relay.domain.matchers import Matcher, parse_matcher
 
 MAX_MESSAGES: Final = 5
-"""Messages that a group takes at most, unless its channel says otherwise."""
+"""The default of a channel's `max_messages`."""
 MaxMessages = Annotated[int, msgspec.Meta(ge=1, le=20)]
-"""What does not fit in so many messages ends in a count, and a link to the history."""
+"""The number of messages for one group. Alerts that do not fit are counted, with a link to the history."""
+
+LABEL_FILTERS: Final[Mapping[str, str]] = {
+    "severities": "severity",
+    "alert_names": "alertname",
+    "alert_categories": "category",
+}
+"""Filter fields that list the accepted values of one label, and that label. An absent label equals ""."""
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """Which alerts a channel wants. A filter left out, or empty, matches all."""
+    """The alerts that a channel accepts. A filter that is not set, or empty, matches all."""
 
     enabled: bool = True
     tenant_id: str | None = None
@@ -27,11 +41,19 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     matchers: tuple[str, ...] = ()
     send_resolved: bool = True
 
+    def label_filters(self, tenant_label: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """Yield each label filter that is set, as (field, label, accepted values); a tenant is one of them."""
+        if self.tenant_id is not None:
+            yield "tenant_id", tenant_label, (self.tenant_id,)
+        for field, label in LABEL_FILTERS.items():
+            if values := getattr(self, field):
+                yield field, label, values
+
     def parsed_matchers(self) -> tuple[Matcher, ...]:
-        """The matchers, parsed.
+        """Parse the matchers.
 
         Raises:
-            InvalidInput: names the matcher that can't be parsed.
+            InvalidInput: a matcher can't be parsed; names it.
         """
         parsed = []
         for at, text in enumerate(self.matchers):
@@ -43,42 +65,42 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A token bucket: `per_second` messages in the long run, and up to `burst` at once."""
+    """A token bucket: `per_second` messages on average, and up to `burst` at once."""
 
     per_second: float
     burst: int = 1
 
 
 class BaseChannel(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="channel_type"):
-    """What all channel types have in common. Fields named in `SECRET` are sealed at rest and masked in answers."""
+    """The fields of all channel types. Fields named in `SECRET` are encrypted at rest and masked in responses."""
 
     SECRET: ClassVar[frozenset[str]] = frozenset({"webhook_url"})
     LOGIN: ClassVar[tuple[str, str] | None] = None
-    """The fields that are sent as the user and password of HTTP's basic authentication."""
+    """The fields with the user and password for HTTP basic authentication."""
     CAVEATS: ClassVar[tuple[str, ...]] = ()
-    """What the relay promises less for this type than for others, in sentences for the channel's health."""
+    """Limitations of this type compared to others, as sentences in the channel's health."""
 
     id: str = ""
     name: str
     rate_limit: RateLimit | None = None
-    """None: the platform's own."""
+    """None: the platform's own limit."""
     fallback_channel_id: str | None = None
-    """Who is told what this channel can't be told."""
+    """The channel that gets what can't be delivered to this one."""
     template: str | None = None
-    """The message template that says how groups are told. None: in the relay's own words."""
+    """The message template for groups. None: the built-in text."""
 
     @property
     def channel_type(self) -> str:
-        """The tag of the union."""
+        """The value of `channel_type`."""
         return type_name(type(self))
 
     def __repr__(self) -> str:
-        """Name the channel without its settings, so that no log or traceback holds a secret."""
+        """Return the type and id alone, so that no log or traceback contains a secret."""
         return f"<{self.channel_type} channel {self.id!r}>"
 
 
 class SlackChannel(BaseChannel, frozen=True, kw_only=True, tag="slack"):
-    """A Slack incoming webhook, or a bot that posts to a channel; or a server compatible with either."""
+    """A Slack incoming webhook, a bot that posts to a Slack channel, or a server compatible with either."""
 
     SECRET: ClassVar[frozenset[str]] = frozenset({"webhook_url", "bot_token"})
 
@@ -89,10 +111,10 @@ class SlackChannel(BaseChannel, frozen=True, kw_only=True, tag="slack"):
     slack_username: str | None = None
     slack_icon_emoji: str | None = None
     slack_reply_resolved: bool = False
-    """Whether a bot also replies to its message when all in it is resolved: an edit makes no sound."""
+    """Whether a bot also replies to its message when all alerts are resolved, because an edit notifies nobody."""
     max_messages: MaxMessages = MAX_MESSAGES
     update_message: bool = True
-    """Whether a group is told in one message that is edited; a webhook's can't be."""
+    """Whether the message of a group is edited; only a bot can edit messages, a webhook can't."""
 
 
 class DiscordChannel(BaseChannel, frozen=True, kw_only=True, tag="discord"):
@@ -103,7 +125,7 @@ class DiscordChannel(BaseChannel, frozen=True, kw_only=True, tag="discord"):
     discord_avatar_url: str | None = None
     max_messages: MaxMessages = MAX_MESSAGES
     update_message: bool = True
-    """Whether a group is told in one message that is edited."""
+    """Whether the message of a group is edited."""
 
 
 class TeamsChannel(BaseChannel, frozen=True, kw_only=True, tag="teams"):
@@ -125,13 +147,13 @@ class WebhookChannel(BaseChannel, frozen=True, kw_only=True, tag="webhook"):
     custom_headers: dict[str, str] = {}
     custom_payload_template: str | None = None
     signing_secret: str | None = None
-    """`whsec_` and 24 to 64 bytes in base64, as Standard Webhooks has it. None: nothing is signed."""
+    """`whsec_` and 24 to 64 bytes in base64, as in Standard Webhooks. None: requests are not signed."""
     signing_secret_previous: str | None = None
-    """Signs too, until every receiver knows the new one."""
+    """Also signs requests, until every receiver has the new secret."""
 
 
 class TelegramChannel(BaseChannel, frozen=True, kw_only=True, tag="telegram"):
-    """A chat that a Telegram bot posts to; the URL is that of the Bot API, or of a server of one's own."""
+    """A chat that a Telegram bot posts to, through the public Bot API or a self-hosted server."""
 
     SECRET: ClassVar[frozenset[str]] = frozenset({"bot_token"})
 
@@ -141,11 +163,11 @@ class TelegramChannel(BaseChannel, frozen=True, kw_only=True, tag="telegram"):
     telegram_api_url: str = "https://api.telegram.org"
     max_messages: MaxMessages = MAX_MESSAGES
     update_message: bool = True
-    """Whether a group is told in one message that is edited."""
+    """Whether the message of a group is edited."""
 
 
 class PagerDutyChannel(BaseChannel, frozen=True, kw_only=True, tag="pagerduty"):
-    """A PagerDuty service, by the key of its Events API v2 integration."""
+    """A PagerDuty service with an Events API v2 integration."""
 
     SECRET: ClassVar[frozenset[str]] = frozenset({"routing_key"})
 
@@ -154,7 +176,7 @@ class PagerDutyChannel(BaseChannel, frozen=True, kw_only=True, tag="pagerduty"):
 
 
 class SmsChannel(BaseChannel, frozen=True, kw_only=True, tag="sms"):
-    """Text messages over Twilio, from a number or by a messaging service."""
+    """Text messages through Twilio, from a number or a messaging service."""
 
     SECRET: ClassVar[frozenset[str]] = frozenset({"auth_token"})
     LOGIN: ClassVar[tuple[str, str] | None] = ("account_sid", "auth_token")
@@ -168,14 +190,14 @@ class SmsChannel(BaseChannel, frozen=True, kw_only=True, tag="sms"):
 
 
 class EmailChannel(BaseChannel, frozen=True, kw_only=True, tag="email"):
-    """Mail, handed to an SMTP server. Without a port it is the usual one: 587, 465 with `tls`, 25 with `none`."""
+    """E-mail through an SMTP server. The default port is 587, or 465 with `tls` and 25 with `none`."""
 
     SECRET: ClassVar[frozenset[str]] = frozenset({"smtp_password"})
 
     smtp_host: str
     smtp_port: int | None = None
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
-    """`none` only to hosts that RELAY_ALLOWED_TARGETS lists."""
+    """`none` is accepted only for hosts in RELAY_ALLOWED_TARGETS."""
     smtp_username: str | None = None
     smtp_password: str | None = None
     email_from: str
@@ -183,13 +205,13 @@ class EmailChannel(BaseChannel, frozen=True, kw_only=True, tag="email"):
 
 
 class AppriseChannel(BaseChannel, frozen=True, kw_only=True, tag="apprise"):
-    """Any service that the library Apprise knows, by its URL there."""
+    """Any service that the library Apprise supports, by its Apprise URL."""
 
     SECRET: ClassVar[frozenset[str]] = frozenset({"apprise_url"})
     CAVEATS: ClassVar[tuple[str, ...]] = (
-        "Apprise says whether it delivered, not why it did not: all failures are retried until they are given up.",
-        "A message that outlasts the time for an attempt may arrive all the same, and then twice.",
-        "No pause that the service asks for is known.",
+        "Apprise does not report why a delivery failed, so all failures are retried until they expire.",
+        "A message that takes longer than the attempt's timeout may still arrive, and is then delivered twice.",
+        "The service's Retry-After is not known.",
     )
 
     apprise_url: str
@@ -210,33 +232,33 @@ CHANNEL_CLASSES: Final[tuple[type[BaseChannel], ...]] = get_args(Channel)
 
 
 def type_name(channel_class: type[BaseChannel]) -> str:
-    """The value of `channel_type` that stands for a class."""
+    """Return the value of `channel_type` for a class."""
     return str(channel_class.__struct_config__.tag)
 
 
 def channel_class(channel_type: Any) -> type[BaseChannel]:
-    """The class that a value of `channel_type` stands for.
+    """Return the class for a value of `channel_type`.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: the type is unknown.
     """
-    for kind in CHANNEL_CLASSES:
-        if type_name(kind) == channel_type:
-            return kind
-    raise InvalidInput("channel_type", f"{channel_type!r} is unknown; one of {', '.join(channel_types())}")
+    for candidate in CHANNEL_CLASSES:
+        if type_name(candidate) == channel_type:
+            return candidate
+    raise InvalidInput("channel_type", f"{channel_type!r} is unknown; must be one of {', '.join(channel_types())}")
 
 
 def caveats_of(channel_type: str) -> tuple[str, ...]:
-    """The caveats of a type; none for one that this release does not know."""
-    return next((kind.CAVEATS for kind in CHANNEL_CLASSES if type_name(kind) == channel_type), ())
+    """Return the caveats of a type; none for a type that this release does not know."""
+    return next((known.CAVEATS for known in CHANNEL_CLASSES if type_name(known) == channel_type), ())
 
 
 def own_fields(channel_class: type[BaseChannel]) -> list[str]:
-    """The fields that a type adds to the common ones."""
+    """Return the fields that a type adds to the common ones."""
     common = BaseChannel.__struct_fields__
     return [name for name in channel_class.__struct_fields__ if name not in common]
 
 
 def channel_types() -> list[str]:
-    """All values of `channel_type`."""
+    """Return all values of `channel_type`."""
     return [type_name(channel_class) for channel_class in CHANNEL_CLASSES]

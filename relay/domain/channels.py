@@ -1,4 +1,4 @@
-"""Which channels are right: read them, change them, and mask their secrets?"""
+"""Validation and changes of channels, and masking of their secrets."""
 
 import re
 import unicodedata
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.domain.channel_types import Channel, channel_class, channel_types
+from relay.domain.channel_types import LABEL_FILTERS, Channel, channel_class, channel_types
 from relay.domain.errors import InvalidInput
 from relay.domain.fields import field_and_message, require_storable
 
@@ -20,16 +20,16 @@ _slug = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 
 
 def parse_channel(data: Any) -> Channel:
-    """Read a channel from JSON data; the id is made from the name when it is left out.
+    """Parse and validate a channel from JSON data. Without an id, the id is derived from the name.
 
     Raises:
-        InvalidInput: names the field.
+        InvalidInput: the channel is invalid; names the field.
     """
     if not isinstance(data, dict):
         raise InvalidInput("", "must be a JSON object")
     require_storable(data)
     if "channel_type" not in data:
-        raise InvalidInput("channel_type", f"is missing; one of {', '.join(channel_types())}")
+        raise InvalidInput("channel_type", f"is missing; must be one of {', '.join(channel_types())}")
     channel_class(data["channel_type"])
     try:
         channel: Channel = msgspec.convert(data, Channel)
@@ -42,32 +42,33 @@ def parse_channel(data: Any) -> Channel:
 
 
 def slug(name: str) -> str:
-    """Make an id from a name: "Critical Alerts" becomes `critical-alerts`.
+    """Derive an id from a name: "Critical Alerts" becomes `critical-alerts`.
 
     Raises:
-        InvalidInput: the name has no letter or digit to make one from.
+        InvalidInput: the name has no ASCII letter or digit.
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    made = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:MAX_ID].rstrip("-")
-    if not made:
-        raise InvalidInput("id", "can't be made from this name; give one")
-    return made
+    derived = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:MAX_ID].rstrip("-")
+    if not derived:
+        raise InvalidInput("id", "can't be derived from this name; provide an id")
+    return derived
 
 
 def require_id(text: str) -> None:
-    """Refuse what is no slug, as the ids of channels and of their templates are.
+    """Reject a text that is not a valid id of a channel or template.
 
     Raises:
-        InvalidInput: says what one is.
+        InvalidInput: the id is invalid; states the format.
     """
     if len(text) > MAX_ID or not _slug.fullmatch(text):
         raise InvalidInput(
-            "id", f"must be 1 to {MAX_ID} of a-z, 0-9, - and _, with a letter or digit at both ends"
+            "id",
+            f"must be 1 to {MAX_ID} characters of a-z, 0-9, - and _, starting and ending with a letter or digit",
         )
 
 
 def mask_secrets(channel: Channel) -> dict[str, Any]:
-    """The channel as JSON data with its secrets masked."""
+    """Return the channel as JSON data with its secrets masked."""
     data: dict[str, Any] = msgspec.to_builtins(channel)
     for name in channel.SECRET:
         data[name] = _mask(data[name])
@@ -75,17 +76,17 @@ def mask_secrets(channel: Channel) -> dict[str, Any]:
 
 
 def merge_patch(channel: Channel, patch: Any) -> Channel:
-    """Apply a JSON merge patch (RFC 7396): null resets a field; a secret left out, or sent back masked, is kept.
+    """Apply a JSON merge patch (RFC 7396). Null resets a field; an absent or masked secret is kept.
 
     Raises:
-        InvalidInput: names the field.
+        InvalidInput: the patch or its result is invalid; names the field.
     """
     if not isinstance(patch, dict):
         raise InvalidInput("", "must be a JSON object")
     data: dict[str, Any] = msgspec.to_builtins(channel)
-    for fixed in ("id", "channel_type"):
-        if fixed in patch and patch[fixed] != data[fixed]:
-            raise InvalidInput(fixed, "can't be changed; create another channel instead")
+    for name in ("id", "channel_type"):
+        if name in patch and patch[name] != data[name]:
+            raise InvalidInput(name, "can't be changed; create another channel instead")
     for name, value in patch.items():
         if value is None:
             data.pop(name, None)
@@ -118,13 +119,13 @@ def _check(channel: Channel) -> None:
     for name in channel.SECRET:
         value = getattr(channel, name)
         if value == MASK or (isinstance(value, dict) and MASK in value.values()):
-            raise InvalidInput(name, "is the mask that stands for a secret; send the secret itself")
+            raise InvalidInput(name, "is the mask of a secret; send the secret itself")
     if channel.tenant_id == "":
-        raise InvalidInput("tenant_id", "must not be empty; leave it out to match all tenants")
-    for name in ("severities", "alert_names", "alert_categories", "matchers"):
+        raise InvalidInput("tenant_id", "must not be empty; omit it to match all tenants")
+    for name in (*LABEL_FILTERS, "matchers"):
         values: tuple[str, ...] = getattr(channel, name)
         if len(values) > MAX_FILTER_VALUES:
-            raise InvalidInput(name, f"must not hold more than {MAX_FILTER_VALUES} values")
+            raise InvalidInput(name, f"must not contain more than {MAX_FILTER_VALUES} values")
         if "" in values:
             raise InvalidInput(f"{name}[{values.index('')}]", "must not be empty")
     channel.parsed_matchers()
@@ -134,7 +135,7 @@ def _check(channel: Channel) -> None:
 def _check_delivery(channel: Channel) -> None:
     if channel.rate_limit is not None:
         if not MIN_RATE <= channel.rate_limit.per_second <= MAX_RATE:
-            raise InvalidInput("rate_limit.per_second", f"must be between one an hour and {MAX_RATE}")
+            raise InvalidInput("rate_limit.per_second", f"must be between one per hour and {MAX_RATE}")
         if not 1 <= channel.rate_limit.burst <= MAX_RATE:
             raise InvalidInput("rate_limit.burst", f"must be between 1 and {MAX_RATE}")
     if channel.fallback_channel_id is not None and channel.fallback_channel_id == channel.id:

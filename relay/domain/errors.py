@@ -1,19 +1,19 @@
-"""Which errors does the relay raise itself?
+"""The exceptions that the relay raises.
 
 RelayError
 ├── SettingsError        the environment, a file or a flag is wrong; the process can't start
-├── InvalidInput         what a caller sent is wrong; names the field
-│   └── InvalidWebhook   a body that is no Alertmanager webhook
-├── NotFound             no such resource
-├── Conflict             the resource exists already, or is in the way
-├── Unavailable          Postgres is away, or too much waits: try again
-└── Unreadable           something stored can't be read by this release, or with its keys
-    └── SealBroken       a sealed secret can't be opened with the keys at hand
+├── InvalidInput         the caller's input is invalid; names the field
+│   └── InvalidWebhook   the body is not an Alertmanager webhook
+├── NotFound             the resource does not exist
+├── Conflict             the resource already exists, or another resource prevents the change
+├── Unavailable          Postgres is unavailable or the queue is full; retry later
+└── Unreadable           stored data can't be read by this release or with the configured keys
+    └── SealBroken       a secret can't be decrypted with the configured keys
 """
 
 
 class RelayError(Exception):
-    """The root. `str(error)` is one line for people and holds no secret."""
+    """The root. `str(error)` is one line for people and contains no secret."""
 
 
 class SettingsError(RelayError):
@@ -21,10 +21,10 @@ class SettingsError(RelayError):
 
 
 class InvalidInput(RelayError, ValueError):
-    """What a caller sent is wrong.
+    """The caller's input is invalid.
 
-    It is a ValueError so that a decoder may raise it from within.
-    `field` is the path of the offending field (`severities[0]`), or empty for the whole.
+    It is a ValueError so that a msgspec decoder hook may raise it.
+    `field` is the path of the invalid field (`severities[0]`), or empty for the whole input.
     """
 
     def __init__(self, field: str, message: str) -> None:
@@ -34,15 +34,15 @@ class InvalidInput(RelayError, ValueError):
 
 
 class InvalidWebhook(InvalidInput):
-    """The body is no Alertmanager webhook."""
+    """The body is not an Alertmanager webhook."""
 
 
 class NotFound(RelayError):
-    """There is no such resource."""
+    """The resource does not exist."""
 
 
 class Conflict(RelayError):
-    """The resource exists already, or something is in the way."""
+    """The resource already exists, or another resource prevents the change."""
 
 
 class Unavailable(RelayError):
@@ -50,8 +50,8 @@ class Unavailable(RelayError):
 
 
 class Unreadable(RelayError):
-    """Something stored can't be read by this release, or with its keys."""
+    """Stored data can't be read by this release or with the configured keys."""
 
 
 class SealBroken(Unreadable):
-    """A sealed secret can't be opened with the keys at hand."""
+    """A secret can't be decrypted with the configured keys."""

@@ -1,4 +1,4 @@
-"""Which field of an input is wrong, and how is text made fit to store?"""
+"""Paths of invalid fields, and text that Postgres can store."""
 
 import re
 from collections.abc import Mapping
@@ -9,27 +9,27 @@ import msgspec
 from relay.domain.errors import InvalidInput
 
 REPLACEMENT: Final = "\ufffd"
-_unfit = re.compile("[\x00\ud800-\udfff]")
+_unstorable = re.compile("[\x00\ud800-\udfff]")
 _path = re.compile(r"^(?P<message>.*) - at `(?:key in )?\$\.?(?P<path>.*)`$", re.DOTALL)
 _named = re.compile(r"^Object (?P<what>missing required|contains unknown) field `(?P<name>[^`]*)`$")
 
 
-def clean(value: Any) -> Any:
+def replace_unstorable(value: Any) -> Any:
     """Return JSON data with U+0000 and lone surrogates replaced by U+FFFD, in keys and values."""
     if isinstance(value, str):
-        return _unfit.sub(REPLACEMENT, value)
+        return _unstorable.sub(REPLACEMENT, value)
     if isinstance(value, list):
-        return [clean(item) for item in value]
+        return [replace_unstorable(item) for item in value]
     if isinstance(value, Mapping):
-        return {clean(key): clean(item) for key, item in value.items()}
+        return {replace_unstorable(key): replace_unstorable(item) for key, item in value.items()}
     return value
 
 
 def field_and_message(error: msgspec.ValidationError) -> tuple[str, str]:
-    """Read the field's path and a message for people out of msgspec's error.
+    """Extract the field's path and a message for people from msgspec's error.
 
     Returns:
-        (`severities[0]`, "Expected `str`, got `int`"); the path is empty when the whole body is meant.
+        (`severities[0]`, "Expected `str`, got `int`"); the path is empty when the error concerns the whole body.
     """
     message, path = str(error), ""
     if found := _path.match(message):
@@ -43,13 +43,13 @@ def field_and_message(error: msgspec.ValidationError) -> tuple[str, str]:
 
 
 def require_storable(value: Any, path: str = "") -> None:
-    """Refuse text that Postgres can't hold, anywhere in JSON data.
+    """Reject text that Postgres can't store, anywhere in JSON data.
 
     Raises:
         InvalidInput: names the field.
     """
     if isinstance(value, str):
-        if _unfit.search(value):
+        if _unstorable.search(value):
             raise InvalidInput(path, "must not contain U+0000 or lone surrogates")
     elif isinstance(value, list):
         for at, item in enumerate(value):

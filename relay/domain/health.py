@@ -1,4 +1,4 @@
-"""How is a channel?"""
+"""The health of a channel, computed from its attempts."""
 
 import math
 from collections.abc import Mapping
@@ -9,21 +9,22 @@ from typing import Final
 import msgspec
 
 BUCKET_FACTOR: Final = 1.25
-"""Durations are counted in buckets, each so many times as wide as the one before: a quantile is read from them
-within 12%."""
+"""Ratio between the upper bounds of successive duration buckets; quantiles are exact to 12%."""
 FIRST_BUCKET: Final = 0.001
+"""Seconds; the upper bound of bucket 0."""
 LAST_BUCKET: Final = 60
+"""The number of the last bucket."""
 FAILING_FAILURES: Final = 3
 FAILING_RATE: Final = 0.5
 DEGRADED_RATE: Final = 0.95
-FEW: Final = 3
-"""Attempts; of fewer a rate says little."""
+MIN_ATTEMPTS: Final = 3
+"""The attempts needed for a success rate to make a channel failing."""
 DEGRADED_AGE: Final = 300.0
-"""Seconds; what waits for longer than this is not what people expect of a healthy channel."""
+"""Seconds after which a pending delivery makes its channel degraded."""
 
 
 class ChannelState(StrEnum):
-    """How a channel is, best first. `open`: its circuit breaker is."""
+    """The state of a channel, healthiest first. `open`: its circuit breaker is open."""
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
@@ -33,11 +34,11 @@ class ChannelState(StrEnum):
 
 
 class ChannelHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a channel's attempts, and what waits for it.
+    """The results of a channel's attempts, and its pending deliveries.
 
-    Rates are between 0 and 1, of attempts that ended at the platform; None without any. Latencies are in seconds,
-    over the last hour, of attempts that were answered with yes. `held_until` is None unless it lies ahead.
-    `oldest_waiting` is since when the oldest waits. `caveats` say what can't be promised for its type.
+    Rates are between 0 and 1, over attempts with a response of the platform; None without any. Latencies are in
+    seconds, over the successful attempts of the last hour. `held_until` is None unless it is in the future.
+    `oldest_waiting` is when the oldest pending delivery was queued. `caveats` are the limitations of its type.
     """
 
     state: ChannelState
@@ -67,13 +68,13 @@ def state_of(
     attempts: int,
     oldest_age: float | None,
 ) -> ChannelState:
-    """The state that follows from the last hour's attempts and the age in seconds of what waits longest."""
+    """Compute the state from the last hour and the age in seconds of the oldest pending delivery."""
     if not enabled:
         return ChannelState.DISABLED
     if breaker_open:
         return ChannelState.OPEN
     if failures >= FAILING_FAILURES or (
-        success_rate is not None and attempts >= FEW and success_rate < FAILING_RATE
+        success_rate is not None and attempts >= MIN_ATTEMPTS and success_rate < FAILING_RATE
     ):
         return ChannelState.FAILING
     slow = oldest_age is not None and oldest_age > DEGRADED_AGE
@@ -83,28 +84,28 @@ def state_of(
 
 
 def latency_bucket(seconds: float) -> int:
-    """The bucket that a duration is counted in, 0 to LAST_BUCKET."""
+    """Return the bucket of a duration, 0 to LAST_BUCKET."""
     if seconds <= FIRST_BUCKET:
         return 0
     return min(math.ceil(math.log(seconds / FIRST_BUCKET, BUCKET_FACTOR)), LAST_BUCKET)
 
 
 def bucket_seconds(bucket: int) -> float:
-    """The duration that stands for a bucket: its geometric middle."""
+    """Return the duration that represents a bucket: its geometric mean."""
     return float(FIRST_BUCKET * BUCKET_FACTOR ** (bucket - 0.5))
 
 
 def quantile(counts: Mapping[int, int], share: float) -> float | None:
-    """The seconds that `share` of the attempts, counted by bucket, did not exceed; None without any."""
+    """Return the quantile `share` in seconds, from attempts counted by bucket; None without attempts."""
     wanted = share * sum(counts.values())
     reached = 0
     for bucket in sorted(counts):
         reached += counts[bucket]
         if reached and reached >= wanted:
-            return round(bucket_seconds(bucket), 4)  # more digits would promise more than a bucket knows
+            return round(bucket_seconds(bucket), 4)  # a bucket is no more precise
     return None
 
 
 def rate(successes: int, attempts: int) -> float | None:
-    """The share of successes; None without attempts."""
+    """Return the share of successes; None without attempts."""
     return successes / attempts if attempts else None

@@ -1,4 +1,4 @@
-"""What does the relay remember of alerts and deliveries, as its API shows it?"""
+"""Alerts, deliveries and attempts as the API returns them."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +9,7 @@ from relay.domain.alerts import Status
 
 
 class State(StrEnum):
-    """Where a delivery stands. The last three are ends; one that was delivered or is dead may be sent again."""
+    """The state of a delivery. The last three are final; a delivered or dead delivery can be redelivered."""
 
     PENDING = "pending"
     SENDING = "sending"
@@ -19,7 +19,7 @@ class State(StrEnum):
 
 
 class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert as the history shows it."""
+    """An alert in the history."""
 
     id: int
     fingerprint: str
@@ -38,17 +38,17 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kind(StrEnum):
-    """What a delivery tells: one group, or many that were merged into a digest."""
+    """What a delivery contains: one group, or many groups merged into a digest."""
 
     GROUP = "group"
     DIGEST = "digest"
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the outbox as the API shows it. `attempts` counts tries, the one under way included.
+    """A row of the outbox. `attempts` is the number of attempts, including one in progress.
 
-    `merged_into` is the delivery that tells this one too; `fallback_of` the one in whose place this one is
-    sent; `redelivered_at` when it was last asked for again.
+    `merged_into` is the delivery that includes this one, `fallback_of` the delivery that this one replaces, and
+    `redelivered_at` the time of the last request for redelivery.
     """
 
     id: int
@@ -68,7 +68,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One try of a delivery. `duration` is in seconds; `status_code` is None when no answer came."""
+    """One attempt of a delivery. `duration` is in seconds; `status_code` is None without a response."""
 
     number: int
     started_at: datetime
@@ -80,14 +80,14 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryDetail(Delivery, frozen=True, kw_only=True):
-    """A delivery with its tries and the alerts that it tells."""
+    """A delivery with its attempts and alerts."""
 
     tries: tuple[Attempt, ...]
     alert_ids: tuple[int, ...]
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook in which an alert came, and the deliveries that it called for."""
+    """A webhook that contained an alert, and the deliveries that it created."""
 
     id: int
     received_at: datetime

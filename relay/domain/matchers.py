@@ -1,7 +1,7 @@
-"""Does an alert's label match, as Alertmanager would say?
+"""Label matchers with Alertmanager's syntax and semantics.
 
 Syntax: https://prometheus.io/docs/alerting/latest/configuration/#matcher
-Regular expressions are RE2's, anchored at both ends; an absent label is the empty string.
+Regular expressions are RE2's and anchored at both ends. An absent label equals the empty string.
 """
 
 import re
@@ -17,7 +17,7 @@ from relay.domain.errors import InvalidInput
 
 MAX_LENGTH: Final = 4096
 REGEX_MEMORY: Final = 1 << 20
-"""Bytes that RE2 may use for one expression; one that needs more is refused."""
+"""Bytes of memory that RE2 may use for one expression; an expression that needs more is rejected."""
 _syntax = re.compile(
     r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)+)"|(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*))'
     r"\s*(?P<op>=~|!~|!=|=)\s*(?P<value>.*?)\s*",
@@ -29,7 +29,7 @@ _unescaped_quote = re.compile(r'(?<!\\)(?:\\\\)*"')
 
 
 class Op(StrEnum):
-    """How a matcher compares."""
+    """The operator of a matcher."""
 
     EQUAL = "="
     NOT_EQUAL = "!="
@@ -45,7 +45,7 @@ class Matcher(msgspec.Struct, frozen=True):
     value: str
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether the label set fulfils the condition."""
+        """Whether the label set meets the condition."""
         actual = labels.get(self.name, "")
         match self.op:
             case Op.EQUAL:
@@ -63,10 +63,10 @@ class Matcher(msgspec.Struct, frozen=True):
 
 
 def parse_matcher(text: str) -> Matcher:
-    r"""Parse `team=~"db|infra"`; the value's quotes may be left out, and `\"`, `\\` and `\n` are understood.
+    r"""Parse a matcher such as `team=~"db|infra"`. Quotes are optional; `\"`, `\\` and `\n` are escapes.
 
     Raises:
-        InvalidInput: with an empty field; the caller knows where the text stood.
+        InvalidInput: the text is not a matcher; the field is empty, because only the caller knows it.
     """
     if len(text) > MAX_LENGTH:
         raise InvalidInput("", f"must not be longer than {MAX_LENGTH} characters")
@@ -81,7 +81,7 @@ def parse_matcher(text: str) -> Matcher:
         except re2.error as error:
             detail = error.args[0] if error.args else ""
             reason = detail.decode(errors="replace") if isinstance(detail, bytes) else str(detail)
-            raise InvalidInput("", f"{text!r} has a bad regular expression: {reason}") from None
+            raise InvalidInput("", f"{text!r} has an invalid regular expression: {reason}") from None
     return matcher
 
 

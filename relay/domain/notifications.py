@@ -1,4 +1,4 @@
-"""What is one channel told: a notification of one group, or a digest of many?"""
+"""Messages to a channel: a notification of one group, or a digest of many groups."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -9,17 +9,17 @@ from relay.domain.alerts import SEVERITY_ORDER, Alert, Group, Status, severity_r
 
 
 class FallbackFor(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a channel is told what was meant for another one."""
+    """The channel that this message was originally for, and why it could not be delivered there."""
 
     channel_id: str
     reason: str
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
-    """What a template made of a message, in the platform's own markup, with all values in it escaped.
+    """The result of a message template, in the platform's markup, with all values escaped.
 
-    `title` stands for the headline, `body` before the alerts, and `alerts` has the text of each by its position.
-    An empty title, a body that is None, no alerts or an empty one: these are told in the relay's own words.
+    `title` replaces the headline, `body` precedes the alerts, and `alerts` has the text of each alert by position.
+    The built-in text is used for an empty title, a body that is None, and an alert without text.
     """
 
     title: str = ""
@@ -27,25 +27,26 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     alerts: tuple[str, ...] = ()
 
     def alert(self, position: int) -> str:
-        """The text of one alert, or nothing."""
+        """Return the text of one alert, or an empty string."""
         return self.alerts[position] if self.alerts else ""
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """The alerts of a group that matched a channel; never empty.
 
-    `id` names the delivery, and is the same on every attempt. When several notifications of the group waited,
-    this is all of them in one: each alert once, as it was reported last.
+    `id` is the delivery's id, the same on every attempt. If several notifications of the group were pending, they
+    are merged: each alert occurs once, in its last reported state.
 
-    `untold` holds the positions of resolved alerts whose firing was not told before, so that this message
-    tells both. `history_url` leads to all of its alerts; empty where there is nothing to lead to.
+    `unnotified` holds the positions of resolved alerts whose firing was not sent before; the message reports both.
+    `history_url` links to all of its alerts, and is empty if there is no such page.
 
-    Where the platform's message of a group is edited, `posted` are the platform's references of what it is told
-    in so far ("" for a part that can't be edited), and `alerts` has all that is told in it: what this delivery
-    tells, then what the ones before told. `let_go` counts those of long ago that are told no more.
+    On a platform that edits a group's message, `message_refs` are the platform's references to the messages sent
+    so far ("" for a part that can't be edited), and `alerts` has the full content of the edited message: the
+    alerts of this delivery, then those of earlier deliveries. `omitted` counts old alerts that are no longer
+    included.
 
-    `rendered` is what the channel's message template made of it, and `body`, here and in a digest, what a template
-    of the whole body did, where the channel has one.
+    `rendered` is the result of the channel's message template. `body`, here and in a digest, is the result of a
+    template for the whole body, if the channel has one.
     """
 
     id: str
@@ -62,7 +63,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def firing(self) -> tuple[Alert, ...]:
-        """The alerts that fire."""
+        """The alerts that are firing."""
         return tuple(alert for alert in self.alerts if alert.firing)
 
     @property
@@ -72,12 +73,12 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def status(self) -> Status:
-        """Firing while one of its alerts is."""
+        """FIRING if any of its alerts is firing."""
         return status_of(self.alerts)
 
 
 class AlertCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many alerts of one severity and name a digest tells of."""
+    """The number of alerts of one severity and name in a digest."""
 
     severity: str
     alertname: str
@@ -86,13 +87,13 @@ class AlertCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Digest(msgspec.Struct, frozen=True, kw_only=True):
-    """Many groups in one message, because more waited than the channel's limit lets through.
+    """Many groups in one message, because more were pending than the channel's rate limit allows.
 
-    `counts` has every severity and name, worst severity first, the most frequent name first within one.
-    `alerts` are the worst and newest ones: firing before resolved, then by severity, then newest first; they
-    are as many as a message may show, not all. `history_url` leads to all of them.
+    `counts` has every severity and name, most severe first, and within a severity the most frequent name first.
+    `alerts` is a selection: firing before resolved, then most severe first, then newest first. `history_url` links
+    to all alerts.
 
-    It is the relay's own message, and not one of a group: no message template has a say in it.
+    Message templates do not apply to digests, because a digest belongs to no single group.
     """
 
     id: str
@@ -102,42 +103,42 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     alerts: tuple[Alert, ...]
     history_url: str
     unnotified: frozenset[int] = frozenset()
-    """Positions of resolved alerts whose firing was not told before."""
+    """Positions of resolved alerts whose firing was not sent before."""
     fallback_for: FallbackFor | None = None
     body: str | None = None
 
     @property
     def total(self) -> int:
-        """All the alerts that it tells of."""
+        """The number of alerts."""
         return self.firing + self.resolved
 
     @property
     def firing(self) -> int:
-        """How many of them fire."""
+        """The number of firing alerts."""
         return sum(count.firing for count in self.counts)
 
     @property
     def resolved(self) -> int:
-        """How many of them are resolved."""
+        """The number of resolved alerts."""
         return sum(count.resolved for count in self.counts)
 
     @property
     def status(self) -> Status:
-        """Firing while one of its alerts is."""
+        """FIRING if any of its alerts is firing."""
         return Status.FIRING if self.firing else Status.RESOLVED
 
 
 Message = Notification | Digest
 
 REFRESH: Final = 100
-"""The rank of what only sets a message right that is edited, after a digest told what it says.
+"""The rank of a delivery that only refreshes an edited message after a digest reported the same alerts.
 
-It is urgent to nobody: it is neither gathered into digests nor counted as waiting, and goes to no fallback.
+It is neither merged into digests nor counted as pending, and has no fallback.
 """
 
 
 def rank_of(alerts: Iterable[Alert]) -> int:
-    """The place of a message in a queue: by its worst firing alert; what is only resolved comes last."""
+    """Return the queue rank of a message: that of its most severe firing alert; only resolved alerts come last."""
     return min(
         (severity_rank(alert.severity) for alert in alerts if alert.firing), default=len(SEVERITY_ORDER) + 1
     )

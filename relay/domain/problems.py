@@ -1,4 +1,4 @@
-"""How is an error told to a program: RFC 9457 problem details that name the field."""
+"""Errors as RFC 9457 problem details that name the invalid field."""
 
 from http import HTTPStatus
 from typing import Final
@@ -9,14 +9,14 @@ PROBLEM_TYPE: Final = "application/problem+json"
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """One field that is wrong, by its path (`severities[0]`), and what it should be."""
+    """One invalid field: its path (`severities[0]`) and what is expected there."""
 
     field: str
     message: str
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Problem details, with the offending fields as an extension member.
+    """Problem details, with the invalid fields as an extension member.
 
     Source: https://www.rfc-editor.org/rfc/rfc9457
     """
@@ -28,7 +28,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, status: HTTPStatus, detail: str, field: str = "") -> "Problem":
-        """A problem of that status; with a field, `detail` says what is wrong with it."""
+        """Build a problem with that status; with a field, `detail` describes the error in that field."""
         if not field:
             return cls(title=status.phrase, status=status.value, detail=detail)
         errors = (FieldError(field, detail),)

@@ -1,4 +1,4 @@
-"""What does an incident look like that never was, so that people see what a channel makes of it?"""
+"""Sample messages of a fictitious incident, for previews."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,17 +9,17 @@ from relay.domain.notifications import AlertCount, Digest, Message, Notification
 
 NAME: Final = "HighErrorRate"
 PREVIEW_ID: Final = "preview"
-"""Stands where the delivery's id will be."""
+"""The delivery id in a preview."""
 LARGE: Final = 60
-"""Alerts; more than fit one message of most platforms."""
-SHOWN: Final = 9
-"""Alerts that the digest names; the worst of those that it counts."""
-BEGAN_BEFORE: Final = timedelta(minutes=12)
-LASTED: Final = timedelta(minutes=9)
+"""Number of alerts in a large group; more than fit in one message on most platforms."""
+DIGEST_ALERTS: Final = 9
+"""Number of alerts that the digest lists, the most severe of those that it counts."""
+STARTED_BEFORE: Final = timedelta(minutes=12)
+DURATION: Final = timedelta(minutes=9)
 
 
 class Sample(StrEnum):
-    """What kind of incident."""
+    """The kind of sample message."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
@@ -29,7 +29,7 @@ class Sample(StrEnum):
 
 
 def sample_message(sample: Sample, channel_id: str, now: datetime, history_url: str) -> Message:
-    """A message of the kind, of an incident that began some minutes before `now`."""
+    """Return a message about an incident that started some minutes before `now`."""
     match sample:
         case Sample.FIRING:
             alerts = _alerts(2, 0, now)
@@ -72,7 +72,7 @@ def _alert(instance: str, status: Status, now: datetime) -> Alert:
         "job": "checkout",
         "severity": "critical",
     }
-    begun = now.replace(microsecond=0) - BEGAN_BEFORE
+    started = now.replace(microsecond=0) - STARTED_BEFORE
     return Alert(
         status=status,
         labels=labels,
@@ -81,8 +81,8 @@ def _alert(instance: str, status: Status, now: datetime) -> Alert:
             "description": "7.4 % of the requests of the last 5 minutes failed; at most 1 % should.",
             "runbook_url": f"https://runbooks.example.com/{NAME}",
         },
-        starts_at=begun,
-        ends_at=None if status is Status.FIRING else begun + LASTED,
+        starts_at=started,
+        ends_at=None if status is Status.FIRING else started + DURATION,
         generator_url="https://prometheus.example.com/graph?g0.expr=job%3Ahttp_errors%3Aratio_rate5m+%3E+0.01",
         fingerprint=fingerprint(labels),
     )
@@ -101,6 +101,6 @@ def _digest(channel_id: str, now: datetime, history_url: str) -> Digest:
         channel_id=channel_id,
         groups=27,
         counts=counts,
-        alerts=_alerts(SHOWN, 0, now),
+        alerts=_alerts(DIGEST_ALERTS, 0, now),
         history_url=history_url + PREVIEW_ID,
     )

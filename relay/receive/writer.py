@@ -174,7 +174,7 @@ class Writer:
         async with self._connection.use() as driver:
             version, filters = await channels.load_filters(driver)
         self._table = RoutingTable(version, filters, self._tenant_label)
-        for channel_id, why in self._table.broken.items():
+        for channel_id, why in self._table.invalid.items():
             log.error("channel_not_routable", channel_id=channel_id, detail=why)
         self._metrics.config_version.set(version)
         return self._table

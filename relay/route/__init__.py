@@ -1,1 +1,1 @@
-"""② Pure: which channel is told of an alert, and why not the others? Alerts and channels in, reasons out."""
+"""② Pure: which channels get an alert, and why the others do not. Alerts and channels in, reasons out."""

@@ -1,8 +1,8 @@
-"""Which channels match an alert, at a cost that follows the matches and not the channels?
+"""The routing table: an index that finds the channels for an alert at a cost of the matches, not of the channels.
 
-Every filter that demands a label to be one of a few values is a key. Channels that demand the same labels
-share a shape; in a shape, the values an alert has lead with one look-up to the channels that want them.
-Only what can't be looked up (regular expressions, negations) is evaluated, for those channels alone.
+A filter that requires a label to have one of a few values is indexed. Channels that require the same labels share
+a shape; within a shape, one lookup by the alert's values finds the channels. Only conditions that can't be indexed
+(regular expressions, negations) are evaluated, and only for the channels found.
 """
 
 import itertools
@@ -18,50 +18,50 @@ from relay.domain.errors import InvalidInput
 from relay.domain.matchers import Matcher, Op
 
 MAX_KEYS: Final = 256
-"""Index entries one channel may take; the filters beyond that are evaluated."""
+"""Index entries for one channel; filters that would exceed it are evaluated instead."""
 
 Shape = tuple[str, ...]
 Key = tuple[str, ...]
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A channel in the index, with what is left to evaluate."""
+    """A channel in the index, with the conditions that are not indexed."""
 
     channel_id: str
     send_resolved: bool
-    demands: tuple[tuple[str, frozenset[str]], ...]
+    required: tuple[tuple[str, frozenset[str]], ...]
     matchers: tuple[Matcher, ...]
 
     def matches(self, alert: Alert) -> bool:
-        """Whether the alert fulfils what the index did not look up."""
+        """Whether the alert meets the conditions that are not indexed."""
         labels = alert.labels
         return (
             (self.send_resolved or alert.status is Status.FIRING)
-            and all(labels.get(label, "") in values for label, values in self.demands)
+            and all(labels.get(label, "") in values for label, values in self.required)
             and all(matcher.matches(labels) for matcher in self.matchers)
         )
 
 
 class RoutingTable:
-    """An immutable snapshot of all channels' filters at one version of the configuration."""
+    """An immutable snapshot of all channels' filters at one configuration version."""
 
     def __init__(self, version: int, channels: Mapping[str, Filters], tenant_label: str) -> None:
-        """Index the channels. `tenant_label` names the label that holds an alert's tenant."""
+        """Index the channels. `tenant_label` is the label with an alert's tenant."""
         self.version = version
         self.tenant_label = tenant_label
         self.channels = channels
-        self.broken: dict[str, str] = {}
-        """Channels that can't be indexed, and why: one of them must not keep the others from being told."""
+        self.invalid: dict[str, str] = {}
+        """Channels that can't be indexed, with the error. They are skipped, and the other channels are routed."""
         self._shapes: dict[Shape, dict[Key, list[Entry]]] = {}
         for channel_id, filters in channels.items():
             if filters.enabled:
                 try:
                     self._add(channel_id, filters)
                 except InvalidInput as error:
-                    self.broken[channel_id] = str(error)
+                    self.invalid[channel_id] = str(error)
 
     def match(self, alert: Alert) -> Iterator[str]:
-        """The ids of the channels that want the alert."""
+        """Yield the ids of the channels that match the alert."""
         labels = alert.labels
         for shape, channels in self._shapes.items():
             for entry in channels.get(tuple([labels.get(label, "") for label in shape]), ()):
@@ -69,26 +69,26 @@ class RoutingTable:
                     yield entry.channel_id
 
     def route(self, group: Group) -> dict[str, tuple[int, ...] | None]:
-        """For each channel that wants some of the group: the positions of those alerts, or None for all."""
-        wanted: dict[str, list[int]] = {}
+        """Return, for each channel that matches, the positions of the matching alerts, or None for all of them."""
+        matches: dict[str, list[int]] = {}
         for position, alert in enumerate(group.alerts):
             for channel_id in self.match(alert):
-                wanted.setdefault(channel_id, []).append(position)
-        everything = len(group.alerts)
+                matches.setdefault(channel_id, []).append(position)
+        total = len(group.alerts)
         return {
-            channel_id: None if len(positions) == everything else tuple(positions)
-            for channel_id, positions in wanted.items()
+            channel_id: None if len(positions) == total else tuple(positions)
+            for channel_id, positions in matches.items()
         }
 
     def _add(self, channel_id: str, filters: Filters) -> None:
-        demands, matchers = required_labels(filters, self.tenant_label)
+        required, matchers = required_labels(filters, self.tenant_label)
         indexed: dict[str, frozenset[str]] = {}
-        for label, values in sorted(demands.items(), key=lambda item: len(item[1])):
+        for label, values in sorted(required.items(), key=lambda item: len(item[1])):
             if indexed and math.prod(map(len, indexed.values())) * len(values) > MAX_KEYS:
                 break
             indexed[label] = values
-        left = tuple((label, values) for label, values in demands.items() if label not in indexed)
-        entry = Entry(channel_id, filters.send_resolved, left, matchers)
+        rest = tuple((label, values) for label, values in required.items() if label not in indexed)
+        entry = Entry(channel_id, filters.send_resolved, rest, matchers)
         shape = tuple(sorted(indexed))
         keys = self._shapes.setdefault(shape, {})
         for key in itertools.product(*(indexed[label] for label in shape)):
@@ -96,25 +96,18 @@ class RoutingTable:
 
 
 def required_labels(filters: Filters, tenant_label: str) -> tuple[dict[str, frozenset[str]], tuple[Matcher, ...]]:
-    """Read filters as "this label must be one of these values", and the matchers that say something else."""
-    demands: dict[str, frozenset[str]] = {}
+    """Convert filters into the accepted values of each label, and the matchers that are not such a condition."""
+    required: dict[str, frozenset[str]] = {}
 
-    def demand(label: str, values: frozenset[str]) -> None:
-        demands[label] = demands[label] & values if label in demands else values
+    def require(label: str, values: frozenset[str]) -> None:
+        required[label] = required[label] & values if label in required else values
 
-    if filters.tenant_id is not None:
-        demand(tenant_label, frozenset({filters.tenant_id}))
-    for label, values in (
-        ("severity", filters.severities),
-        ("alertname", filters.alert_names),
-        ("category", filters.alert_categories),
-    ):
-        if values:
-            demand(label, frozenset(values))
+    for _, label, values in filters.label_filters(tenant_label):
+        require(label, frozenset(values))
     others = []
     for matcher in filters.parsed_matchers():
         if matcher.op is Op.EQUAL:
-            demand(matcher.name, frozenset({matcher.value}))
+            require(matcher.name, frozenset({matcher.value}))
         else:
             others.append(matcher)
-    return demands, tuple(others)
+    return required, tuple(others)

@@ -148,7 +148,7 @@ async def test_what_is_given_is_checked_as_a_channel_is_and_named_as_it_was_give
     refused(await make(relay, "pair", url="http://hooks.example.com/x"), "url")
     refused(await make(relay, "pair", url=sink.url, colour="red"), "colour", "neither a parameter")
     refused(await make(relay, "pair", url=sink.url, health={}), "health", "neither a parameter")
-    refused(await make(relay, "pair", url=sink.url, name="Both"), "name", "makes 2 channels")
+    refused(await make(relay, "pair", url=sink.url, name="Both"), "name", "creates 2 channels")
     refused(await make(relay, "pair", url=sink.url, fallback_channel_id="gone"), "fallback_channel_id", "'gone'")
     refused(await make(relay, "pair", url=sink.url, custom_payload_template="{{ x"), "custom_payload_template")
     refused(await make(relay, "gone", url=sink.url), "from_template", "'gone'")

@@ -62,8 +62,8 @@ async def test_alerts_that_the_filters_stop_say_why(relay: Relay, sink: Sink) ->
 
     assert shown["alerts"] == 1
     assert [(one["labels"]["alertname"], one["reason"]) for one in shown["unmatched"]] == [
-        ("Slow", "severities: wants critical, the alert has 'warning'"),
-        ("Down", "send_resolved: the channel is not told of resolved alerts"),
+        ("Slow", "severities: expected critical; the alert has 'warning'"),
+        ("Down", "send_resolved: the channel does not get resolved alerts"),
     ]
     assert [json.loads(body)["alerts"] for body in bodies(shown)] == [sink.received[0].json["alerts"]]
     assert (nothing["requests"], nothing["alerts"], len(nothing["unmatched"])) == ([], 0, 1)

@@ -25,10 +25,10 @@ async def test_each_channel_says_whether_it_matches_and_what_stopped_it(relay: R
     assert verdict["labels"] == labels
     assert {one["channel_id"]: one["reason"] for one in verdict["channels"]} == {
         "all": None,
-        "critical": "severities: wants critical, the alert has 'warning'",
+        "critical": "severities: expected critical; the alert has 'warning'",
         "db": "matchers: team=~\"db|infra\" does not match 'web'",
         "off": "the channel is disabled",
-        "other": "tenant_id: wants 't2', the alert has 't1'",
+        "other": "tenant_id: expected t2; the alert has 't1'",
     }
     assert [one["channel_id"] for one in verdict["channels"] if one["matched"]] == ["all"]
 
@@ -39,7 +39,7 @@ async def test_a_whole_webhook_is_explained_alert_by_alert_and_stores_nothing(re
     answer = await relay.call("POST", "/route", json=webhook(alert(), alert("Down", status="resolved")))
 
     reasons = [one["channels"][0]["reason"] for one in answer.json["alerts"]]
-    assert reasons == [None, "send_resolved: the channel is not told of resolved alerts"]
+    assert reasons == [None, "send_resolved: the channel does not get resolved alerts"]
     assert await relay.items("/history") == []
     assert sink.received == []
 

@@ -1,4 +1,4 @@
-"""Is a channel taken as people write it, and a wrong field named?"""
+"""Parsing of channels, and errors that name the field."""
 
 from typing import Any
 
@@ -34,23 +34,23 @@ COMMON: dict[str, Any] = {
 }
 
 
-def refusal(data: Any) -> InvalidInput:
+def rejection(data: Any) -> InvalidInput:
     with pytest.raises(InvalidInput) as caught:
         parse_channel(data)
     return caught.value
 
 
-def least(**more: Any) -> Channel:
+def minimal(**more: Any) -> Channel:
     return parse_channel({"name": "A", "channel_type": "teams", "webhook_url": "https://example.com/x"} | more)
 
 
-def test_the_channel_of_the_guide_is_taken() -> None:
+def test_the_channel_of_the_guide_is_accepted() -> None:
     channel = parse_channel(GUIDE)
     assert {name: getattr(channel, name) for name in GUIDE} == GUIDE | {"severities": ("critical",)}
 
 
 @pytest.mark.parametrize("channel_type", OWN_FIELDS)
-def test_every_type_takes_the_common_fields_and_its_own(channel_type: str) -> None:
+def test_every_type_accepts_the_common_fields_and_its_own(channel_type: str) -> None:
     given: dict[str, Any] = {"name": "A", "channel_type": channel_type, "webhook_url": "https://example.com/x"}
     given |= COMMON | OWN_FIELDS[channel_type]
     channel = parse_channel(given)
@@ -59,23 +59,23 @@ def test_every_type_takes_the_common_fields_and_its_own(channel_type: str) -> No
 
 
 @pytest.mark.parametrize("channel_type", OWN_FIELDS)
-def test_every_type_refuses_the_fields_of_the_others(channel_type: str) -> None:
+def test_every_type_rejects_the_fields_of_the_others(channel_type: str) -> None:
     given = {"name": "A", "channel_type": channel_type, "webhook_url": "https://example.com/x"}
     for other, fields in OWN_FIELDS.items():
         for field, value in fields.items():
             if other != channel_type:
-                error = refusal(given | {field: value})
+                error = rejection(given | {field: value})
                 assert (error.field, error.message) == (field, "is not a known field")
 
 
-def test_filters_left_out_match_all() -> None:
-    channel = least()
+def test_absent_filters_match_all() -> None:
+    channel = minimal()
     assert (channel.enabled, channel.send_resolved, channel.tenant_id) == (True, True, None)
     assert channel.severities == channel.alert_names == channel.alert_categories == channel.matchers == ()
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "field", "word"),
+    ("changes", "field", "fragment"),
     [
         ({"name": ...}, "name", "missing"),
         ({"name": ""}, "name", "empty"),
@@ -91,7 +91,7 @@ def test_filters_left_out_match_all() -> None:
         ({"id": "../a"}, "id", "a-z"),
         ({"id": "a" * 64}, "id", "63"),
         ({"id": 5}, "id", "`str`"),
-        ({"id": ..., "name": "警報"}, "id", "give one"),
+        ({"id": ..., "name": "警報"}, "id", "provide an id"),
         ({"channel_type": ...}, "channel_type", "slack, discord, teams, webhook"),
         ({"channel_type": "pigeon"}, "channel_type", "'pigeon' is unknown"),
         ({"channel_type": None}, "channel_type", "unknown"),
@@ -101,7 +101,7 @@ def test_filters_left_out_match_all() -> None:
         ({"slack_channel": 1}, "slack_channel", "`str | null`"),
         ({"enabled": "yes"}, "enabled", "`bool`"),
         ({"send_resolved": 1}, "send_resolved", "`bool`"),
-        ({"tenant_id": ""}, "tenant_id", "leave it out"),
+        ({"tenant_id": ""}, "tenant_id", "omit it"),
         ({"severities": "critical"}, "severities", "`array`"),
         ({"severities": [1]}, "severities[0]", "`str`"),
         ({"severities": ["a", ""]}, "severities[1]", "empty"),
@@ -109,29 +109,29 @@ def test_filters_left_out_match_all() -> None:
         ({"alert_names": ["a\0"]}, "alert_names[0]", "U+0000"),
         ({"alert_categories": [""]}, "alert_categories[0]", "empty"),
         ({"matchers": ["a=b", "a"]}, "matchers[1]", "'a' is not a matcher"),
-        ({"matchers": ["a=b", 'a=~"("']}, "matchers[1]", "bad regular expression"),
+        ({"matchers": ["a=b", 'a=~"("']}, "matchers[1]", "invalid regular expression"),
         ({"matchers": [""]}, "matchers[0]", "empty"),
         ({"webhok_url": "x"}, "webhok_url", "not a known field"),
     ],
 )
-def test_a_refusal_names_the_field(spoilt: dict[str, Any], field: str, word: str) -> None:
-    error = refusal({name: value for name, value in (GUIDE | spoilt).items() if value is not ...})
+def test_an_invalid_channel_is_rejected_with_the_field(changes: dict[str, Any], field: str, fragment: str) -> None:
+    error = rejection({name: value for name, value in (GUIDE | changes).items() if value is not ...})
     assert error.field == field
-    assert word in error.message
+    assert fragment in error.message
 
 
-def test_a_header_that_is_no_text_is_refused() -> None:
+def test_a_header_that_is_not_a_string_is_rejected() -> None:
     given = {"name": "A", "channel_type": "webhook", "webhook_url": "https://example.com/x"}
-    assert refusal(given | {"custom_headers": {"X-Key": 5}}).field == "custom_headers[...]"
+    assert rejection(given | {"custom_headers": {"X-Key": 5}}).field == "custom_headers[...]"
 
 
 @pytest.mark.parametrize("data", [None, [], "x", 1, [GUIDE]])
-def test_what_is_no_object_is_refused(data: Any) -> None:
-    assert str(refusal(data)) == "must be a JSON object"
+def test_json_other_than_an_object_is_rejected(data: Any) -> None:
+    assert str(rejection(data)) == "must be a JSON object"
 
 
 @pytest.mark.parametrize(
-    ("name", "made"),
+    ("name", "derived"),
     [
         ("Critical Alerts", "critical-alerts"),
         ("  On-call / DB (EU)  ", "on-call-db-eu"),
@@ -141,11 +141,11 @@ def test_what_is_no_object_is_refused(data: Any) -> None:
         ("x" * 62 + " tail", "x" * 62),
     ],
 )
-def test_an_id_is_made_from_the_name(name: str, made: str) -> None:
-    assert slug(name) == made
-    assert least(name=name).id == least(name=name, id="").id == made
+def test_an_id_is_derived_from_the_name(name: str, derived: str) -> None:
+    assert slug(name) == derived
+    assert minimal(name=name).id == minimal(name=name, id="").id == derived
 
 
-def test_a_name_without_letters_makes_no_id() -> None:
-    with pytest.raises(InvalidInput, match="id: can't be made"):
+def test_no_id_is_derived_from_a_name_without_letters() -> None:
+    with pytest.raises(InvalidInput, match="id: can't be derived"):
         slug("---")

@@ -1,4 +1,4 @@
-"""Do a channel's secrets stay secret, and survive a change of the channel?"""
+"""Masking of a channel's secrets, and patches that keep them."""
 
 from typing import Any
 
@@ -25,39 +25,39 @@ def secrets_after(patch: Any) -> tuple[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("channel_type", TYPES)
-def test_an_answer_shows_no_secret(channel_type: str) -> None:
-    answer = mask_secrets(channel_of(channel_type))
-    assert answer["webhook_url"] == MASK
-    assert "s3cret" not in msgspec.json.encode(answer).decode()
-    assert (answer["id"], answer["name"], answer["channel_type"]) == ("a", "A", channel_type)
+def test_a_response_contains_no_secret(channel_type: str) -> None:
+    response = mask_secrets(channel_of(channel_type))
+    assert response["webhook_url"] == MASK
+    assert "s3cret" not in msgspec.json.encode(response).decode()
+    assert (response["id"], response["name"], response["channel_type"]) == ("a", "A", channel_type)
 
 
-def test_an_answer_shows_the_names_of_headers() -> None:
+def test_a_response_contains_the_names_of_headers() -> None:
     assert mask_secrets(channel_of())["custom_headers"] == {"X-Key": MASK, "X-Other": MASK}
 
 
 @pytest.mark.parametrize("channel_type", TYPES)
-def test_no_rendering_of_a_channel_shows_a_secret(channel_type: str) -> None:
+def test_no_text_form_of_a_channel_contains_a_secret(channel_type: str) -> None:
     channel = channel_of(channel_type)
     for text in (repr(channel), str(channel), f"{channel}", repr({"channel": channel})):
         assert "s3cret" not in text
         assert f"<{channel_type} channel 'a'>" in text
 
 
-def test_a_refusal_shows_no_secret() -> None:
-    for spoilt in ({"webhook_url": [URL]}, {"custom_headers": [URL]}, {"custom_headers": {"a": [URL]}}, {URL: 1}):
+def test_an_error_contains_no_secret() -> None:
+    for changes in ({"webhook_url": [URL]}, {"custom_headers": [URL]}, {"custom_headers": {"a": [URL]}}, {URL: 1}):
         with pytest.raises(InvalidInput) as caught:
-            parse_channel({"name": "A", "channel_type": "webhook", "webhook_url": URL} | spoilt)
+            parse_channel({"name": "A", "channel_type": "webhook", "webhook_url": URL} | changes)
         assert "s3cret" not in caught.value.message
 
 
 @pytest.mark.parametrize("channel_type", TYPES)
-def test_an_answer_sent_back_changes_nothing(channel_type: str) -> None:
+def test_a_response_sent_back_changes_nothing(channel_type: str) -> None:
     channel = channel_of(channel_type, severities=["critical"], tenant_id="t", send_resolved=False)
     assert merge_patch(channel, mask_secrets(channel)) == channel
 
 
-def test_what_is_left_out_is_kept() -> None:
+def test_absent_fields_are_kept() -> None:
     channel = merge_patch(channel_of(severities=["critical"]), {"name": "B"})
     assert (channel.id, channel.name, channel.severities) == ("a", "B", ("critical",))
     assert secrets_after({"name": "B"}) == (URL, HEADERS)
@@ -91,7 +91,7 @@ def test_null_resets_a_field() -> None:
 
 
 @pytest.mark.parametrize("field", ["name", "webhook_url"])
-def test_null_can_not_reset_what_a_channel_needs(field: str) -> None:
+def test_null_does_not_reset_a_required_field(field: str) -> None:
     with pytest.raises(InvalidInput, match=f"{field}: is missing"):
         merge_patch(channel_of(), {field: None})
 
@@ -128,7 +128,7 @@ def test_the_same_id_and_type_may_be_sent_back() -> None:
         ({"name": "\0"}, "name"),
     ],
 )
-def test_a_patch_is_checked_like_a_channel(patch: Any, field: str) -> None:
+def test_a_patch_is_validated_like_a_channel(patch: Any, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         merge_patch(channel_of(), patch)
     assert caught.value.field == field

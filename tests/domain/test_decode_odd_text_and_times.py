@@ -1,4 +1,4 @@
-"""Is an alert kept although a character or a time in it is odd?"""
+"""Decoding of alerts with unusual text and times."""
 
 import json
 from datetime import UTC, datetime
@@ -38,14 +38,14 @@ def alert_at(starts_at: str, ends_at: str = STARTS, status: str = "resolved") ->
         (rb"\u0001\u007f", "\x01\x7f"),
     ],
 )
-def test_text_that_can_not_be_stored_is_replaced_and_the_alert_kept(sent: bytes, kept: str) -> None:
+def test_unstorable_text_is_replaced_and_the_alert_kept(sent: bytes, kept: str) -> None:
     (alert,) = group_with(sent).alerts
     assert alert.annotations == {"text": kept}
     assert alert.name == "A"
 
 
 @pytest.mark.parametrize("bad", [rb"\u0000", rb"\ud800", b"\xff"])
-def test_odd_text_is_replaced_in_names_and_labels_too(bad: bytes) -> None:
+def test_unstorable_text_is_replaced_in_keys_and_labels(bad: bytes) -> None:
     more = b', "groupKey": "k' + bad + b'", "groupLabels": {"n' + bad + b'": "v' + bad + b'"}'
     group = group_with(b"", more)
     assert group.group_key == "k\ufffd"
@@ -53,7 +53,7 @@ def test_odd_text_is_replaced_in_names_and_labels_too(bad: bytes) -> None:
     group.group_key.encode()
 
 
-def test_a_fingerprint_is_made_of_the_replaced_text() -> None:
+def test_a_fingerprint_is_computed_from_the_replaced_text() -> None:
     body = b'{"alerts": [{"status": "firing", "startsAt": "2026-11-23T15:33:27Z", "labels": {"a": "%s"}}]}'
     odd = decode_webhook(body % rb"\u0000").alerts[0]
     plain = decode_webhook(body % "\ufffd".encode()).alerts[0]
@@ -61,7 +61,7 @@ def test_a_fingerprint_is_made_of_the_replaced_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "moment"),
+    ("text", "time"),
     [
         ("2026-11-23T15:33:27Z", datetime(2026, 11, 23, 15, 33, 27, 0, UTC)),
         ("2026-11-23T15:33:27.1Z", datetime(2026, 11, 23, 15, 33, 27, 100000, UTC)),
@@ -73,23 +73,23 @@ def test_a_fingerprint_is_made_of_the_replaced_text() -> None:
         ("2028-02-29T23:59:59-00:01", datetime(2028, 3, 1, 0, 0, 59, 0, UTC)),
     ],
 )
-def test_times_are_read_with_any_fraction_and_offset(text: str, moment: datetime) -> None:
+def test_times_are_parsed_with_any_fraction_and_offset(text: str, time: datetime) -> None:
     alert = alert_at(text, ends_at=text)
-    assert (alert.starts_at, alert.ends_at) == (moment, moment)
+    assert (alert.starts_at, alert.ends_at) == (time, time)
     assert alert.starts_at.tzinfo is UTC
 
 
 @pytest.mark.parametrize(
     "text", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+05:00", "0001-01-01T04:00:00+05:00"]
 )
-def test_a_time_at_the_start_of_the_calendar_is_kept(text: str) -> None:
+def test_the_earliest_time_is_kept(text: str) -> None:
     alert = alert_at(text)
     assert alert.starts_at.year == 1
     assert alert.starts_at.utcoffset() is not None
 
 
 @pytest.mark.parametrize("text", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-05:00"])
-def test_a_time_at_the_end_of_the_calendar_is_kept(text: str) -> None:
+def test_the_latest_time_is_kept(text: str) -> None:
     alert = alert_at(STARTS, ends_at=text)
     assert alert.ends_at is not None
     assert alert.ends_at.timetuple()[:6] == (9999, 12, 31, 23, 59, 59)
@@ -98,6 +98,6 @@ def test_a_time_at_the_end_of_the_calendar_is_kept(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+05:00", "0001-01-01T00:00:00-05:00"]
 )
-def test_the_year_1_means_that_there_is_no_end(text: str) -> None:
+def test_the_year_1_means_no_end(text: str) -> None:
     alert = alert_at(STARTS, ends_at=text)
     assert (alert.status, alert.ends_at) == (Status.RESOLVED, None)

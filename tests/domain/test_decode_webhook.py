@@ -1,4 +1,4 @@
-"""Does the relay understand what Alertmanager and its kin really send?"""
+"""Decoding of real webhooks."""
 
 import json
 import pathlib
@@ -33,7 +33,7 @@ def decoded(body: dict[str, Any]) -> Group:
         ("watchdog", [FIRING], 0),
     ],
 )
-def test_a_real_webhook_is_understood(name: str, statuses: list[Status], truncated: int) -> None:
+def test_a_real_webhook_is_decoded(name: str, statuses: list[Status], truncated: int) -> None:
     group = decode_webhook((SAMPLES / f"alertmanager-0.25-{name}.json").read_bytes())
     assert [alert.status for alert in group.alerts] == statuses
     assert group.truncated == truncated
@@ -42,7 +42,7 @@ def test_a_real_webhook_is_understood(name: str, statuses: list[Status], truncat
     assert [fingerprint(alert.labels) for alert in group.alerts] == [a.fingerprint for a in group.alerts]
 
 
-def test_every_word_of_an_alert_is_kept() -> None:
+def test_every_field_of_an_alert_is_kept() -> None:
     group = decoded(sample("mixed-one-resolved"))
     resolved, firing = group.alerts
     assert (resolved.name, resolved.severity, resolved.labels["instance"]) == (
@@ -61,12 +61,12 @@ def test_every_word_of_an_alert_is_kept() -> None:
     assert group.common_annotations["runbook_url"] == "https://runbooks.example.com/HighErrorRate"
 
 
-def test_a_group_fires_while_one_alert_does() -> None:
+def test_a_group_is_firing_while_one_alert_is() -> None:
     assert status_of(decoded(sample("mixed-one-resolved")).alerts) is FIRING
     assert status_of(decoded(sample("resolved")).alerts) is RESOLVED
 
 
-def test_each_alert_is_believed_over_the_status_of_the_whole() -> None:
+def test_the_status_of_an_alert_overrides_that_of_the_group() -> None:
     body = sample("resolved") | {"status": "firing"}
     assert [alert.status for alert in decoded(body).alerts] == [RESOLVED]
 
@@ -79,18 +79,18 @@ def test_each_alert_is_believed_over_the_status_of_the_whole() -> None:
         {"from-tomorrow": [{"any": [None, 1.5, True]}]},
     ],
 )
-def test_unknown_fields_of_the_whole_are_ignored(more: dict[str, Any]) -> None:
+def test_unknown_fields_of_the_webhook_are_ignored(more: dict[str, Any]) -> None:
     assert decoded(sample("firing-two") | more) == decoded(sample("firing-two"))
 
 
-def test_grafanas_fields_of_an_alert_are_ignored() -> None:
+def test_grafana_fields_of_an_alert_are_ignored() -> None:
     body = sample("watchdog")
     body["alerts"][0] |= {"values": {"A": 1.5}, "valueString": "[ A=1.5 ]", "silenceURL": "http://g/s"}
     assert decoded(body) == decoded(sample("watchdog"))
 
 
 @pytest.mark.parametrize("ends_at", ["2026-11-23T19:00:00Z", "0001-01-01T00:00:00Z", "", None])
-def test_a_firing_alert_has_no_end_whatever_was_sent(ends_at: str | None) -> None:
+def test_a_firing_alert_has_no_end(ends_at: str | None) -> None:
     body = sample("watchdog")
     body["alerts"][0]["endsAt"] = ends_at
     assert decoded(body).alerts[0].ends_at is None
@@ -103,11 +103,11 @@ def test_a_resolved_alert_without_an_end_is_still_resolved() -> None:
     assert (alert.status, alert.ends_at) == (RESOLVED, None)
 
 
-@pytest.mark.parametrize("given", ["left out", None, "", "f" * 129])
-def test_a_fingerprint_that_is_missing_or_too_long_is_made_as_alertmanager_does(given: str | None) -> None:
+@pytest.mark.parametrize("given", ["absent", None, "", "f" * 129])
+def test_a_missing_or_too_long_fingerprint_is_computed_as_in_alertmanager(given: str | None) -> None:
     body = sample("watchdog")
     body["alerts"][0]["fingerprint"] = given
-    if given == "left out":
+    if given == "absent":
         del body["alerts"][0]["fingerprint"]
     assert decoded(body).alerts[0].fingerprint == "448881ef475b9b26"
 
@@ -124,7 +124,7 @@ def test_the_fingerprint_does_not_depend_on_the_order_of_labels() -> None:
     assert fingerprint({}) == "cbf29ce484222325"
 
 
-def test_the_least_that_makes_a_webhook() -> None:
+def test_a_minimal_webhook_is_decoded() -> None:
     alert = {"status": "firing", "labels": {}, "startsAt": "2026-11-23T15:33:27Z"}
     group = decoded({"alerts": [alert], "groupLabels": {"b": 'x"y', "a": "1"}})
     assert (group.receiver, group.truncated, group.external_url) == ("", 0, "")
@@ -133,18 +133,18 @@ def test_the_least_that_makes_a_webhook() -> None:
 
 
 @pytest.mark.parametrize(("sent", "kept"), [(-1, 0), (2**64 - 1, MAX_COUNT), (10**30, MAX_COUNT), (None, 0)])
-def test_an_odd_count_of_truncated_alerts_costs_no_alert(sent: int | None, kept: int) -> None:
+def test_an_invalid_count_of_truncated_alerts_is_clamped(sent: int | None, kept: int) -> None:
     assert decoded(sample("truncated") | {"truncatedAlerts": sent}).truncated == kept
 
 
-def test_a_group_of_ten_thousand_alerts_is_whole() -> None:
+def test_a_group_of_ten_thousand_alerts_is_complete() -> None:
     template = sample("watchdog")["alerts"][0]
     alerts = [template | {"labels": {"n": str(n)}, "fingerprint": f"{n:016x}"} for n in range(10_000)]
     group = decoded(sample("watchdog") | {"alerts": alerts})
     assert [alert.labels["n"] for alert in group.alerts] == [str(n) for n in range(10_000)]
 
 
-def test_an_annotation_of_64_kib_is_kept_whole() -> None:
+def test_an_annotation_of_64_kib_is_kept() -> None:
     body = sample("watchdog")
     body["alerts"][0]["annotations"] = {"description": "ä" * 65_536}
     assert decoded(body).alerts[0].annotations["description"] == "ä" * 65_536

@@ -1,4 +1,4 @@
-"""Is a matcher read, and written, as Alertmanager writes it?"""
+"""Parsing and formatting of matchers in Alertmanager's syntax."""
 
 import pytest
 
@@ -29,7 +29,7 @@ from relay.domain.matchers import MAX_LENGTH, Matcher, Op, parse_matcher
         ('"été"=x', "été", "=", "x"),
     ],
 )
-def test_a_matcher_is_read(text: str, name: str, op: str, value: str) -> None:
+def test_a_matcher_is_parsed(text: str, name: str, op: str, value: str) -> None:
     assert parse_matcher(text) == Matcher(name, Op(op), value)
 
 
@@ -49,7 +49,7 @@ def test_a_matcher_is_read(text: str, name: str, op: str, value: str) -> None:
         ('a="b\nc"', "b\nc"),
     ],
 )
-def test_escapes_are_understood_and_spurious_ones_kept(text: str, value: str) -> None:
+def test_escapes_are_replaced_and_unknown_ones_kept(text: str, value: str) -> None:
     assert parse_matcher(text).value == value
 
 
@@ -63,14 +63,14 @@ def test_quotes_must_balance(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "foo", "=bar", '="b"', "1a=b", "a-b=c", "a.b=c", "foo!bar", "foo~b", '{a="b"}', 'é="b"', '""=b']
 )
-def test_what_is_no_matcher_is_refused_with_an_example(text: str) -> None:
+def test_invalid_syntax_is_rejected_with_an_example(text: str) -> None:
     with pytest.raises(InvalidInput, match='is not a matcher, such as severity="critical"') as caught:
         parse_matcher(text)
     assert repr(text) in str(caught.value)
     assert caught.value.field == ""
 
 
-def test_a_matcher_has_a_longest_length() -> None:
+def test_a_matcher_has_a_maximum_length() -> None:
     assert parse_matcher("a=".ljust(MAX_LENGTH, "b")).matches({"a": "b" * (MAX_LENGTH - 2)})
     with pytest.raises(InvalidInput, match="must not be longer than 4096 characters"):
         parse_matcher("a=".ljust(MAX_LENGTH + 1, "b"))
@@ -79,11 +79,11 @@ def test_a_matcher_has_a_longest_length() -> None:
 @pytest.mark.parametrize("op", list(Op))
 @pytest.mark.parametrize("name", ["a", "_a:b9", "foo bar", 'a"b', "a\\b", "été", "9", "a\nb", "a=b"])
 @pytest.mark.parametrize("value", ["", "b", " b ", 'b"c', '"', r"\\d+", r"b\.c", "b\nc", "é 😀", '"b"', r"\\"])
-def test_what_is_written_reads_back_the_same(name: str, op: Op, value: str) -> None:
+def test_a_formatted_matcher_parses_to_the_same_matcher(name: str, op: Op, value: str) -> None:
     matcher = Matcher(name, op, value)
     assert parse_matcher(str(matcher)) == matcher
 
 
-def test_a_matcher_is_written_with_quotes() -> None:
+def test_a_matcher_is_formatted_with_quotes() -> None:
     assert str(parse_matcher("team=~db|infra")) == 'team=~"db|infra"'
     assert str(parse_matcher('"foo bar" = x')) == '"foo bar"="x"'

@@ -1,4 +1,4 @@
-"""Are exactly the channels found that want an alert?"""
+"""The routing table finds exactly the channels that match an alert."""
 
 import time
 from datetime import UTC, datetime
@@ -38,12 +38,12 @@ def group(*alerts: Alert) -> Group:
     )
 
 
-def wanted(filters: Filters, labels: dict[str, str], status: Status = Status.FIRING) -> bool:
+def matches(filters: Filters, labels: dict[str, str], status: Status = Status.FIRING) -> bool:
     return list(RoutingTable(1, {"c": filters}, "tenant_id").match(alert(labels, status))) == ["c"]
 
 
 @pytest.mark.parametrize(
-    ("filters", "but"),
+    ("filters", "other"),
     [
         (Filters(tenant_id="a"), {"tenant_id": "b"}),
         (Filters(severities=("critical", "warning")), {"severity": "info"}),
@@ -55,18 +55,18 @@ def wanted(filters: Filters, labels: dict[str, str], status: Status = Status.FIR
         (Filters(matchers=('team!~"w.*"',)), {"team": "web"}),
     ],
 )
-def test_each_filter_lets_its_own_pass_and_stops_the_rest(filters: Filters, but: dict[str, str]) -> None:
-    assert wanted(filters, CRITICAL)
-    assert not wanted(filters, CRITICAL | but)
+def test_each_filter_matches_its_own_alerts_alone(filters: Filters, other: dict[str, str]) -> None:
+    assert matches(filters, CRITICAL)
+    assert not matches(filters, CRITICAL | other)
 
 
-def test_a_channel_without_filters_wants_everything() -> None:
-    assert wanted(Filters(), {})
-    assert wanted(Filters(), CRITICAL, Status.RESOLVED)
+def test_a_channel_without_filters_matches_everything() -> None:
+    assert matches(Filters(), {})
+    assert matches(Filters(), CRITICAL, Status.RESOLVED)
 
 
 @pytest.mark.parametrize("label", ["tenant_id", "severity", "alertname", "category", "team"])
-def test_all_filters_together_must_hold(label: str) -> None:
+def test_all_filters_must_match(label: str) -> None:
     filters = Filters(
         tenant_id="a",
         severities=("critical",),
@@ -74,15 +74,15 @@ def test_all_filters_together_must_hold(label: str) -> None:
         alert_categories=("errors",),
         matchers=("team=db", "team=~d.", "severity!=info"),
     )
-    assert wanted(filters, CRITICAL)
-    assert not wanted(filters, CRITICAL | {label: "another"})
-    assert not wanted(filters, {name: value for name, value in CRITICAL.items() if name != label})
+    assert matches(filters, CRITICAL)
+    assert not matches(filters, CRITICAL | {label: "another"})
+    assert not matches(filters, {name: value for name, value in CRITICAL.items() if name != label})
 
 
-def test_an_equality_matcher_takes_an_absent_label_for_the_empty_string() -> None:
-    assert wanted(Filters(matchers=('team=""',)), {})
-    assert wanted(Filters(matchers=('team=""',)), {"team": ""})
-    assert not wanted(Filters(matchers=('team=""',)), {"team": "db"})
+def test_an_absent_label_equals_the_empty_string() -> None:
+    assert matches(Filters(matchers=('team=""',)), {})
+    assert matches(Filters(matchers=('team=""',)), {"team": ""})
+    assert not matches(Filters(matchers=('team=""',)), {"team": "db"})
 
 
 @pytest.mark.parametrize(
@@ -94,51 +94,53 @@ def test_an_equality_matcher_takes_an_absent_label_for_the_empty_string() -> Non
         Filters(severities=("critical",), matchers=("team=db", "team=web")),
     ],
 )
-def test_demands_that_contradict_match_nothing_and_harm_nobody(filters: Filters) -> None:
+def test_contradictory_filters_match_nothing_and_affect_no_other_channel(filters: Filters) -> None:
     table = RoutingTable(1, {"never": filters, "always": Filters()}, "tenant_id")
     for labels in (CRITICAL, CRITICAL | {"severity": "warning"}, CRITICAL | {"team": "web"}, {}):
         assert list(table.match(alert(labels))) == ["always"]
 
 
-def test_demands_on_one_label_are_narrowed() -> None:
+def test_several_filters_on_one_label_are_intersected() -> None:
     filters = Filters(severities=("critical", "warning"), matchers=("severity=warning",))
-    assert wanted(filters, {"severity": "warning"})
-    assert not wanted(filters, {"severity": "critical"})
+    assert matches(filters, {"severity": "warning"})
+    assert not matches(filters, {"severity": "critical"})
 
 
 @pytest.mark.parametrize("at", [0, 17, 39])
-def test_filters_of_many_combinations_still_hold_each(at: int) -> None:
+def test_filters_with_many_combinations_match_each_label(at: int) -> None:
     forty = tuple(f"v{n}" for n in range(40))
     assert len(forty) ** 3 > MAX_KEYS
     filters = Filters(severities=forty, alert_names=forty, alert_categories=forty)
     labels = {"severity": forty[at], "alertname": forty[-at - 1], "category": forty[at]}
-    assert wanted(filters, labels)
+    assert matches(filters, labels)
     for label in labels:
-        assert not wanted(filters, labels | {label: "v40"})
-        assert not wanted(filters, {name: value for name, value in labels.items() if name != label})
+        assert not matches(filters, labels | {label: "v40"})
+        assert not matches(filters, {name: value for name, value in labels.items() if name != label})
 
 
-def test_millions_of_combinations_are_not_laid_out() -> None:
+def test_millions_of_combinations_are_not_indexed() -> None:
     many = tuple(f"v{n}" for n in range(150))
     started = time.perf_counter()
-    assert wanted(Filters(severities=many, alert_names=many, alert_categories=many), dict.fromkeys(LISTED, "v149"))
+    assert matches(
+        Filters(severities=many, alert_names=many, alert_categories=many), dict.fromkeys(LISTED, "v149")
+    )
     assert time.perf_counter() - started < 1
 
 
-def test_a_filter_of_a_thousand_values_holds() -> None:
+def test_a_filter_of_a_thousand_values_matches() -> None:
     filters = Filters(alert_names=tuple(f"A{n}" for n in range(1000)), severities=("critical",))
-    assert wanted(filters, {"alertname": "A999", "severity": "critical"})
-    assert not wanted(filters, {"alertname": "A1000", "severity": "critical"})
+    assert matches(filters, {"alertname": "A999", "severity": "critical"})
+    assert not matches(filters, {"alertname": "A1000", "severity": "critical"})
 
 
-def test_a_disabled_channel_wants_nothing() -> None:
-    assert not wanted(Filters(enabled=False), CRITICAL)
+def test_a_disabled_channel_matches_nothing() -> None:
+    assert not matches(Filters(enabled=False), CRITICAL)
 
 
-def test_a_channel_may_decline_resolved_alerts() -> None:
+def test_a_channel_may_exclude_resolved_alerts() -> None:
     filters = Filters(send_resolved=False)
-    assert wanted(filters, CRITICAL)
-    assert not wanted(filters, CRITICAL, Status.RESOLVED)
+    assert matches(filters, CRITICAL)
+    assert not matches(filters, CRITICAL, Status.RESOLVED)
 
 
 def test_the_tenant_is_read_from_the_configured_label() -> None:
@@ -160,7 +162,7 @@ def test_a_group_is_routed_by_the_positions_of_its_alerts() -> None:
     assert routed == {"all": None, "critical": (0, 2), "firing": (0, 2)}
 
 
-def test_a_broken_channel_is_set_aside_and_the_others_are_told() -> None:
+def test_an_invalid_channel_is_skipped_and_the_others_are_routed() -> None:
     channels = {
         "before": Filters(severities=("critical",)),
         "broken": Filters(severities=("critical",), matchers=("team=db", 'team=~"("')),
@@ -168,8 +170,8 @@ def test_a_broken_channel_is_set_aside_and_the_others_are_told() -> None:
     }
     table = RoutingTable(7, channels, "tenant_id")
     assert list(table.match(alert(CRITICAL))) == ["before", "after"]
-    assert set(table.broken) == {"broken"}
-    assert table.broken["broken"].startswith("matchers[1]: ")
+    assert set(table.invalid) == {"broken"}
+    assert table.invalid["broken"].startswith("matchers[1]: ")
     assert table.version == 7
 
 

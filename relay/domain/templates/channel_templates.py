@@ -1,6 +1,6 @@
-"""What is a channel template, and which channels come of it?
+"""Channel templates and the channels created from them.
 
-A starting point for channels: bodies of channels in which parameters stand for what is asked for.
+A channel template is a list of channel bodies in which parameters are placeholders for the caller's values.
 """
 
 import re
@@ -16,7 +16,7 @@ from relay.domain.fields import field_and_message
 from relay.domain.templates.placeholders import OMITTED, Substitution
 
 ParameterType = Literal["string", "number", "boolean", "list", "object"]
-"""As in JSON; a list is one of strings."""
+"""The JSON types; a list contains strings."""
 
 _CHECKS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
     "string": (str, "must be a string"),
@@ -25,14 +25,14 @@ _CHECKS: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
     "list": (list, "must be a list of strings"),
     "object": (dict, "must be an object"),
 }
-_OF_ONE: Final = ("id", "name")
-"""Fields that no two channels share."""
+_UNIQUE_FIELDS: Final = ("id", "name")
+"""Fields that must differ between the channels of a template."""
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a template asks for. One that is not required may have a default; without, its field is left out.
+    """A parameter of a template. An optional one may have a default; otherwise its field is omitted.
 
-    `type` and `secret` follow from the fields that it stands in, and may be left out.
+    `type` and `secret` are derived from the fields where the parameter is used, and may be omitted.
     """
 
     name: str
@@ -44,10 +44,10 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ChannelTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A template. `channels` are bodies as `POST /channels` takes them, made in this order, all or none.
+    """A channel template. `channels` are bodies for `POST /channels`, created in this order, all or none.
 
-    In them `{"$": "NAME"}` stands for a parameter, `{"$channel": 0}` for the id of a channel further up, as a
-    fallback. A secret field holds parameters alone.
+    In them `{"$": "NAME"}` is replaced by a parameter, and `{"$channel": 0}` by the id of an earlier channel of
+    the template, as a fallback. A secret field may contain only parameters.
     """
 
     id: str = ""
@@ -55,21 +55,23 @@ class ChannelTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     description: str = ""
     parameters: list[Parameter] = []
     channels: list[dict[str, Any]]
-    builtin: Annotated[bool, msgspec.Meta(description="It came with the relay; what is sent is ignored.")] = False
+    builtin: Annotated[
+        bool, msgspec.Meta(description="Whether the template is built in; ignored in requests.")
+    ] = False
 
 
 class TemplatedChannel(msgspec.Struct, frozen=True):
-    """A channel that came of a template; `filling` knows how the caller named what is in it."""
+    """A channel created from a template, with the substitution that maps its fields to the caller's fields."""
 
     channel: Channel
-    filling: Substitution
+    substitution: Substitution
 
 
 def parse_channel_template(data: Any) -> ChannelTemplate:
-    """Read a template from JSON data; `relay.domain.template_checks.checked` says whether it makes sense.
+    """Parse a template from JSON data; `validate_channel_template` validates it.
 
     Raises:
-        InvalidInput: names the field.
+        InvalidInput: the data has the wrong shape; names the field.
     """
     try:
         return msgspec.convert(data, ChannelTemplate)
@@ -78,40 +80,40 @@ def parse_channel_template(data: Any) -> ChannelTemplate:
 
 
 def instantiate(template: ChannelTemplate, given: Mapping[str, Any]) -> list[TemplatedChannel]:
-    """The channels that come of a template, each checked as one that is sent by itself.
+    """Create the channels of a template, and validate each like a channel in a request.
 
-    `given` are the parameters, and fields of channels in place of the template's: for all its channels that have
-    them. Null sets a field back, as in a change.
+    `given` contains parameters, and channel fields that override the template's in every channel that has them.
+    Null resets a field, as in an update.
 
     Raises:
-        InvalidInput: names the parameter that is missing, unknown or of the wrong type, or the field.
+        InvalidInput: a parameter is missing, unknown or of the wrong type, or a field is invalid; names it.
     """
     values = _values(template, given)
-    fields = _fields(template, {name: value for name, value in given.items() if name not in values})
-    made: list[TemplatedChannel] = []
+    overrides = _overrides(template, {name: value for name, value in given.items() if name not in values})
+    created: list[TemplatedChannel] = []
     for at, body in enumerate(template.channels):
         prefix = f"channels[{at}]." if len(template.channels) > 1 else ""
-        filling = Substitution(values, [one.channel.id for one in made], prefix)
-        data = {name: filling.fill(value, name) for name, value in body.items()}
-        for name in fields.keys() & _known(body):
-            data[name] = OMITTED if fields[name] is None else fields[name]
-            filling.override(name)
+        substitution = Substitution(values, [one.channel.id for one in created], prefix)
+        data = {name: substitution.substitute(value, name) for name, value in body.items()}
+        for name in overrides.keys() & _fields_of(body):
+            data[name] = OMITTED if overrides[name] is None else overrides[name]
+            substitution.override(name)
         data = {name: value for name, value in data.items() if value is not OMITTED}
-        with filling.named():
-            _require_other_id(data, [one.channel.id for one in made])
+        with substitution.caller_fields():
+            _require_unique_id(data, [one.channel.id for one in created])
             channel = parse_channel(data)
-        made.append(TemplatedChannel(channel, filling))
-    return made
+        created.append(TemplatedChannel(channel, substitution))
+    return created
 
 
-def require_type(wanted: ParameterType | None, value: Any, path: str) -> None:
-    """Refuse a value that is not of a parameter's type.
+def require_type(parameter_type: ParameterType | None, value: Any, path: str) -> None:
+    """Reject a value that is not of a parameter's type.
 
     Raises:
-        InvalidInput: names the path.
+        InvalidInput: the value has the wrong type; names the path.
     """
-    kind, message = _CHECKS[wanted or "string"]
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+    expected, message = _CHECKS[parameter_type or "string"]
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
         raise InvalidInput(path, message)
     if isinstance(value, list):
         for at, item in enumerate(value):
@@ -120,46 +122,47 @@ def require_type(wanted: ParameterType | None, value: Any, path: str) -> None:
 
 
 def _values(template: ChannelTemplate, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The value of each parameter: the one given, else its default; None when there is neither."""
+    """Return the value of each parameter: the given one, else its default, else None."""
     values: dict[str, Any] = {}
     for parameter in template.parameters:
         value = given.get(parameter.name)
         if value is None and parameter.required:
-            about = re.sub(r"[.\s]+$", "", parameter.description)
-            raise InvalidInput(parameter.name, f"is missing: {about}" if about else "is missing")
+            description = re.sub(r"[.\s]+$", "", parameter.description)
+            raise InvalidInput(parameter.name, f"is missing: {description}" if description else "is missing")
         if value is not None:
             require_type(parameter.type, value, parameter.name)
         values[parameter.name] = parameter.default if value is None else value
     return values
 
 
-def _fields(template: ChannelTemplate, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    known = set().union(*map(_known, template.channels))
+def _overrides(template: ChannelTemplate, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    known = set().union(*map(_fields_of, template.channels))
     for name in given:
         if name == "channel_type":
-            raise InvalidInput(name, "is the template's; it can't be changed")
+            raise InvalidInput(name, "is set by the template and can't be changed")
         if name not in known:
             raise InvalidInput(name, "is neither a parameter of this template nor a field of its channels")
-        if name in _OF_ONE and len(template.channels) > 1:
+        if name in _UNIQUE_FIELDS and len(template.channels) > 1:
             raise InvalidInput(
-                name, f"can't be given: this template makes {len(template.channels)} channels, each with its own"
+                name,
+                f"can't be set: the template creates {len(template.channels)} channels with different ones",
             )
     return given
 
 
-def _require_other_id(data: Mapping[str, Any], taken: list[str]) -> None:
+def _require_unique_id(data: Mapping[str, Any], taken: list[str]) -> None:
     for field in ("id", "name"):
         text = data.get(field)
         if isinstance(text, str) and text.strip():
-            if (made := text if field == "id" else slug(text)) in taken:
-                raise InvalidInput(field, f"makes a second channel with the id {made!r}")
+            if (derived := text if field == "id" else slug(text)) in taken:
+                raise InvalidInput(field, f"creates a second channel with the id {derived!r}")
             return
 
 
-def _known(body: Mapping[str, Any]) -> frozenset[str]:
-    """The fields that a channel of the body's type has.
+def _fields_of(body: Mapping[str, Any]) -> frozenset[str]:
+    """Return the fields of the body's channel type.
 
     Raises:
-        InvalidInput: this release does not know the type.
+        InvalidInput: the type is unknown.
     """
     return frozenset(channel_class(body.get("channel_type")).__struct_fields__)

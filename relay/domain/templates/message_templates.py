@@ -1,4 +1,4 @@
-"""What is a message template: people's own words for the title, the body and each alert of a message?"""
+"""Message templates: custom text for the title, the body and each alert of a message."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -11,16 +11,16 @@ from relay.domain.fields import field_and_message, require_storable
 
 PARTS: Final = ("title", "body", "alert")
 MAX_PART: Final = 16 * 1024
-"""Characters of a part's text."""
+"""Characters in a part."""
 MAX_DESCRIPTION: Final = 2000
 
-IGNORED: Final = "; what is sent is ignored"
+IGNORED: Final = "; ignored in requests"
 
 
 class TemplateContent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a template says, in Jinja. A part that is None keeps the relay's own words.
+    """The content of a template, in Jinja. The built-in text is used for a part that is None.
 
-    `title` stands for the headline, `body` before the alerts, and `alert` is written once for each alert.
+    `title` replaces the headline, `body` precedes the alerts, and `alert` is rendered once per alert.
     """
 
     name: str
@@ -31,31 +31,33 @@ class TemplateContent(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def parts(self) -> dict[str, str]:
-        """The parts that it has, by name."""
+        """The parts that are set, by name."""
         given = {name: getattr(self, name) for name in PARTS}
         return {name: text for name, text in given.items() if text is not None}
 
 
 class MessageTemplate(TemplateContent, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A template as it is now."""
+    """The current version of a template."""
 
     id: str = ""
-    version: Annotated[int, msgspec.Meta(description=f"Counts up with every change{IGNORED}.")] = 0
-    updated_at: Annotated[datetime | None, msgspec.Meta(description=f"When it was changed last{IGNORED}.")] = None
+    version: Annotated[int, msgspec.Meta(description=f"Increases with every change{IGNORED}.")] = 0
+    updated_at: Annotated[datetime | None, msgspec.Meta(description=f"The time of the last change{IGNORED}.")] = (
+        None
+    )
 
 
 class TemplateVersion(TemplateContent, frozen=True, kw_only=True):
-    """A template as it was, from a moment on."""
+    """One version of a template, in use from `created_at`."""
 
     version: int
     created_at: datetime
 
 
 def parse_message_template(data: Any) -> MessageTemplate:
-    """Read a template from JSON data; `checked` says whether it makes sense.
+    """Parse a template from JSON data; `validate_message_template` validates it.
 
     Raises:
-        InvalidInput: names the field.
+        InvalidInput: the data has the wrong shape; names the field.
     """
     try:
         return msgspec.convert(data, MessageTemplate)
@@ -64,10 +66,10 @@ def parse_message_template(data: Any) -> MessageTemplate:
 
 
 def validate_message_template(template: MessageTemplate) -> MessageTemplate:
-    """The template with its id, if that was left out. What its parts say is not looked at.
+    """Validate a template except for the Jinja in its parts; return it with its id.
 
     Raises:
-        InvalidInput: names the field.
+        InvalidInput: the template is invalid; names the field.
     """
     require_storable(msgspec.to_builtins(template))
     if not template.name.strip():
@@ -79,8 +81,8 @@ def validate_message_template(template: MessageTemplate) -> MessageTemplate:
     template_id = template.id or slug(template.name)
     require_id(template_id)
     if not template.parts:
-        raise InvalidInput("", f"give at least one of {', '.join(PARTS)}")
+        raise InvalidInput("", f"at least one of {', '.join(PARTS)} is required")
     for field, text in template.parts.items():
         if not text.strip():
-            raise InvalidInput(field, "must not be empty; leave it out to keep the relay's own words")
+            raise InvalidInput(field, "must not be empty; omit it to use the built-in text")
     return msgspec.structs.replace(template, id=template_id)

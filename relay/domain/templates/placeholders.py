@@ -1,7 +1,8 @@
-"""What stands in a channel template in place of a value, and what comes of it?
+"""Placeholders in channel templates, and their substitution.
 
-`{"$": "webhook_url"}` stands for a parameter, `{"$channel": 0}` for the id of a channel that the template makes
-before. They are JSON values of their own, never parts of a text: what is filled in can't become anything else.
+`{"$": "webhook_url"}` is replaced by a parameter, and `{"$channel": 0}` by the id of an earlier channel of the
+template. A placeholder is a whole JSON value and never part of a text, so that a substituted value can't be
+misinterpreted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,19 +16,19 @@ from relay.domain.errors import InvalidInput
 PARAMETER: Final = "$"
 CHANNEL: Final = "$channel"
 OMITTED: Final = object()
-"""What an optional parameter is filled in with when it was not given: its field, item or key is left out."""
+"""The value of an optional parameter that was not given: its field, item or key is omitted."""
 ANY_KEY: Final = "[...]"
-"""How the decoder names a key of an object that it can't name."""
+"""How msgspec writes an unknown key in a path."""
 
 
 class ParameterRef(msgspec.Struct, frozen=True):
-    """Stands for what a parameter was given."""
+    """A placeholder for the value of a parameter."""
 
     name: str
 
 
 class ChannelRef(msgspec.Struct, frozen=True):
-    """Stands for the id of a channel of the same template, by its place there."""
+    """A placeholder for the id of a channel of the same template, by its index."""
 
     at: int
 
@@ -36,10 +37,10 @@ Placeholder = ParameterRef | ChannelRef
 
 
 def placeholder(value: Any, path: str) -> Placeholder | None:
-    """The placeholder that a value is, or None when it stands for itself.
+    """Parse a placeholder; None if the value is not one.
 
     Raises:
-        InvalidInput: it looks like a placeholder and is none; named by `path`.
+        InvalidInput: the value is a malformed placeholder; names `path`.
     """
     if not isinstance(value, dict) or not any(str(key).startswith(PARAMETER) for key in value):
         return None
@@ -48,11 +49,11 @@ def placeholder(value: Any, path: str) -> Placeholder | None:
             return ParameterRef(name)
         case {"$channel": int(at)} if len(value) == 1 and not isinstance(at, bool):
             return ChannelRef(at)
-    raise InvalidInput(path, 'must look like {"$": "parameter"} or {"$channel": 0} where it stands for a value')
+    raise InvalidInput(path, 'must be {"$": "parameter"} or {"$channel": 0} to be a placeholder')
 
 
 def placeholders(value: Any, path: str) -> Iterator[tuple[str, Placeholder]]:
-    """The placeholders anywhere in a value, with their paths."""
+    """Yield the placeholders anywhere in a value, with their paths."""
     if (found := placeholder(value, path)) is not None:
         yield path, found
     elif isinstance(value, dict):
@@ -64,25 +65,25 @@ def placeholders(value: Any, path: str) -> Iterator[tuple[str, Placeholder]]:
 
 
 class Substitution:
-    """Fills placeholders in, and remembers what came from where, so that errors name what the caller sent."""
+    """Replaces placeholders, and records their sources, so that errors name the fields that the caller sent."""
 
-    def __init__(self, values: Mapping[str, Any], ids: Sequence[str], unnamed: str) -> None:
-        """Take the parameters' values, the ids of the channels made before, and a prefix for what nobody sent."""
+    def __init__(self, values: Mapping[str, Any], channel_ids: Sequence[str], prefix: str) -> None:
+        """`prefix` precedes the paths of fields that come from the template and not from the caller."""
         self._values = values
-        self._ids = ids
-        self._unnamed = unnamed
-        self._sent_as: dict[str, str] = {}
+        self._channel_ids = channel_ids
+        self._prefix = prefix
+        self._sources: dict[str, str] = {}
 
-    def fill(self, value: Any, path: str = "") -> Any:
-        """The value with everything filled in; LEFT_OUT when nothing is left of it."""
+    def substitute(self, value: Any, path: str = "") -> Any:
+        """Return the value with all placeholders replaced; OMITTED if nothing remains."""
         match placeholder(value, path):
             case ParameterRef(name):
                 if (given := self._values.get(name)) is None:
                     return OMITTED
-                self._sent_as[path] = name
+                self._sources[path] = name
                 return given
             case ChannelRef(at):
-                return self._ids[at]
+                return self._channel_ids[at]
         if isinstance(value, dict):
             return self._object(value, path)
         if isinstance(value, list):
@@ -90,12 +91,12 @@ class Substitution:
         return value
 
     def override(self, name: str) -> None:
-        """Remember that the caller sent a whole field."""
-        self._sent_as = {at: sent for at, sent in self._sent_as.items() if not _within(at, name)} | {name: name}
+        """Record that the caller sent the whole field."""
+        self._sources = {at: sent for at, sent in self._sources.items() if not _within(at, name)} | {name: name}
 
     @contextmanager
-    def named(self) -> Iterator[None]:
-        """Name fields as the caller does, in errors that are raised within.
+    def caller_fields(self) -> Iterator[None]:
+        """Convert the field of an error raised in the block to the caller's name for it.
 
         Raises:
             InvalidInput: names the parameter, the field that was sent, or else the field of the template.
@@ -103,26 +104,26 @@ class Substitution:
         try:
             yield
         except InvalidInput as error:
-            raise InvalidInput(self._name(error.field), error.message) from None
+            raise InvalidInput(self._source(error.field), error.message) from None
 
     def _object(self, value: dict[str, Any], path: str) -> Any:
-        items = {key: self.fill(item, f"{path}.{key}" if path else key) for key, item in value.items()}
+        items = {key: self.substitute(item, f"{path}.{key}" if path else key) for key, item in value.items()}
         kept = {key: item for key, item in items.items() if item is not OMITTED}
         return kept if kept or not value else OMITTED
 
     def _list(self, value: list[Any], path: str) -> Any:
         kept: list[Any] = []
         for item in value:
-            if (made := self.fill(item, f"{path}[{len(kept)}]")) is not OMITTED:
-                kept.append(made)
+            if (substituted := self.substitute(item, f"{path}[{len(kept)}]")) is not OMITTED:
+                kept.append(substituted)
         return kept if kept or not value else OMITTED
 
-    def _name(self, path: str) -> str:
-        for at, sent in self._sent_as.items():
+    def _source(self, path: str) -> str:
+        for at, sent in self._sources.items():
             if _within(path, at):
                 return sent + path[len(at) :]
-        inside = {sent for at, sent in self._sent_as.items() if _within(at, path.removesuffix(ANY_KEY))}
-        return inside.pop() if len(inside) == 1 else self._unnamed + path
+        inside = {sent for at, sent in self._sources.items() if _within(at, path.removesuffix(ANY_KEY))}
+        return inside.pop() if len(inside) == 1 else self._prefix + path
 
 
 def _within(path: str, outer: str) -> bool:

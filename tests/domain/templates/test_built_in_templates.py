@@ -1,4 +1,4 @@
-"""Do the channel templates that come with the relay make channels, of the types that this release has?"""
+"""The built-in channel templates create valid channels."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ SAMPLES: dict[str, Any] = {
     "routing_key": "0" * 32,
 }
 ONE_OF_TWO = {"messaging_service_sid"}
-"""With its counterpart, which is given, it would say twice who sends."""
+"""Excluded by its alternative, which is given."""
 
 
 def sample(parameter: Parameter) -> Any:
@@ -37,22 +37,22 @@ def sample(parameter: Parameter) -> Any:
 
 
 def needed(template: ChannelTemplate) -> dict[str, Any]:
-    wanted = [one for one in template.parameters if one.required or one.name == "sms_from"]
-    return {one.name: sample(one) for one in wanted}
+    parameters = [one for one in template.parameters if one.required or one.name == "sms_from"]
+    return {one.name: sample(one) for one in parameters}
 
 
-def test_those_whose_types_are_there_are_listed_in_order() -> None:
+def test_templates_of_supported_types_are_listed_in_order() -> None:
     assert list(built_in_templates()) == sorted(built_in_templates())
     assert set(built_in_templates()) <= IDS
     assert len(IDS) == len(BUILT_IN)
     listed = {body["channel_type"] for one in built_in_templates().values() for body in one.channels}
     assert listed <= set(channel_types())
     for data in BUILT_IN:
-        there = {body["channel_type"] for body in data["channels"]} <= set(channel_types())
-        assert (data["id"] in built_in_templates()) == there
+        supported = {body["channel_type"] for body in data["channels"]} <= set(channel_types())
+        assert (data["id"] in built_in_templates()) == supported
 
 
-def test_one_whose_type_is_not_there_is_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_of_an_unsupported_type_is_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "channel_types", lambda: ["slack"])
     try:
         built_in_templates.cache_clear()
@@ -68,15 +68,15 @@ def test_one_whose_type_is_not_there_is_not_listed(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("template", built_in_templates().values(), ids=lambda template: template.id)
-def test_each_makes_its_channels_of_what_it_must_be_given_and_of_all(template: ChannelTemplate) -> None:
-    every = {one.name: sample(one) for one in template.parameters if one.name not in ONE_OF_TWO}
-    for given in (needed(template), every):
-        made = [one.channel for one in instantiate(template, given)]
-        assert [one.channel_type for one in made] == [body["channel_type"] for body in template.channels]
+def test_each_creates_its_channels_from_required_and_from_all_parameters(template: ChannelTemplate) -> None:
+    all_given = {one.name: sample(one) for one in template.parameters if one.name not in ONE_OF_TWO}
+    for given in (needed(template), all_given):
+        created = [one.channel for one in instantiate(template, given)]
+        assert [one.channel_type for one in created] == [body["channel_type"] for body in template.channels]
 
 
 @pytest.mark.parametrize("template", built_in_templates().values(), ids=lambda template: template.id)
-def test_each_says_what_it_is_for_and_what_it_asks_for(template: ChannelTemplate) -> None:
+def test_each_template_and_parameter_has_a_description(template: ChannelTemplate) -> None:
     assert template.builtin
     assert template.description.endswith(".")
     for parameter in template.parameters:
@@ -84,7 +84,7 @@ def test_each_says_what_it_is_for_and_what_it_asks_for(template: ChannelTemplate
         assert parameter.type is not None
 
 
-def test_one_channel_is_another_ones_fallback_only_when_it_is_not_told_the_same_anyway() -> None:
+def test_a_fallback_does_not_get_the_same_alerts_itself() -> None:
     by_severity = built_in_templates()["slack-by-severity"]
     other, critical = [one.channel for one in instantiate(by_severity, needed(by_severity))]
 
@@ -92,9 +92,9 @@ def test_one_channel_is_another_ones_fallback_only_when_it_is_not_told_the_same_
     assert other.matchers == ('severity!="critical"',)
 
 
-def test_a_bot_keeps_its_messages_on_slack_up_to_date() -> None:
+def test_a_slack_bot_edits_its_messages() -> None:
     by_bot = built_in_templates()["everything-to-slack-by-bot"]
-    [made] = [one.channel for one in instantiate(by_bot, needed(by_bot) | {"bot_token": "xoxb-1234567890"})]
-    assert isinstance(made, SlackChannel)
-    assert SlackNotifier().edit_destination(made) is not None
-    assert made.slack_reply_resolved
+    [created] = [one.channel for one in instantiate(by_bot, needed(by_bot) | {"bot_token": "xoxb-1234567890"})]
+    assert isinstance(created, SlackChannel)
+    assert SlackNotifier().edit_destination(created) is not None
+    assert created.slack_reply_resolved

@@ -1,4 +1,4 @@
-"""Which channels come of a channel template, and how is it told what is wrong with what was given?"""
+"""Channels created from a channel template, and errors that name the caller's fields."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ URL = "https://hooks.example.com/x"
 OPS: dict[str, Any] = {
     "name": "Ops",
     "parameters": [
-        {"name": "url", "description": "Where to post."},
+        {"name": "url", "description": "The URL to post to."},
         {"name": "tenant", "required": False},
         {"name": "levels", "required": False, "default": ["critical", "warning"]},
         {"name": "matcher", "required": False},
@@ -65,18 +65,18 @@ def template(data: dict[str, Any]) -> ChannelTemplate:
     return validate_channel_template(parse_channel_template(data))
 
 
-def made(data: dict[str, Any], **given: Any) -> list[Any]:
+def created(data: dict[str, Any], **given: Any) -> list[Any]:
     return [one.channel for one in instantiate(template(data), given)]
 
 
-def refusal(data: dict[str, Any], **given: Any) -> InvalidInput:
+def rejection(data: dict[str, Any], **given: Any) -> InvalidInput:
     with pytest.raises(InvalidInput) as caught:
         instantiate(template(data), given)
     return caught.value
 
 
-def test_parameters_go_where_they_stand() -> None:
-    [channel] = made(
+def test_parameters_replace_their_placeholders() -> None:
+    [channel] = created(
         OPS,
         url=URL,
         tenant="acme",
@@ -96,55 +96,55 @@ def test_parameters_go_where_they_stand() -> None:
     assert (channel.rate_limit.per_second, channel.rate_limit.burst) == (0.5, 3)
 
 
-def test_what_is_not_given_has_its_default_or_is_left_out() -> None:
-    [channel] = made(OPS, url=URL, tenant=None)
+def test_an_absent_parameter_has_its_default_or_is_omitted() -> None:
+    [channel] = created(OPS, url=URL, tenant=None)
 
     assert channel.severities == ("critical", "warning")
     assert (channel.tenant_id, channel.send_resolved, channel.custom_headers) == (None, True, {})
     assert channel.matchers == ('team="db"',)
 
 
-def test_what_is_given_stays_what_it_is_whatever_it_looks_like() -> None:
+def test_a_value_that_looks_like_a_placeholder_is_not_substituted() -> None:
     text = '{"$": "token"} {{ 7*7 }} ${url} %(url)s "; \\'
-    [channel] = made(OPS, url=URL, tenant=text, token=text)
+    [channel] = created(OPS, url=URL, tenant=text, token=text)
 
     assert (channel.tenant_id, channel.custom_headers) == (text, {"Authorization": text})
-    error = refusal(OPS, url={"$": "token"}, token="s3cret")
+    error = rejection(OPS, url={"$": "token"}, token="s3cret")
     assert (error.field, error.message) == ("url", "must be a string")
 
 
-def test_fields_may_be_given_in_place_of_the_templates() -> None:
-    [channel] = made(OPS, url=URL, name="Night", id="n-1", severities=["info"], enabled=False, matchers=None)
+def test_given_fields_override_those_of_the_template() -> None:
+    [channel] = created(OPS, url=URL, name="Night", id="n-1", severities=["info"], enabled=False, matchers=None)
 
     assert (channel.id, channel.name, channel.enabled) == ("n-1", "Night", False)
     assert (channel.severities, channel.matchers) == (("info",), ())
 
 
-def test_a_fallback_is_a_channel_made_before_whatever_it_is_called() -> None:
-    first, second = made(PAIR, url=URL)
+def test_a_fallback_refers_to_an_earlier_channel_by_index() -> None:
+    first, second = created(PAIR, url=URL)
     assert isinstance(first, SlackChannel)
     assert (first.id, second.id, second.fallback_channel_id) == ("the-rest", "critical", "the-rest")
 
-    first, second = made(PAIR, url=URL, first="Day & Night")
+    first, second = created(PAIR, url=URL, first="Day & Night")
     assert (first.id, second.fallback_channel_id) == ("day-night", "day-night")
 
 
-def test_fields_given_are_for_all_channels_that_have_them() -> None:
-    first, second = made(PAIR, url=URL, tenant_id="acme", slack_channel="#a")
+def test_given_fields_apply_to_all_channels_that_have_them() -> None:
+    first, second = created(PAIR, url=URL, tenant_id="acme", slack_channel="#a")
 
     assert (first.tenant_id, second.tenant_id, first.slack_channel) == ("acme", "acme", "#a")
 
 
 @pytest.mark.parametrize(
-    ("given", "field", "word"),
+    ("given", "field", "fragment"),
     [
-        ({}, "url", "is missing: Where to post"),
+        ({}, "url", "is missing: The URL to post to"),
         ({"url": None}, "url", "is missing"),
         ({"url": 5}, "url", "must be a string"),
         ({"url": URL, "resolved": "no"}, "resolved", "must be true or false"),
         ({"url": URL, "rate": True}, "rate", "must be a number"),
         ({"url": URL, "rate": "1"}, "rate", "must be a number"),
-        ({"url": URL, "rate": 0}, "rate", "one an hour"),
+        ({"url": URL, "rate": 0}, "rate", "one per hour"),
         ({"url": URL, "levels": "critical"}, "levels", "must be a list of strings"),
         ({"url": URL, "levels": ["critical", 5]}, "levels[1]", "must be a string"),
         ({"url": URL, "levels": ["critical", ""]}, "levels[1]", "must not be empty"),
@@ -155,7 +155,7 @@ def test_fields_given_are_for_all_channels_that_have_them() -> None:
         ({"url": URL, "token": "********"}, "token", "is the mask"),
         ({"url": URL, "colour": "red"}, "colour", "neither a parameter"),
         ({"url": URL, "slack_channel": "#a"}, "slack_channel", "neither a parameter"),
-        ({"url": URL, "channel_type": "slack"}, "channel_type", "the template's"),
+        ({"url": URL, "channel_type": "slack"}, "channel_type", "is set by the template"),
         ({"url": URL, "severities": [1]}, "severities[0]", "`str`"),
         ({"url": URL, "name": ""}, "name", "must not be empty"),
         ({"url": URL, "id": "A B"}, "id", "a-z"),
@@ -163,25 +163,25 @@ def test_fields_given_are_for_all_channels_that_have_them() -> None:
         ({"url": URL, "custom_headers": {"X": 5}}, "custom_headers[...]", "`str`"),
     ],
 )
-def test_a_refusal_names_what_was_given(given: dict[str, Any], field: str, word: str) -> None:
-    error = refusal(OPS, **given)
+def test_an_error_names_the_field_that_was_given(given: dict[str, Any], field: str, fragment: str) -> None:
+    error = rejection(OPS, **given)
 
     assert error.field == field
-    assert word in error.message
+    assert fragment in error.message
 
 
-def test_of_several_channels_a_refusal_says_which() -> None:
+def test_an_error_names_the_channel_when_there_are_several() -> None:
     for name in ("name", "id"):
-        assert "makes 2 channels" in refusal(PAIR, url=URL, **{name: "x"}).message
+        assert "creates 2 channels" in rejection(PAIR, url=URL, **{name: "x"}).message
     assert (
-        str(refusal(PAIR, url=URL, first="CRITICAL"))
-        == "channels[1].name: makes a second channel with the id 'critical'"
+        str(rejection(PAIR, url=URL, first="CRITICAL"))
+        == "channels[1].name: creates a second channel with the id 'critical'"
     )
-    error = refusal(PAIR, url=URL, first="!")
-    assert (error.field, error.message) == ("channels[0].id", "can't be made from this name; give one")
+    error = rejection(PAIR, url=URL, first="!")
+    assert (error.field, error.message) == ("channels[0].id", "can't be derived from this name; provide an id")
 
 
-def test_an_item_left_out_does_not_shift_the_blame() -> None:
+def test_an_error_names_the_right_parameter_after_an_omitted_item() -> None:
     data = {
         "name": "A",
         "parameters": [{"name": "url"}, {"name": "one", "required": False}, {"name": "two", "required": False}],
@@ -194,5 +194,5 @@ def test_an_item_left_out_does_not_shift_the_blame() -> None:
             }
         ],
     }
-    assert refusal(data, url=URL, two="x").field == "two"
-    assert made(data, url=URL)[0].matchers == ()
+    assert rejection(data, url=URL, two="x").field == "two"
+    assert created(data, url=URL)[0].matchers == ()

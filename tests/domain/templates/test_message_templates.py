@@ -1,4 +1,4 @@
-"""Which message templates are taken, and what is said of the others?"""
+"""Validation of message templates."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from relay.domain.templates.message_templates import (
 )
 
 
-def made(**fields: Any) -> MessageTemplate:
+def template(**fields: Any) -> MessageTemplate:
     return validate_message_template(parse_message_template({"name": "Night shift", "title": "x"} | fields))
 
 
-def test_the_id_is_made_from_the_name_when_left_out() -> None:
-    assert made().id == "night-shift"
-    assert made(id="own").id == "own"
+def test_the_id_is_derived_from_the_name() -> None:
+    assert template().id == "night-shift"
+    assert template(id="own").id == "own"
 
 
-def test_a_template_has_the_parts_that_are_given() -> None:
-    assert made(alert="y").parts == {"title": "x", "alert": "y"}
-    assert made(title=None, body="z").parts == {"body": "z"}
+def test_a_template_has_the_given_parts() -> None:
+    assert template(alert="y").parts == {"title": "x", "alert": "y"}
+    assert template(title=None, body="z").parts == {"body": "z"}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_template_has_the_parts_that_are_given() -> None:
         ("footer", {"footer": "x"}),
     ],
 )
-def test_what_makes_no_sense_is_refused_by_its_field(field: str, fields: dict[str, Any]) -> None:
+def test_an_invalid_template_is_rejected_with_the_field(field: str, fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput) as caught:
-        made(**fields)
+        template(**fields)
     assert caught.value.field == field
