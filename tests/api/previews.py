@@ -12,7 +12,7 @@ from relay.notify.registry import NOTIFIERS
 from tests.fixtures.mail_server import LOGIN, mail_server
 from tests.fixtures.relays import Relay, alert, webhook
 from tests.fixtures.sink import Sink
-from tests.notify.makers import channel
+from tests.notify.factories import channel
 
 MASK = "********"
 TOKEN = "Zk7w-Rb2_nPqY5uHs9gD4eFm"

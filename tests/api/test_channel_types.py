@@ -9,10 +9,10 @@ import pytest
 from relay.domain.channel_types import BaseChannel, PagerDutyChannel, SmsChannel, TelegramChannel, type_name
 from tests.fixtures.relays import Relay, webhook
 from tests.fixtures.sink import Sink
-from tests.notify.makers import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY, TOKENS, channel
-from tests.notify.strict_pagerduty import StrictPagerDuty
-from tests.notify.strict_telegram import StrictTelegram
-from tests.notify.strict_twilio import StrictTwilio
+from tests.notify.factories import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY, TOKENS, channel
+from tests.notify.strict.pagerduty import StrictPagerDuty
+from tests.notify.strict.telegram import StrictTelegram
+from tests.notify.strict.twilio import StrictTwilio
 
 PLATFORMS: dict[type[BaseChannel], Any] = {
     TelegramChannel: lambda: StrictTelegram(BOT_TOKEN, "42"),

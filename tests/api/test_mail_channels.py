@@ -2,7 +2,7 @@
 
 from tests.fixtures.mail_server import LOGIN, mail_server
 from tests.fixtures.relays import Relay, webhook
-from tests.notify.mails import read
+from tests.notify.strict.mail import read
 
 MASK = "********"
 MAIL = {

@@ -13,7 +13,7 @@ from tests.api.previews import HOOK, MASK, TOKEN, Kind, bodies, every_kind, odd_
 from tests.fixtures.mail_server import mail_server
 from tests.fixtures.relays import Answer, Relay, RelayFactory, alert, sample, webhook
 from tests.fixtures.sink import Sink
-from tests.notify.makers import channel
+from tests.notify.factories import channel
 
 
 @every_kind

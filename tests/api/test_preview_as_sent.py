@@ -24,7 +24,7 @@ from tests.api.previews import (
 )
 from tests.fixtures.relays import Relay, alert, webhook
 from tests.fixtures.sink import Sink
-from tests.notify.makers import channel
+from tests.notify.factories import channel
 
 
 def sent_as(delivery_id: int, body: str) -> str:

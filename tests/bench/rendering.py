@@ -11,8 +11,8 @@ from relay.domain.channel_types import type_name
 from relay.domain.notifications import Notification
 from relay.notify.registry import NOTIFIERS
 from tests.bench.figures import Amount, Figure
+from tests.notify.factories import RUNBOOK, alert, channel, notification
 from tests.notify.hostile import hostile
-from tests.notify.makers import RUNBOOK, alert, channel, notification
 
 ALERTS = 10
 ROUNDS = 15

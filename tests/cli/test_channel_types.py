@@ -7,7 +7,7 @@ import pytest
 
 from relay.cli.channel_options import HELP
 from relay.domain.channel_types import CHANNEL_CLASSES
-from tests.notify.makers import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY
+from tests.notify.factories import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY
 
 from .conftest import FakeApi, Relay
 

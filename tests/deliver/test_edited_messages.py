@@ -9,7 +9,7 @@ from aiohttp import web
 from tests.fixtures.living import PLACES, Places, living_channel
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Answer, Sink
-from tests.notify.strict import Shown, StrictPlatform
+from tests.notify.strict.platform import Shown, StrictPlatform
 
 LATER = "2026-11-23T16:00:00Z"
 

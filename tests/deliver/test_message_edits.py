@@ -9,7 +9,7 @@ from relay.domain.alerts import Alert
 from relay.domain.notifications import Notification
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
 from relay.store.outbox.message_edits import EditableMessage
-from tests.notify.makers import alert, notification
+from tests.notify.factories import alert, notification
 
 GROUP = 7
 POSTED = ("111.222",)

@@ -16,7 +16,7 @@ import pytest
 from tests.fixtures.daemons import daemon
 from tests.fixtures.processes import ROOT, create_channel, free_port, on_database, relay_process
 from tests.fixtures.sink import Sink
-from tests.notify.strict_slack import HOOK, StrictSlack
+from tests.notify.strict.slack import SLACK_HOOK, StrictSlack
 
 DEPLOY = ROOT / "deploy"
 DEMO = str(DEPLOY / "demo/demo.py")
@@ -44,7 +44,7 @@ async def test_errors_of_an_application_are_told_on_slack_and_that_they_stopped(
             relay.url,
             name="Ops",
             channel_type="slack",
-            webhook_url=f"{sink.url}{HOOK}",
+            webhook_url=f"{sink.url}{SLACK_HOOK}",
             alert_names=["HighErrorRate"],
         )
         async with load(demo):

@@ -14,8 +14,8 @@ from relay.notify.registry import NOTIFIERS
 from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
-from tests.notify.makers import TOKENS, channel, notification
-from tests.notify.small import JSON
+from tests.notify.factories import TOKENS, channel, notification
+from tests.notify.strict.minimal import JSON
 
 LOOPBACK = ("127.0.0.0/8",)
 

@@ -7,7 +7,7 @@ import msgspec
 
 from relay.domain.alerts import Alert, Status
 from relay.domain.notifications import Notification
-from tests.notify.makers import FALLBACK, alert, notification
+from tests.notify.factories import FALLBACK, alert, notification
 
 TEXTS: Final = (
     "<!channel> @everyone @here <@U123> @somebody <at>Bob</at>",

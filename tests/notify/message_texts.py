@@ -5,8 +5,8 @@ import re
 from relay.domain.channel_types import BaseChannel, PagerDutyChannel, SmsChannel, WebhookChannel
 from relay.domain.notifications import Message
 from relay.notify.registry import NOTIFIERS
-from tests.notify.limits import CHECKS
-from tests.notify.makers import channel
+from tests.notify.factories import channel
+from tests.notify.strict.readers import CHECKS
 
 TEXTS = {
     "ampersands": "&" * 3000,

@@ -10,8 +10,8 @@ from relay.domain.templates.message_templates import MessageTemplate, validate_m
 from relay.notify.registry import NOTIFIERS
 from relay.notify.templates.sandbox import check_parts, render_parts
 from relay.notify.text.payload import payload_of
-from tests.notify.limits import CHECKS
-from tests.notify.makers import channel
+from tests.notify.factories import channel
+from tests.notify.strict.readers import CHECKS
 
 MARK = "{{ '🔥' if alert.status == 'firing' else '✅' }} "
 EVERYTHING = """

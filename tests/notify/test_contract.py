@@ -13,10 +13,10 @@ from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import LOOPBACK
+from tests.notify.factories import HISTORY, alert, digest, notification
 from tests.notify.hostile import TEXTS, hostile
-from tests.notify.makers import HISTORY, alert, digest, notification
 from tests.notify.message_texts import COUNTED, accounted_for
-from tests.notify.stages import STAGES, Stage
+from tests.notify.strict.setups import STAGES, Stage
 
 DESCRIPTION = "The disk of this host is filling up. " * 55
 

@@ -16,12 +16,12 @@ from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Answer, Sink
 from tests.notify.conftest import LOOPBACK, Tell
+from tests.notify.factories import BOT_TOKEN, HISTORY, alert, notification
 from tests.notify.hostile import hostile
-from tests.notify.makers import BOT_TOKEN, HISTORY, alert, notification
-from tests.notify.stages import LIVING, STAGES, Stage
-from tests.notify.strict import StrictPlatform
-from tests.notify.strict_slack import StrictSlack
-from tests.notify.strict_telegram import StrictTelegram, refusal
+from tests.notify.strict.platform import StrictPlatform
+from tests.notify.strict.setups import LIVING, STAGES, Stage
+from tests.notify.strict.slack import StrictSlack
+from tests.notify.strict.telegram import StrictTelegram, refusal
 
 A, B = alert("DiskFull", instance="a"), alert("DiskFull", instance="b")
 A_ENDED, B_ENDED = (alert("DiskFull", "resolved", instance=name) for name in "ab")

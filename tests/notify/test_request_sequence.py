@@ -13,7 +13,7 @@ from relay.notify.requests import Request
 from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
-from tests.notify.makers import alert, channel, notification
+from tests.notify.factories import alert, channel, notification
 
 
 class OneAnAlert(Notifier[Any]):

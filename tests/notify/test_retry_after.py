@@ -23,7 +23,7 @@ from relay.domain.outcomes import Outcome, Rejected, Retry, Sent
 from relay.notify.registry import effective_rate_limit
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
-from tests.notify.makers import channel
+from tests.notify.factories import channel
 
 pytestmark = pytest.mark.over_http
 

@@ -20,7 +20,7 @@ from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.broken import broken, hangs, resets_after, says
 from tests.notify.conftest import LOOPBACK, Tell
-from tests.notify.makers import channel, notification
+from tests.notify.factories import channel, notification
 
 pytestmark = pytest.mark.over_http
 

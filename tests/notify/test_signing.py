@@ -19,7 +19,7 @@ from relay.notify.signing import new_signing_secret
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
-from tests.notify.makers import alert, channel, digest, notification
+from tests.notify.factories import alert, channel, digest, notification
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(200, 232))).decode()
 OTHER = "whsec_" + base64.b64encode(b"x" * 24).decode()

@@ -16,7 +16,7 @@ from relay.notify.requests import Notice
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import LOOPBACK, Tell
-from tests.notify.makers import alert, channel, count, digest, notification
+from tests.notify.factories import alert, channel, count, digest, notification
 
 NOT_DELIVERED = "apprise could not deliver; it does not say why"
 

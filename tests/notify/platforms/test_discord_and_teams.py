@@ -11,7 +11,7 @@ from relay.notify.registry import check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
-from tests.notify.makers import channel
+from tests.notify.factories import channel
 
 
 async def test_a_discord_webhook_that_was_deleted_is_gone(sink: Sink, tell: Tell) -> None:

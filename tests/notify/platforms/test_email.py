@@ -11,8 +11,8 @@ from relay.domain.notifications import Message, Notification
 from relay.notify.registry import NOTIFIERS, check_channel, effective_rate_limit
 from relay.notify.requests import Mail
 from relay.notify.transport.egress_policy import EgressPolicy
-from tests.notify.mails import Read, read
-from tests.notify.makers import ALERTMANAGER, HISTORY, alert, channel, count, digest, notification
+from tests.notify.factories import ALERTMANAGER, HISTORY, alert, channel, count, digest, notification
+from tests.notify.strict.mail import Read, read
 
 SPOILT = ["a\r\nBcc: x@example.com", "a\nb", "\x00\x1b[31m", "=?utf-8?q?forged?=", "é" * 500, "a" * 5000, '"<>,;@']
 

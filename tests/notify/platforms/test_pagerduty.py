@@ -18,8 +18,7 @@ from relay.notify.registry import NOTIFIERS, check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
-from tests.notify.hostile import hostile
-from tests.notify.makers import (
+from tests.notify.factories import (
     ALERTMANAGER,
     FALLBACK,
     ROUTING_KEY,
@@ -32,7 +31,8 @@ from tests.notify.makers import (
     digest,
     notification,
 )
-from tests.notify.strict_pagerduty import StrictPagerDuty, refusal
+from tests.notify.hostile import hostile
+from tests.notify.strict.pagerduty import StrictPagerDuty, refusal
 
 
 def events(told: Message) -> list[Any]:

@@ -8,8 +8,8 @@ from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.registry import NOTIFIERS
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
-from tests.notify.makers import alert, channel, notification
-from tests.notify.strict_slack import read_slack
+from tests.notify.factories import alert, channel, notification
+from tests.notify.strict.slack import read_slack
 
 
 async def told(tell: Tell, sink: Sink, answer: object, **headers: str) -> Outcome:

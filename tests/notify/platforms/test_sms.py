@@ -17,10 +17,20 @@ from relay.notify.registry import NOTIFIERS, check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
+from tests.notify.factories import (
+    ACCOUNT,
+    AUTH_TOKEN,
+    FALLBACK,
+    HISTORY,
+    alert,
+    channel,
+    count,
+    digest,
+    notification,
+)
 from tests.notify.hostile import TEXTS, hostile
-from tests.notify.makers import ACCOUNT, AUTH_TOKEN, FALLBACK, HISTORY, alert, channel, count, digest, notification
 from tests.notify.message_texts import accounted_for
-from tests.notify.strict_twilio import ALPHABET, EXTENSION, StrictTwilio, refusal, segments
+from tests.notify.strict.twilio import ALPHABET, EXTENSION, StrictTwilio, refusal, segments
 
 ONE, TWO, THREE = "+15005550001", "+15005550002", "+15005550003"
 LINK = "http://alertmanager.example.com/#/alerts?receiver=web.hook"

@@ -19,10 +19,10 @@ from relay.notify.registry import NOTIFIERS, check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
+from tests.notify.factories import BOT_TOKEN, SOURCE, alert, channel, count, digest, notification
 from tests.notify.hostile import hostile
-from tests.notify.makers import BOT_TOKEN, SOURCE, alert, channel, count, digest, notification
 from tests.notify.message_texts import accounted_for
-from tests.notify.strict_telegram import StrictTelegram, read_telegram, refusal
+from tests.notify.strict.telegram import StrictTelegram, read_telegram, refusal
 
 
 def bodies(told: Message, **settings: Any) -> list[Any]:

@@ -12,7 +12,7 @@ from relay.notify.registry import check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
-from tests.notify.makers import alert, channel, notification
+from tests.notify.factories import alert, channel, notification
 
 FAILING = [
     "{{ ''.__class__ }}",

@@ -11,9 +11,9 @@ from relay.domain.notifications import FallbackFor, Message
 from relay.notify.registry import NOTIFIERS
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
-from tests.notify.limits import IN_WORDS
-from tests.notify.makers import FALLBACK, alert, channel, digest, notification
+from tests.notify.factories import FALLBACK, alert, channel, digest, notification
 from tests.notify.message_texts import TEXTS, accounted_for, said
+from tests.notify.strict.readers import IN_WORDS
 
 MEANT = "Meant for the channel slack-critical, which could not be told: circuit breaker open since 15:33"
 UNTOLD = "it fired, and was resolved before that could be told"

@@ -14,7 +14,7 @@ from relay.notify.registry import NOTIFIERS
 from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
-from tests.notify.makers import alert, channel, notification
+from tests.notify.factories import alert, channel, notification
 from tests.notify.template_samples import template
 
 OURS = template(

@@ -23,11 +23,11 @@ from relay.domain.channel_types import (
 )
 from relay.domain.notifications import Notification
 from relay.notify.registry import NOTIFIERS
+from tests.notify.factories import RUNBOOK, alert, channel, notification
 from tests.notify.hostile import TEXTS, hostile
-from tests.notify.limits import IN_WORDS
-from tests.notify.mails import read as read_mail
-from tests.notify.makers import RUNBOOK, alert, channel, notification
 from tests.notify.message_texts import accounted_for
+from tests.notify.strict.mail import read as read_mail
+from tests.notify.strict.readers import IN_WORDS
 from tests.notify.template_samples import EVERYTHING, MARK, read, with_template
 
 WHOLE = {

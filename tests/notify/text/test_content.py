@@ -10,10 +10,10 @@ import pytest
 from relay.domain.channel_types import DiscordChannel, SlackChannel, TeamsChannel
 from relay.domain.notifications import Notification
 from relay.notify.registry import NOTIFIERS
-from tests.notify.makers import STARTED, alert, channel, notification
-from tests.notify.strict_discord import read_discord
-from tests.notify.strict_slack import read_slack
-from tests.notify.strict_teams import read_teams
+from tests.notify.factories import STARTED, alert, channel, notification
+from tests.notify.strict.discord import read_discord
+from tests.notify.strict.slack import read_slack
+from tests.notify.strict.teams import read_teams
 
 MIXED = notification(
     alert("Gone", "resolved"), alert("First", instance="a"), alert("Past", "resolved"), alert("Second")

@@ -18,9 +18,9 @@ from relay.domain.notifications import AlertCount, Digest
 from relay.notify.registry import NOTIFIERS
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
-from tests.notify.limits import IN_WORDS
-from tests.notify.makers import FALLBACK, HISTORY, alert, channel, count, digest
+from tests.notify.factories import FALLBACK, HISTORY, alert, channel, count, digest
 from tests.notify.message_texts import TEXTS, accounted_for, said
+from tests.notify.strict.readers import IN_WORDS
 
 MIXED = digest(
     count("HighLatency", firing=12, resolved=1),

@@ -8,9 +8,9 @@ import pytest
 
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import BaseChannel, SmsChannel, WebhookChannel
-from tests.notify.limits import IN_WORDS
-from tests.notify.makers import ALERTMANAGER, HISTORY, RUNBOOK, SOURCE, alert, notification
+from tests.notify.factories import ALERTMANAGER, HISTORY, RUNBOOK, SOURCE, alert, notification
 from tests.notify.message_texts import COUNTED, TEXTS, accounted_for, said
+from tests.notify.strict.readers import IN_WORDS
 
 
 def labelled(name: str, labels: dict[str, str]) -> Alert:

@@ -19,9 +19,9 @@ from relay.domain.notifications import Message, Notification
 from relay.notify.registry import NOTIFIERS
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import Tell
-from tests.notify.limits import CHECKS
-from tests.notify.makers import FALLBACK, HISTORY, alert, channel, count, digest, notification
+from tests.notify.factories import FALLBACK, HISTORY, alert, channel, count, digest, notification
 from tests.notify.message_texts import COUNTED, TEXTS
+from tests.notify.strict.readers import CHECKS
 
 NUMBERED = re.compile(r"\((\d+)/(\d+)\)")
 MARKED = re.compile(r"\bA\d{4}\b")

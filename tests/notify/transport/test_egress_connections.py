@@ -14,7 +14,7 @@ from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import BlockedAddress, EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.conftest import LOOPBACK, Tell
-from tests.notify.makers import channel, notification
+from tests.notify.factories import channel, notification
 
 pytestmark = pytest.mark.over_http
 

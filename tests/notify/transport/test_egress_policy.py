@@ -6,7 +6,7 @@ from relay.domain.channel_types import BaseChannel, type_name
 from relay.domain.errors import InvalidInput, SettingsError
 from relay.notify.registry import check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
-from tests.notify.makers import TOKENS, channel
+from tests.notify.factories import TOKENS, channel
 
 pytestmark = pytest.mark.over_http
 

@@ -21,8 +21,8 @@ from tests.fixtures.behaviours import Behaviour, hangs, resets_after, says
 from tests.fixtures.mail_server import LOGIN, MailServer, mail_server
 from tests.fixtures.platforms import self_signed
 from tests.notify.conftest import LOOPBACK
-from tests.notify.mails import read
-from tests.notify.makers import alert, channel, notification
+from tests.notify.factories import alert, channel, notification
+from tests.notify.strict.mail import read
 
 OPS, DB = "ops@example.com", "db@example.org"
 USER, PASSWORD = LOGIN

@@ -25,16 +25,15 @@ from relay.notify.signing import new_signing_secret
 from tests.fixtures.mail_server import LOGIN, MailServer, mail_server
 from tests.fixtures.platforms import self_signed
 from tests.fixtures.sink import Sink
-from tests.notify import strict_discord, strict_slack, strict_teams
-from tests.notify.mails import read_email
-from tests.notify.makers import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY, channel
-from tests.notify.strict_discord import StrictDiscord
-from tests.notify.strict_pagerduty import StrictPagerDuty
-from tests.notify.strict_receivers import StrictNotices, StrictReceiver
-from tests.notify.strict_slack import StrictSlack
-from tests.notify.strict_teams import StrictTeams
-from tests.notify.strict_telegram import StrictTelegram
-from tests.notify.strict_twilio import StrictTwilio
+from tests.notify.factories import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY, channel
+from tests.notify.strict.discord import DISCORD_HOOK, StrictDiscord
+from tests.notify.strict.mail import read_email
+from tests.notify.strict.pagerduty import StrictPagerDuty
+from tests.notify.strict.receivers import StrictNotices, StrictReceiver
+from tests.notify.strict.slack import SLACK_HOOK, SLACK_TOKEN, StrictSlack
+from tests.notify.strict.teams import TEAMS_HOOK, StrictTeams
+from tests.notify.strict.telegram import StrictTelegram
+from tests.notify.strict.twilio import StrictTwilio
 
 
 class Platform(Protocol):
@@ -95,14 +94,14 @@ async def by_mail(_: Sink, folder: Path) -> AsyncIterator[Stage]:
 
 
 SECRET = new_signing_secret()
-BOT = {"webhook_url": None, "bot_token": strict_slack.TOKEN, "slack_channel": "#alerts", "slack_api_url": "/api"}
+BOT = {"webhook_url": None, "bot_token": SLACK_TOKEN, "slack_channel": "#alerts", "slack_api_url": "/api"}
 STAGES: dict[str, tuple[type[BaseChannel], Opens]] = {
     name: (kind, partial(over_http, kind, make, path, settings))
     for name, kind, make, path, settings in (
-        ("slack", SlackChannel, StrictSlack, strict_slack.HOOK, {}),
+        ("slack", SlackChannel, StrictSlack, SLACK_HOOK, {}),
         ("slack bot", SlackChannel, StrictSlack, "", BOT),
-        ("discord", DiscordChannel, StrictDiscord, strict_discord.HOOK, {}),
-        ("teams", TeamsChannel, StrictTeams, strict_teams.HOOK, {}),
+        ("discord", DiscordChannel, StrictDiscord, DISCORD_HOOK, {}),
+        ("teams", TeamsChannel, StrictTeams, TEAMS_HOOK, {}),
         ("webhook", WebhookChannel, lambda: StrictReceiver(SECRET), "/hook", {"signing_secret": SECRET}),
         ("telegram", TelegramChannel, lambda: StrictTelegram(BOT_TOKEN, "42"), "", {}),
         ("pagerduty", PagerDutyChannel, lambda: StrictPagerDuty(ROUTING_KEY), "", {}),

@@ -15,7 +15,7 @@ from slack_sdk.errors import SlackObjectFormationError
 from slack_sdk.models.attachments import BlockAttachment
 from slack_sdk.models.blocks import Block
 
-from tests.notify.strict import Shown, StrictPlatform, check_links
+from tests.notify.strict.platform import Shown, StrictPlatform, check_links
 
 LINK = re.compile(r"<(https?://[^<>|\s]+)\|([^<>|]+)>")
 ENTITY = re.compile(r"&(?:amp|lt|gt);")
@@ -34,8 +34,8 @@ UPDATE: dict[str, type] = {
     "parse": str,
 }
 KEPT_BY_UPDATE = ("text", "attachments", "blocks")
-HOOK = "/services/T0RELAY01/B0RELAY01/secretOfTheHook0123456789"
-TOKEN = "xoxb-1234567890-abcdefSecret"
+SLACK_HOOK = "/services/T0RELAY01/B0RELAY01/secretOfTheHook0123456789"
+SLACK_TOKEN = "xoxb-1234567890-abcdefSecret"
 
 
 class Refused(Exception):
@@ -127,13 +127,13 @@ def _check_mentions(message: dict[str, Any], pieces: list[dict[str, Any]]) -> No
 
 
 class StrictSlack(StrictPlatform):
-    """A workspace with an incoming webhook at `HOOK`, and a bot, whose API is at `/api`.
+    """A workspace with an incoming webhook at `SLACK_HOOK`, and a bot, whose API is at `/api`.
 
     `channels` has the ids of the channels that the bot is in, by name. `closed` has what the hook, or a channel by
     its id, answers to all that it is told.
     """
 
-    def __init__(self, token: str = TOKEN, channels: dict[str, str] | None = None, **options: Any) -> None:
+    def __init__(self, token: str = SLACK_TOKEN, channels: dict[str, str] | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.token = token
         self.channels = {"alerts": "C0ALERTS01"} if channels is None else channels
@@ -143,18 +143,18 @@ class StrictSlack(StrictPlatform):
     async def answer(self, request: web.Request) -> web.Response:
         if request.path.startswith("/api/"):
             return await self._called(request)
-        if request.path != HOOK:
-            same_hook = request.path.rpartition("/")[0] == HOOK.rpartition("/")[0]
+        if request.path != SLACK_HOOK:
+            same_hook = request.path.rpartition("/")[0] == SLACK_HOOK.rpartition("/")[0]
             return web.Response(status=403, text="invalid_token") if same_hook else _hook_says("no_service")
-        if HOOK in self.closed:
-            return _hook_says(self.closed[HOOK])
-        if (wait := self._wait(HOOK)) is not None:
+        if SLACK_HOOK in self.closed:
+            return _hook_says(self.closed[SLACK_HOOK])
+        if (wait := self._wait(SLACK_HOOK)) is not None:
             return web.Response(status=429, text="rate_limited", headers={"Retry-After": wait})
         try:
             if request.content_type != "application/json":
                 raise Refused("invalid_payload")
             message = arguments(await request.read(), WEBHOOK)
-            self._keep(HOOK, message, shown(message))
+            self._keep(SLACK_HOOK, message, shown(message))
         except Refused as no:
             return web.Response(status=400, text=str(no))
         return web.Response(text="ok")

@@ -5,14 +5,24 @@ from typing import Any
 import pytest
 
 from tests.fixtures.sink import Sink
-from tests.notify import strict_discord, strict_slack, strict_teams
 from tests.notify.conftest import Ask
-from tests.notify.makers import BOT_TOKEN
-from tests.notify.small import ALERTS, BEARER, JSON, PLAIN, QUIET, card, embedded, in_blocks, line, section
-from tests.notify.strict_discord import StrictDiscord
-from tests.notify.strict_slack import StrictSlack
-from tests.notify.strict_teams import StrictTeams
-from tests.notify.strict_telegram import UNCHANGED, StrictTelegram
+from tests.notify.factories import BOT_TOKEN
+from tests.notify.strict.discord import DISCORD_HOOK, StrictDiscord
+from tests.notify.strict.minimal import (
+    ALERTS,
+    BEARER,
+    JSON,
+    PLAIN,
+    QUIET,
+    card,
+    embedded,
+    in_blocks,
+    line,
+    section,
+)
+from tests.notify.strict.slack import SLACK_HOOK, StrictSlack
+from tests.notify.strict.teams import TEAMS_HOOK, StrictTeams
+from tests.notify.strict.telegram import UNCHANGED, StrictTelegram
 
 
 @pytest.mark.parametrize(
@@ -42,7 +52,7 @@ from tests.notify.strict_telegram import UNCHANGED, StrictTelegram
 )
 async def test_a_webhook_of_slack(body: Any, status: int, word: str, sink: Sink, ask: Ask) -> None:
     sink.script = slack = StrictSlack()
-    assert (await ask(strict_slack.HOOK, body))[:2] == (status, word)
+    assert (await ask(SLACK_HOOK, body))[:2] == (status, word)
     assert len(slack.messages) == (status == 200)
 
 
@@ -52,7 +62,7 @@ async def test_a_webhook_of_slack(body: Any, status: int, word: str, sink: Sink,
 )
 async def test_what_would_ping_or_break_on_slack_is_noticed(text: str, sink: Sink, ask: Ask) -> None:
     sink.script = slack = StrictSlack()
-    status, words, _ = await ask(strict_slack.HOOK, in_blocks(section(text)))
+    status, words, _ = await ask(SLACK_HOOK, in_blocks(section(text)))
     assert (status, words[:9], slack.messages) == (500, "this woul", [])
 
 
@@ -60,10 +70,10 @@ async def test_a_hook_of_slack_that_is_closed(sink: Sink, ask: Ask) -> None:
     sink.script = slack = StrictSlack()
     message = {"text": "x"}
     assert (await ask("/services/T0/B0/x", message))[:2] == (404, "no_service")
-    assert (await ask(strict_slack.HOOK + "x", message))[:2] == (403, "invalid_token")
+    assert (await ask(SLACK_HOOK + "x", message))[:2] == (403, "invalid_token")
     for word, status in {"channel_is_archived": 410, "action_prohibited": 403, "rollup_error": 500}.items():
-        slack.closed[strict_slack.HOOK] = word
-        assert (await ask(strict_slack.HOOK, message))[:2] == (status, word)
+        slack.closed[SLACK_HOOK] = word
+        assert (await ask(SLACK_HOOK, message))[:2] == (status, word)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +138,7 @@ async def test_a_form_that_discord_does_not_take_says_where(
     body: Any, path: list[str], sink: Sink, ask: Ask
 ) -> None:
     sink.script = StrictDiscord()
-    status, answer, _ = await ask(strict_discord.HOOK, body)
+    status, answer, _ = await ask(DISCORD_HOOK, body)
     assert (status, answer["code"]) == (400, 50035)
     at = answer["errors"]
     for name in path:
@@ -139,9 +149,9 @@ async def test_a_form_that_discord_does_not_take_says_where(
 async def test_discord_answers_as_it_is_asked_and_keeps_what_an_edit_does_not_name(sink: Sink, ask: Ask) -> None:
     sink.script = discord = StrictDiscord()
     message = embedded(title="x", description="y") | {"content": "above"}
-    assert (await ask(strict_discord.HOOK, message))[:2] == (204, "")
-    status, answer, _ = await ask(f"{strict_discord.HOOK}?wait=true", message)
-    at = f"{strict_discord.HOOK}/messages/{answer['id']}"
+    assert (await ask(DISCORD_HOOK, message))[:2] == (204, "")
+    status, answer, _ = await ask(f"{DISCORD_HOOK}?wait=true", message)
+    at = f"{DISCORD_HOOK}/messages/{answer['id']}"
     assert (await ask(at, embedded(title="z"), method="PATCH"))[0] == status == 200
     assert discord.told[1] == "above\nz\n\n"
     assert (await ask(at, QUIET | {"content": "", "embeds": []}, method="PATCH"))[1]["code"] == 50006
@@ -151,7 +161,7 @@ async def test_discord_answers_as_it_is_asked_and_keeps_what_an_edit_does_not_na
     gone = await ask(at, QUIET, method="PATCH")
     assert (gone[0], gone[1]["code"]) == (404, 10008)
     discord.deleted = True
-    assert (await ask(strict_discord.HOOK, message))[1]["code"] == 10015
+    assert (await ask(DISCORD_HOOK, message))[1]["code"] == 10015
 
 
 @pytest.mark.parametrize(
@@ -159,7 +169,7 @@ async def test_discord_answers_as_it_is_asked_and_keeps_what_an_edit_does_not_na
 )
 async def test_what_would_ping_on_discord_is_noticed(body: Any, sink: Sink, ask: Ask) -> None:
     sink.script = StrictDiscord()
-    assert (await ask(strict_discord.HOOK, body))[0] == 500
+    assert (await ask(DISCORD_HOOK, body))[0] == 500
 
 
 @pytest.mark.parametrize(
@@ -182,13 +192,13 @@ async def test_what_would_ping_on_discord_is_noticed(body: Any, sink: Sink, ask:
 )
 async def test_a_card_for_teams(body: Any, status: int, sink: Sink, ask: Ask) -> None:
     sink.script = teams = StrictTeams()
-    assert (await ask(strict_teams.HOOK, body))[0] == status
+    assert (await ask(TEAMS_HOOK, body))[0] == status
     assert len(teams.messages) == (status == 202)
 
 
 async def test_teams_may_say_inside_a_2xx_that_a_card_is_too_large(sink: Sink, ask: Ask) -> None:
     sink.script = StrictTeams(inside=200)
-    status, words, _ = await ask(strict_teams.HOOK, card(line("x" * 28_000)))
+    status, words, _ = await ask(TEAMS_HOOK, card(line("x" * 28_000)))
     assert status == 200
     assert "HTTP error 413" in words
 

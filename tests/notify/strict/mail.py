@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from html.parser import HTMLParser
 
-from tests.notify.strict import check_links
+from tests.notify.strict.platform import check_links
 
 MAX_LINE = 998
 """https://www.rfc-editor.org/rfc/rfc5322#section-2.1.1"""

@@ -3,11 +3,12 @@
 from typing import Any
 
 from relay.notify.redact import basic_credentials
-from tests.notify import strict_slack, strict_teams
-from tests.notify.makers import ACCOUNT, AUTH_TOKEN, ROUTING_KEY
+from tests.notify.factories import ACCOUNT, AUTH_TOKEN, ROUTING_KEY
+from tests.notify.strict.slack import SLACK_TOKEN
+from tests.notify.strict.teams import CARD
 
 JSON = {"Content-Type": "application/json; charset=utf-8"}
-BEARER = JSON | {"Authorization": f"Bearer {strict_slack.TOKEN}"}
+BEARER = JSON | {"Authorization": f"Bearer {SLACK_TOKEN}"}
 ALERTS = "C0ALERTS01"
 QUIET: dict[str, Any] = {"allowed_mentions": {"parse": []}}
 PLAIN = {"chat_id": "42", "parse_mode": "HTML", "link_preview_options": {"is_disabled": True}}
@@ -38,7 +39,7 @@ def embedded(**embed: Any) -> dict[str, Any]:
 
 def card(*body: Any, **more: Any) -> dict[str, Any]:
     content = {"type": "AdaptiveCard", "version": "1.4", "body": list(body), **more}
-    return {"type": "message", "attachments": [{"contentType": strict_teams.CARD, "content": content}]}
+    return {"type": "message", "attachments": [{"contentType": CARD, "content": content}]}
 
 
 def line(text: str, **style: Any) -> dict[str, Any]:

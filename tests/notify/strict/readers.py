@@ -17,14 +17,14 @@ from relay.domain.channel_types import (
     TelegramChannel,
     WebhookChannel,
 )
-from tests.notify.mails import read_email
-from tests.notify.strict_discord import read_discord
-from tests.notify.strict_pagerduty import read_pagerduty
-from tests.notify.strict_receivers import read_notice, read_webhook
-from tests.notify.strict_slack import read_slack
-from tests.notify.strict_teams import read_teams
-from tests.notify.strict_telegram import read_telegram
-from tests.notify.strict_twilio import read_twilio
+from tests.notify.strict.discord import read_discord
+from tests.notify.strict.mail import read_email
+from tests.notify.strict.pagerduty import read_pagerduty
+from tests.notify.strict.receivers import read_notice, read_webhook
+from tests.notify.strict.slack import read_slack
+from tests.notify.strict.teams import read_teams
+from tests.notify.strict.telegram import read_telegram
+from tests.notify.strict.twilio import read_twilio
 
 CHECKS: dict[type[BaseChannel], Callable[[bytes], str]] = {
     SlackChannel: read_slack,

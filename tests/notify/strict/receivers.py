@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from tests.notify.strict import Shown, StrictPlatform
+from tests.notify.strict.platform import Shown, StrictPlatform
 
 
 def read_webhook(body: bytes) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import BasicAuth, web
 
-from tests.notify.strict import Shown, StrictPlatform
+from tests.notify.strict.platform import Shown, StrictPlatform
 
 ALPHABET = set(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.notify.strict import Shown, StrictPlatform, Window, check_links
+from tests.notify.strict.platform import Shown, StrictPlatform, Window, check_links
 
 LINK = re.compile(r"(?<!\\)\[[^\[\]]*\]\(([^()\s]*)\)")
 MENTION = re.compile(r"(?<!\\)(?:\\\\)*<[@#!]")
@@ -20,7 +20,7 @@ EXECUTED = EDITABLE | {"username", "avatar_url"}
 EMBED: dict[str, type] = {"title": str, "description": str, "color": int, "footer": dict}
 """What the relay uses of it. The embed's own `url` is not among that: some hosts get the whole message refused."""
 LONGEST = {"title": 256, "description": 4096}
-HOOK = "/api/webhooks/1100000000000000001/tokenOfTheHook_0123456789-abcdef"
+DISCORD_HOOK = "/api/webhooks/1100000000000000001/tokenOfTheHook_0123456789-abcdef"
 
 
 class Refused(Exception):
@@ -111,7 +111,7 @@ def _embed(embed: dict[str, Any], at: str) -> tuple[str, str, str]:
 
 
 class StrictDiscord(StrictPlatform):
-    """A webhook at `HOOK`, until it is deleted, which keeps the messages of its channel."""
+    """A webhook at `DISCORD_HOOK`, until it is deleted, which keeps the messages of its channel."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -119,8 +119,8 @@ class StrictDiscord(StrictPlatform):
         self._raw: dict[str, dict[str, Any]] = {}
 
     async def answer(self, request: web.Request) -> web.Response:
-        at = request.path.removeprefix(HOOK)
-        if self.deleted or not request.path.startswith(HOOK):
+        at = request.path.removeprefix(DISCORD_HOOK)
+        if self.deleted or not request.path.startswith(DISCORD_HOOK):
             return _answered(Refused(404, 10015, "Unknown Webhook"))
         window = self.window(request.method, 5, 2)
         if window is not None and not window.passes():
@@ -147,7 +147,7 @@ class StrictDiscord(StrictPlatform):
         self.messages.append(Shown(reference, [text], request.query.get("thread_id")))
         if request.query.get("wait") != "true":
             return web.Response(status=204)
-        return web.json_response({"id": reference, "type": 0, "webhook_id": HOOK.split("/")[3]} | message)
+        return web.json_response({"id": reference, "type": 0, "webhook_id": DISCORD_HOOK.split("/")[3]} | message)
 
     def _edit(self, reference: str, message: dict[str, Any]) -> web.Response:
         kept = self.find(reference)

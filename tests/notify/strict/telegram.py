@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.notify.strict import Shown, StrictPlatform, check_links
+from tests.notify.strict.platform import Shown, StrictPlatform, check_links
 
 TAG = re.compile(r'<(?:(/?)(b|i|u|s|code|pre)|(/)(a)|a href="([^"<>]*)")>')
 ENTITY = re.compile(r"&(?:lt|gt|amp|quot|#\d+|#x[0-9a-fA-F]+);")

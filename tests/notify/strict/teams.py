@@ -13,13 +13,13 @@ from typing import Any
 from aiohttp import web
 from jsonschema import Draft6Validator
 
-from tests.notify.strict import Shown, StrictPlatform, check_links
+from tests.notify.strict.platform import Shown, StrictPlatform, check_links
 
 SCHEMA = Draft6Validator(json.loads((Path(__file__).parent / "adaptive_card" / "schema-1.4.json").read_text()))
 CARD = "application/vnd.microsoft.card.adaptive"
 FREE_TEXTS = ("text", "title", "url")
 MAX_BODY = 28_000
-HOOK = "/workflows/0123456789abcdef0123456789abcdef/triggers/manual/paths/invoke"
+TEAMS_HOOK = "/workflows/0123456789abcdef0123456789abcdef/triggers/manual/paths/invoke"
 
 
 class Refused(Exception):
@@ -108,7 +108,7 @@ def _read_element(element: dict[str, Any], texts: list[str], links: list[str]) -
 
 
 class StrictTeams(StrictPlatform):
-    """A workflow at `HOOK`. `inside` is the status in which it says that a card is too large, if not a 413."""
+    """A workflow at `TEAMS_HOOK`. `inside`: the status whose body reports a card that is too large."""
 
     def __init__(self, *, inside: int | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -116,9 +116,9 @@ class StrictTeams(StrictPlatform):
         self.deleted = False
 
     async def answer(self, request: web.Request) -> web.Response:
-        if self.deleted or request.path != HOOK:
+        if self.deleted or request.path != TEAMS_HOOK:
             return _answered(Refused(404, "WorkflowNotFound", "The workflow could not be found."))
-        window = self.window(HOOK, 4, 1)
+        window = self.window(TEAMS_HOOK, 4, 1)
         if window is not None and not window.passes():
             no = Refused(429, "WorkflowTriggerRequestsThrottled", "The number of requests is over the limit.")
             return _answered(no, **{"Retry-After": f"{math.ceil(window.wait)}"})

@@ -6,26 +6,25 @@ from typing import Any
 import pytest
 
 from tests.fixtures.sink import Sink
-from tests.notify import strict_discord, strict_slack, strict_teams
 from tests.notify.conftest import Ask
-from tests.notify.makers import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY
-from tests.notify.small import BASIC, BEARER, EVENT, JSON, PLAIN, QUIET, TEXT, card, line
-from tests.notify.strict import StrictPlatform
-from tests.notify.strict_discord import StrictDiscord
-from tests.notify.strict_pagerduty import StrictPagerDuty
-from tests.notify.strict_slack import StrictSlack
-from tests.notify.strict_teams import StrictTeams
-from tests.notify.strict_telegram import StrictTelegram
-from tests.notify.strict_twilio import StrictTwilio
+from tests.notify.factories import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY
+from tests.notify.strict.discord import DISCORD_HOOK, StrictDiscord
+from tests.notify.strict.minimal import BASIC, BEARER, EVENT, JSON, PLAIN, QUIET, TEXT, card, line
+from tests.notify.strict.pagerduty import StrictPagerDuty
+from tests.notify.strict.platform import StrictPlatform
+from tests.notify.strict.slack import SLACK_HOOK, StrictSlack
+from tests.notify.strict.teams import TEAMS_HOOK, StrictTeams
+from tests.notify.strict.telegram import StrictTelegram
+from tests.notify.strict.twilio import StrictTwilio
 
 
 @pytest.mark.parametrize(
     ("make", "path", "body", "headers", "most", "wait"),
     [
-        (StrictSlack, strict_slack.HOOK, {"text": "x"}, JSON, 5, 3),
+        (StrictSlack, SLACK_HOOK, {"text": "x"}, JSON, 5, 3),
         (StrictSlack, "/api/chat.postMessage", {"text": "x", "channel": "#alerts"}, BEARER, 5, 3),
-        (StrictDiscord, strict_discord.HOOK, QUIET | {"content": "x"}, JSON, 5, 2),
-        (StrictTeams, strict_teams.HOOK, card(line("x")), JSON, 4, 1),
+        (StrictDiscord, DISCORD_HOOK, QUIET | {"content": "x"}, JSON, 5, 2),
+        (StrictTeams, TEAMS_HOOK, card(line("x")), JSON, 4, 1),
         (
             lambda **options: StrictTelegram(BOT_TOKEN, "42", **options),
             f"/bot{BOT_TOKEN}/sendMessage",
@@ -78,7 +77,7 @@ async def test_what_comes_too_fast_waits_for_as_long_as_the_platform_says(
 
 async def test_discord_s_headers_say_what_is_left(sink: Sink, ask: Ask) -> None:
     sink.script = StrictDiscord(limited=True, clock=lambda: 0.0)
-    left = [(await ask(strict_discord.HOOK, QUIET | {"content": "x"}))[2] for _ in range(5)]
+    left = [(await ask(DISCORD_HOOK, QUIET | {"content": "x"}))[2] for _ in range(5)]
     assert [one["X-RateLimit-Remaining"] for one in left] == ["4", "3", "2", "1", "0"]
-    status, answer, headers = await ask(strict_discord.HOOK, QUIET | {"content": "x"})
+    status, answer, headers = await ask(DISCORD_HOOK, QUIET | {"content": "x"})
     assert (status, answer["retry_after"], headers["X-RateLimit-Reset-After"]) == (429, 2.0, "2.000")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from tests.notify.strict import Shown, StrictPlatform
+from tests.notify.strict.platform import Shown, StrictPlatform
 
 EVENT: dict[str, type] = {
     "routing_key": str,
