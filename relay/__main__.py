@@ -1,10 +1,10 @@
-"""python -m relay, and the `relay` command."""
+"""Entry point of `python -m relay` and of the `relay` command."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command line; without the server extra, say in one line what to install."""
+    """Run the command line. Without the server extra, print what to install and exit."""
     try:
         from relay.cli import run
     except ModuleNotFoundError as error:

@@ -21,15 +21,16 @@ from relay.api.channel_templates import ChannelTemplatesController
 from relay.api.channels import ChannelBody, ChannelBodySchema, ChannelPatch, ChannelsController
 from relay.api.deliveries import DeliveriesController
 from relay.api.history import HistoryController
-from relay.api.pages import known_parameters
+from relay.api.message_templates import MessageTemplatesController
+from relay.api.pages import reject_unknown_parameters
 from relay.api.preview import PreviewController
 from relay.api.route import RouteController
-from relay.api.templates import TemplatesController
 from relay.api.test import TestController
 from relay.deliver.worker import Worker
 from relay.middleware import MetricsMiddleware, application_metrics, litestar_exception
 from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
+from relay.operations.context import OperationContext
 from relay.receive.webhook import receive_webhook
 from relay.receive.writer import Writer
 from relay.settings import Settings
@@ -87,17 +88,18 @@ def create_application(services: Services) -> Litestar:
         route_handlers=[
             ChannelsController,
             ChannelTemplatesController,
-            TemplatesController,
+            MessageTemplatesController,
             TestController,
             RouteController,
             PreviewController,
             HistoryController,
             DeliveriesController,
         ],
-        guards=[require_admin, known_parameters],
+        guards=[require_admin, reject_unknown_parameters],
         security=[{"key": []}],
     )
     by_name = {name: getattr(services, name) for name in Services.__struct_fields__}
+    by_name["operations"] = _operation_context(services)
     return Litestar(
         [Router(BASE_PATH, route_handlers=[receive_webhook]), admin, *health.HANDLERS],
         dependencies={name: _provide(service) for name, service in by_name.items()},
@@ -149,6 +151,17 @@ async def run_services(services: Services, stop: asyncio.Event, *serving: Corout
         for future in all_tasks:
             future.cancel()
         await asyncio.gather(*all_tasks, return_exceptions=True)
+
+
+def _operation_context(services: Services) -> OperationContext:
+    return OperationContext(
+        database=services.database,
+        seal=services.seal,
+        egress_policy=services.egress_policy,
+        sender=services.sender,
+        tenant_label=services.settings.tenant_label,
+        history_url=services.history_url,
+    )
 
 
 def _provide(service: object) -> Provide:

@@ -1,4 +1,4 @@
-"""Who may call the API? Whoever shows a key of the table, or the bootstrap admin key."""
+"""Authentication: the API accepts the keys of the database and the bootstrap admin key."""
 
 import hmac
 from typing import Any
@@ -13,10 +13,10 @@ from relay.store.postgres.database import Database
 
 
 async def require_admin(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A guard: let only administrators pass. It finds `settings` and `database` in the application's state.
+    """Guard: accept administrators only. It reads `settings` and `database` from the application's state.
 
     Raises:
-        NotAuthorizedException: there is no key, or it opens nothing.
+        NotAuthorizedException: the key is missing, unknown, revoked or not an administrator's.
     """
     settings: Settings = connection.app.state.settings
     database: Database = connection.app.state.database

@@ -1,8 +1,7 @@
-"""Channel templates: starting points for channels, those that come with the relay and people's own."""
+"""Channel templates: starting points for channels, built in or added by users."""
 
 from typing import Any
 
-import msgspec
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
@@ -10,27 +9,24 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of, text_cursor
-from relay.api.transactions import transacted
-from relay.domain.errors import InvalidInput
+from relay.api.template_patch import TemplatePatch, patch_template
+from relay.api.transactions import run_in_transaction
 from relay.domain.templates.channel_templates import ChannelTemplate, Parameter, parse_channel_template
 from relay.domain.templates.checks import validate_channel_template
 from relay.store.configuration import channel_templates
 from relay.store.postgres.database import Database
 
 
-class ChannelTemplatePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Some fields of a template; null sets one back. What can't be changed may be sent back as it was."""
+class ChannelTemplatePatch(TemplatePatch, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fields of a channel template to change; null resets a field. `id` may be sent unchanged."""
 
-    id: str | UnsetType = UNSET
-    name: str | UnsetType | None = UNSET
-    description: str | UnsetType | None = UNSET
     parameters: list[Parameter] | UnsetType | None = UNSET
     channels: list[dict[str, Any]] | UnsetType | None = UNSET
     builtin: bool | UnsetType = UNSET
 
 
 class ChannelTemplatesController(Controller):
-    """CRUD. `POST /channels?from_template=ID` makes channels of one; built-in ones can only be read."""
+    """CRUD. `POST /channels?from_template=ID` creates the channels of a template; built-in ones are read-only."""
 
     path = "/channel-templates"
     tags = ("channel templates",)
@@ -39,29 +35,30 @@ class ChannelTemplatesController(Controller):
     async def create(
         self, data: JSONBody[ChannelTemplate], database: NamedDependency[Database]
     ) -> ChannelTemplate:
-        """Add a template of one's own.
+        """Create a channel template.
 
-        `channels` are bodies as `POST /channels` takes them, in which `{"$": "NAME"}` stands for a parameter, as a
-        field, an item of a list or a value of an object, and `{"$channel": 0}` as `fallback_channel_id` for a
-        channel further up. Secret fields hold parameters alone. A parameter's `type` and `secret` follow from
-        where it stands. One that is not required and not given has its default, or what it stands for is left out.
+        `channels` are bodies as `POST /channels` accepts them. In them, `{"$": "NAME"}` stands for a parameter, as
+        a field, an item of a list or a value of an object; `{"$channel": 0}` as `fallback_channel_id` stands for
+        an earlier channel of the list. Secret fields must be parameters. A parameter's `type` and `secret` follow
+        from the field that it stands for. An optional parameter that is not given takes its default; without a
+        default, the field is omitted.
         """
         template = validate_channel_template(data)
-        await transacted(database, lambda connection: channel_templates.add(connection, template))
+        await run_in_transaction(database, lambda connection: channel_templates.add(connection, template))
         return template
 
     @get()
     async def list_all(
         self, database: NamedDependency[Database], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
     ) -> Page[ChannelTemplate]:
-        """List the templates in the order of their ids, with the parameters that they ask for."""
+        """List the channel templates with their parameters, ordered by id."""
         async with database.begin() as connection:
             found = await channel_templates.page(connection, text_cursor(cursor), limit + 1)
         return page_of(found, limit, lambda template: template.id)
 
     @get("/{template_id:str}")
     async def get_one(self, template_id: FromPath[str], database: NamedDependency[Database]) -> ChannelTemplate:
-        """Show one template."""
+        """Get a channel template."""
         async with database.begin() as connection:
             return await channel_templates.get(connection, template_id)
 
@@ -72,25 +69,17 @@ class ChannelTemplatesController(Controller):
         data: JSONBody[ChannelTemplatePatch],
         database: NamedDependency[Database],
     ) -> ChannelTemplate:
-        """Change a template by JSON merge patch (RFC 7396); the channels that came of it stay as they are."""
+        """Update a channel template by JSON merge patch (RFC 7396). Channels created from it do not change."""
 
         async def write(connection: AsyncConnection) -> ChannelTemplate:
-            template = _patched(await channel_templates.get_own(connection, template_id), data)
+            before = await channel_templates.get_own(connection, template_id)
+            template = validate_channel_template(parse_channel_template(patch_template(before, data)))
             await channel_templates.change(connection, template)
             return template
 
-        return await transacted(database, write)
+        return await run_in_transaction(database, write)
 
     @delete("/{template_id:str}")
     async def remove(self, template_id: FromPath[str], database: NamedDependency[Database]) -> None:
-        """Delete a template; the channels that came of it stay."""
-        await transacted(database, lambda connection: channel_templates.remove(connection, template_id))
-
-
-def _patched(template: ChannelTemplate, patch: ChannelTemplatePatch) -> ChannelTemplate:
-    if patch.id not in (UNSET, template.id):
-        raise InvalidInput("id", "can't be changed; create another template instead")
-    data = msgspec.to_builtins(template) | msgspec.to_builtins(patch)
-    return validate_channel_template(
-        parse_channel_template({name: value for name, value in data.items() if value is not None})
-    )
+        """Delete a channel template. Channels created from it remain."""
+        await run_in_transaction(database, lambda connection: channel_templates.remove(connection, template_id))

@@ -1,4 +1,4 @@
-"""Channels: where alerts go, changed at run time."""
+"""Channels: the destinations of alerts, configured at run time."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of, text_cursor
-from relay.api.transactions import transacted
+from relay.api.transactions import run_in_transaction
 from relay.domain.channel_types import CHANNEL_CLASSES, Channel, own_fields, type_name
 from relay.domain.channels import mask_secrets, merge_patch, parse_channel
 from relay.domain.errors import InvalidInput, NotFound
@@ -29,45 +29,46 @@ from relay.store.postgres.database import Database
 from relay.store.reports import channel_health
 
 READ_ONLY: Final[dict[str, Any]] = {"disabled_reason": str | None, "health": ChannelHealth}
-"""What answers say of a channel beyond its fields. Sent back it is ignored: what was read can be written."""
+"""Fields of responses only; requests may contain them, and they are ignored."""
 
 
 FromTemplate = Annotated[
     str | None,
     QueryParameter(
         description=(
-            "The id of a channel template. The body is then its parameters, and fields of channels that go in "
-            "place of the template's; all its channels are made, or none, and the answer is the list of them."
+            "The id of a channel template. The body then contains values for its parameters, and fields that "
+            "override those of its channels. Either all channels of the template are created or none; the "
+            "response lists them."
         )
     ),
 ]
 
 
 class ChannelBody(dict[str, Any]):
-    """A channel as JSON; read by the domain, whose errors name the field."""
+    """A channel as JSON, validated by the domain, whose errors name the field."""
 
     @staticmethod
-    def decode(kind: "type[ChannelBody]", value: Any) -> "ChannelBody":
-        """Take decoded JSON; must be an object."""
+    def decode(body_type: "type[ChannelBody]", value: Any) -> "ChannelBody":
+        """Accept decoded JSON that is an object."""
         if not isinstance(value, dict):
             raise InvalidInput("", "the body must be a JSON object")
-        return kind(value)
+        return body_type(value)
 
     def writable(self) -> dict[str, Any]:
-        """It without what can only be read."""
+        """The fields without the read-only ones."""
         return {name: item for name, item in self.items() if name not in READ_ONLY}
 
 
 class ChannelPatch(ChannelBody):
-    """Some fields of a channel; null sets one back."""
+    """The fields of a channel to change; null resets a field."""
 
 
 class ChannelView(dict[str, Any]):
-    """A channel as answers show it: its fields, secrets masked, and how it is."""
+    """A channel in responses: its fields, with secrets masked, and its health."""
 
 
-class ChannelsMade(msgspec.Struct, frozen=True):
-    """The channels that came of a template, in its order; one or several."""
+class CreatedChannels(msgspec.Struct, frozen=True):
+    """The channels created from a template, in its order."""
 
     items: list[ChannelView]
 
@@ -88,37 +89,37 @@ _views = [
     )
     for kind in CHANNEL_CLASSES
 ]
-_STANDS_FOR: Final[dict[Any, Any]] = {
+_SCHEMA_TYPES: Final[dict[Any, Any]] = {
     ChannelBody: Channel,
     ChannelPatch: _AnyFields,
-    ChannelView: Union[tuple(_views)],  # noqa: UP007 - of a list that is made
+    ChannelView: Union[tuple(_views)],  # noqa: UP007 - the list is computed
 }
 
 
 PARAMETERS: Final = Schema(
     type=OpenAPIType.OBJECT,
     title="TemplateParameters",
-    description="With `from_template`: its parameters by name, and fields of channels.",
+    description="With `from_template`: values of its parameters by name, and fields of channels.",
 )
 
 
 class ChannelBodySchema(OpenAPISchemaPlugin):
-    """Shows the bodies in the OpenAPI document as what they stand for: a channel of any type, or some fields."""
+    """Describe the bodies in the OpenAPI document: a channel of any type, or any of its fields."""
 
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:
-        """Whether it is one of ours."""
-        return isinstance(value, type) and value in _STANDS_FOR
+        """Whether the value is one of the body types above."""
+        return isinstance(value, type) and value in _SCHEMA_TYPES
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
-        """The schema of the union, or of all fields with none required."""
-        shown = FieldDefinition.from_annotation(_STANDS_FOR[field_definition.annotation])
-        schema: Schema = schema_creator.for_field_definition(shown)
+        """The schema of the union of channel types, or of all fields with none required."""
+        definition = FieldDefinition.from_annotation(_SCHEMA_TYPES[field_definition.annotation])
+        schema: Schema = schema_creator.for_field_definition(definition)
         return Schema(any_of=[schema, PARAMETERS]) if field_definition.annotation is ChannelBody else schema
 
 
 class ChannelsController(Controller):
-    """CRUD. Secret fields are write-only: answers show them masked, and a masked one sent back changes nothing."""
+    """CRUD. Secret fields are write-only: responses mask them, and a masked value in a request changes nothing."""
 
     path = "/channels"
     tags = ("channels",)
@@ -131,8 +132,8 @@ class ChannelsController(Controller):
         seal: NamedDependency[Seal],
         egress_policy: NamedDependency[EgressPolicy],
         from_template: FromTemplate = None,
-    ) -> ChannelView | ChannelsMade:
-        """Create a channel; it governs the very next webhook. With `from_template`, create those of a template."""
+    ) -> ChannelView | CreatedChannels:
+        """Create a channel, effective from the next webhook on; with `from_template`, those of a template."""
         if from_template is not None:
             return await _create_all(from_template, data, database, seal, egress_policy)
         channel = parse_channel(data.writable())
@@ -141,7 +142,7 @@ class ChannelsController(Controller):
         async def add(connection: AsyncConnection) -> ChannelView:
             return await _view(connection, await channels.add(connection, channel, seal))
 
-        return await transacted(database, add)
+        return await run_in_transaction(database, add)
 
     @get()
     async def list_all(
@@ -151,7 +152,7 @@ class ChannelsController(Controller):
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> Page[ChannelView]:
-        """List the channels in the order of their ids."""
+        """List the channels, ordered by id."""
         async with database.begin() as connection:
             found = await channels.page(connection, seal, text_cursor(cursor), limit + 1)
             page = page_of(found, limit, lambda channel: channel.id)
@@ -161,13 +162,13 @@ class ChannelsController(Controller):
     async def get_one(
         self, channel_id: FromPath[str], database: NamedDependency[Database], seal: NamedDependency[Seal]
     ) -> ChannelView:
-        """Show one channel."""
+        """Get a channel."""
         async with database.begin() as connection:
             return await _view(connection, await channels.get(connection, channel_id, seal))
 
     @get("/{channel_id:str}/health")
     async def get_health(self, channel_id: FromPath[str], database: NamedDependency[Database]) -> ChannelHealth:
-        """Tell how a channel is: what became of its attempts, and what waits for it."""
+        """Get the health of a channel: results of its attempts, and its pending deliveries."""
         async with database.begin() as connection:
             return await channel_health.of_channel(connection, channel_id)
 
@@ -180,9 +181,9 @@ class ChannelsController(Controller):
         seal: NamedDependency[Seal],
         egress_policy: NamedDependency[EgressPolicy],
     ) -> ChannelView:
-        """Change a channel by JSON merge patch (RFC 7396): what is left out stays, null resets.
+        """Update a channel by JSON merge patch (RFC 7396): omitted fields keep their values, null resets a field.
 
-        When that may have mended it, its failures are forgotten, and what waits goes out at once.
+        A change that may repair the channel clears its failures and retries its pending deliveries immediately.
         """
 
         async def write(connection: AsyncConnection) -> ChannelView:
@@ -191,41 +192,43 @@ class ChannelsController(Controller):
             await _check(channel, egress_policy)
             keep_disabled_reason = not channel.enabled and "enabled" not in data
             written = await channels.change(connection, channel, seal, keep_disabled_reason=keep_disabled_reason)
-            if _may_be_mended(before, written):
+            if _may_repair(before, written):
                 await channels.start_over(connection, channel_id)
             return await _view(connection, written)
 
-        return await transacted(database, write)
+        return await run_in_transaction(database, write)
 
     @delete("/{channel_id:str}")
     async def remove(self, channel_id: FromPath[str], database: NamedDependency[Database]) -> None:
-        """Delete a channel; what still waited for it ends as dead, with that reason."""
-        await transacted(database, lambda connection: channels.remove(connection, channel_id))
+        """Delete a channel. Its pending deliveries become dead, with the reason `channelDeleted`."""
+        await run_in_transaction(database, lambda connection: channels.remove(connection, channel_id))
 
 
 async def _check(channel: Channel, egress_policy: EgressPolicy) -> None:
-    # Off the event loop: a long template takes a while to compile, and Apprise to be imported.
+    # Compiling a long template or importing Apprise would block the event loop.
     await asyncio.to_thread(registry.check_channel, channel, egress_policy)
 
 
 async def _create_all(
     template_id: str, given: ChannelBody, database: Database, seal: Seal, egress_policy: EgressPolicy
-) -> ChannelsMade:
-    async def add(connection: AsyncConnection) -> ChannelsMade:
-        made = await _made(connection, template_id, given)
-        for one in made:
+) -> CreatedChannels:
+    async def add(connection: AsyncConnection) -> CreatedChannels:
+        created = await _from_template(connection, template_id, given)
+        for one in created:
             with one.substitution.caller_fields():
                 await _check(one.channel, egress_policy)
         items = []
-        for one in made:
+        for one in created:
             with one.substitution.caller_fields():
                 items.append(await _view(connection, await channels.add(connection, one.channel, seal)))
-        return ChannelsMade(items)
+        return CreatedChannels(items)
 
-    return await transacted(database, add)
+    return await run_in_transaction(database, add)
 
 
-async def _made(connection: AsyncConnection, template_id: str, given: ChannelBody) -> list[TemplatedChannel]:
+async def _from_template(
+    connection: AsyncConnection, template_id: str, given: ChannelBody
+) -> list[TemplatedChannel]:
     try:
         template = await channel_templates.get(connection, template_id)
     except NotFound as error:
@@ -233,23 +236,23 @@ async def _made(connection: AsyncConnection, template_id: str, given: ChannelBod
     return instantiate(template, given)
 
 
-def _may_be_mended(before: Channel, after: Channel) -> bool:
-    """Whether a change enabled the channel, or told it where, how or how fast to send."""
+def _may_repair(before: Channel, after: Channel) -> bool:
+    """Whether a change enabled the channel, or changed where, how or how fast it sends."""
     if after.enabled and not before.enabled:
         return True
-    speaking = {"rate_limit", *after.SECRET, *own_fields(type(after))}
-    return any(getattr(before, name) != getattr(after, name) for name in speaking)
+    sending = {"rate_limit", *after.SECRET, *own_fields(type(after))}
+    return any(getattr(before, name) != getattr(after, name) for name in sending)
 
 
 async def _view(connection: AsyncConnection, channel: Channel) -> ChannelView:
-    return _shown(channel, await channel_health.of_channel(connection, channel.id))
+    return _masked_view(channel, await channel_health.of_channel(connection, channel.id))
 
 
 async def _views_of(connection: AsyncConnection, found: Sequence[Channel]) -> list[ChannelView]:
-    """Channels as answers show them; one that was deleted since it was read is left out."""
-    how = await channel_health.of_channels(connection, [channel.id for channel in found])
-    return [_shown(channel, how[channel.id]) for channel in found if channel.id in how]
+    """Channels as responses show them, without those deleted since they were read."""
+    health = await channel_health.of_channels(connection, [channel.id for channel in found])
+    return [_masked_view(channel, health[channel.id]) for channel in found if channel.id in health]
 
 
-def _shown(channel: Channel, how: ChannelHealth) -> ChannelView:
-    return ChannelView(mask_secrets(channel), disabled_reason=how.disabled_reason, health=how)
+def _masked_view(channel: Channel, health: ChannelHealth) -> ChannelView:
+    return ChannelView(mask_secrets(channel), disabled_reason=health.disabled_reason, health=health)

@@ -1,4 +1,4 @@
-"""Deliveries: what is in the outbox, how did it end, and can it be sent again?"""
+"""Deliveries: the outbox, results included, and redelivery."""
 
 import time
 from datetime import datetime
@@ -11,8 +11,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, IdFilter, Limit, Page, moment, number_cursor, page_of
-from relay.api.transactions import transacted
+from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, IdFilter, Limit, Page, number_cursor, page_of, utc
+from relay.api.transactions import run_in_transaction
 from relay.domain.fields import require_storable
 from relay.domain.history import Delivery, DeliveryDetail, State
 from relay.store.outbox import redelivery
@@ -20,14 +20,14 @@ from relay.store.postgres.database import Database
 from relay.store.reports import deliveries
 
 BULK_SECONDS: Final = 10.0
-"""After so long a bulk redelivery answers, for callers and proxies don't wait for ever."""
+"""A bulk redelivery responds after this time even if it is incomplete: callers and proxies time out."""
 
 InState = Annotated[State | None, QueryParameter(name="state")]
-"""The framework keeps the name `state` for itself."""
+"""Litestar reserves the parameter name `state`."""
 
 
 class RedeliverRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which deliveries to send again: all that fit. `since` and `until` bound the time of creation."""
+    """The deliveries to redeliver: all that match. `since` and `until` bound the time of creation."""
 
     state: Literal["dead", "delivered"] = "dead"
     channel_id: str | None = None
@@ -36,14 +36,14 @@ class RedeliverRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class RedeliverResult(msgspec.Struct, frozen=True):
-    """How many will be sent again. With `more`, time was up before the end; ask again for the rest."""
+    """How many deliveries were queued again. With `more`, the time limit was reached; repeat for the rest."""
 
     redelivered: int
     more: bool
 
 
 class DeliveriesController(Controller):
-    """The outbox, newest first, dead letters included."""
+    """The outbox, newest first, dead deliveries included."""
 
     path = "/deliveries"
     tags = ("deliveries",)
@@ -67,8 +67,8 @@ class DeliveriesController(Controller):
             state=in_state,
             group_key=group_key,
             merged_into=merged_into,
-            since=moment("since", since),
-            until=moment("until", until),
+            since=utc("since", since),
+            until=utc("until", until),
         )
         async with database.begin() as connection:
             items = await deliveries.page(connection, wanted, number_cursor(cursor), limit + 1)
@@ -76,42 +76,42 @@ class DeliveriesController(Controller):
 
     @get("/{delivery_id:int}")
     async def get_one(self, delivery_id: Id, database: NamedDependency[Database]) -> DeliveryDetail:
-        """Show one delivery with its tries."""
+        """Get a delivery with its attempts."""
         async with database.begin() as connection:
             return await deliveries.get(connection, delivery_id)
 
     @post("/{delivery_id:int}/redeliver", status_code=202)
     async def redeliver(self, delivery_id: Id, database: NamedDependency[Database]) -> DeliveryDetail:
-        """Send a delivery again: one that is dead or delivered. One that waits is sent now."""
+        """Redeliver a dead or delivered delivery. A pending one is sent immediately."""
 
         async def put_back(connection: AsyncConnection) -> DeliveryDetail:
             await redelivery.redeliver(connection, delivery_id)
             return await deliveries.get(connection, delivery_id)
 
-        return await transacted(database, put_back)
+        return await run_in_transaction(database, put_back)
 
     @post("/redeliver", status_code=200)
     async def redeliver_all(
         self, data: JSONBody[RedeliverRequest], database: NamedDependency[Database]
     ) -> RedeliverResult:
-        """Send all deliveries again that fit, dead ones unless told otherwise; the oldest first."""
+        """Redeliver all deliveries that match, oldest first; by default the dead ones."""
         require_storable(data.channel_id, "channel_id")
         wanted = redelivery.Wanted(
             state=data.state,
             channel_id=data.channel_id,
-            since=moment("since", data.since),
-            until=moment("until", data.until),
+            since=utc("since", data.since),
+            until=utc("until", data.until),
         )
         return await _redeliver_all(database, wanted)
 
 
 async def _redeliver_all(database: Database, wanted: redelivery.Wanted) -> RedeliverResult:
     ends = time.monotonic() + BULK_SECONDS
-    last = await transacted(database, redelivery.newest)
+    last = await run_in_transaction(database, redelivery.newest)
     count, after = 0, 0
     while True:
         some = partial(redelivery.redeliver_some, wanted=wanted, after=after, last=last)
-        chunk = await transacted(database, some)
+        chunk = await run_in_transaction(database, some)
         count += chunk.redelivered
         if chunk.after is None:
             return RedeliverResult(count, more=False)

@@ -1,4 +1,4 @@
-"""How does an error become an answer? As RFC 9457 problem details that name the field."""
+"""Error responses: RFC 9457 problem details that name the field."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -29,58 +29,59 @@ _STATUS: Final[dict[type[Exception], HTTPStatus]] = {
 
 
 def on_relay_error(_: Request[Any, Any, Any], error: RelayError) -> Response[Problem]:
-    """Our own errors: each has its status, and its words are fit for people."""
+    """Respond to an error of the relay's own: each type has its status, and its text is the detail."""
     status = next(
-        (found for kind, found in _STATUS.items() if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR
+        (found for error_type, found in _STATUS.items() if isinstance(error, error_type)),
+        HTTPStatus.INTERNAL_SERVER_ERROR,
     )
     field = error.field if isinstance(error, InvalidInput) else ""
-    return _answer(Problem.of(status, error.message if isinstance(error, InvalidInput) else str(error), field))
+    return _response(Problem.of(status, error.message if isinstance(error, InvalidInput) else str(error), field))
 
 
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    """The framework's errors: no such path, a body too large, a parameter of the wrong type."""
+    """Respond to an error of the framework, such as an unknown path, a large body or a parameter's wrong type."""
     status = HTTPStatus(error.status_code)
     if isinstance(error, ValidationException):
-        return _answer(_of_validation(request, error))
+        return _response(_of_validation(request, error))
     headers = dict(error.headers or {})
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return _answer(Problem.of(status, error.detail), headers)
+    return _response(Problem.of(status, error.detail), headers)
 
 
-def on_away(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """Postgres is away."""
-    log.warning("database_away", error=type(error).__name__)
-    return _answer(Problem.of(HTTPStatus.SERVICE_UNAVAILABLE, "the database is away; send it again"))
+def on_database_unavailable(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """Respond 503 while Postgres is unavailable."""
+    log.warning("database_unavailable", error=type(error).__name__)
+    return _response(Problem.of(HTTPStatus.SERVICE_UNAVAILABLE, "the database is unavailable; retry the request"))
 
 
-def on_too_deep(_: Request[Any, Any, Any], error: RecursionError) -> Response[Problem]:
-    """JSON that is nested deeper than anything of ours."""
-    return _answer(Problem.of(HTTPStatus.BAD_REQUEST, "the JSON is nested too deeply"))
+def on_deep_nesting(_: Request[Any, Any, Any], error: RecursionError) -> Response[Problem]:
+    """Respond 400 to JSON that is nested too deeply to decode."""
+    return _response(Problem.of(HTTPStatus.BAD_REQUEST, "the JSON is nested too deeply"))
 
 
-def on_mistake(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """A mistake of ours: told in the log, not to the caller."""
+def on_unexpected_error(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """Respond 500 to a bug; its details are logged and not in the response."""
     log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
-    return _answer(Problem.of(HTTPStatus.INTERNAL_SERVER_ERROR, "the relay failed; its log says more"))
+    return _response(Problem.of(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; see the relay's log"))
 
 
 HANDLERS: Final[ExceptionHandlersMap] = {
     RelayError: on_relay_error,
     HTTPException: on_http_error,
-    RecursionError: on_too_deep,
-    Exception: on_mistake,
-    **dict.fromkeys(AWAY, on_away),
+    RecursionError: on_deep_nesting,
+    Exception: on_unexpected_error,
+    **dict.fromkeys(AWAY, on_database_unavailable),
 }
 
 
 def _of_validation(request: Request[Any, Any, Any], error: ValidationException) -> Problem:
-    """What the framework found wrong in parameters or in a typed body."""
+    """The problem that the framework found in parameters or in a typed body."""
     if isinstance(cause := error.__cause__, msgspec.ValidationError):
         path, message = field_and_message(cause)
         if (path, message) == ("data", "is missing"):
             return Problem.of(HTTPStatus.BAD_REQUEST, "the body is missing")
-        return Problem.of(HTTPStatus.BAD_REQUEST, message, _as_sent(request, path))
+        return Problem.of(HTTPStatus.BAD_REQUEST, message, _field_in_request(request, path))
     found = [item for item in error.extra or [] if isinstance(item, dict)]
     errors = tuple(FieldError(str(item.get("key", "")), str(item.get("message", ""))) for item in found)
     detail = "; ".join(f"{item.field}: {item.message}" for item in errors) or error.detail
@@ -89,14 +90,14 @@ def _of_validation(request: Request[Any, Any, Any], error: ValidationException) 
     )
 
 
-def _as_sent(request: Request[Any, Any, Any], path: str) -> str:
-    """The caller's name of a field: to the handlers the body is `data`, and some parameters have other names."""
+def _field_in_request(request: Request[Any, Any, Any], path: str) -> str:
+    """The field's name in the request: handlers name the body `data`, and some parameters differently."""
     if path == "data" or path.startswith("data."):
         return path.removeprefix("data").removeprefix(".")
     return query_parameters(request.route_handler).get(path, path)
 
 
-def _answer(problem: Problem, headers: dict[str, str] | None = None) -> Response[Problem]:
+def _response(problem: Problem, headers: dict[str, str] | None = None) -> Response[Problem]:
     headers = dict(headers or {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = RETRY_SECONDS

@@ -1,4 +1,4 @@
-"""Is the relay alive, is it ready, and what does it measure?"""
+"""Liveness, readiness and the relay's own metrics."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from relay.telemetry import Metrics
 
 
 class ServiceHealth(msgspec.Struct, frozen=True):
-    """`status` is `ok`, or `degraded` when something that the relay needs is away."""
+    """`status` is `ok`, or `degraded` without the database."""
 
     status: str
     database: bool
@@ -20,34 +20,34 @@ class ServiceHealth(msgspec.Struct, frozen=True):
 
 @get("/-/healthy", tags=["health"], media_type="text/plain")
 async def healthy() -> str:
-    """The process answers."""
+    """Liveness: 200 while the process runs."""
     return "alive"
 
 
 @get("/-/ready", tags=["health"])
 async def ready(database: NamedDependency[Database]) -> Response[ServiceHealth]:
-    """Alerts can be taken: the database answers. Otherwise 503."""
+    """Readiness: 200 if the database responds and alerts can be accepted, otherwise 503."""
     return await _health(database, unready=503)
 
 
 @get("/health", tags=["health"])
 async def health(database: NamedDependency[Database]) -> Response[ServiceHealth]:
-    """What works and what doesn't, for people; always 200 as long as the process answers."""
+    """Health of the service and its database; always 200 while the process runs."""
     return await _health(database, unready=200)
 
 
 @get("/metrics", tags=["health"], media_type=CONTENT_TYPE_LATEST)
 async def metrics_page(metrics: NamedDependency[Metrics]) -> Response[bytes]:
-    """The relay's own metrics, for Prometheus."""
-    # As a header: to a media type the framework adds a second charset, and Prometheus then refuses the page.
+    """The relay's own metrics, in Prometheus's text format."""
+    # As a header: the framework adds a second charset to a media type, and Prometheus rejects that.
     headers = {"Content-Type": CONTENT_TYPE_LATEST}
     return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST, headers=headers)
 
 
 async def _health(database: Database, unready: int) -> Response[ServiceHealth]:
-    answers = await database.answers()
-    body = ServiceHealth("ok" if answers else "degraded", answers)
-    return Response(body, status_code=200 if answers else unready)
+    responds = await database.answers()
+    body = ServiceHealth("ok" if responds else "degraded", responds)
+    return Response(body, status_code=200 if responds else unready)
 
 
 HANDLERS: list[Any] = [healthy, ready, health, metrics_page]

@@ -1,4 +1,4 @@
-"""History: what happened to alerts?"""
+"""History: alerts and their timelines."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
-from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, IdFilter, Limit, Page, moment, number_cursor, page_of
+from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, IdFilter, Limit, Page, number_cursor, page_of, utc
 from relay.domain.alerts import Status
 from relay.domain.history import HistoryDetail, HistoryItem
 from relay.store.postgres.database import Database
@@ -37,7 +37,7 @@ class HistoryController(Controller):
     ) -> Page[HistoryItem]:
         """List alerts; `since` and `until` bound the time they were last received.
 
-        `delivery_id` shows those that a delivery tells, with all that was merged into it.
+        `delivery_id` selects the alerts of a delivery and of the deliveries merged into it.
         """
         wanted = history.HistoryFilter(
             status=status,
@@ -46,8 +46,8 @@ class HistoryController(Controller):
             category=category,
             tenant_id=tenant_id,
             fingerprint=fingerprint,
-            since=moment("since", since),
-            until=moment("until", until),
+            since=utc("since", since),
+            until=utc("until", until),
             delivery_id=delivery_id,
         )
         async with database.begin() as connection:
@@ -56,6 +56,6 @@ class HistoryController(Controller):
 
     @get("/{alert_id:int}")
     async def get_one(self, alert_id: Id, database: NamedDependency[Database]) -> HistoryDetail:
-        """Show one alert with its timeline: receipts, deliveries, attempts."""
+        """Get an alert with its timeline: receipts, deliveries and attempts."""
         async with database.begin() as connection:
             return await history.get(connection, alert_id)

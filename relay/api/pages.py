@@ -1,4 +1,4 @@
-"""How are long lists cut into pages? By the key of the last item, so that new items move nothing."""
+"""Keyset pagination: a cursor is the key of the last item, so new items do not shift pages."""
 
 import base64
 import binascii
@@ -14,13 +14,13 @@ from litestar.params import PathParameter, QueryParameter
 
 from relay.domain.errors import InvalidInput
 from relay.domain.fields import require_storable
+from relay.domain.history import MAX_ID
 
 MAX_LIMIT: Final = 500
 DEFAULT_LIMIT: Final = 50
-MAX_ID: Final = 2**63 - 1
 
-Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="How many items a page has at most.")]
-Cursor = Annotated[str | None, QueryParameter(description="`next` of the page before.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="Maximum number of items.")]
+Cursor = Annotated[str | None, QueryParameter(description="`next` of the previous page.")]
 Id = Annotated[int, PathParameter(ge=0, le=MAX_ID)]
 Number = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
 IdFilter = Annotated[int | None, QueryParameter(ge=0, le=MAX_ID)]
@@ -29,24 +29,24 @@ T = TypeVar("T")
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
-    """A page of a list. `next` is the cursor of the page after it, or null at the end."""
+    """A page of a list. `next` is the cursor of the next page, or null on the last one."""
 
     items: list[T]
     next: str | None
 
 
 def page_of(items: list[T], limit: int, key: Callable[[T], object]) -> Page[T]:
-    """Make a page of up to `limit` items out of up to `limit + 1` that were read."""
+    """Make a page of at most `limit` items from the `limit + 1` that were read."""
     more = len(items) > limit
-    shown = items[:limit]
-    return Page(shown, _encode(str(key(shown[-1]))) if more else None)
+    page = items[:limit]
+    return Page(page, _encode(str(key(page[-1]))) if more else None)
 
 
 def text_cursor(cursor: str | None) -> str | None:
-    """The key that a cursor stands for.
+    """Decode the key of a cursor.
 
     Raises:
-        InvalidInput: it is none of ours.
+        InvalidInput: it is not a cursor of the list.
     """
     if cursor is None:
         return None
@@ -60,10 +60,10 @@ def text_cursor(cursor: str | None) -> str | None:
 
 
 def number_cursor(cursor: str | None) -> int | None:
-    """The numeric key that a cursor stands for.
+    """Decode the numeric key of a cursor.
 
     Raises:
-        InvalidInput: it is none of ours.
+        InvalidInput: it is not a cursor of the list.
     """
     text = text_cursor(cursor)
     if text is None:
@@ -73,16 +73,16 @@ def number_cursor(cursor: str | None) -> int | None:
     return int(text)
 
 
-def moment(name: str, given: datetime | None) -> datetime | None:
-    """The time that a parameter names, in UTC.
+def utc(name: str, given: datetime | None) -> datetime | None:
+    """Convert the time in a parameter to UTC.
 
     Raises:
-        InvalidInput: it says no time zone, or is one that no calendar of ours holds.
+        InvalidInput: it has no time zone or is out of range.
     """
     if given is None:
         return None
     if given.tzinfo is None:
-        raise InvalidInput(name, "must say its time zone, such as 2026-11-23T15:33:27Z")
+        raise InvalidInput(name, "must have a time zone, such as 2026-11-23T15:33:27Z")
     try:
         return given.astimezone(UTC)
     except OverflowError:
@@ -90,7 +90,7 @@ def moment(name: str, given: datetime | None) -> datetime | None:
 
 
 def query_parameters(handler: BaseRouteHandler) -> dict[str, str]:
-    """The query parameters of a handler: its own name for each, and the caller's."""
+    """The query parameters of a handler: from the argument name to the name in the URL."""
     return {
         name: field.kwarg_definition.name or name
         for name, field in handler.parsed_fn_signature.parameters.items()
@@ -98,10 +98,10 @@ def query_parameters(handler: BaseRouteHandler) -> dict[str, str]:
     }
 
 
-def known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A guard: refuse query parameters that are not known or come twice; a misspelt filter would show too much.
+def reject_unknown_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard: reject unknown and repeated query parameters; a misspelled filter would match too much.
 
-    Text that Postgres can't hold is refused here too, in the path as well.
+    It also rejects text that Postgres can't store, in the query and in the path.
     """
     known = set(query_parameters(handler).values())
     for name, values in connection.query_params.dict().items():

@@ -1,4 +1,4 @@
-"""What becomes of a request whose transaction met another one? It goes again, a few times."""
+"""Transactions of requests, retried when they conflict with others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,24 +17,25 @@ RETRY_EVERY: Final = 0.02
 T = TypeVar("T")
 
 
-async def transacted(database: Database, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    """Do work in a transaction; once more when it met another.
+async def run_in_transaction(database: Database, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    """Run `work` in a transaction, and retry it in a new one when it conflicts with another.
 
-    Deliveries move between partitions as their state changes: who waited for one that moved must look again.
+    Deliveries move between partitions when their state changes, so a statement that waited for a row may have to
+    find it again.
 
     Raises:
-        Conflict: it met others every time.
+        Conflict: every attempt conflicted.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             async with database.begin() as connection:
                 return await work(connection)
         except DBAPIError as error:
-            if not _met_another(error):
+            if not _is_conflict(error):
                 raise
         await asyncio.sleep(attempt * RETRY_EVERY)
-    raise Conflict("this met other changes, again and again; send it once more")
+    raise Conflict("conflicting concurrent changes; retry the request")
 
 
-def _met_another(error: DBAPIError) -> bool:
+def _is_conflict(error: DBAPIError) -> bool:
     return error.orig is not None and isinstance(error.orig.__cause__, RETRYABLE)

@@ -1,8 +1,9 @@
-"""How does a person, or a script, work the relay from a shell?"""
+"""The `relay` command."""
 
 import io
 import os
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -13,20 +14,23 @@ from relay.domain.errors import RelayError
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130
-"""What a shell reports of a program that Ctrl-C ended: 128 + SIGINT."""
+"""The exit status of a program that Ctrl-C terminated: 128 + SIGINT."""
 PIPE_CLOSED: Final = 141
-"""What a shell reports of a program whose reader left: 128 + SIGPIPE."""
+"""The exit status of a program whose output pipe was closed: 128 + SIGPIPE."""
 
 
-def run() -> None:
-    """Run one command; an error that is to be expected is one line on standard error.
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; expected errors are printed as one line on standard error.
 
-    Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong.
+    Exit codes: 0 success, 1 failure, 2 usage error.
+
+    Args:
+        arguments: the command line without the program's name; by default that of the process.
     """
     _prepare_streams()
     try:
         try:
-            _app()()
+            _app()(arguments)
         finally:
             sys.stdout.flush()
     except CycloptsError as error:
@@ -45,7 +49,7 @@ def run() -> None:
 
 
 def _app() -> App:
-    """The command tree; a command's module is imported when it is called, so that --help is quick."""
+    """The command tree. The module of a command is imported when it runs, which keeps --help fast."""
     app = App(
         name="relay",
         help="Durable alert delivery between Prometheus Alertmanager and people.",
@@ -55,27 +59,33 @@ def _app() -> App:
         print_error=False,
         exit_on_error=False,
     )
-    app.command("relay.cli.serve:serve", name="serve", help="Run the relay: the API and the delivery.")
-    app.command("relay.cli.serve:worker", name="worker", help="Run the delivery alone.")
-    app.command("relay.cli.channels:app", name="channels", help="Channels: where alerts go.")
+    app.command("relay.cli.serve:serve", name="serve", help="Run the relay: API and delivery.")
+    app.command("relay.cli.serve:worker", name="worker", help="Run delivery only.")
+    app.command("relay.cli.channels:app", name="channels", help="Manage channels, the destinations of alerts.")
     app.command(
-        "relay.cli.channel_templates:app", name="channel-templates", help="Channel templates: starting points."
+        "relay.cli.channel_templates:app",
+        name="channel-templates",
+        help="Manage channel templates, the starting points of channels.",
     )
-    app.command("relay.cli.templates:app", name="templates", help="Message templates: how channels tell alerts.")
-    app.command("relay.cli.deliveries:app", name="deliveries", help="Deliveries: what was sent, waits or is dead.")
-    app.command("relay.cli.keys:app", name="keys", help="API keys, directly in the database.")
-    app.command("relay.cli.db:app", name="db", help="The database's schema, and its sealing key.")
-    app.command("relay.cli.settings:settings", name="settings", help="Show the settings in force.")
     app.command(
-        "relay.cli.secret:secret", name="secret", help="Print a new key for RELAY_SECRET_KEY, or for a webhook."
+        "relay.cli.message_templates:app",
+        name="templates",
+        help="Manage message templates, the texts of messages.",
+    )
+    app.command("relay.cli.deliveries:app", name="deliveries", help="List and redeliver deliveries.")
+    app.command("relay.cli.keys:app", name="keys", help="Manage API keys, directly in the database.")
+    app.command("relay.cli.db:app", name="db", help="Migrate the database and reseal its secrets.")
+    app.command("relay.cli.settings:settings", name="settings", help="Show the effective settings.")
+    app.command(
+        "relay.cli.secret:secret", name="secret", help="Generate a key for RELAY_SECRET_KEY or for a webhook."
     )
     return app
 
 
 def _prepare_streams() -> None:
-    if sys.stdout is None:  # started with it closed
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the whole process
-    # A terminal that can't show a character shows its escape, instead of ending the command.
+    if sys.stdout is None:  # the process was started with stdout closed
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the process exits
+    # Characters that the terminal's encoding lacks are printed as escapes instead of raising an error.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -86,5 +96,5 @@ def _line(error: Exception) -> str:
 
 
 def _abandon_output() -> None:
-    # The interpreter flushes standard output once more at its end, and would complain.
+    # The interpreter flushes standard output at exit, and would report an error.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Which options has a channel on the command line? One for each field of its type, made from the type itself."""
+"""The command line options of channels, generated from the fields of each channel type."""
 
 import inspect
 import json
@@ -15,70 +15,72 @@ from relay.domain.channel_types import CHANNEL_CLASSES, BaseChannel, Filters, ow
 from relay.domain.errors import InvalidInput
 
 FIRST: Final = ("name", "id")
-ChannelId = Annotated[str, Parameter(help="As `relay channels list` shows it.")]
+ChannelId = Annotated[str, Parameter(help="The id of a channel; see `relay channels list`.")]
 LONG_TEXTS: Final = frozenset({"custom_payload_template"})
 SETTINGS: Final = Group("Channel", sort_key=1)
-FILTERS: Final = Group("Filters", help="Which alerts it gets; a filter left out matches all.", sort_key=2)
+FILTERS: Final = Group(
+    "Filters", help="The alerts that the channel gets; an omitted filter matches all.", sort_key=2
+)
 HELP: Final = {
-    "name": "What people call it.",
-    "id": "Its slug; made from the name when left out.",
-    "enabled": "Whether it gets anything.",
-    "tenant_id": "Only this tenant's alerts.",
-    "severities": "Only these severities.",
-    "alert_names": "Only these alerts.",
-    "alert_categories": "Only these categories.",
-    "matchers": "Only what matches all of these, such as 'team=~\"db|infra\"'.",
-    "send_resolved": "Whether it is told that an alert is over.",
-    "rate_limit": 'Messages it gets, as JSON: \'{"per_second": 1, "burst": 3}\'; its platform\'s when left out.',
-    "fallback_channel_id": "The channel that is told what this one can't be told.",
-    "template": "The message template that says how groups are told; see `relay templates`.",
-    "webhook_url": "Where to post. Slack takes a bot's token in its place.",
-    "slack_channel": "The channel to post to: for a bot by its id, such as C0123456789.",
+    "name": "The display name.",
+    "id": "The id; by default derived from the name.",
+    "enabled": "Whether the channel gets alerts.",
+    "tenant_id": "Match only this tenant's alerts.",
+    "severities": "Match only these severities.",
+    "alert_names": "Match only these alert names.",
+    "alert_categories": "Match only these categories.",
+    "matchers": "Match only alerts that match all of these, such as 'team=~\"db|infra\"'.",
+    "send_resolved": "Whether to send resolved alerts.",
+    "rate_limit": 'The rate limit as JSON: \'{"per_second": 1, "burst": 3}\'; by default that of the platform.',
+    "fallback_channel_id": "The channel that gets the alerts that this one can't deliver.",
+    "template": "The message template; see `relay templates`.",
+    "webhook_url": "The URL to post to. Slack accepts a bot token instead.",
+    "slack_channel": "The channel to post to; for a bot its id, such as C0123456789.",
     "slack_username": "The name to post under, where Slack allows it.",
-    "slack_icon_emoji": "The icon to post under, such as :bell:, where Slack allows it.",
-    "slack_api_url": "Where Slack's Web API is, which a bot speaks to.",
-    "slack_reply_resolved": "Whether a bot also replies below its message when all in it is resolved.",
-    "update_message": "Whether a group is told in one message that is edited; Slack needs a bot for it.",
+    "slack_icon_emoji": "The icon to post with, such as :bell:, where Slack allows it.",
+    "slack_api_url": "The base URL of Slack's Web API, for bots.",
+    "slack_reply_resolved": "Whether a bot also replies to its message when all its alerts are resolved.",
+    "update_message": "Whether to edit one message per group instead of sending new ones; Slack requires a bot.",
     "discord_username": "The name to post under.",
-    "discord_avatar_url": "The picture to post under.",
-    "teams_title": "The title of its cards.",
-    "max_messages": "How many messages a large group may take, 1 to 20.",
-    "custom_headers": "A header to send, as 'Name: value'; repeat it for more.",
-    "custom_payload_template": "The body to send, as a template.",
-    "signing_secret": "Signs what is sent, by Standard Webhooks; `relay secret --webhook` prints a new one.",
-    "signing_secret_previous": "The secret before, which signs too until receivers know the new one.",
-    "bot_token": "The bot's token: xoxb-… of a Slack app, or as Telegram's BotFather gave it.",
+    "discord_avatar_url": "The URL of the avatar to post with.",
+    "teams_title": "The title of the cards.",
+    "max_messages": "The maximum number of messages for a large group, 1 to 20.",
+    "custom_headers": "A header to send, as 'Name: value'; repeatable.",
+    "custom_payload_template": "The template of the body.",
+    "signing_secret": "The secret to sign with (Standard Webhooks); `relay secret --webhook` generates one.",
+    "signing_secret_previous": "The previous secret, which also signs during a rotation.",
+    "bot_token": "The bot's token: xoxb-… of a Slack app, or that of Telegram's BotFather.",
     "chat_id": "The chat to post to: a number (negative for a group), or @name.",
-    "message_thread_id": "The topic to post to, in a group that has topics.",
-    "telegram_api_url": "Where the Bot API is, if it is one's own server.",
+    "message_thread_id": "The topic to post to, in a group with topics.",
+    "telegram_api_url": "The base URL of a self-hosted Bot API server.",
     "routing_key": "The integration key of the service: 32 characters.",
-    "pagerduty_url": "Where to send events, such as https://events.eu.pagerduty.com/v2/enqueue.",
+    "pagerduty_url": "The URL of the Events API, such as https://events.eu.pagerduty.com/v2/enqueue.",
     "account_sid": "The Twilio account: AC and 32 digits.",
-    "auth_token": "The account's token.",
-    "sms_to": "A number to text, such as +4915112345678; repeat it for more.",
-    "sms_from": "The number or name to text from.",
-    "messaging_service_sid": "The messaging service to text by, instead of a number: MG and 32 digits.",
-    "twilio_url": "Where Twilio's API is.",
-    "smtp_host": "The mail server, by name or address.",
-    "smtp_port": "Its port; 587 when left out, 465 with tls, 25 with none.",
-    "smtp_security": "How the connection is encrypted: starttls, tls from the start, or none.",
-    "smtp_username": "Who to log in as.",
+    "auth_token": "The auth token of the account.",
+    "sms_to": "A number to text, such as +4915112345678; repeatable.",
+    "sms_from": "The number or name to send from.",
+    "messaging_service_sid": "The messaging service to send from, instead of a number: MG and 32 digits.",
+    "twilio_url": "The base URL of Twilio's API.",
+    "smtp_host": "The host name or address of the mail server.",
+    "smtp_port": "The port of the mail server; by default 587, with tls 465, with none 25.",
+    "smtp_security": "The encryption of the connection: starttls, tls or none.",
+    "smtp_username": "The user name to log in with.",
     "smtp_password": "The password to log in with.",
-    "email_from": "The address that the mail comes from.",
-    "email_to": "An address that gets the mail; repeat it for more.",
-    "apprise_url": "The URL by which Apprise knows the service.",
+    "email_from": "The sender's address.",
+    "email_to": "A recipient's address; repeatable.",
+    "apprise_url": "The Apprise URL of the service.",
 }
 
 
 def create_options(channel_class: type[BaseChannel]) -> inspect.Signature:
-    """The options of `create` for one type: its required fields are required."""
+    """The options of `create` for one channel type; required fields are required options."""
     fields = _fields(channel_class)
     names = [*FIRST, *own_fields(channel_class), *fields]
     return _signature(_option(fields[name], required=fields[name].required) for name in dict.fromkeys(names))
 
 
 def update_options() -> inspect.Signature:
-    """The id, and as options the fields of all types, and those to clear."""
+    """The parameters of `update`: the id, the fields of all types, and --clear."""
     fields = {name: field for name, field in ALL_FIELDS.items() if name != "id"}
     names = [*FIRST[:1], *(name for name in fields if name not in Filters.__struct_fields__), *fields]
     clear = inspect.Parameter(
@@ -89,15 +91,15 @@ def update_options() -> inspect.Signature:
     return _signature([channel_id, *options, clear])
 
 
-def taking(options: inspect.Signature, command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command take made options in place of those that it was written with."""
+def with_options(options: inspect.Signature, command: Callable[..., Any]) -> Callable[..., Any]:
+    """Replace the signature of a command with generated options."""
     command.__signature__ = options  # type: ignore[attr-defined]
     command.__annotations__ = {name: option.annotation for name, option in options.parameters.items()}
     return command
 
 
 def payload(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What to send: the options that were given, as the API wants them.
+    """Build the request body from the options that were given.
 
     Raises:
         InvalidInput: names the option.
@@ -106,19 +108,19 @@ def payload(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flag(name: str) -> str:
-    """The option that stands for a field: `--webhook-url`."""
+    """The option of a field: `--webhook-url`."""
     return "--" + name.replace("_", "-")
 
 
 def _fields(channel_class: type[BaseChannel]) -> dict[str, msgspec.inspect.Field]:
-    described = msgspec.inspect.type_info(channel_class)
-    assert isinstance(described, msgspec.inspect.StructType)
-    return {field.name: field for field in described.fields}
+    struct = msgspec.inspect.type_info(channel_class)
+    assert isinstance(struct, msgspec.inspect.StructType)
+    return {field.name: field for field in struct.fields}
 
 
-ALL_FIELDS: Final = {name: field for kind in CHANNEL_CLASSES for name, field in _fields(kind).items()}
-FROM_FILE: Final = LONG_TEXTS.union(*(kind.SECRET for kind in CHANNEL_CLASSES))
-"""These may be given as `-` or `@FILE`: a command line is seen by others, and kept in the shell's history."""
+ALL_FIELDS: Final = {name: field for channel in CHANNEL_CLASSES for name, field in _fields(channel).items()}
+FROM_FILE: Final = LONG_TEXTS.union(*(channel.SECRET for channel in CHANNEL_CLASSES))
+"""Fields that accept `-` or `@FILE`: other users and the shell's history can see a command line."""
 
 
 def _signature(parameters: Iterable[inspect.Parameter]) -> inspect.Signature:
@@ -127,10 +129,10 @@ def _signature(parameters: Iterable[inspect.Parameter]) -> inspect.Signature:
 
 
 def _option(field: msgspec.inspect.Field, *, required: bool) -> inspect.Parameter:
-    kind, name = _kind(field.type), field.name
+    option_type, name = _option_type(field.type), field.name
     text = HELP.get(name, name.replace("_", " ").capitalize() + ".")
     parameter = Parameter(
-        help=f"{text} `-` reads it from standard input, `@FILE` from a file." if name in FROM_FILE else text,
+        help=f"{text} Use `-` for standard input, `@FILE` for a file." if name in FROM_FILE else text,
         group=FILTERS if name in Filters.__struct_fields__ else SETTINGS,
         consume_multiple=1 if isinstance(field.type, msgspec.inspect.CollectionType) else False,
         allow_leading_hyphen=name in FROM_FILE,
@@ -139,22 +141,22 @@ def _option(field: msgspec.inspect.Field, *, required: bool) -> inspect.Paramete
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=inspect.Parameter.empty if required else None,
-        annotation=Annotated[kind if required else kind | None, parameter],
+        annotation=Annotated[option_type if required else option_type | None, parameter],
     )
 
 
 def _clear_annotation() -> Any:
-    """What some type can do without: on Slack the URL, or the bot's token."""
-    described = [field for kind in CHANNEL_CLASSES for field in _fields(kind).values()]
-    names = dict.fromkeys(field.name for field in described if not field.required and field.name != "id")
+    """The fields that are optional for some type: for Slack the URL or the bot's token."""
+    fields = [field for channel_class in CHANNEL_CLASSES for field in _fields(channel_class).values()]
+    names = dict.fromkeys(field.name for field in fields if not field.required and field.name != "id")
     choices = tuple(name.replace("_", "-") for name in names)
-    text = "A field to set back to its default; repeat it for more."
+    text = "A field to reset to its default; repeatable."
     return Annotated[list[Literal[choices]] | None, Parameter(help=text, consume_multiple=1)]  # type: ignore[valid-type]
 
 
-def _kind(described: msgspec.inspect.Type) -> Any:
-    """What an option takes; a field of a shape that no option has is given as JSON."""
-    match _without_none(described):
+def _option_type(field_type: msgspec.inspect.Type) -> Any:
+    """The type of an option's value; a field of another shape is given as JSON text."""
+    match _without_none(field_type):
         case msgspec.inspect.BoolType():
             return bool
         case msgspec.inspect.IntType():
@@ -167,19 +169,19 @@ def _kind(described: msgspec.inspect.Type) -> Any:
             return str
 
 
-def _without_none(described: msgspec.inspect.Type) -> msgspec.inspect.Type:
-    if not isinstance(described, msgspec.inspect.UnionType):
-        return described
-    others = [one for one in described.types if not isinstance(one, msgspec.inspect.NoneType)]
-    return others[0] if len(others) == 1 else described
+def _without_none(field_type: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    if not isinstance(field_type, msgspec.inspect.UnionType):
+        return field_type
+    others = [one for one in field_type.types if not isinstance(one, msgspec.inspect.NoneType)]
+    return others[0] if len(others) == 1 else field_type
 
 
 def _value(name: str, given: Any) -> Any:
-    described = _without_none(ALL_FIELDS[name].type)
-    if isinstance(described, msgspec.inspect.DictType):
+    field_type = _without_none(ALL_FIELDS[name].type)
+    if isinstance(field_type, msgspec.inspect.DictType):
         texts = [_text(name, item) for item in given]
         return dict(_pair(name, line) for text in texts for line in text.splitlines() if line.strip())
-    if isinstance(described, msgspec.inspect.StructType | msgspec.inspect.UnionType):
+    if isinstance(field_type, msgspec.inspect.StructType | msgspec.inspect.UnionType):
         return _parsed(name, given)
     return _text(name, given) if isinstance(given, str) else given
 
@@ -203,35 +205,35 @@ def _text(name: str, given: str) -> str:
 
 
 def from_file(option: str, given: str) -> str:
-    """The text that `-` or `@FILE` stands for; any other text is that text.
+    """Read the text that `-` or `@FILE` refers to; return any other text unchanged.
 
     Raises:
-        InvalidInput: names the option; there is nothing to read.
+        InvalidInput: names the option; the source is unreadable or empty.
     """
     if not (given == "-" or given.startswith("@")):
         return given
     try:
         text = sys.stdin.read() if given == "-" else Path(given[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise InvalidInput(option, f"can't read {given}: {reason}") from None
     text = text.rstrip("\r\n")
     if not text:
-        raise InvalidInput(option, f"there is nothing in {'standard input' if given == '-' else given[1:]}")
+        raise InvalidInput(option, f"{'standard input' if given == '-' else given[1:]} is empty")
     return text
 
 
 def object_in(option: str, file: str) -> dict[str, Any]:
-    """The JSON object in a file; `-` is standard input.
+    """Read the JSON object in a file; `-` is standard input.
 
     Raises:
-        InvalidInput: names the option; there is none.
+        InvalidInput: names the option; the file contains none.
     """
     text = from_file(option, file if file == "-" else f"@{file}")
     try:
         body = json.loads(text)
     except ValueError as error:
-        raise InvalidInput(option, f"must hold JSON: {error}") from None
+        raise InvalidInput(option, f"must contain JSON: {error}") from None
     if not isinstance(body, dict):
-        raise InvalidInput(option, "must hold a JSON object")
+        raise InvalidInput(option, "must contain a JSON object")
     return body

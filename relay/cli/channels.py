@@ -1,4 +1,4 @@
-"""Which channels are there, and how are they made, changed and tried?"""
+"""`relay channels`: manage, test and preview channels."""
 
 import sys
 from collections.abc import Callable
@@ -6,18 +6,18 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from relay.cli.channel_options import ChannelId, create_options, flag, payload, taking, update_options
+from relay.cli.channel_options import ChannelId, create_options, flag, payload, update_options, with_options
 from relay.cli.channel_templates import TemplateId, values_of
+from relay.cli.connection import connect
 from relay.cli.output import Output, show_item, show_items
 from relay.cli.preview import preview
-from relay.cli.server import connect
 from relay.domain.channel_types import CHANNEL_CLASSES, BaseChannel, type_name
 from relay.domain.errors import InvalidInput
 
 COLUMNS = ("id", "name", "channel_type", "enabled", "health", "tenant_id", "severities", "alert_names", "matchers")
 
-app = App(name="channels", help="Channels: where alerts go.")
-create = App(name="create", help="Create a channel of one type, or what a channel template makes.")
+app = App(name="channels", help="Manage channels, the destinations of alerts.")
+create = App(name="create", help="Create a channel of one type, or the channels of a channel template.")
 app.command(create)
 
 
@@ -26,10 +26,10 @@ def _creator(channel_class: type[BaseChannel]) -> Callable[..., Any]:
         body = {"channel_type": type_name(channel_class), **payload(options)}
         async with connect() as api:
             created = await api.post("channels", body=body)
-        show_item(_told(created, output), output)
+        show_item(_summary(created, output), output)
 
     create_one.__doc__ = channel_class.__doc__
-    return taking(create_options(channel_class), create_one)
+    return with_options(create_options(channel_class), create_one)
 
 
 for _channel_class in CHANNEL_CLASSES:
@@ -44,21 +44,21 @@ async def create_from_template(
         list[str] | None,
         Parameter(
             name="--set",
-            help="A parameter of the template, or a field of its channels, as NAME=VALUE; repeat it for more, and "
-            "for the values of a list. `NAME=-` reads a secret from standard input, `NAME=@FILE` from a file.",
+            help="A parameter of the template, or a field of its channels, as NAME=VALUE; repeatable, also for "
+            "the values of a list. `NAME=-` reads a secret from standard input, `NAME=@FILE` from a file.",
         ),
     ] = None,
     output: Output = "table",
 ) -> None:
-    """Create the channels of a channel template, all or none."""
+    """Create the channels of a channel template: all of them or none."""
     if from_template is None:
         if given:
-            raise InvalidInput("--set", "goes with --from-template")
+            raise InvalidInput("--set", "requires --from-template")
         return create.help_print()
     async with connect() as api:
         template = await api.get("channel-templates", from_template)
-        made = await api.post("channels", body=values_of(template, given or ()), from_template=from_template)
-    return show_items([_told(channel, output) for channel in made.get("items", [])], COLUMNS, output)
+        created = await api.post("channels", body=values_of(template, given or ()), from_template=from_template)
+    return show_items([_summary(channel, output) for channel in created.get("items", [])], COLUMNS, output)
 
 
 @app.command(name="list")
@@ -66,11 +66,11 @@ async def list_channels(*, output: Output = "table") -> None:
     """List all channels."""
     async with connect() as api:
         channels = await api.pages("channels")
-    show_items([_told(channel, output) for channel in channels], COLUMNS, output)
+    show_items([_summary(channel, output) for channel in channels], COLUMNS, output)
 
 
-def _told(channel: dict[str, Any], output: str) -> dict[str, Any]:
-    """A channel as it is shown; a table has no room for all of its health."""
+def _summary(channel: dict[str, Any], output: str) -> dict[str, Any]:
+    """The channel to show; in a table, its health is reduced to the state."""
     health = channel.get("health")
     if output == "json" or not isinstance(health, dict):
         return channel
@@ -79,15 +79,15 @@ def _told(channel: dict[str, Any], output: str) -> dict[str, Any]:
 
 @app.command
 async def get(channel_id: ChannelId, /, *, output: Output = "table") -> None:
-    """Show one channel, secrets masked."""
+    """Show a channel, with secrets masked."""
     async with connect() as api:
         channel = await api.get("channels", channel_id)
-    show_item(_told(channel, output), output)
+    show_item(_summary(channel, output), output)
 
 
 @app.command
 async def health(channel_id: ChannelId, /, *, output: Output = "table") -> None:
-    """Show how a channel is: what became of its attempts, and what waits for it."""
+    """Show the health of a channel: results of its attempts, and its pending deliveries."""
     async with connect() as api:
         found = await api.get("channels", channel_id, "health")
     show_item(found, output)
@@ -96,26 +96,26 @@ async def health(channel_id: ChannelId, /, *, output: Output = "table") -> None:
 async def update(
     channel_id: str, /, *, output: str = "table", clear: list[str] | None = None, **options: Any
 ) -> None:
-    """Change a channel: the fields given, and nothing else."""
+    """Update a channel: only the given fields."""
     cleared = [name.replace("-", "_") for name in clear or ()]
     body = payload(options)
     for name in cleared:
         if name in body:
-            raise InvalidInput(flag(name), "is both given and cleared")
+            raise InvalidInput(flag(name), "can't be both set and cleared")
     body |= dict.fromkeys(cleared)
     if not body:
-        raise InvalidInput("", "there is nothing to change; give an option, such as --no-enabled")
+        raise InvalidInput("", "nothing to update; give an option, such as --no-enabled")
     async with connect() as api:
         channel = await api.patch("channels", channel_id, body=body)
-    show_item(_told(channel, output), output)
+    show_item(_summary(channel, output), output)
 
 
-app.command(taking(update_options(), update))
+app.command(with_options(update_options(), update))
 
 
 @app.command
 async def delete(channel_id: ChannelId, /) -> None:
-    """Delete a channel; the history keeps what it was sent."""
+    """Delete a channel. Its deliveries remain in the history."""
     async with connect() as api:
         await api.delete("channels", channel_id)
     print(f"the channel {channel_id} is deleted")
@@ -127,10 +127,10 @@ async def send_test(
     /,
     *,
     severity: Annotated[str | None, Parameter(help="The severity of the test alert.")] = None,
-    message: Annotated[str | None, Parameter(help="What it says.")] = None,
+    message: Annotated[str | None, Parameter(help="The summary of the test alert.")] = None,
     output: Output = "table",
 ) -> None:
-    """Send a test alert through a channel now; exit with 1 when the platform did not take it."""
+    """Send a test alert to a channel. Exits with 1 if the platform does not accept it."""
     options = {"severity": severity, "message": message}
     given = {name: value for name, value in options.items() if value is not None}
     async with connect() as api:

@@ -1,4 +1,4 @@
-"""What does the relay's HTTP API answer, or why does it not?"""
+"""A client of the relay's HTTP API."""
 
 import asyncio
 import json
@@ -18,14 +18,14 @@ BASE_PATH: Final = "/api/v1/monitoring/alerts"
 TIMEOUT: Final = 30.0
 """Seconds for one call."""
 PAGE: Final = 500
-"""The most that the API gives in one page."""
+"""The maximum number of items in a page."""
 
 
 class Client:
-    """The API for the time of one command; whatever goes wrong is a RelayError of one line."""
+    """A client for the duration of one command; every failure is a RelayError of one line."""
 
     def __init__(self, server: Server) -> None:
-        """Remember the server; nothing is connected before `async with`."""
+        """Set the server; the connection is made within `async with`."""
         self._server = server
 
     async def __aenter__(self) -> Self:
@@ -41,15 +41,15 @@ class Client:
         await self._session.close()
 
     async def get(self, *path: str, **query: str) -> dict[str, Any]:
-        """Read a resource; the parts of its path are quoted here."""
+        """Get a resource; the parts of its path are quoted."""
         return await self._call("GET", path, query=query)
 
     async def post(self, *path: str, body: Mapping[str, Any], **query: str) -> dict[str, Any]:
-        """Create a resource, or ask for something to be done."""
+        """Create a resource or run an operation."""
         return await self._call("POST", path, query=query, body=body)
 
     async def patch(self, *path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Change the fields in `body`; null resets one."""
+        """Update the fields in `body`; null resets a field."""
         return await self._call("PATCH", path, body=body)
 
     async def delete(self, *path: str) -> None:
@@ -57,14 +57,14 @@ class Client:
         await self._call("DELETE", path)
 
     async def pages(self, *path: str, at_most: int | None = None, **query: str) -> list[dict[str, Any]]:
-        """The items of a list, from as many pages as there are; the first `at_most`, or all."""
+        """The items of a list, from all its pages or until there are `at_most`."""
         items: list[dict[str, Any]] = []
         cursor: dict[str, str] = {}
         while True:
             size = PAGE if at_most is None else min(PAGE, at_most - len(items))
             page = await self.get(*path, limit=str(size), **query, **cursor)
             if not isinstance(page.get("items"), list):
-                raise self._no_relay(HTTPStatus.OK)
+                raise self._unexpected_response(HTTPStatus.OK)
             items += page["items"]
             if not page.get("next") or len(items) == at_most:
                 return items
@@ -80,49 +80,49 @@ class Client:
     ) -> dict[str, Any]:
         address = "/".join((self._server.url + BASE_PATH, *(quote(part, safe="") for part in path)))
         try:
-            # A redirect would turn a POST into a GET, and carry the key elsewhere.
+            # A redirect would turn a POST into a GET, and send the key to another server.
             async with self._session.request(
                 method, URL(address, encoded=True), params=query or None, json=body, allow_redirects=False
             ) as response:
                 return self._read(response, await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._away(error) from error
+            raise self._connection_error(error) from error
 
     def _read(self, response: aiohttp.ClientResponse, body: bytes) -> dict[str, Any]:
         status = response.status
         if status == HTTPStatus.NO_CONTENT:
             return {}
         if status == HTTPStatus.UNAUTHORIZED:
-            raise RelayError(f"{self._server.url} does not accept the key; set RELAY_KEY to one that it knows")
+            raise RelayError(f"{self._server.url} rejected the API key; set RELAY_KEY to a valid one")
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-            target = response.headers.get("Location", "elsewhere")
-            raise RelayError(f"{self._server.url} points to {target}; set RELAY_URL to the relay itself")
-        answer = _json_object(body)
-        if answer is None:
-            raise self._no_relay(status)
+            target = response.headers.get("Location", "another address")
+            raise RelayError(f"{self._server.url} redirects to {target}; set RELAY_URL to the relay's own address")
+        content = _json_object(body)
+        if content is None:
+            raise self._unexpected_response(status)
         if status >= HTTPStatus.BAD_REQUEST:
-            raise RelayError(str(answer.get("detail") or answer.get("title") or f"the relay answered {status}"))
-        return answer
+            raise RelayError(str(content.get("detail") or content.get("title") or f"the relay responded {status}"))
+        return content
 
-    def _no_relay(self, status: int) -> RelayError:
+    def _unexpected_response(self, status: int) -> RelayError:
         return RelayError(
-            f"{self._server.url} answered {status}, but not as a relay does; is it one, or a proxy in between?"
+            f"{self._server.url} responded {status}, but not like a relay; check RELAY_URL and proxies in between"
         )
 
-    def _away(self, error: Exception) -> RelayError:
+    def _connection_error(self, error: Exception) -> RelayError:
         url = self._server.url
         if isinstance(error, asyncio.TimeoutError):
-            return Unavailable(f"{url} did not answer within {TIMEOUT:.0f} s")
+            return Unavailable(f"{url} did not respond within {TIMEOUT:.0f} s")
         if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
-            return RelayError(f"there is no trusted TLS connection to {url}: {error}")
+            return RelayError(f"the TLS connection to {url} failed: {error}")
         if isinstance(error, aiohttp.ClientConnectorError):
-            return Unavailable(f"no relay answers at {url}; is it running? (relay serve, or set RELAY_URL)")
-        return Unavailable(f"the connection to {url} broke: {str(error) or type(error).__name__}")
+            return Unavailable(f"can't connect to {url}; start the relay with `relay serve`, or set RELAY_URL")
+        return Unavailable(f"the connection to {url} failed: {str(error) or type(error).__name__}")
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
     try:
-        answer = json.loads(body)
+        content = json.loads(body)
     except ValueError:
         return None
-    return answer if isinstance(answer, dict) else None
+    return content if isinstance(content, dict) else None

@@ -1,4 +1,4 @@
-"""What does an embedded server keep in its data directory, for its next start and for the command line?"""
+"""The files of an embedded server in its data directory: its keys and its address."""
 
 import os
 from pathlib import Path
@@ -12,31 +12,31 @@ from relay.store.postgres.embedded import locked
 
 
 class LocalKeys(msgspec.Struct, frozen=True):
-    """The keys of an embedded server; `fresh` when this call made the admin key."""
+    """The keys of an embedded server. `fresh` is true if this call generated the admin key."""
 
     secret_key: str
     admin_key: str
     fresh: bool
 
     def __repr__(self) -> str:
-        """Show no key."""
+        """Omit the keys."""
         return "LocalKeys(…)"
 
 
 def ensure_keys(settings: Settings) -> LocalKeys:
-    """Read the keys, or make them, readable by their owner alone."""
+    """Read the keys, or generate them in files that only their owner can read."""
     with locked(settings.data_dir / ".starting"):
-        secret_key, _ = _read_or_make(settings.secret_key_file, new_key())
-        admin_key, fresh = _read_or_make(settings.admin_key_file, new_secret())
+        secret_key, _ = _read_or_create(settings.secret_key_file, new_key())
+        admin_key, fresh = _read_or_create(settings.admin_key_file, new_secret())
     return LocalKeys(secret_key, admin_key, fresh)
 
 
-def announce(settings: Settings, url: str) -> None:
-    """Leave word of where the server listens."""
+def write_address(settings: Settings, url: str) -> None:
+    """Write the URL of the server, for commands on this machine."""
     _write(settings.server_file, msgspec.json.encode({"url": url}), mode=0o644)
 
 
-def _read_or_make(path: Path, fresh: str) -> tuple[str, bool]:
+def _read_or_create(path: Path, fresh: str) -> tuple[str, bool]:
     if path.exists():
         return path.read_text().strip(), False
     _write(path, f"{fresh}\n".encode(), mode=0o600)
@@ -44,7 +44,7 @@ def _read_or_make(path: Path, fresh: str) -> tuple[str, bool]:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Write a file as a whole: a kill in the middle leaves the old one, or none."""
+    """Write a file atomically: an interruption leaves the old file, or none."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:

@@ -1,4 +1,4 @@
-"""At which revision is the database's schema, and under which key its secrets; how are both moved from a shell?"""
+"""`relay db`: migrate the database's schema and reseal its secrets."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -10,12 +10,14 @@ from cyclopts import App, Parameter
 from relay.domain.errors import InvalidInput, SettingsError
 from relay.settings import load
 
-app = App(name="db", help="The database's schema, and the key that seals its secrets.")
+app = App(name="db", help="Migrate the database's schema and reseal its secrets.")
 
 
 @app.command
-async def upgrade(revision: Annotated[str, Parameter(help="How far; +1 is one step.")] = "head", /) -> None:
-    """Bring the schema up to a revision. Nothing happens when it is there already."""
+async def upgrade(
+    revision: Annotated[str, Parameter(help="The target revision; +1 is one step.")] = "head", /
+) -> None:
+    """Upgrade the schema to a revision; nothing happens if it is already there."""
     from relay.cli.local_database import local_database
     from relay.store.postgres import migrations
 
@@ -27,9 +29,9 @@ async def upgrade(revision: Annotated[str, Parameter(help="How far; +1 is one st
 
 @app.command
 async def downgrade(
-    revision: Annotated[str, Parameter(help="How far; -1 is one step, `base` is an empty database.")], /
+    revision: Annotated[str, Parameter(help="The target revision; -1 is one step, `base` an empty database.")], /
 ) -> None:
-    """Take the schema back to a revision. What only the newer one can hold is lost."""
+    """Downgrade the schema to a revision. Data that the older schema can't store is lost."""
     from relay.cli.local_database import local_database
     from relay.store.postgres import migrations
 
@@ -41,7 +43,7 @@ async def downgrade(
 
 @app.command
 async def current() -> None:
-    """Print the revision of the schema, or `none`; say so when it is not this release's."""
+    """Print the revision of the schema, or `none`; warn if it is not that of this release."""
     from relay.cli.local_database import local_database
     from relay.store.postgres import migrations
 
@@ -59,18 +61,18 @@ async def current() -> None:
 
 @app.command
 async def reseal() -> None:
-    """Seal every channel's secrets with the first key of RELAY_SECRET_KEY: then the others are needed no more."""
+    """Reseal all secrets with the first key of RELAY_SECRET_KEY. Afterwards the other keys can be removed."""
     from relay.cli.local_database import migrated_database
     from relay.store.configuration.reseal import reseal
     from relay.store.configuration.seal import Seal
 
     settings = load()
     if settings.secret_key is None:
-        raise SettingsError("RELAY_SECRET_KEY is not set; name the new key first and then the old ones: new,old")
+        raise SettingsError("RELAY_SECRET_KEY is not set; list the new key first, then the old ones: new,old")
     seal = Seal(settings.secret_key)
     async with migrated_database(settings) as database, database.begin() as connection:
         count = await reseal(connection, seal)
-    print(f"sealed anew: the secrets of {count} channel{'' if count == 1 else 's'}")
+    print(f"resealed the secrets of {count} channel{'' if count == 1 else 's'}")
 
 
 @asynccontextmanager

@@ -1,28 +1,34 @@
-"""What was sent, what waits and what is dead, and how is it sent again?"""
+"""`relay deliveries`: list and redeliver deliveries."""
 
 from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from relay.cli.connection import connect
 from relay.cli.output import Output, show_item, show_items
-from relay.cli.server import connect
 
-COLUMNS = ("id", "channel_id", "state", "attempts", "created_at", "group_key", "last_reason", "last_error")
+COLUMNS = ("id", "channel_id", "state", "attempt_count", "created_at", "group_key", "last_reason", "last_error")
 DEFAULT_LIMIT: Final = 50
 
-DeliveryId = Annotated[int, Parameter(help="As `relay deliveries list` shows it.", validator=Number(gte=0))]
-OfChannel = Annotated[str | None, Parameter(name="--channel-id", help="Only those of this channel.")]
-Since = Annotated[str | None, Parameter(help="Only those made at this time or later: 2026-11-23T15:33:27Z.")]
-Until = Annotated[str | None, Parameter(help="Only those made before this time.")]
+DeliveryId = Annotated[
+    int, Parameter(help="The id of a delivery; see `relay deliveries list`.", validator=Number(gte=0))
+]
+OfChannel = Annotated[str | None, Parameter(name="--channel-id", help="Only deliveries of this channel.")]
+Since = Annotated[
+    str | None, Parameter(help="Only deliveries created at this time or later: 2026-11-23T15:33:27Z.")
+]
+Until = Annotated[str | None, Parameter(help="Only deliveries created before this time.")]
 AnyState = Annotated[
     Literal["pending", "sending", "delivered", "merged", "dead"] | None,
-    Parameter(help="Only these."),
+    Parameter(help="Only deliveries in this state."),
 ]
-EndState = Annotated[Literal["dead", "delivered"] | None, Parameter(help="In which state; dead when left out.")]
-AtMost = Annotated[int, Parameter(help="How many to show at most.", validator=Number(gte=1))]
+EndState = Annotated[
+    Literal["dead", "delivered"] | None, Parameter(help="Only deliveries in this state; by default dead.")
+]
+AtMost = Annotated[int, Parameter(help="The maximum number of deliveries to show.", validator=Number(gte=1))]
 
-app = App(name="deliveries", help="Deliveries: what was sent, waits or is dead.")
+app = App(name="deliveries", help="List and redeliver deliveries.")
 
 
 @app.command(name="list")
@@ -35,7 +41,7 @@ async def list_deliveries(
     limit: AtMost = DEFAULT_LIMIT,
     output: Output = "table",
 ) -> None:
-    """List deliveries, the newest first."""
+    """List deliveries, newest first."""
     wanted = _given(channel_id=channel_id, state=state, since=since, until=until)
     async with connect() as api:
         found = await api.pages("deliveries", at_most=limit, **wanted)
@@ -44,7 +50,7 @@ async def list_deliveries(
 
 @app.command
 async def get(delivery_id: DeliveryId, /, *, output: Output = "table") -> None:
-    """Show one delivery with its tries."""
+    """Show a delivery with its attempts."""
     async with connect() as api:
         delivery = await api.get("deliveries", str(delivery_id))
     show_item(delivery, output)
@@ -52,7 +58,7 @@ async def get(delivery_id: DeliveryId, /, *, output: Output = "table") -> None:
 
 @app.command
 async def redeliver(delivery_id: DeliveryId, /, *, output: Output = "table") -> None:
-    """Send one delivery again; one that waits is sent now."""
+    """Redeliver a dead or delivered delivery; a pending one is sent immediately."""
     async with connect() as api:
         delivery = await api.post("deliveries", str(delivery_id), "redeliver", body={})
     show_item(delivery, output)
@@ -67,7 +73,7 @@ async def redeliver_all(
     until: Until = None,
     output: Output = "table",
 ) -> None:
-    """Send all deliveries again that fit; when it says that there are more, run it once more."""
+    """Redeliver all deliveries that match. If the result has `more`, run the command again."""
     wanted = _given(channel_id=channel_id, state=state, since=since, until=until)
     async with connect() as api:
         outcome = await api.post("deliveries", "redeliver", body=wanted)

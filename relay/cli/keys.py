@@ -1,4 +1,4 @@
-"""Who may call the API? Keys are made directly in the database, so that the first one needs no server."""
+"""`relay keys`: manage API keys directly in the database, without a running server."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 COLUMNS = ("id", "name", "role", "tenant_id", "created_at", "revoked_at")
 
-app = App(name="keys", help="API keys, directly in the database.")
+app = App(name="keys", help="Manage API keys, directly in the database.")
 
 
 @app.command
 async def create(
     *,
-    name: Annotated[str, Parameter(help="Who or what will use it.")],
+    name: Annotated[str, Parameter(help="The user or application that uses the key.")],
     output: Output = "table",
 ) -> None:
-    """Make an admin key, and print its secret: nobody can read it again."""
+    """Create an admin key and print its secret, which can't be shown again."""
     from relay.cli.local_database import migrated_database
     from relay.store.configuration import api_keys
 
@@ -36,13 +36,13 @@ async def create(
         key, secret = await api_keys.create(connection, name)
     if output == "json":
         return show_item({**_data(key), "secret": secret}, output)
-    print(f"the key {key.id} ({key.name}); its secret is shown this once:", file=sys.stderr)
+    print(f"created key {key.id} ({key.name}); its secret is shown only once:", file=sys.stderr)
     return print(secret)
 
 
 @app.command(name="list")
 async def list_keys(*, output: Output = "table") -> None:
-    """List all keys, revoked ones included; their secrets are not kept."""
+    """List all API keys, revoked ones included, without their secrets."""
     from relay.cli.local_database import migrated_database
     from relay.store.configuration import api_keys
 
@@ -52,8 +52,8 @@ async def list_keys(*, output: Output = "table") -> None:
 
 
 @app.command
-async def revoke(key_id: Annotated[str, Parameter(help="As `relay keys list` shows it.")], /) -> None:
-    """Let a key open nothing from now on."""
+async def revoke(key_id: Annotated[str, Parameter(help="The id of a key; see `relay keys list`.")], /) -> None:
+    """Revoke an API key."""
     from relay.cli.local_database import migrated_database
     from relay.store.configuration import api_keys
 

@@ -1,4 +1,4 @@
-"""How does a command open the database that the settings name, without a relay in between?"""
+"""Direct access to the database of the settings, for commands that need no server."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,11 +14,11 @@ from relay.store.postgres.embedded import EmbeddedPostgres
 
 @asynccontextmanager
 async def local_database(settings: Settings) -> AsyncIterator[Database]:
-    """The database, whatever its schema; the embedded one is started for as long as it is used.
+    """Open the database, whatever its schema; the embedded one runs until the end of the block.
 
     Raises:
-        SettingsError: the settings name no database that could be opened.
-        Unavailable: one line on why it can't be used now.
+        SettingsError: the database settings are invalid.
+        Unavailable: the database can't be used.
     """
     try:
         with _running(settings) as url:
@@ -33,7 +33,7 @@ async def local_database(settings: Settings) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def migrated_database(settings: Settings) -> AsyncIterator[Database]:
-    """The database with this release's schema: the embedded one is migrated, a given one has to be."""
+    """Open the database with this release's schema. Only the embedded one is migrated automatically."""
     async with local_database(settings) as database:
         if settings.embedded:
             await migrations.upgrade(database)

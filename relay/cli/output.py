@@ -1,4 +1,4 @@
-"""How is an answer shown: as a table for people, or as JSON for programs?"""
+"""Output of commands, as a table or as JSON."""
 
 import json
 import sys
@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-Output = Annotated[Literal["table", "json"], Parameter(help="A table for people, or JSON for programs.")]
+Output = Annotated[Literal["table", "json"], Parameter(help="The output format.")]
 FIRST: Final = ("id", "name")
-UNCUT: Final = 1_000_000
-"""Columns; a file or a pipe has no width, so nothing in it is wrapped."""
+UNLIMITED: Final = 1_000_000
+"""Columns; output to a file or a pipe is not wrapped."""
 
 
 def show_item(item: dict[str, Any], output: str) -> None:
-    """Show one resource, a line for each field."""
+    """Print a resource, one line per field."""
     if output == "json":
         return _print_json(item)
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -29,7 +29,7 @@ def show_item(item: dict[str, Any], output: str) -> None:
 
 
 def show_items(items: Sequence[dict[str, Any]], columns: Sequence[str], output: str) -> None:
-    """Show resources, a line for each; the first column is the id. As JSON all fields are shown."""
+    """Print resources, one line each; the first column is the id. JSON contains all fields."""
     if output == "json":
         return _print_json({"items": list(items)})
     table = Table(box=None, pad_edge=False)
@@ -46,7 +46,7 @@ def _print_json(data: Any) -> None:
 
 
 def _print_table(table: Table) -> None:
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else UNCUT)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else UNLIMITED)
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():
@@ -54,28 +54,28 @@ def _print_table(table: Table) -> None:
 
 
 def show_lines(lines: Iterable[str]) -> None:
-    """Show text, line by line."""
+    """Print lines of text."""
     for line in lines:
-        print(_harmless(line).rstrip())
+        print(_printable(line).rstrip())
 
 
 def _cell(value: Any) -> Text:
-    """No markup."""
-    return Text(_harmless(_words(value)))
+    """A cell without markup."""
+    return Text(_printable(_text(value)))
 
 
-def _harmless(text: str) -> str:
-    """Words come from other people: no character that moves the cursor."""
+def _printable(text: str) -> str:
+    """Replace control characters: text from alerts and platforms must not move the cursor."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _words(value: Any) -> str:
+def _text(value: Any) -> str:
     if value is None or value in ("", [], {}):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(map(_words, value))
+        return ", ".join(map(_text, value))
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {_words(item)}" for name, item in value.items())
+        return ", ".join(f"{name}: {_text(item)}" for name, item in value.items())
     return str(value)

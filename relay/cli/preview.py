@@ -1,4 +1,4 @@
-"""What would a channel be sent, in a form that people can read?"""
+"""`relay channels preview`: show the requests that a channel would be sent."""
 
 import json
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 from cyclopts import Parameter
 
 from relay.cli.channel_options import ChannelId, object_in
+from relay.cli.connection import connect
 from relay.cli.deliveries import DeliveryId
 from relay.cli.output import Output, show_item, show_lines
-from relay.cli.server import connect
 from relay.domain.errors import InvalidInput
 
 File = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
@@ -24,23 +24,23 @@ async def preview(
     file: Annotated[
         File,
         Parameter(
-            help="A channel that is not saved, as JSON, or what to change of one that is; `-` is standard input."
+            help="A JSON file with an unsaved channel, or with changes to the saved one; `-` is standard input."
         ),
     ] = None,
     group: Annotated[
-        File, Parameter(help="What to tell: a webhook's body, as JSON; `-` is standard input.")
+        File, Parameter(help="A JSON file with a webhook's body to preview; `-` is standard input.")
     ] = None,
     delivery_id: DeliveryId | None = None,
     sample: Annotated[
         Literal["firing", "resolved", "mixed", "large", "digest"] | None,
-        Parameter(help="What to tell, if nothing of one's own; mixed when left out."),
+        Parameter(help="The sample to preview; by default mixed."),
     ] = None,
     output: Output = "table",
 ) -> None:
-    """Show what a channel would be sent, secrets masked; nothing is sent."""
+    """Show the requests that a channel would be sent, with secrets masked. Nothing is sent."""
     if channel_id is None and file is None:
-        raise InvalidInput("", "name a channel, or give one with --file")
-    asked = {
+        raise InvalidInput("", "give the id of a channel, or a channel with --file")
+    body = {
         "channel_id": channel_id,
         "channel": None if file is None else object_in("--file", file),
         "group": None if group is None else object_in("--group", group),
@@ -48,9 +48,7 @@ async def preview(
         "sample": sample,
     }
     async with connect() as api:
-        result = await api.post(
-            "preview", body={name: value for name, value in asked.items() if value is not None}
-        )
+        result = await api.post("preview", body={name: value for name, value in body.items() if value is not None})
     if output == "json":
         return show_item(result, output)
     return show_lines(_lines(result))
@@ -63,10 +61,10 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
             yield f"--- {at} of {len(requests)}"
         yield from _request(request)
         yield ""
-    yield f"alerts told: {result.get('alerts')}"
+    yield f"alerts: {result.get('alerts')}"
     for one in result.get("unmatched", []):
         labels = ", ".join(f"{name}={value}" for name, value in one["labels"].items())
-        yield f"not told: {labels}: {one['reason']}"
+        yield f"not matched: {labels}: {one['reason']}"
     yield from (f"note: {note}" for note in result.get("notes", []))
 
 
@@ -83,14 +81,14 @@ def _request(request: dict[str, Any]) -> Iterator[str]:
 
 
 def _body(request: dict[str, Any]) -> str:
-    """The body as people read it: JSON indented, a form's fields and a mail's words decoded."""
+    """The body in readable form: JSON indented, forms and mails decoded."""
     body = str(request["body"])
     if request["kind"] == "mail":
         return _mail(body)
-    kind = next(
+    content_type = next(
         (value for name, value in request.get("headers", {}).items() if name.lower() == "content-type"), ""
     )
-    if "form-urlencoded" in kind:
+    if "form-urlencoded" in content_type:
         return "\n".join(f"{name}: {value}" for name, value in parse_qsl(body, keep_blank_values=True))
     try:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)

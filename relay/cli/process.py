@@ -1,4 +1,4 @@
-"""How does a server or a worker live: start, greet, run until a signal, stop in order?"""
+"""Run a server or a worker: start, serve until a signal, shut down in order."""
 
 import asyncio
 import gc
@@ -16,7 +16,7 @@ import uvloop
 from prometheus_client import start_http_server
 
 from relay.app import BASE_PATH, asgi_application, open_services, run_services
-from relay.cli.data_dir import announce, ensure_keys
+from relay.cli.data_dir import ensure_keys, write_address
 from relay.domain.errors import SettingsError
 from relay.settings import Settings, http_url
 from relay.store.postgres import migrations
@@ -25,14 +25,14 @@ from relay.store.postgres.embedded import EmbeddedPostgres
 from relay.telemetry import Metrics, configure_logging
 
 KEEP_ALIVE: Final = 330
-"""Seconds; longer than Go's HTTP client (so Alertmanager) keeps an idle connection, so that it closes first."""
+"""Seconds; longer than Go's HTTP client (Alertmanager) keeps idle connections, so that the client closes them."""
 BACKLOG: Final = 1024
 GARBAGE_THRESHOLD: Final = 20_000
-"""New objects before the collector looks at them; the default of 700 would have it look many times a batch."""
+"""New objects per collection; with the default of 700 the collector runs many times per batch."""
 
 
 class Prepared(NamedTuple):
-    """Settings that name a database and its keys. `fresh_admin_key` is to be shown this once."""
+    """Settings complete with the database and its keys. `fresh_admin_key` is shown once."""
 
     settings: Settings
     embedded: bool
@@ -43,7 +43,7 @@ def serve(settings: Settings, *, delivery: bool, migrate: bool) -> None:
     """Run the service in this process until SIGTERM or SIGINT.
 
     Raises:
-        SettingsError: it can't start; one line says why.
+        SettingsError: it can't start.
     """
     configure_logging(settings.log_format, settings.log_level)
     with bound(settings.host, settings.port) as listening, _prepared(settings) as prepared:
@@ -51,10 +51,10 @@ def serve(settings: Settings, *, delivery: bool, migrate: bool) -> None:
 
 
 def work(settings: Settings, *, migrate: bool, metrics_port: int | None) -> None:
-    """Deliver in this process, without the HTTP API, until SIGTERM or SIGINT; with a port, /metrics is served.
+    """Run delivery without the HTTP API in this process until SIGTERM or SIGINT; with a port, serve /metrics.
 
     Raises:
-        SettingsError: it can't start; one line says why.
+        SettingsError: it can't start.
     """
     configure_logging(settings.log_format, settings.log_level)
     with _prepared(settings) as prepared:
@@ -77,9 +77,9 @@ async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool
         stop = _stop_on_signals()
         listens_on = http_url(settings.host, listening.getsockname()[1])
         if prepared.embedded:
-            announce(settings, listens_on)
+            write_address(settings, listens_on)
         _greet(prepared, settings.external_url or listens_on)
-        await run_services(services, stop, Server(config).serve_until(stop, listening))
+        await run_services(services, stop, UvicornServer(config).serve_until(stop, listening))
 
 
 async def _work(prepared: Prepared, *, migrate: bool, metrics_port: int | None) -> None:
@@ -87,16 +87,16 @@ async def _work(prepared: Prepared, *, migrate: bool, metrics_port: int | None) 
     async with open_services(settings, receive=False, deliver=True) as services:
         await _bring_to_head(services.database, migrate=migrate or prepared.embedded)
         with _metrics_page(settings.host, metrics_port, services.metrics):
-            shown = (
-                "nowhere" if metrics_port is None else f"on {http_url(settings.host, metrics_port)}/metrics alone"
+            metrics = (
+                "" if metrics_port is None else f", metrics on {http_url(settings.host, metrics_port)}/metrics"
             )
-            print(f"Alert Relay's worker delivers; it listens {shown}.", flush=True)
+            print(f"Alert Relay worker started{metrics}", flush=True)
             await run_services(services, _stop_on_signals())
 
 
 @contextmanager
 def _metrics_page(host: str, port: int | None, metrics: Metrics) -> Iterator[None]:
-    """Serve the metrics of a process that serves nothing else."""
+    """Serve only the metrics."""
     if port is None:
         yield
         return
@@ -112,16 +112,16 @@ def _metrics_page(host: str, port: int | None, metrics: Metrics) -> Iterator[Non
         thread.join()
 
 
-class Server(uvicorn.Server):
-    """uvicorn, stopped by an event instead of by signals of its own."""
+class UvicornServer(uvicorn.Server):
+    """uvicorn that an event stops, instead of signals."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to us: after the last request there is still delivery to be stopped."""
+        """Install no signal handlers: delivery stops after the server, so `_stop_on_signals` handles them."""
         yield
 
     async def serve_until(self, stop: asyncio.Event, listening: socket.socket) -> None:
-        """Serve until the event, then finish what is being answered."""
+        """Serve until the event, then finish the requests in progress."""
         serving = asyncio.create_task(self.serve(sockets=[listening]))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -131,7 +131,7 @@ class Server(uvicorn.Server):
 
 
 def _stop_on_signals() -> asyncio.Event:
-    """An event that the first SIGTERM or SIGINT sets; the second one ends the process where it stands."""
+    """An event that the first SIGTERM or SIGINT sets; the second exits immediately."""
     stop = asyncio.Event()
 
     def on_signal() -> None:
@@ -146,7 +146,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 @contextmanager
 def bound(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening socket. Taken before anything is started, so that a taken port costs nothing."""
+    """A listening socket. It is opened first, so that a port in use fails before anything starts."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
@@ -166,11 +166,11 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _prepared(settings: Settings) -> Iterator[Prepared]:
-    """Complete the settings: with the embedded Postgres and its keys, unless a database is given."""
+    """Complete the settings; without a database URL, start the embedded Postgres."""
     if not settings.embedded:
         if settings.secret_key is None:
             raise SettingsError(
-                "RELAY_SECRET_KEY is required with RELAY_DATABASE_URL; `relay secret` prints a new one"
+                "RELAY_SECRET_KEY is required with RELAY_DATABASE_URL; generate one with `relay secret`"
             )
         yield Prepared(settings, embedded=False, fresh_admin_key=None)
         return
@@ -190,7 +190,7 @@ def _prepared(settings: Settings) -> Iterator[Prepared]:
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
-    # What was imported stays for good, and need not be looked through for garbage again and again.
+    # Imported modules are never garbage; freezing them spares the collector from scanning them.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
@@ -208,15 +208,17 @@ async def _bring_to_head(database: Database, *, migrate: bool) -> None:
 
 
 def _greet(prepared: Prepared, url: str) -> None:
-    """Say where it listens, the new admin key, and what to paste into alertmanager.yml."""
+    """Print the address, the new admin key, and the receiver for alertmanager.yml."""
     settings = prepared.settings
     lines = [f"Alert Relay listens on {url}"]
     if prepared.embedded:
-        lines.append(f"  database   its own Postgres in {settings.data_dir}")
+        lines.append(f"  database   embedded Postgres in {settings.data_dir}")
     if prepared.fresh_admin_key is not None:
-        lines.append(f"  admin key  {prepared.fresh_admin_key}   (shown once; kept in {settings.admin_key_file})")
+        lines.append(
+            f"  admin key  {prepared.fresh_admin_key}   (shown once; stored in {settings.admin_key_file})"
+        )
     if settings.webhook_token is None and settings.host not in ("127.0.0.1", "::1", "localhost"):
-        lines.append("  warning    RELAY_WEBHOOK_TOKEN is not set: whoever reaches this port can post alerts")
+        lines.append("  warning    RELAY_WEBHOOK_TOKEN is not set: anyone who can reach this port can post alerts")
     lines += ["", "In alertmanager.yml:", "", *_receiver(url, with_token=settings.webhook_token is not None), ""]
     print("\n".join(lines), flush=True)
 

@@ -1,4 +1,4 @@
-"""Where do keys come from: for RELAY_SECRET_KEY, and for a webhook that signs?"""
+"""`relay secret`: generate keys."""
 
 from typing import Annotated
 
@@ -7,9 +7,11 @@ from cyclopts import Parameter
 
 def secret(
     *,
-    webhook: Annotated[bool, Parameter(negative="", help="A `signing_secret` for a webhook instead.")] = False,
+    webhook: Annotated[
+        bool, Parameter(negative="", help="Generate a `signing_secret` for a webhook instead.")
+    ] = False,
 ) -> None:
-    """Print a new random key, as RELAY_SECRET_KEY wants it."""
+    """Generate and print a random key for RELAY_SECRET_KEY."""
     from relay.notify.signing import new_signing_secret
     from relay.store.configuration.seal import new_key
 

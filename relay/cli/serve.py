@@ -1,4 +1,4 @@
-"""How is a relay started: whole, without its delivery, or as its delivery alone?"""
+"""`relay serve` and `relay worker`."""
 
 from typing import Annotated
 
@@ -7,11 +7,9 @@ from cyclopts import Parameter
 from relay.settings import load
 
 NoDelivery = Annotated[
-    bool, Parameter(negative=(), show_default=False, help="Leave the delivery to `relay worker`.")
+    bool, Parameter(negative=(), show_default=False, help="Do not deliver; `relay worker` does.")
 ]
-Migrate = Annotated[
-    bool, Parameter(negative=(), show_default=False, help="Bring the database's schema up to date first.")
-]
+Migrate = Annotated[bool, Parameter(negative=(), show_default=False, help="Upgrade the database's schema first.")]
 
 
 def serve(
@@ -21,9 +19,9 @@ def serve(
     no_delivery: NoDelivery = False,
     migrate: Migrate = False,
 ) -> None:
-    """Run the relay: accept Alertmanager's webhooks, serve the API, deliver."""
+    """Run the relay: accept Alertmanager's webhooks, serve the API and deliver."""
     settings = load(host=host, port=port)
-    from relay.cli import process  # uvicorn, Litestar and SQLAlchemy: --help does without
+    from relay.cli import process  # imports uvicorn, Litestar and SQLAlchemy, which --help does not need
 
     process.serve(settings, delivery=not no_delivery, migrate=migrate)
 
@@ -32,10 +30,10 @@ def worker(
     *,
     migrate: Migrate = False,
     metrics_port: Annotated[
-        int | None, Parameter(help="Serve /metrics on this port of RELAY_HOST; otherwise it listens nowhere.")
+        int | None, Parameter(help="The port on RELAY_HOST that serves /metrics; by default none.")
     ] = None,
 ) -> None:
-    """Run the delivery alone, beside a relay that was started with --no-delivery, or to share its work."""
+    """Run delivery only, in addition to relays started with or without --no-delivery."""
     settings = load()
     from relay.cli import process
 

@@ -1,22 +1,16 @@
-"""Which server do the commands talk to, and with which key?"""
+"""The server that commands call, and the API key that they send."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
 from relay.domain.errors import SettingsError
-from relay.settings import Settings, load
-
-if TYPE_CHECKING:
-    from relay.cli.client import Client
+from relay.settings import Settings
 
 
 class Server(msgspec.Struct, frozen=True):
-    """Where the API is, without a slash at the end, and the key to send."""
+    """The base URL of the API, without a slash at the end, and the key to send."""
 
     url: str
     key: str
@@ -26,26 +20,17 @@ class _AddressFile(msgspec.Struct):
     url: str
 
 
-@asynccontextmanager
-async def connect() -> "AsyncIterator[Client]":
-    """A client of the API that the settings name."""
-    from relay.cli.client import Client  # aiohttp takes a third of a second to import; --help does without
-
-    async with Client(find_server(load())) as client:
-        yield client
-
-
 def find_server(settings: Settings) -> Server:
-    """RELAY_URL and RELAY_KEY, or what the server on this machine left in its data directory.
+    """Return RELAY_URL and RELAY_KEY, or the address and key in the data directory of the server on this machine.
 
     Raises:
-        SettingsError: the address is none, or there is no key.
+        SettingsError: the URL is invalid, or there is no key.
     """
     url = _checked_url(settings.url) if settings.url else _local_url(settings)
-    # A key of this machine is for the server of this machine: it must not travel to wherever RELAY_URL points.
+    # The key in the data directory must only be sent to the server on this machine, not to any RELAY_URL.
     key = settings.key or (_local_key(settings) if url == _local_url(settings) else None)
     if not key:
-        raise SettingsError(f"there is no key for {url}; set RELAY_KEY (`relay keys create` makes one)")
+        raise SettingsError(f"no API key for {url}; set RELAY_KEY (create one with `relay keys create`)")
     return Server(url=url, key=_checked_key(key))
 
 
@@ -55,7 +40,7 @@ def _local_url(settings: Settings) -> str:
         try:
             return _checked_url(msgspec.json.decode(written, type=_AddressFile).url)
         except (msgspec.DecodeError, SettingsError):
-            pass  # half written, or of another release: then the default address is the best guess
+            pass  # damaged, or written by another release: use the default address
     return f"http://127.0.0.1:{settings.port}"
 
 
@@ -77,12 +62,12 @@ def _checked_url(url: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise SettingsError(f"RELAY_URL must be an address such as http://127.0.0.1:8080, not {url!r}")
+        raise SettingsError(f"RELAY_URL must be a URL such as http://127.0.0.1:8080, not {url!r}")
     return url.rstrip("/")
 
 
 def _checked_key(key: str) -> str:
     key = key.strip()
     if not key.isascii() or not key.isprintable():
-        raise SettingsError("RELAY_KEY holds characters that no key has")
+        raise SettingsError("RELAY_KEY contains characters that are invalid in a key")
     return key

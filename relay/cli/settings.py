@@ -1,9 +1,9 @@
-"""Which settings are in force?"""
+"""`relay settings`: show the effective settings."""
 
 from relay.cli.output import Output, show_item
 from relay.settings import load, masked_values
 
 
 def settings(*, output: Output = "table") -> None:
-    """Show the settings in force, by their environment variables, secrets masked."""
+    """Show the effective settings by environment variable, with secrets masked."""
     show_item(masked_values(load()), output)

@@ -1,15 +1,19 @@
-"""Alerts, deliveries and attempts as the API returns them."""
+"""Alerts and deliveries as the API shows them."""
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from relay.domain.alerts import Status
 
+MAX_ID: Final = 2**63 - 1
+"""Ids are of Postgres's type bigint."""
+
 
 class State(StrEnum):
-    """The state of a delivery. The last three are final; a delivered or dead delivery can be redelivered."""
+    """The state of a delivery. The last three are final, but delivered and dead deliveries can be redelivered."""
 
     PENDING = "pending"
     SENDING = "sending"
@@ -38,17 +42,17 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kind(StrEnum):
-    """What a delivery contains: one group, or many groups merged into a digest."""
+    """What a delivery contains: one group, or a digest of many."""
 
     GROUP = "group"
     DIGEST = "digest"
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the outbox. `attempts` is the number of attempts, including one in progress.
+    """A row of the outbox. `attempt_count` includes an attempt in progress.
 
-    `merged_into` is the delivery that includes this one, `fallback_of` the delivery that this one replaces, and
-    `redelivered_at` the time of the last request for redelivery.
+    `merged_into` is the delivery that includes this one; `fallback_of` the delivery that this one replaces;
+    `redelivered_at` the time of the last request to redeliver it.
     """
 
     id: int
@@ -56,7 +60,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     group_key: str | None
     state: State
-    attempts: int
+    attempt_count: int
     created_at: datetime
     next_attempt_at: datetime | None
     delivered_at: datetime | None
@@ -68,7 +72,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt of a delivery. `duration` is in seconds; `status_code` is None without a response."""
+    """An attempt to send a delivery. `duration` is in seconds; `status_code` is null without a response."""
 
     number: int
     started_at: datetime
@@ -80,14 +84,14 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryDetail(Delivery, frozen=True, kw_only=True):
-    """A delivery with its attempts and alerts."""
+    """A delivery with its attempts and the ids of its alerts."""
 
-    tries: tuple[Attempt, ...]
+    attempts: tuple[Attempt, ...]
     alert_ids: tuple[int, ...]
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook that contained an alert, and the deliveries that it created."""
+    """A webhook that contained an alert, and the deliveries that resulted from it."""
 
     id: int
     received_at: datetime
@@ -98,6 +102,6 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistoryDetail(HistoryItem, frozen=True, kw_only=True):
-    """An alert with its timeline, oldest first."""
+    """An alert with its timeline, oldest receipt first."""
 
     timeline: tuple[Receipt, ...]

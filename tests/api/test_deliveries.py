@@ -9,7 +9,7 @@ from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Sink
 
 FIELDS = [
-    *("id", "channel_id", "group_key", "state", "attempts", "created_at", "next_attempt_at", "delivered_at"),
+    *("id", "channel_id", "group_key", "state", "attempt_count", "created_at", "next_attempt_at", "delivered_at"),
     *("last_reason", "last_error", "kind", "redelivered_at", "merged_into", "fallback_of"),
 ]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -23,7 +23,7 @@ async def test_a_delivered_one(relay: Relay, sink: Sink) -> None:
 
     assert sorted(item) == sorted(FIELDS)
     assert (item["channel_id"], item["group_key"]) == ("ops", '{}:{group="g"}')
-    assert (item["attempts"], item["next_attempt_at"], item["last_reason"], item["last_error"]) == (
+    assert (item["attempt_count"], item["next_attempt_at"], item["last_reason"], item["last_error"]) == (
         *(1, None, None, None),
     )
     assert TIME.fullmatch(item["created_at"])
@@ -37,7 +37,7 @@ async def test_a_waiting_one(start_relay: RelayFactory, sink: Sink) -> None:
 
     [item] = await relay.items("/deliveries")
 
-    assert (item["state"], item["attempts"], item["delivered_at"]) == ("pending", 0, None)
+    assert (item["state"], item["attempt_count"], item["delivered_at"]) == ("pending", 0, None)
     assert TIME.fullmatch(item["next_attempt_at"])
 
 
@@ -59,10 +59,10 @@ async def test_one_delivery_adds_its_tries_and_its_alerts(relay: Relay, sink: Si
 
     detail = (await relay.call("GET", f"/deliveries/{item['id']}")).json
 
-    tries, alert_ids = detail.pop("tries"), detail.pop("alert_ids")
+    attempts, alert_ids = detail.pop("attempts"), detail.pop("alert_ids")
     assert detail == item
     assert alert_ids == [ids["B"]]
-    [one] = tries
+    [one] = attempts
     assert (one["number"], one["outcome"], one["reason"], one["status_code"], one["detail"]) == (
         *(1, "sent", None, 200, "ok"),
     )

@@ -89,9 +89,9 @@ async def test_the_timeline_tells_receipts_deliveries_and_tries(relay: Relay, si
     assert all(receipt["receiver"] == "relay" for receipt in timeline)
     assert all(TIME.fullmatch(receipt["received_at"]) for receipt in timeline)
     [[firing], [resolved]] = [receipt["deliveries"] for receipt in timeline]
-    assert [(one["outcome"], one["status_code"]) for one in firing["tries"]] == [("retry", 500), ("sent", 200)]
-    assert [one["number"] for one in firing["tries"]] == [1, 2]
-    assert [(one["outcome"], one["detail"]) for one in resolved["tries"]] == [("sent", "so it is")]
+    assert [(one["outcome"], one["status_code"]) for one in firing["attempts"]] == [("retry", 500), ("sent", 200)]
+    assert [one["number"] for one in firing["attempts"]] == [1, 2]
+    assert [(one["outcome"], one["detail"]) for one in resolved["attempts"]] == [("sent", "so it is")]
     assert firing["alert_ids"] == resolved["alert_ids"] == [item["id"]]
 
 

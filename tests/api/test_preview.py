@@ -67,7 +67,7 @@ async def test_alerts_that_the_filters_stop_say_why(relay: Relay, sink: Sink) ->
     ]
     assert [json.loads(body)["alerts"] for body in bodies(shown)] == [sink.received[0].json["alerts"]]
     assert (nothing["requests"], nothing["alerts"], len(nothing["unmatched"])) == ([], 0, 1)
-    assert nothing["notes"] == ["the channel's filters stop every alert of the group, and nothing would be sent"]
+    assert nothing["notes"] == ["the channel's filters match no alert of the group; nothing would be sent"]
 
 
 async def test_a_channel_that_the_relay_disabled_is_shown_what_waits_for_it(relay: Relay, sink: Sink) -> None:

@@ -64,10 +64,10 @@ async def test_a_dead_one_arrives_and_its_history_shows_all_attempts(relay: Rela
     assert (answer.status, answer.json["id"], answer.json["state"]) == (202, before["id"], "pending")
     assert answer.json["redelivered_at"] is not None
     [after] = await relay.settled(1)
-    assert (after["id"], after["created_at"], after["attempts"]) == (before["id"], before["created_at"], 2)
+    assert (after["id"], after["created_at"], after["attempt_count"]) == (before["id"], before["created_at"], 2)
     assert after["redelivered_at"] == answer.json["redelivered_at"]
-    tries = (await detail(relay, after["id"]))["tries"]
-    assert [(one["number"], one["outcome"], one["detail"]) for one in tries] == [
+    attempts = (await detail(relay, after["id"]))["attempts"]
+    assert [(one["number"], one["outcome"], one["detail"]) for one in attempts] == [
         (1, "rejected", "400 not like this"),
         (2, "sent", "ok"),
     ]
@@ -84,7 +84,7 @@ async def test_a_delivered_one_is_sent_once_more(relay: Relay, sink: Sink) -> No
     assert (answer.status, answer.json["delivered_at"]) == (202, None)
     assert len(await sink.wait_for(2)) == 2
     [after] = await relay.settled(1)
-    assert (after["id"], after["attempts"]) == (before["id"], 2)
+    assert (after["id"], after["attempt_count"]) == (before["id"], 2)
     assert after["delivered_at"] > before["delivered_at"]
 
 
@@ -181,7 +181,7 @@ async def test_all_the_dead_of_one_channel_arrive(relay: Relay, sink: Sink) -> N
 
     assert (answer.status, answer.json) == (200, {"redelivered": 2, "more": False})
     sent = await relay.settled(2)
-    assert {(one["channel_id"], one["attempts"]) for one in sent} == {("ops", 2)}
+    assert {(one["channel_id"], one["attempt_count"]) for one in sent} == {("ops", 2)}
     assert len(await relay.items("/deliveries?channel_id=other&state=dead")) == 2
 
 

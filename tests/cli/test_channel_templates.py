@@ -117,7 +117,7 @@ async def test_one_value_is_given_once(api: FakeApi, relay_at: Relay) -> None:
 
 async def test_values_want_a_template(api: FakeApi, relay_at: Relay) -> None:
     ran = await relay_at("channels", "create", "--set", "url=x")
-    assert (ran.code, ran.err) == (1, "relay: --set: goes with --from-template\n")
+    assert (ran.code, ran.err) == (1, "relay: --set: requires --from-template\n")
     bare = await relay_at("channels", "create")
     assert (bare.code, "--from-template" in bare.out, "slack" in bare.out) == (0, True, True)
     assert api.seen == []
@@ -162,7 +162,7 @@ async def test_a_template_is_added_and_changed_from_a_file(api: FakeApi, relay_a
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("{", "must hold JSON"), ("[]", "must hold a JSON object"), ("", "there is nothing in")],
+    [("{", "must contain JSON"), ("[]", "must contain a JSON object"), ("", "standard input is empty")],
 )
 async def test_a_file_that_holds_no_template_is_told_in_one_line(
     api: FakeApi, relay_at: Relay, text: str, complaint: str

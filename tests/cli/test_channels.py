@@ -113,7 +113,7 @@ async def test_what_is_no_secret_may_start_with_an_at_sign(api: FakeApi, relay_a
 
 @pytest.mark.parametrize(
     ("source", "complaint"),
-    [("-", "there is nothing in standard input"), ("@gone", "can't read @gone: No such file or directory")],
+    [("-", "standard input is empty"), ("@gone", "can't read @gone: No such file or directory")],
 )
 async def test_a_secret_that_cannot_be_read_is_one_line(relay_at: Relay, source: str, complaint: str) -> None:
     ran = await relay_at("channels", "create", "slack", "--name", "Ops", "--webhook-url", source)
@@ -135,8 +135,8 @@ async def test_clearing_sends_null(api: FakeApi, relay_at: Relay) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [
-        ([], 1, "there is nothing to change"),
-        (["--clear", "severities", "--severities", "info"], 1, "--severities: is both given and cleared"),
+        ([], 1, "nothing to update"),
+        (["--clear", "severities", "--severities", "info"], 1, "--severities: can't be both set and cleared"),
         (["--clear", "colour"], 2, '"colour"'),
         (["--empty-severities"], 2, "--empty-severities"),
     ],

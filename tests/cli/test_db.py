@@ -61,10 +61,10 @@ async def test_a_database_that_cannot_be_used_is_one_line(
 async def test_secrets_are_sealed_anew_by_a_command(relay: Relay, postgres: Path) -> None:
     environ = {"RELAY_DATA_DIR": str(postgres)}
     ran = await relay("db", "reseal", RELAY_SECRET_KEY=f"{new_key()},{new_key()}", **environ)
-    assert (ran.code, ran.out, ran.err) == (0, "sealed anew: the secrets of 0 channels\n", "")
+    assert (ran.code, ran.out, ran.err) == (0, "resealed the secrets of 0 channels\n", "")
 
 
 async def test_without_the_new_key_nothing_is_sealed(relay: Relay, postgres: Path) -> None:
     ran = await relay("db", "reseal", RELAY_DATA_DIR=str(postgres))
     assert (ran.code, ran.out) == (1, "")
-    assert "RELAY_SECRET_KEY is not set; name the new key first" in ran.err
+    assert "RELAY_SECRET_KEY is not set; list the new key first" in ran.err

@@ -16,13 +16,13 @@ DEAD: dict[str, Any] = {
     "kind": "group",
     "group_key": '{}:{alertname="Down"}',
     "state": "dead",
-    "attempts": 2,
+    "attempt_count": 2,
     "created_at": "2026-11-23T15:33:27Z",
     "next_attempt_at": None,
     "last_reason": "clientError",
     "last_error": "400 no such field",
 }
-TRIES = [{"number": 1, "outcome": "rejected", "status_code": 400, "detail": "no such field"}]
+ATTEMPTS = [{"number": 1, "outcome": "rejected", "status_code": 400, "detail": "no such field"}]
 WHEN = ["--since", "2026-11-23T00:00:00Z", "--until", "2026-11-24T00:00:00Z"]
 ASKED = {"since": "2026-11-23T00:00:00Z", "until": "2026-11-24T00:00:00Z"}
 
@@ -57,11 +57,11 @@ async def test_as_many_pages_are_read_as_the_limit_takes(api: FakeApi, relay_at:
 
 
 async def test_one_delivery_is_shown_with_its_tries(api: FakeApi, relay_at: Relay) -> None:
-    api.answer({**DEAD, "tries": TRIES})
+    api.answer({**DEAD, "attempts": ATTEMPTS})
     ran = await relay_at("deliveries", "get", "17")
     lines = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
     assert (lines["id"], lines["state"], lines["next_attempt_at"]) == ("17", "dead", "-")
-    assert "status_code: 400" in lines["tries"]
+    assert "status_code: 400" in lines["attempts"]
     assert api.seen[0].path == "/deliveries/17"
 
 
@@ -134,7 +134,7 @@ async def test_a_dead_letter_is_found_and_sent_again_with_a_real_server(
     assert (again.code, again.json["id"]) == (0, dead["id"])
     await server.settled(1)
     shown = await relay("deliveries", "get", str(dead["id"]), "--output", "json", **known)
-    assert [one["outcome"] for one in shown.json["tries"]] == ["rejected", "sent"]
+    assert [one["outcome"] for one in shown.json["attempts"]] == ["rejected", "sent"]
 
     every = await relay("deliveries", "redeliver-all", "--state", "delivered", "--output", "json", **known)
     assert every.json == {"redelivered": 1, "more": False}

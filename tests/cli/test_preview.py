@@ -47,8 +47,8 @@ async def test_a_channel_is_previewed_with_a_sample(api: FakeApi, relay_at: Rela
         '  "n": 1',
         "}",
         "",
-        "alerts told: 1",
-        "not told: alertname=Slow: severities: wants critical",
+        "alerts: 1",
+        "not matched: alertname=Slow: severities: wants critical",
         "note: nothing else",
     ]
 
@@ -113,9 +113,9 @@ async def test_a_notice_is_shown_with_its_title(api: FakeApi, relay_at: Relay) -
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ([], "name a channel, or give one with --file"),
+        ([], "give the id of a channel, or a channel with --file"),
         (["ops", "--group", "gone.json"], "--group: can't read @gone.json: No such file or directory"),
-        (["--file", "-"], "--file: there is nothing in standard input"),
+        (["--file", "-"], "--file: standard input is empty"),
     ],
 )
 async def test_what_cannot_be_asked_is_one_line(

@@ -51,7 +51,7 @@ async def test_without_a_key_the_line_names_the_variable(relay: Relay) -> None:
     ran = await relay("channels", "list")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
-        "relay: there is no key for http://127.0.0.1:8080; set RELAY_KEY (`relay keys create` makes one)\n"
+        "relay: no API key for http://127.0.0.1:8080; set RELAY_KEY (create one with `relay keys create`)\n"
     )
 
 
@@ -68,7 +68,7 @@ async def test_when_nobody_listens_the_line_says_what_to_do(relay: Relay) -> Non
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         ran = await relay("channels", "list", RELAY_URL=url, RELAY_KEY="a-key")
     assert ran.code == 1
-    assert ran.err == f"relay: no relay answers at {url}; is it running? (relay serve, or set RELAY_URL)\n"
+    assert ran.err == f"relay: can't connect to {url}; start the relay with `relay serve`, or set RELAY_URL\n"
 
 
 async def test_the_details_of_a_refusal_are_one_line(api: FakeApi, relay_at: Relay) -> None:
@@ -85,7 +85,7 @@ async def test_an_answer_that_is_no_json_says_that_it_is_no_relay(
     api.answer("<html>Bad Gateway</html>", status, "text/html")
     ran = await relay_at("channels", "get", "ops")
     assert ran.code == 1
-    assert ran.err.startswith(f"relay: {api.url} answered {status}, but not as a relay does")
+    assert ran.err.startswith(f"relay: {api.url} responded {status}, but not like a relay")
     assert ran.err.count("\n") == 1
 
 
@@ -96,14 +96,14 @@ async def test_json_of_another_service_is_not_taken_for_a_list(
     api.answer(body)
     ran = await relay_at("channels", "list")
     assert ran.code == 1
-    assert "not as a relay does" in ran.err
+    assert "not like a relay" in ran.err
 
 
 async def test_a_redirect_is_not_followed_with_the_key(api: FakeApi, relay_at: Relay) -> None:
     api.redirect("https://relay.example/")
     ran = await relay_at("channels", "list")
     assert ran.code == 1
-    assert "points to https://relay.example/" in ran.err
+    assert "redirects to https://relay.example/" in ran.err
     assert len(api.seen) == 1
 
 
@@ -111,7 +111,7 @@ async def test_a_redirect_is_not_followed_with_the_key(api: FakeApi, relay_at: R
 async def test_an_address_that_is_none_is_named(relay: Relay, url: str) -> None:
     ran = await relay("channels", "list", RELAY_URL=url, RELAY_KEY="a-key")
     assert ran.code == 1
-    assert ran.err.startswith("relay: RELAY_URL must be an address")
+    assert ran.err.startswith("relay: RELAY_URL must be a URL")
 
 
 async def test_ctrl_c_ends_a_command_without_a_word(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ async def test_where_the_message_is_gone_or_too_old_a_new_one_takes_its_place(
     assert platform.messages[-1].text.count("✅ ") == 2
     assert sum("✅ " in message.text for message in platform.messages) == 1
     [told_anew] = await told.relay.items("/deliveries?limit=1&state=delivered")
-    second = (await told.relay.call("GET", f"/deliveries/{told_anew['id'] - 1}")).json["tries"][-1]
+    second = (await told.relay.call("GET", f"/deliveries/{told_anew['id'] - 1}")).json["attempts"][-1]
     assert "a new one is sent instead" in second["detail"]
 
 

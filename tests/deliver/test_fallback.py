@@ -54,9 +54,9 @@ async def test_a_dead_delivery_that_is_sent_again_arrives_and_keeps_its_history(
     assert answer.status == 202
     await relay.settled(2)
     shown = (await relay.call("GET", f"/deliveries/{dead['id']}")).json
-    assert (shown["state"], shown["attempts"]) == ("delivered", 2)
-    tries = [(one["number"], one["outcome"], one["status_code"]) for one in shown["tries"]]
-    assert tries == [(1, "rejected", 400), (2, "sent", 200)]
+    assert (shown["state"], shown["attempt_count"]) == ("delivered", 2)
+    attempts = [(one["number"], one["outcome"], one["status_code"]) for one in shown["attempts"]]
+    assert attempts == [(1, "rejected", 400), (2, "sent", 200)]
     assert [one["alertname"] for one in sink.at("/first")[-1].json["alerts"]] == ["DiskFull"]
 
 

@@ -37,9 +37,9 @@ async def test_a_platform_that_is_down_gets_a_few_probes_and_no_delivery_dies(re
     assert shown["open_since"] is not None
     assert shown["waiting"] == GROUPS
     await sink.wait_for(FAILURE_THRESHOLD + 2)
-    tries = [item["attempts"] for item in await relay.items("/deliveries?limit=500")]
-    assert sum(tries) <= MAX_CONCURRENCY
-    assert tries.count(0) >= GROUPS - MAX_CONCURRENCY
+    attempts = [item["attempt_count"] for item in await relay.items("/deliveries?limit=500")]
+    assert sum(attempts) <= MAX_CONCURRENCY
+    assert attempts.count(0) >= GROUPS - MAX_CONCURRENCY
 
     sink.script = None
     await relay.settled(GROUPS, patience=60)

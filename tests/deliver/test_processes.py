@@ -52,7 +52,7 @@ async def test_a_stop_waits_for_what_is_being_sent(database_url: str, sink: Sink
 
     async with running(database_url, deliver=False) as relay:
         [delivery] = await relay.items("/deliveries")
-        assert (delivery["state"], delivery["attempts"]) == ("delivered", 1)
+        assert (delivery["state"], delivery["attempt_count"]) == ("delivered", 1)
 
 
 async def test_what_a_stop_cannot_wait_for_is_delivered_by_another_at_once(database_url: str, sink: Sink) -> None:
@@ -79,8 +79,8 @@ async def test_what_a_stop_cannot_wait_for_is_delivered_by_another_at_once(datab
         async with running(database_url, receive=False):
             await relay.settled(1)
         assert time.monotonic() - started < LEASE_SECONDS / 2
-        tries = (await relay.call("GET", f"/deliveries/{delivery['id']}")).json["tries"]
-        assert [(one["outcome"], one["reason"]) for one in tries] == [("retry", "interrupted"), ("sent", None)]
+        attempts = (await relay.call("GET", f"/deliveries/{delivery['id']}")).json["attempts"]
+        assert [(one["outcome"], one["reason"]) for one in attempts] == [("retry", "interrupted"), ("sent", None)]
 
 
 async def test_a_stop_in_the_middle_of_a_backlog_loses_and_doubles_nothing(database_url: str, sink: Sink) -> None:

@@ -32,11 +32,11 @@ async def test_what_a_platform_fails_to_take_is_tried_again_until_it_does(relay:
     await relay.webhook(webhook())
 
     [delivery] = await relay.settled(1)
-    assert (delivery["attempts"], delivery["last_reason"], delivery["last_error"]) == (3, None, None)
+    assert (delivery["attempt_count"], delivery["last_reason"], delivery["last_error"]) == (3, None, None)
     assert len({one.json["id"] for one in sink.received}) == 1
-    tries = (await detail(relay, delivery))["tries"]
+    attempts = (await detail(relay, delivery))["attempts"]
     assert [
-        (one["number"], one["outcome"], one["reason"], one["status_code"], one["detail"]) for one in tries
+        (one["number"], one["outcome"], one["reason"], one["status_code"], one["detail"]) for one in attempts
     ] == [
         (1, "retry", "serverError", 500, "500 oh no"),
         (2, "retry", "serverError", 503, "503 not yet"),
@@ -69,7 +69,7 @@ async def test_what_is_refused_for_good_is_dead_and_never_sent_again(relay: Rela
     [delivery] = await relay.settled(1, state="dead")
     assert (delivery["last_reason"], delivery["last_error"]) == ("clientError", "400 no such field")
     assert delivery["next_attempt_at"] is None
-    [tried] = (await detail(relay, delivery))["tries"]
+    [tried] = (await detail(relay, delivery))["attempts"]
     assert (tried["outcome"], tried["status_code"]) == ("rejected", 400)
     await asyncio.sleep(LONGER_THAN_THE_FIRST_BACKOFF)
     assert len(sink.received) == 1
@@ -97,7 +97,7 @@ async def test_a_retry_is_due_although_another_group_of_its_channel_is_still_on_
 
     try:
         [delivery] = await relay.settled(1, patience=8)
-        assert (delivery["group_key"], delivery["attempts"]) == ('{}:{group="fails once"}', 2)
+        assert (delivery["group_key"], delivery["attempt_count"]) == ('{}:{group="fails once"}', 2)
     finally:
         answered.set()
     await relay.settled(2)

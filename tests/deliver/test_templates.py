@@ -43,7 +43,7 @@ async def slack(relay: Relay, sink: Sink, name: str = "Ops", **fields: Any) -> d
 async def detail(relay: Relay) -> str:
     """What the one attempt of the one delivery says."""
     [delivery] = await relay.settled(1)
-    [tried] = (await relay.call("GET", f"/deliveries/{delivery['id']}")).json["tries"]
+    [tried] = (await relay.call("GET", f"/deliveries/{delivery['id']}")).json["attempts"]
     return str(tried["detail"])
 
 
@@ -103,7 +103,7 @@ async def test_others_do_not_wait_for_a_template_without_an_end(relay: Relay, si
     assert texts.count("*Ours: 1*") == 1
     assert texts.count("*[FIRING:1] Bad*") == 3
     details = [
-        (await relay.call("GET", f"/deliveries/{one['id']}")).json["tries"][0]["detail"]
+        (await relay.call("GET", f"/deliveries/{one['id']}")).json["attempts"][0]["detail"]
         for one in await relay.settled(4)
         if one["channel_id"].startswith("endless")
     ]

@@ -107,7 +107,7 @@ async def test_a_stop_finishes_what_is_being_delivered_and_takes_nothing_new(
 
         await relay.start()
         [delivery] = await items(f"{relay.url}{BASE_PATH}/deliveries")
-        assert (delivery["state"], delivery["attempts"]) == ("delivered", 1)
+        assert (delivery["state"], delivery["attempt_count"]) == ("delivered", 1)
 
 
 async def accepts(port: int) -> bool:

@@ -94,15 +94,15 @@ async def told_once(relay: Relay, url: str, channel_type: str = "webhook") -> An
 
 
 async def attempted(relay: Relay) -> Any:
-    """The first delivery with its tries, once there is one."""
+    """The first delivery with its attempts, once there is one."""
     [delivery] = await relay.items("/deliveries")
     return await until(
-        lambda: detail(relay, delivery["id"]), lambda found: found["tries"] and found["state"] != "sending"
+        lambda: detail(relay, delivery["id"]), lambda found: found["attempts"] and found["state"] != "sending"
     )
 
 
 async def detail(relay: Relay, delivery_id: int) -> Any:
-    """A delivery with its tries."""
+    """A delivery with its attempts."""
     return (await relay.call("GET", f"/deliveries/{delivery_id}")).json
 
 
@@ -129,7 +129,7 @@ async def test_what_follows_from_a_fault(fault: Fault, relay: Relay, platform: P
 
     delivery = await told_once(relay, platform.url, fault.channel_type)
 
-    first = delivery["tries"][0]
+    first = delivery["attempts"][0]
     assert (first["outcome"], first["reason"]) == (fault.outcome, fault.reason)
     assert (delivery["state"], delivery["last_reason"]) == (fault.state, fault.reason)
     assert platform.at("/followed") == []
@@ -143,10 +143,10 @@ async def what_follows_when_it_recovers(fault: Fault, relay: Relay, platform: Pl
     await relay.settled(1 if fault.outcome == "rejected" else 2)
     delivery = await detail(relay, first)
     if fault.outcome == "retry":
-        assert (delivery["state"], delivery["tries"][-1]["outcome"]) == ("delivered", "sent")
-        assert delivery["attempts"] > 1
+        assert (delivery["state"], delivery["attempts"][-1]["outcome"]) == ("delivered", "sent")
+        assert delivery["attempt_count"] > 1
     else:
-        assert (delivery["state"], delivery["attempts"]) == (fault.state, 1)
+        assert (delivery["state"], delivery["attempt_count"]) == (fault.state, 1)
 
 
 async def test_a_refused_connection_is_tried_again_until_somebody_listens(
@@ -166,7 +166,7 @@ async def test_a_name_that_is_not_found_waits_until_the_channel_is_mended(
     relay: Relay, platform: Platform
 ) -> None:
     delivery = await told_once(relay, NOWHERE)
-    assert (delivery["state"], delivery["tries"][0]["reason"]) == ("pending", "connectionError")
+    assert (delivery["state"], delivery["attempts"][0]["reason"]) == ("pending", "connectionError")
     assert "does-not-exist.invalid" in delivery["last_error"]
 
     await relay.call("PATCH", "/channels/ops", json={"webhook_url": platform.url})
@@ -176,7 +176,7 @@ async def test_a_name_that_is_not_found_waits_until_the_channel_is_mended(
 
 async def test_tls_to_a_plain_port_waits_until_the_channel_is_mended(relay: Relay, platform: Platform) -> None:
     delivery = await told_once(relay, platform.url.replace("http:", "https:"))
-    assert (delivery["state"], delivery["tries"][0]["reason"]) == ("pending", "connectionError")
+    assert (delivery["state"], delivery["attempts"][0]["reason"]) == ("pending", "connectionError")
     assert platform.received == []
 
     await relay.call("PATCH", "/channels/ops", json={"webhook_url": platform.url})
@@ -189,7 +189,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_told_nothing(
 ) -> None:
     async with listening(self_signed(tmp_path)) as impostor:
         delivery = await told_once(relay, impostor.url)
-        assert (delivery["state"], delivery["tries"][0]["reason"]) == ("pending", "connectionError")
+        assert (delivery["state"], delivery["attempts"][0]["reason"]) == ("pending", "connectionError")
         assert impostor.received == []
 
         await relay.call("PATCH", "/channels/ops", json={"webhook_url": platform.url})

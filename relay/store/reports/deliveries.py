@@ -18,7 +18,7 @@ _shown = [
     deliveries.c.channel_id,
     receipts.c.group_key,
     deliveries.c.state,
-    deliveries.c.attempt.label("attempts"),
+    deliveries.c.attempt.label("attempt_count"),
     deliveries.c.created_at,
     deliveries.c.next_attempt_at,
     deliveries.c.delivered_at,
@@ -66,7 +66,7 @@ async def page(
 
 
 async def get(connection: AsyncConnection, delivery_id: int) -> DeliveryDetail:
-    """One delivery with its tries.
+    """One delivery with its attempts.
 
     Raises:
         NotFound: there is none.
@@ -78,12 +78,12 @@ async def get(connection: AsyncConnection, delivery_id: int) -> DeliveryDetail:
 
 
 async def details(connection: AsyncConnection, delivery_ids: Sequence[int]) -> list[DeliveryDetail]:
-    """Deliveries with their tries, by id; ids that don't exist are left out."""
-    tries: dict[int, list[Attempt]] = {}
+    """Deliveries with their attempts, by id; ids that don't exist are omitted."""
+    found: dict[int, list[Attempt]] = {}
     statement = select(attempts).where(attempts.c.delivery_id.in_(delivery_ids)).order_by(attempts.c.number)
     for row in await connection.execute(statement):
         shown = {name: getattr(row, name) for name in Attempt.__struct_fields__}
-        tries.setdefault(row.delivery_id, []).append(Attempt(**shown))
+        found.setdefault(row.delivery_id, []).append(Attempt(**shown))
     rows = await connection.execute(
         select(*_shown, deliveries.c.positions, receipts.c.alert_ids)
         .select_from(_joined)
@@ -91,7 +91,7 @@ async def details(connection: AsyncConnection, delivery_ids: Sequence[int]) -> l
         .order_by(deliveries.c.id)
     )
     return [
-        DeliveryDetail(**_delivery(row), tries=tuple(tries.get(row.id, ())), alert_ids=_alert_ids(row))
+        DeliveryDetail(**_delivery(row), attempts=tuple(found.get(row.id, ())), alert_ids=_alert_ids(row))
         for row in rows
     ]
 

@@ -1,6 +1,7 @@
-"""Message templates: people's own words for what channels tell."""
+"""Message templates: users' own texts for the messages of channels."""
 
 import asyncio
+from typing import Annotated
 
 import msgspec
 from litestar import Controller, delete, get, patch, post
@@ -10,11 +11,11 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Number, Page, number_cursor, page_of, text_cursor
-from relay.api.transactions import transacted
-from relay.domain.errors import InvalidInput
+from relay.api.template_patch import TemplatePatch, patch_template
+from relay.api.transactions import run_in_transaction
 from relay.domain.templates.message_templates import (
-    PARTS,
     MessageTemplate,
+    TemplateContent,
     TemplateVersion,
     parse_message_template,
     validate_message_template,
@@ -24,21 +25,18 @@ from relay.store.configuration import message_templates
 from relay.store.postgres.database import Database
 
 
-class MessageTemplatePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Some fields of a template; null sets one back. What can't be changed may be sent back as it was."""
+class MessageTemplatePatch(TemplatePatch, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fields of a message template to change; null resets a field. `id` may be sent unchanged."""
 
-    id: str | UnsetType = UNSET
-    name: str | UnsetType | None = UNSET
-    description: str | UnsetType | None = UNSET
     title: str | UnsetType | None = UNSET
     body: str | UnsetType | None = UNSET
     alert: str | UnsetType | None = UNSET
-    version: int | UnsetType = UNSET
-    updated_at: str | UnsetType | None = UNSET
+    version: Annotated[int, msgspec.Meta(description="Ignored.")] | UnsetType = UNSET
+    updated_at: Annotated[str, msgspec.Meta(description="Ignored.")] | UnsetType | None = UNSET
 
 
-class TemplatesController(Controller):
-    """CRUD. A channel names one as its `template`; every version is kept until the template is deleted."""
+class MessageTemplatesController(Controller):
+    """CRUD. A channel refers to a template by its `template`; versions are kept until the template is deleted."""
 
     path = "/templates"
     tags = ("message templates",)
@@ -47,26 +45,27 @@ class TemplatesController(Controller):
     async def create(
         self, data: JSONBody[MessageTemplate], database: NamedDependency[Database]
     ) -> MessageTemplate:
-        """Add a template.
+        """Create a message template.
 
-        `title`, `body` and `alert` are Jinja, at least one of them; a part left out keeps the relay's own words.
-        `title` stands for the headline, `body` before the alerts, and `alert` is written once for each alert.
+        `title`, `body` and `alert` are Jinja templates; at least one is required, and the relay's built-in text
+        replaces the others. `title` is the headline, `body` precedes the alerts, and `alert` is rendered once per
+        alert.
         """
         template = await _checked(data)
-        return await transacted(database, lambda connection: message_templates.add(connection, template))
+        return await run_in_transaction(database, lambda connection: message_templates.add(connection, template))
 
     @get()
     async def list_all(
         self, database: NamedDependency[Database], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
     ) -> Page[MessageTemplate]:
-        """List the templates in the order of their ids."""
+        """List the message templates, ordered by id."""
         async with database.begin() as connection:
             found = await message_templates.page(connection, text_cursor(cursor), limit + 1)
         return page_of(found, limit, lambda template: template.id)
 
     @get("/{template_id:str}")
     async def get_one(self, template_id: FromPath[str], database: NamedDependency[Database]) -> MessageTemplate:
-        """Show one template."""
+        """Get a message template."""
         async with database.begin() as connection:
             return await message_templates.get(connection, template_id)
 
@@ -77,18 +76,20 @@ class TemplatesController(Controller):
         data: JSONBody[MessageTemplatePatch],
         database: NamedDependency[Database],
     ) -> MessageTemplate:
-        """Change a template by JSON merge patch (RFC 7396); it governs the very next message."""
+        """Update a message template by JSON merge patch (RFC 7396). It applies from the next message on."""
 
         async def write(connection: AsyncConnection) -> MessageTemplate:
             before = await message_templates.get(connection, template_id, changing=True)
-            return await message_templates.change(connection, await _checked(_patched(before, data)))
+            fields = patch_template(before, data, version=before.version, updated_at=before.updated_at)
+            template = await _checked(parse_message_template(fields))
+            return await message_templates.change(connection, template)
 
-        return await transacted(database, write)
+        return await run_in_transaction(database, write)
 
     @delete("/{template_id:str}")
     async def remove(self, template_id: FromPath[str], database: NamedDependency[Database]) -> None:
-        """Delete a template and its versions; one that channels name is kept, and they are named."""
-        await transacted(database, lambda connection: message_templates.remove(connection, template_id))
+        """Delete a message template and its versions. 409 with the channels that use it, if there are any."""
+        await run_in_transaction(database, lambda connection: message_templates.remove(connection, template_id))
 
     @get("/{template_id:str}/versions")
     async def list_versions(
@@ -98,7 +99,7 @@ class TemplatesController(Controller):
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> Page[TemplateVersion]:
-        """List all that a template ever said, the newest first."""
+        """List the versions of a message template, newest first."""
         async with database.begin() as connection:
             found = await message_templates.versions(connection, template_id, number_cursor(cursor), limit + 1)
         return page_of(found, limit, lambda version: version.version)
@@ -107,7 +108,7 @@ class TemplatesController(Controller):
     async def get_version(
         self, template_id: FromPath[str], number: Number, database: NamedDependency[Database]
     ) -> TemplateVersion:
-        """Show one version of a template."""
+        """Get a version of a message template."""
         async with database.begin() as connection:
             return await message_templates.version(connection, template_id, number)
 
@@ -115,29 +116,21 @@ class TemplatesController(Controller):
     async def restore(
         self, template_id: FromPath[str], number: Number, database: NamedDependency[Database]
     ) -> MessageTemplate:
-        """Say again what a version said, as a new version."""
+        """Restore a version as a new version."""
 
         async def write(connection: AsyncConnection) -> MessageTemplate:
             before = await message_templates.get(connection, template_id, changing=True)
-            wanted = await message_templates.version(connection, template_id, number)
-            said = {name: getattr(wanted, name) for name in ("name", "description", *PARTS)}
+            version = await message_templates.version(connection, template_id, number)
+            texts = {name: getattr(version, name) for name in TemplateContent.__struct_fields__}
             return await message_templates.change(
-                connection, await _checked(msgspec.structs.replace(before, **said))
+                connection, await _checked(msgspec.structs.replace(before, **texts))
             )
 
-        return await transacted(database, write)
+        return await run_in_transaction(database, write)
 
 
 async def _checked(template: MessageTemplate) -> MessageTemplate:
-    made = validate_message_template(template)
-    # Off the event loop: a long one takes a while to compile.
-    await asyncio.to_thread(check_parts, made.parts)
-    return made
-
-
-def _patched(template: MessageTemplate, patch: MessageTemplatePatch) -> MessageTemplate:
-    if patch.id not in (UNSET, template.id):
-        raise InvalidInput("id", "can't be changed; create another template instead")
-    data = msgspec.to_builtins(template) | msgspec.to_builtins(patch)
-    kept = {"version": template.version, "updated_at": template.updated_at}
-    return parse_message_template({name: value for name, value in (data | kept).items() if value is not None})
+    valid = validate_message_template(template)
+    # Compiling a long template would block the event loop.
+    await asyncio.to_thread(check_parts, valid.parts)
+    return valid

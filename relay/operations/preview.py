@@ -1,0 +1,173 @@
+"""Preview the requests that a channel would be sent, with secrets masked; nothing is sent or stored."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from relay.deliver.preview import preview_delivery
+from relay.domain.alertmanager import decode_webhook
+from relay.domain.alerts import Alert, Group
+from relay.domain.channel_types import Channel, Filters
+from relay.domain.channels import merge_patch, parse_channel
+from relay.domain.errors import InvalidInput, NotFound
+from relay.domain.fields import require_storable
+from relay.domain.history import MAX_ID
+from relay.domain.notifications import Digest, Message, Notification
+from relay.domain.samples import PREVIEW_ID, Sample, sample_message
+from relay.domain.templates.message_templates import MessageTemplate
+from relay.notify import registry
+from relay.notify.preview import RequestPreview, preview_request
+from relay.notify.redact import redact
+from relay.operations.context import OperationContext, errors_within
+from relay.route.reasons import mismatch_reason
+from relay.store.configuration import channels, message_templates
+
+
+class PreviewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The channel to preview and the content of the message.
+
+    `channel_id` is a saved channel, `channel` a body as `POST /channels` accepts it. With both, `channel` is a
+    patch of the saved channel, as `PATCH /channels/{id}` accepts it. The content is at most one of `group`, a
+    whole webhook body; `delivery_id`; and `sample`. The default is the sample `mixed`.
+    """
+
+    channel_id: str | None = None
+    channel: dict[str, Any] | None = None
+    group: dict[str, Any] | None = None
+    delivery_id: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)] | None = None
+    sample: Sample | None = None
+
+
+class Unmatched(msgspec.Struct, frozen=True):
+    """An alert of the group that the channel does not match, and the filter that stops it."""
+
+    labels: dict[str, str]
+    reason: str
+
+
+class PreviewResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The requests in the order of sending. `alerts` counts the alerts in them; `notes` list differences."""
+
+    channel_id: str
+    channel_type: str
+    requests: list[RequestPreview]
+    alerts: int
+    unmatched: list[Unmatched]
+    notes: list[str]
+
+
+async def preview(context: OperationContext, request: PreviewRequest) -> PreviewResult:
+    """Build the requests that a channel would be sent.
+
+    Raises:
+        InvalidInput: names the field of the request.
+        NotFound: there is no such channel or delivery.
+    """
+    _validate(request)
+    channel, filters = await _channel(context, request)
+    unmatched: list[Unmatched] = []
+    notes: list[str] = []
+    message: Message | None
+    if request.delivery_id is not None:
+        message, notes = await preview_delivery(
+            context.database, request.delivery_id, channel, context.history_url
+        )
+    elif request.group is not None:
+        group = _group(request.group)
+        alerts, unmatched = _matched(group, filters, context.tenant_label)
+        message = _notification(channel, group, alerts, context.history_url) if alerts else None
+    else:
+        message = sample_message(
+            request.sample or Sample.MIXED, channel.id, datetime.now(UTC), context.history_url
+        )
+    if message is None:
+        notes.append("the channel's filters match no alert of the group; nothing would be sent")
+        return _result(channel, unmatched=unmatched, notes=notes)
+    template = await _template(context, channel)
+    requests, more = await context.sender.preview(registry.notifier_for(channel), channel, message, template)
+    return _result(
+        channel,
+        requests=[preview_request(one, channel) for one in requests],
+        alerts=message.total if isinstance(message, Digest) else len(message.alerts),
+        unmatched=unmatched,
+        notes=[*notes, *more],
+    )
+
+
+def _result(
+    channel: Channel,
+    *,
+    unmatched: list[Unmatched],
+    notes: Sequence[str],
+    requests: Sequence[RequestPreview] = (),
+    alerts: int = 0,
+) -> PreviewResult:
+    return PreviewResult(
+        channel_id=channel.id,
+        channel_type=channel.channel_type,
+        requests=list(requests),
+        alerts=alerts,
+        unmatched=unmatched,
+        notes=[redact(note, channel) for note in notes],
+    )
+
+
+async def _template(context: OperationContext, channel: Channel) -> MessageTemplate | None:
+    """The message template of the channel.
+
+    Raises:
+        InvalidInput: there is no such template.
+    """
+    try:
+        async with context.database.begin() as connection:
+            return await message_templates.for_channel(connection, channel)
+    except NotFound as error:
+        raise InvalidInput("channel.template", str(error)) from None
+
+
+def _validate(request: PreviewRequest) -> None:
+    if request.channel_id is None and request.channel is None:
+        raise InvalidInput("channel_id", "is missing; to preview a channel that is not saved, send `channel`")
+    require_storable(request.channel_id, "channel_id")
+    given = [name for name in ("group", "delivery_id", "sample") if getattr(request, name) is not None]
+    if len(given) > 1:
+        raise InvalidInput(given[1], f"can't be combined with `{given[0]}`")
+
+
+async def _channel(context: OperationContext, request: PreviewRequest) -> tuple[Channel, Filters]:
+    """The channel, and its filters as routing sees them."""
+    if request.channel_id is None:
+        with errors_within("channel"):
+            channel = parse_channel(request.channel)
+            await asyncio.to_thread(registry.check_channel, channel, context.egress_policy)
+        return channel, channel
+    async with context.database.begin() as connection:
+        saved = await channels.get(connection, request.channel_id, context.seal)
+        every = await channels.all_filters(connection)
+    if request.channel is None:
+        return saved, every[saved.id]
+    with errors_within("channel"):
+        channel = merge_patch(saved, request.channel)
+        await asyncio.to_thread(registry.check_channel, channel, context.egress_policy)
+    return channel, channel
+
+
+def _group(body: dict[str, Any]) -> Group:
+    with errors_within("group"):
+        return decode_webhook(msgspec.json.encode(body))
+
+
+def _matched(group: Group, filters: Filters, tenant_label: str) -> tuple[tuple[Alert, ...], list[Unmatched]]:
+    """Split a group into the alerts that match the filters and the others."""
+    reasons = [(alert, mismatch_reason(alert, filters, tenant_label)) for alert in group.alerts]
+    matched = tuple(alert for alert, reason in reasons if reason is None)
+    return matched, [Unmatched(alert.labels, reason) for alert, reason in reasons if reason is not None]
+
+
+def _notification(channel: Channel, group: Group, alerts: tuple[Alert, ...], history_url: str) -> Notification:
+    return Notification(
+        id=PREVIEW_ID, channel_id=channel.id, group=group, alerts=alerts, history_url=history_url + PREVIEW_ID
+    )
