@@ -1,1 +1,1 @@
-"""People's templates, rendered in processes of their own."""
+"""Users' templates, rendered in sandboxed child processes."""

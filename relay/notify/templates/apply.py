@@ -1,6 +1,6 @@
-"""In which words is a message told: those of its channel's templates, or the relay's own?
+"""Application of a channel's templates to a message.
 
-A template that fails, takes too long or makes too much gives way to the relay's own words, and a note says why.
+If a template fails, takes too long or produces too much, the built-in text is used, and a note contains the error.
 """
 
 import msgspec
@@ -14,7 +14,7 @@ from relay.notify.text.payload import payload_of
 
 
 class AppliedTemplates(msgspec.Struct, frozen=True):
-    """A message, and whether a template made something of it. `notes` say which templates failed, and why."""
+    """A message, whether a template rendered any of it, and the errors of failed templates."""
 
     message: Message
     templated: bool = False
@@ -22,25 +22,25 @@ class AppliedTemplates(msgspec.Struct, frozen=True):
 
 
 async def apply_templates(
-    renderer: ProcessPool, notifier: Notifier[C], channel: C, message: Message, template: MessageTemplate | None
+    pool: ProcessPool, notifier: Notifier[C], channel: C, message: Message, template: MessageTemplate | None
 ) -> AppliedTemplates:
-    """Let the channel's templates make what they say of a message."""
-    said = AppliedTemplates(message)
+    """Render the message template, if there is one, and the channel's template for the whole body."""
+    applied = AppliedTemplates(message)
     if template is not None and isinstance(message, Notification):
         data = msgspec.json.encode(payload_of(message))
-        match await renderer.render(PartsTask(template.parts, notifier.markup.name, data)):
+        match await pool.render(PartsTask(template.parts, notifier.markup.name, data)):
             case RenderedParts(rendered):
-                said = AppliedTemplates(msgspec.structs.replace(message, rendered=rendered), templated=True)
-            case RenderFailed(words):
-                note = f"the template {template.id!r} failed, the built-in message was sent: {words}"
-                said = AppliedTemplates(message, notes=(note,))
+                applied = AppliedTemplates(msgspec.structs.replace(message, rendered=rendered), templated=True)
+            case RenderFailed(error):
+                note = f"the template {template.id!r} failed, the built-in message was sent: {error}"
+                applied = AppliedTemplates(message, notes=(note,))
     if (source := notifier.body_template(channel)) is not None:
-        data = msgspec.json.encode(payload_of(said.message))
-        match await renderer.render(BodyTask(source, data)):
+        data = msgspec.json.encode(payload_of(applied.message))
+        match await pool.render(BodyTask(source, data)):
             case RenderedBody(text):
-                told = msgspec.structs.replace(said.message, body=text)
-                said = AppliedTemplates(told, templated=True, notes=said.notes)
-            case RenderFailed(words):
-                note = f"custom_payload_template failed, the built-in body was sent: {words}"
-                said = msgspec.structs.replace(said, notes=(*said.notes, note))
-    return said
+                with_body = msgspec.structs.replace(applied.message, body=text)
+                applied = AppliedTemplates(with_body, templated=True, notes=applied.notes)
+            case RenderFailed(error):
+                note = f"custom_payload_template failed, the built-in body was sent: {error}"
+                applied = msgspec.structs.replace(applied, notes=(*applied.notes, note))
+    return applied

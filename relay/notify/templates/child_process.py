@@ -1,7 +1,7 @@
-"""What runs in the process of its own in which templates are rendered?
+"""The child process that renders templates.
 
-It reads tasks from standard input and answers each on standard output, both as four bytes of length and msgpack.
-It ends when its standard input does, and so with the relay, however that ended.
+It reads tasks from standard input and writes results to standard output, both as four bytes of length and msgpack.
+It exits at the end of standard input, so it does not outlive the relay.
 """
 
 import os
@@ -17,18 +17,18 @@ from relay.domain.notifications import Rendered
 from relay.notify.templates.sandbox import error_text, render_body, render_parts
 from relay.notify.text.markup import MARKUPS, as_text
 
-LENGTH: Final = 4
-"""Bytes that say how long what follows is, the first being the highest."""
+LENGTH_BYTES: Final = 4
+"""Size of a message's length, in big-endian order."""
 MAX_MEMORY: Final = 256 * 1024 * 1024
-"""Bytes that rendering may take, beyond what the process has when it starts."""
-LAST_RESORT: Final = 5
-"""Seconds after which a task ends the process by itself, if the relay that would end it is gone."""
+"""Bytes of memory that rendering may use in addition to what the process has after its start."""
+ALARM_SECONDS: Final = 5
+"""Time after which the process ends itself during a task, in case the relay that should kill it is gone."""
 NICENESS: Final = 10
-"""So that a template without an end takes its time from nobody."""
+"""Lowers the priority, so that an endless template does not slow down the relay."""
 
 
 class PartsTask(msgspec.Struct, frozen=True, tag=True):
-    """Render the parts of a message template, by the name of a markup. `data` is JSON."""
+    """Render the parts of a message template in the named markup. `data` is JSON."""
 
     parts: dict[str, str]
     markup: str
@@ -43,25 +43,25 @@ class BodyTask(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """It has started: what is asked from now on is answered at once."""
+    """The process has started and accepts tasks."""
 
 
 class RenderedBody(msgspec.Struct, frozen=True, tag=True):
-    """What a BodyTask made."""
+    """The result of a BodyTask."""
 
     text: str
 
 
 class RenderedParts(msgspec.Struct, frozen=True, tag=True):
-    """What a PartsTask made."""
+    """The result of a PartsTask."""
 
     rendered: Rendered
 
 
 class RenderFailed(msgspec.Struct, frozen=True, tag=True):
-    """The template failed; why, in words for people."""
+    """The template failed. `error` is for its author."""
 
-    words: str
+    error: str
 
 
 Task = PartsTask | BodyTask
@@ -69,32 +69,32 @@ RenderResult = RenderedParts | RenderedBody | RenderFailed
 ChildMessage = Ready | RenderResult
 
 
-def framed(message: Task | ChildMessage) -> bytes:
-    """A message as it goes over the pipe."""
+def encode_message(message: Task | ChildMessage) -> bytes:
+    """A message as it is written to the pipe."""
     body = msgspec.msgpack.encode(message)
-    return len(body).to_bytes(LENGTH) + body
+    return len(body).to_bytes(LENGTH_BYTES) + body
 
 
-def serve(tasks: BinaryIO, answers: BinaryIO) -> None:
-    """Answer tasks until there are no more."""
-    answers.write(framed(Ready()))
-    answers.flush()
-    while len(start := tasks.read(LENGTH)) == LENGTH:
-        signal.alarm(LAST_RESORT)
-        task = msgspec.msgpack.decode(tasks.read(int.from_bytes(start)), type=Task)
-        answers.write(_answered(task))
-        answers.flush()
+def serve(tasks: BinaryIO, results: BinaryIO) -> None:
+    """Process tasks until the end of the input."""
+    results.write(encode_message(Ready()))
+    results.flush()
+    while len(length := tasks.read(LENGTH_BYTES)) == LENGTH_BYTES:
+        signal.alarm(ALARM_SECONDS)
+        task = msgspec.msgpack.decode(tasks.read(int.from_bytes(length)), type=Task)
+        results.write(_encoded_result(task))
+        results.flush()
         signal.alarm(0)
 
 
-def _answered(task: Task) -> bytes:
+def _encoded_result(task: Task) -> bytes:
     try:
-        return framed(_made(task))
+        return encode_message(_result(task))
     except UnicodeEncodeError as error:
-        return framed(RenderFailed(f"it made characters that no message can hold: {error.reason}"))
+        return encode_message(RenderFailed(f"the result contains characters that UTF-8 lacks: {error.reason}"))
 
 
-def _made(task: Task) -> RenderResult:
+def _result(task: Task) -> RenderResult:
     try:
         match task:
             case PartsTask():
@@ -102,20 +102,20 @@ def _made(task: Task) -> RenderResult:
                 return RenderedParts(render_parts(task.parts, MARKUPS[task.markup], data))
             case BodyTask():
                 return RenderedBody(render_body(task.source, msgspec.json.decode(task.data)))
-    except Exception as error:  # whatever a template can do wrong is its author's to know
+    except Exception as error:  # a template may raise anything, and its author needs the message
         return RenderFailed(error_text(error))
 
 
 def main() -> None:
-    """Serve the process that started this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the relay, which then ends this
+    """Serve the parent process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the relay stops this process
     os.nice(NICENESS)
     _limit_memory()
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
 
 def _limit_memory() -> None:
-    """Where the system does not say how much is taken, or knows no such limit, only the time is bounded."""
+    """Limit the address space. Systems without /proc or RLIMIT_AS only have the limit on time."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])

@@ -1,4 +1,4 @@
-"""Which filters do templates have besides Jinja's own?"""
+"""Template filters in addition to Jinja's."""
 
 import math
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from relay.notify.text.markup import Markup, as_text, plain
 MULTIPLES: Final = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 FRACTIONS: Final = ("", "m", "u", "n", "p", "f", "a", "z", "y")
 DIGITS: Final = 4
-"""As Prometheus's `humanize`: https://prometheus.io/docs/prometheus/latest/configuration/template_reference/"""
+"""Significant digits, as in Prometheus's `humanize`: https://prometheus.io/docs/prometheus/latest/configuration/template_reference/"""
 
 
 def duration(value: Any, until: Any = None) -> str:
-    """How long: `7m 12s`. Of seconds, or from one time to another, or to now; the two largest units.
+    """A duration in its two largest units: `7m 12s`. Takes seconds, or a start time and an end (default: now).
 
     Raises:
-        ValueError: it is neither a number nor a time.
+        ValueError: the value is neither a number nor a time.
     """
     if isinstance(value, str) and not _is_number(value):
-        end = datetime.now(UTC) if until is None else _moment(until)
-        seconds = (end - _moment(value)).total_seconds()
+        end = datetime.now(UTC) if until is None else _parse_time(until)
+        seconds = (end - _parse_time(value)).total_seconds()
     else:
         seconds = float(value)
     if not math.isfinite(seconds):
@@ -38,20 +38,20 @@ def humanize(value: Any) -> str:
     """A number with a metric prefix: `1.5k`, `1.5M`, `20m`.
 
     Raises:
-        ValueError: it is no number.
+        ValueError: the value is not a number.
     """
     number = float(value)
     if number == 0 or not math.isfinite(number):
         return f"{number:.{DIGITS}g}"
     prefixes, step = (MULTIPLES, 1 / 1000) if abs(number) >= 1 else (FRACTIONS, 1000)
-    at = 0
-    while at + 1 < len(prefixes) and (abs(number) >= 1000 if step < 1 else abs(number) < 1):
-        number, at = number * step, at + 1
-    return f"{number:.{DIGITS}g}{prefixes[at]}"
+    power = 0
+    while power + 1 < len(prefixes) and (abs(number) >= 1000 if step < 1 else abs(number) < 1):
+        number, power = number * step, power + 1
+    return f"{number:.{DIGITS}g}{prefixes[power]}"
 
 
 def truncate(value: Any, length: int = 255) -> str:
-    """The text, or its start and an ellipsis, in at most so many characters; never half of an emoji."""
+    """The text, shortened with an ellipsis to at most `length` characters. Does not split emoji."""
     text = str(value)
     if len(text) <= length:
         return text
@@ -59,21 +59,21 @@ def truncate(value: Any, length: int = 255) -> str:
 
 
 def striptags(value: Any) -> str:
-    """The text without tags. What its entities stand for is text as well, whatever it is."""
-    return as_text(markupsafe.Markup(plain(str(value))).striptags())  # noqa: S704 - what comes of it is text
+    """The text without tags, and with its entities decoded."""
+    return as_text(markupsafe.Markup(plain(str(value))).striptags())  # noqa: S704 - the result is escaped as text
 
 
-OF_ALL: Final[dict[str, Callable[..., Any]]] = {
+COMMON_FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "duration": duration,
     "humanize": humanize,
     "truncate": truncate,
     "striptags": striptags,
 }
-"""Filters that are the same on all platforms."""
+"""Filters that do not depend on the markup."""
 
 
 def filters_for(markup: Markup) -> dict[str, Callable[..., Any]]:
-    """The filters of a template that writes in a platform's markup."""
+    """All filters for templates in a platform's markup."""
 
     def link(text: Any, url: Any) -> str:
         return markup.linked(str(text), str(url))
@@ -88,7 +88,7 @@ def filters_for(markup: Markup) -> dict[str, Callable[..., Any]]:
         return markup.escaped(str(text))
 
     own: dict[str, Callable[..., Any]] = {"link": link, "bold": bold, "code": code}
-    return own | dict.fromkeys(("escape", "e", "forceescape"), escape) | OF_ALL
+    return own | dict.fromkeys(("escape", "e", "forceescape"), escape) | COMMON_FILTERS
 
 
 def _is_number(text: str) -> bool:
@@ -99,6 +99,6 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _moment(value: Any) -> datetime:
-    moment = datetime.fromisoformat(str(value))
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+def _parse_time(value: Any) -> datetime:
+    time = datetime.fromisoformat(str(value))
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

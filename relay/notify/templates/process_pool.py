@@ -1,7 +1,7 @@
-"""How are templates kept from holding anybody up: rendered in processes of their own, which are killed in time?
+"""A pool of child processes that render templates, each within a time limit.
 
-A process is started when the first template is to be rendered, and started anew after one was killed. A template
-that took too long is not tried again for a while, so that messages of others need not wait for it.
+A process is started for the first template, and replaced after it had to be killed. A template that exceeded the
+limit is paused for a while, so that it does not delay other messages again and again.
 """
 
 import asyncio
@@ -15,115 +15,113 @@ from typing import Final, Self
 import msgspec
 
 from relay.notify.templates.child_process import (
-    LENGTH,
+    LENGTH_BYTES,
     ChildMessage,
     PartsTask,
     Ready,
     RenderFailed,
     RenderResult,
     Task,
-    framed,
+    encode_message,
 )
 
-MAX_SECONDS: Final = 2.0
-"""For one message; that the process starts takes no part."""
-MAX_WAIT: Final = 5.0
-"""Seconds that a message waits for a process to be free, before it is told in the relay's own words."""
-START_SECONDS: Final = 30.0
-PROCESSES: Final = 2
+RENDER_TIMEOUT: Final = 2.0
+"""Seconds for one message, without the start of the process."""
+WAIT_TIMEOUT: Final = 5.0
+"""Seconds that a message waits for a free process before it is sent with the built-in text."""
+START_TIMEOUT: Final = 30.0
+MAX_PROCESSES: Final = 2
 MAX_DATA: Final = 8 * 1024 * 1024
-MAX_ANSWER: Final = 32 * 1024 * 1024
-"""Bytes."""
-FIRST_PAUSE: Final = 60.0
-LAST_PAUSE: Final = 3600.0
-"""Seconds in which a template that took too long is not tried again; they double each time."""
-MAX_KNOWN: Final = 1000
-KEPT_ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
-"""All else, secrets above all, is none of a template's business."""
+"""Bytes of a task's data."""
+MAX_RESULT: Final = 32 * 1024 * 1024
+"""Bytes of a result."""
+MIN_PAUSE: Final = 60.0
+MAX_PAUSE: Final = 3600.0
+"""Seconds; a template's pause doubles each time that it exceeds the limit."""
+MAX_PAUSED: Final = 1000
+ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
+"""Variables that are passed on. Others may be secrets, which templates must not see."""
 
 
 class ProcessPool:
-    """The processes, of one relay; to be closed."""
+    """Renders templates in at most MAX_PROCESSES processes. Must be closed."""
 
-    def __init__(self, max_seconds: float = MAX_SECONDS, max_wait: float = MAX_WAIT) -> None:
-        """No process is started yet."""
-        self._max_seconds = max_seconds
-        self._max_wait = max_wait
-        self._places = asyncio.Semaphore(PROCESSES)
+    def __init__(self, render_timeout: float = RENDER_TIMEOUT, wait_timeout: float = WAIT_TIMEOUT) -> None:
+        """Processes are started later, when they are needed."""
+        self._render_timeout = render_timeout
+        self._wait_timeout = wait_timeout
+        self._slots = asyncio.Semaphore(MAX_PROCESSES)
         self._idle: list[_Process] = []
         self._pauses: dict[bytes, _Pause] = {}
         self._closed = False
 
     async def render(self, task: Task) -> RenderResult:
-        """Render a template. Whatever goes wrong is in the answer; raises nothing but cancellation."""
+        """Render a template. Errors are part of the result; raises nothing but cancellation."""
         if len(task.data) > MAX_DATA:
             return RenderFailed(f"the message's data is larger than {MAX_DATA} bytes")
-        key = _key(task)
-        if (refused := self._paused(key)) is not None:
-            return refused
+        key = _template_key(task)
+        if (paused := self._paused(key)) is not None:
+            return paused
         try:
-            async with asyncio.timeout(self._max_wait):
-                await self._places.acquire()
+            async with asyncio.timeout(self._wait_timeout):
+                await self._slots.acquire()
         except TimeoutError:
-            return RenderFailed(
-                f"other templates took so long that it did not get its turn in {self._max_wait:g} s"
-            )
+            return RenderFailed(f"no process was free to render it within {self._wait_timeout:g} s")
         try:
-            # Another message may have shown meanwhile that it takes too long.
-            return self._paused(key) or await self._rendered(task, key)
+            # The template may have been paused for another message in the meantime.
+            return self._paused(key) or await self._render(task, key)
         finally:
-            self._places.release()
+            self._slots.release()
 
     async def close(self) -> None:
-        """End the processes; what is being rendered must have been cancelled."""
+        """Stop the idle processes; tasks that are being rendered must be canceled first."""
         self._closed = True
         while self._idle:
-            await self._idle.pop().end()
+            await self._idle.pop().kill()
 
-    async def _rendered(self, task: Task, key: bytes) -> RenderResult:
+    async def _render(self, task: Task, key: bytes) -> RenderResult:
         try:
-            process = await self._process()
+            process = await self._acquire_process()
         except (OSError, EOFError, TimeoutError) as error:
-            return RenderFailed(
-                f"the process that renders templates did not start: {type(error).__name__}: {error}"
-            )
-        answer: RenderResult | None = None
-        words = "the process that rendered it came to its end"
+            return RenderFailed(f"the template process did not start: {type(error).__name__}: {error}")
+        result: RenderResult | None = None
+        failure = "the template process exited"
         try:
-            async with asyncio.timeout(self._max_seconds):
-                answer = await process.ask(task)
+            async with asyncio.timeout(self._render_timeout):
+                result = await process.render(task)
         except TimeoutError:
-            words = f"it took longer than {self._max_seconds:g} s"
+            failure = f"rendering took longer than {self._render_timeout:g} s"
         except (OSError, EOFError):
             pass
-        finally:  # also when this was cancelled: what it would still answer is for nobody
-            if answer is None or self._closed:
-                await asyncio.shield(process.end())
+        finally:  # also after cancellation: the process may still write a result that no one reads
+            if result is None or self._closed:
+                await asyncio.shield(process.kill())
             else:
                 self._idle.append(process)
-        if answer is not None:
+        if result is not None:
             self._pauses.pop(key, None)
-            return answer
-        return RenderFailed(f"{words}; it is not tried again for {self._pause(key):g} s")
+            return result
+        return RenderFailed(f"{failure}; the template is paused for {self._pause(key):g} s")
 
-    async def _process(self) -> "_Process":
+    async def _acquire_process(self) -> "_Process":
         while self._idle:
             process = self._idle.pop()
-            if process.lives:
+            if process.running:
                 return process
-            await process.end()
-        return await _Process.started()
+            await process.kill()
+        return await _Process.start()
 
     def _paused(self, key: bytes) -> RenderFailed | None:
         pause = self._pauses.get(key)
         if pause is None or (left := pause.until - time.monotonic()) <= 0:
             return None
-        return RenderFailed(f"it took too long a moment ago, and is not tried again for {max(left, 1):.0f} s")
+        return RenderFailed(f"the template is paused for another {max(left, 1):.0f} s after it took too long")
 
     def _pause(self, key: bytes) -> float:
-        before = self._pauses.pop(key, None)
-        seconds = FIRST_PAUSE if before is None else min(2 * before.seconds, LAST_PAUSE)
-        while len(self._pauses) >= MAX_KNOWN:
+        """Pause a template, and return for how many seconds."""
+        previous = self._pauses.pop(key, None)
+        seconds = MIN_PAUSE if previous is None else min(2 * previous.seconds, MAX_PAUSE)
+        while len(self._pauses) >= MAX_PAUSED:
             self._pauses.pop(next(iter(self._pauses)))
         self._pauses[key] = _Pause(seconds, time.monotonic() + seconds)
         return seconds
@@ -135,18 +133,18 @@ class _Pause(msgspec.Struct, frozen=True):
 
 
 class _Process:
-    """One process that renders, from its start to its end."""
+    """One child process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
     @classmethod
-    async def started(cls) -> Self:
-        """Start one, and wait until it can render.
+    async def start(cls) -> Self:
+        """Start a process, and wait until it accepts tasks.
 
         Raises:
-            OSError: it can't be started.
-            EOFError: it ended at once.
+            OSError: it cannot be started.
+            EOFError: it exited at once.
             TimeoutError: it takes too long.
         """
         process = cls(
@@ -155,57 +153,56 @@ class _Process:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                env={name: value for name in KEPT_ENVIRONMENT if (value := os.environ.get(name)) is not None},
+                env={name: value for name in ENVIRONMENT if (value := os.environ.get(name)) is not None},
             )
         )
         ready = False
         try:
-            async with asyncio.timeout(START_SECONDS):
-                ready = isinstance(await process._answer(), Ready)
+            async with asyncio.timeout(START_TIMEOUT):
+                ready = isinstance(await process._read_message(), Ready)
         finally:
             if not ready:
-                await asyncio.shield(process.end())
+                await asyncio.shield(process.kill())
         return process
 
     @property
-    def lives(self) -> bool:
+    def running(self) -> bool:
         return self._process.returncode is None
 
-    async def ask(self, task: Task) -> RenderResult:
-        """Have a task done.
+    async def render(self, task: Task) -> RenderResult:
+        """Send a task, and read its result.
 
         Raises:
-            OSError, EOFError: it ended meanwhile.
+            OSError, EOFError: the process exited.
         """
         assert self._process.stdin is not None
-        self._process.stdin.write(framed(task))
+        self._process.stdin.write(encode_message(task))
         await self._process.stdin.drain()
-        answer = await self._answer()
-        if isinstance(answer, Ready):
-            raise EOFError("it answered what was not asked")
-        return answer
+        result = await self._read_message()
+        if isinstance(result, Ready):
+            raise EOFError("unexpected message")
+        return result
 
-    async def end(self) -> None:
-        """Kill it, and wait until it is gone."""
+    async def kill(self) -> None:
+        """Kill the process, and wait until it has exited."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.communicate()
 
-    async def _answer(self) -> ChildMessage:
+    async def _read_message(self) -> ChildMessage:
         assert self._process.stdout is not None
-        length = int.from_bytes(await self._process.stdout.readexactly(LENGTH))
-        if length > MAX_ANSWER:
-            raise EOFError("it answered too much")
+        length = int.from_bytes(await self._process.stdout.readexactly(LENGTH_BYTES))
+        if length > MAX_RESULT:
+            raise EOFError("the message is too large")
+        body = await self._process.stdout.readexactly(length)
         try:
-            answer: ChildMessage = msgspec.msgpack.decode(
-                await self._process.stdout.readexactly(length), type=ChildMessage
-            )
+            message: ChildMessage = msgspec.msgpack.decode(body, type=ChildMessage)
         except msgspec.DecodeError as error:
-            raise EOFError("it answered nonsense") from error
-        return answer
+            raise EOFError("the message is malformed") from error
+        return message
 
 
-def _key(task: Task) -> bytes:
-    """What names a template, whatever message it is for."""
-    named = [task.markup, *task.parts.values()] if isinstance(task, PartsTask) else [task.source]
-    return hashlib.blake2b(msgspec.msgpack.encode(named), digest_size=16).digest()
+def _template_key(task: Task) -> bytes:
+    """Identifies a template, independent of the message."""
+    sources = [task.markup, *task.parts.values()] if isinstance(task, PartsTask) else [task.source]
+    return hashlib.blake2b(msgspec.msgpack.encode(sources), digest_size=16).digest()

@@ -1,6 +1,6 @@
-"""What may a template do, and what does it make of a message's data?
+"""The sandbox of templates: what they may do, and their results.
 
-It may run without an end and take much memory, so that it is rendered in a process of its own: see renderer.py.
+A template may still run forever or use much memory, so it is rendered in a child process (see process_pool.py).
 """
 
 from collections.abc import Iterator, Mapping, Sized
@@ -21,153 +21,153 @@ from relay.notify.templates.filters import duration, filters_for, humanize
 from relay.notify.text.markup import MARKUPS, PLAIN, Markup, as_markup
 
 MAX_OUTPUT: Final = 1024 * 1024
-"""Characters that a template may make at a time."""
-MAX_TEXTS: Final = {"title": 1000, "body": 16_000, "alert": 4000}
+"""Characters that one template may produce."""
+MAX_PART: Final = {"title": 1000, "body": 16_000, "alert": 4000}
 """Characters of a part that are kept; no platform shows more."""
-MAX_IN_ALL: Final = 4 * 1024 * 1024
-"""Characters of a message's parts."""
-OF_ALERT: Final = ("labels", "annotations")
-OF_GROUP: Final = ("group_labels", "common_labels", "common_annotations")
-MAX_WORDS: Final = 300
-UNESCAPING: Final = frozenset({"unescape", "striptags"})
-"""Methods of what `safe` and `tojson` make."""
+MAX_TOTAL: Final = 4 * 1024 * 1024
+"""Characters of all parts of a message."""
+MAX_ERROR: Final = 300
+ALERT_LABELS: Final = ("labels", "annotations")
+GROUP_LABELS: Final = ("group_labels", "common_labels", "common_annotations")
+UNESCAPING_METHODS: Final = frozenset({"unescape", "striptags"})
+"""Of markupsafe.Markup, which `safe` and `tojson` return."""
 TEMPLATE_FILE: Final = "<template>"
-"""What Jinja calls the file of a template that comes from a string."""
+"""Jinja's file name for a template from a string."""
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Also refuses what takes all time or memory in one step: `9 ** 9 ** 9`, `"x" * 1000000000`."""
+    """Also forbids operators that can use unlimited time or memory: `9 ** 9 ** 9`, `"x" * 1000000000`."""
 
     intercepted_binops = frozenset({"**", "*"})
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Neither what makes characters of entities, for one of those could pass for the author's markup."""
-        return attr not in UNESCAPING and super().is_safe_attribute(obj, attr, value)
+        """Also forbid methods that decode entities: the result could contain characters reserved for markup."""
+        return attr not in UNESCAPING_METHODS and super().is_safe_attribute(obj, attr, value)
 
     def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
-        """Let a multiplication through if its result is small; text and lists are repeated by it."""
-        pair = [(text, times) for text, times in ((left, right), (right, left)) if isinstance(text, Sized)]
+        """Allow a multiplication with a small result; multiplying text or a list repeats it."""
+        pairs = [(text, times) for text, times in ((left, right), (right, left)) if isinstance(text, Sized)]
         if operator == "**" or any(
-            isinstance(times, int) and len(text) * times > MAX_OUTPUT for text, times in pair
+            isinstance(times, int) and len(text) * times > MAX_OUTPUT for text, times in pairs
         ):
             raise SecurityError(f"the result of {operator} may be too large")
         return super().call_binop(context, operator, left, right)
 
 
-class _Marking(Extension):
-    """Marks what the author wrote outside of `{{ }}` and `{% %}` as markup."""
+class _AuthorMarkup(Extension):
+    """Marks the text outside of `{{ }}` and `{% %}`, which the template's author wrote, as markup."""
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
-        """Replace the text of the template by its twins."""
+        """Replace each text token by its marked form."""
         for token in stream:
             yield Token(token.lineno, "data", as_markup(token.value)) if token.type == "data" else token
 
 
-# Both are given the context, and templates are not optimised: else Jinja would run filters on constants where a
-# template is only compiled, which is in the relay's own process.
+# Jinja must not run filters on constants while it compiles a template, which happens in the relay's own process.
+# So these functions take the context, and `optimized` is off.
 @jinja2.pass_context
-def _as_it_is(_: jinja2.runtime.Context, value: Any) -> Any:
+def _unchanged(_: jinja2.runtime.Context, value: Any) -> Any:
     return value
 
 
 @jinja2.pass_context
-def _nothing_for_null(_: jinja2.runtime.Context, value: Any) -> Any:
+def _null_as_empty(_: jinja2.runtime.Context, value: Any) -> Any:
     return "" if value is None else value
 
 
-_OF_BOTH: Final[dict[str, Any]] = {"undefined": jinja2.StrictUndefined, "autoescape": False, "optimized": False}
-_for_bodies = _Sandbox(finalize=_as_it_is, **_OF_BOTH)
-_for_bodies.filters |= {"duration": duration, "humanize": humanize}
+_OPTIONS: Final[dict[str, Any]] = {"undefined": jinja2.StrictUndefined, "autoescape": False, "optimized": False}
+_body_sandbox = _Sandbox(finalize=_unchanged, **_OPTIONS)
+_body_sandbox.filters |= {"duration": duration, "humanize": humanize}
 
 
 @lru_cache(maxsize=16)
-def _for_messages(name: str) -> _Sandbox:
-    """The sandbox of templates that write in the markup of that name."""
-    made = _Sandbox(
-        finalize=_nothing_for_null, trim_blocks=True, lstrip_blocks=True, extensions=[_Marking], **_OF_BOTH
+def _message_sandbox(markup: str) -> _Sandbox:
+    """The sandbox of message templates in the named markup."""
+    sandbox = _Sandbox(
+        finalize=_null_as_empty, trim_blocks=True, lstrip_blocks=True, extensions=[_AuthorMarkup], **_OPTIONS
     )
-    made.filters |= filters_for(MARKUPS[name])
-    return made
+    sandbox.filters |= filters_for(MARKUPS[markup])
+    return sandbox
 
 
 def check_body(field: str, source: str) -> None:
-    """Refuse a template of a whole body that can't be compiled.
+    """Reject a template of a whole body that cannot be compiled.
 
     Raises:
         InvalidInput: names the field and the line.
     """
-    _check(field, source, _for_bodies)
+    _check(field, source, _body_sandbox)
 
 
 def check_parts(parts: Mapping[str, str]) -> None:
-    """Refuse the parts of a message template that can't be compiled.
+    """Reject a message template that cannot be compiled.
 
     Raises:
         InvalidInput: names the part and the line.
     """
     for part, source in parts.items():
-        _check(part, source, _for_messages(PLAIN.name))
+        _check(part, source, _message_sandbox(PLAIN.name))
 
 
 def render_body(source: str, data: Mapping[str, Any]) -> str:
-    """What a template of a whole body makes of a message's data. Raises whatever a template can."""
-    return "".join(_generated(_compiled(source, None), data, MAX_OUTPUT))
+    """Render a template of a whole body. Raises any exception that a template can."""
+    return "".join(_generate(_compile(source, None), data))
 
 
 def render_parts(parts: Mapping[str, str], markup: Markup, data: Mapping[str, Any]) -> Rendered:
-    """What the parts of a message template make of a message's data. Raises whatever a template can.
+    """Render the parts of a message template. Raises any exception that a template can.
 
-    A title is one line. A title or an alert of which nothing comes is left to the relay's own words.
+    A title is joined to one line. An empty title or alert is replaced by the built-in text later.
     """
-    left, data = MAX_IN_ALL, _as_in_alertmanager(data)
+    remaining, data = MAX_TOTAL, _with_empty_defaults(data)
 
-    def write(part: str, **more: Any) -> str:
-        nonlocal left
-        template = _compiled(parts[part], markup.name)
-        with _named(part):
-            written = markup.finished("".join(_generated(template, {**data, **more}, MAX_OUTPUT))).strip()
-            kept = markup.cut(written, MAX_TEXTS[part])
-            left -= len(kept)
-            if left < 0:
-                raise ValueError(f"the results are longer than {MAX_IN_ALL} characters in all")
-        return kept
+    def render(part: str, **variables: Any) -> str:
+        nonlocal remaining
+        template = _compile(parts[part], markup.name)
+        with _part_in_errors(part):
+            text = markup.finished("".join(_generate(template, {**data, **variables}))).strip()
+            text = markup.cut(text, MAX_PART[part])
+            remaining -= len(text)
+            if remaining < 0:
+                raise ValueError(f"the results are longer than {MAX_TOTAL} characters in total")
+        return text
 
     alerts = enumerate(data["alerts"], start=1) if "alert" in parts else ()
     return Rendered(
-        title=" ".join(write("title").split()) if "title" in parts else "",
-        body=write("body") if "body" in parts else None,
-        alerts=tuple(write("alert", alert=alert, position=position) for position, alert in alerts),
+        title=" ".join(render("title").split()) if "title" in parts else "",
+        body=render("body") if "body" in parts else None,
+        alerts=tuple(render("alert", alert=alert, position=position) for position, alert in alerts),
     )
 
 
+def error_text(error: Exception) -> str:
+    """A template's error, with the part and the line if they are known."""
+    lines = [line for file, line in _frames(error) if file == TEMPLATE_FILE]
+    location = ", ".join([*getattr(error, "__notes__", ())[:1], *(f"line {line}" for line in lines[-1:])])
+    text = " ".join(str(error).split()) or type(error).__name__
+    return (f"{location}: {text}" if location else text)[:MAX_ERROR]
+
+
 class _Labels(dict[str, str]):
-    """Labels, or annotations: one that is not there is empty, as in Alertmanager."""
+    """Labels or annotations; a missing one is empty, as in Alertmanager's templates."""
 
     def __missing__(self, name: str) -> str:
         return ""
 
 
-def _as_in_alertmanager(data: Mapping[str, Any]) -> dict[str, Any]:
-    alerts = [alert | {name: _Labels(alert[name]) for name in OF_ALERT} for alert in data["alerts"]]
-    return {**data, **{name: _Labels(data[name]) for name in OF_GROUP}, "alerts": alerts}
+def _with_empty_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
+    alerts = [alert | {name: _Labels(alert[name]) for name in ALERT_LABELS} for alert in data["alerts"]]
+    return {**data, **{name: _Labels(data[name]) for name in GROUP_LABELS}, "alerts": alerts}
 
 
 @contextmanager
-def _named(part: str) -> Iterator[None]:
-    """Say which part of a template failed."""
+def _part_in_errors(part: str) -> Iterator[None]:
+    """Add the name of the part to errors, for error_text()."""
     try:
         yield
     except Exception as error:
         error.add_note(part)
         raise
-
-
-def error_text(error: Exception) -> str:
-    """What went wrong in a template, with the part and the line if they are known."""
-    lines = [line for file, line in _frames(error) if file == TEMPLATE_FILE]
-    where = ", ".join([*getattr(error, "__notes__", ())[:1], *(f"line {line}" for line in lines[-1:])])
-    words = " ".join(str(error).split()) or type(error).__name__
-    return (f"{where}: {words}" if where else words)[:MAX_WORDS]
 
 
 def _frames(error: Exception) -> Iterator[tuple[str, int]]:
@@ -178,16 +178,16 @@ def _frames(error: Exception) -> Iterator[tuple[str, int]]:
 
 
 @lru_cache(maxsize=256)
-def _compiled(source: str, markup: str | None) -> jinja2.Template:
-    return (_for_bodies if markup is None else _for_messages(markup)).from_string(source)
+def _compile(source: str, markup: str | None) -> jinja2.Template:
+    return (_body_sandbox if markup is None else _message_sandbox(markup)).from_string(source)
 
 
-def _generated(template: jinja2.Template, data: Mapping[str, Any], limit: int) -> Iterator[str]:
+def _generate(template: jinja2.Template, data: Mapping[str, Any]) -> Iterator[str]:
     size = 0
     for piece in template.generate(data):
         size += len(piece)
-        if size > limit:
-            raise ValueError(f"the result is longer than {limit} characters")
+        if size > MAX_OUTPUT:
+            raise ValueError(f"the result is longer than {MAX_OUTPUT} characters")
         yield piece
 
 
@@ -195,12 +195,12 @@ def _check(field: str, source: str, sandbox: _Sandbox) -> None:
     try:
         tree = sandbox.parse(source)
         for tag in tree.find_all(nodes.ScopedEvalContextModifier):
-            # Its value would be worked out here and now.
-            raise InvalidInput(field, f"line {tag.lineno}: the tag autoescape is not there: values are escaped")
+            # Jinja evaluates the tag's value while it compiles the template.
+            raise InvalidInput(field, f"line {tag.lineno}: the tag autoescape is not supported")
         sandbox.from_string(source)
     except jinja2.TemplateSyntaxError as error:
         raise InvalidInput(field, f"line {error.lineno}: {error.message}") from None
     except (RecursionError, SyntaxError):
         raise InvalidInput(field, "is nested too deeply") from None
-    except ValueError as error:  # a number of more digits than Python reads
+    except ValueError as error:  # an integer with more digits than Python parses
         raise InvalidInput(field, str(error)) from None

@@ -219,7 +219,7 @@ def test_many_alerts_of_a_template_are_numbered_and_the_rest_is_counted(kind: ty
 def test_the_documented_example_reads_as_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "templates.md").read_text(encoding="utf-8")
     title, alert_part = re.findall(r"```jinja\n(.*?)\n```", page, re.DOTALL)
-    [shown] = re.findall(r"An alert then reads\n\n```\n(.*?)\n```", page, re.DOTALL)
+    [shown] = re.findall(r"The text of an alert is then\n\n```\n(.*?)\n```", page, re.DOTALL)
     annotations = {
         "summary": "The disk of db-1 is full",
         "description": "Less than 1 % of /var is left.",
