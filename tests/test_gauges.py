@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from relay import gauges
 from relay.store.postgres.database import Database, HeldConnection
 from relay.telemetry import Metrics
-from tests.fixtures.postgres import execute, made, sibling
+from tests.fixtures.postgres import execute, sibling, temporary_database
 
 DAY = 86_400.0
 
@@ -123,7 +123,7 @@ async def test_without_its_database_it_says_so_keeps_the_last_numbers_and_goes_o
     metrics = Metrics()
     read = reader(metrics)
     name = "dropped_under_watch"
-    async with made(postgres_url, name, template=migrated_template):
+    async with temporary_database(postgres_url, name, template=migrated_template):
         database = Database(sibling(postgres_url, name))
         await channel(database, "a", "slack", waiting=2)
         async with watching(database, metrics):

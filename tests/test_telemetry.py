@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from relay.domain.channel_types import channel_types
 from relay.receive.webhook import MAX_BODY
 from relay.telemetry import Metrics
-from tests.fixtures.postgres import execute, made, sibling
+from tests.fixtures.postgres import execute, sibling, temporary_database
 from tests.fixtures.relays import Relay, RelayFactory, running, webhook
 
 CHUNK = 256 * 1024
@@ -73,7 +73,7 @@ async def test_a_webhook_that_ends_early_is_no_failure_of_the_relay(relay: Relay
 
 
 async def test_webhooks_refused_without_a_database_are_counted(postgres_url: str, migrated_template: str) -> None:
-    async with made(postgres_url, "dropped_for_counting", template=migrated_template):
+    async with temporary_database(postgres_url, "dropped_for_counting", template=migrated_template):
         async with running(sibling(postgres_url, "dropped_for_counting")) as relay:
             await execute(postgres_url, "DROP DATABASE dropped_for_counting WITH (FORCE)")
 
@@ -108,7 +108,7 @@ async def test_every_answer_is_counted_by_its_route_also_what_no_route_takes(rel
 async def test_a_failure_inside_the_relay_is_counted_as_an_exception(
     postgres_url: str, migrated_template: str
 ) -> None:
-    async with made(postgres_url, "dropped_for_exceptions", template=migrated_template):
+    async with temporary_database(postgres_url, "dropped_for_exceptions", template=migrated_template):
         async with running(sibling(postgres_url, "dropped_for_exceptions")) as relay:
             await execute(postgres_url, "DROP DATABASE dropped_for_exceptions WITH (FORCE)")
 

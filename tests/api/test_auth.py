@@ -6,12 +6,12 @@ from litestar.routes import HTTPRoute
 
 from relay.app import BASE_PATH, create_application
 from relay.store.configuration import api_keys
-from tests.fixtures.relays import ADMIN_KEY, Answer, Relay, webhook
+from tests.fixtures.relays import ADMIN_KEY, ApiResponse, Relay, webhook
 
 OPEN = {"/webhook"}
 
 
-def unauthorized(answer: Answer) -> None:
+def unauthorized(answer: ApiResponse) -> None:
     assert answer.status == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert answer.headers["Content-Type"] == "application/problem+json"

@@ -3,7 +3,7 @@
 from io import BytesIO
 from typing import Any
 
-from tests.fixtures.relays import Answer, Relay
+from tests.fixtures.relays import ApiResponse, Relay
 from tests.fixtures.sink import Sink
 
 SLACK = {"name": "Ops", "channel_type": "slack", "webhook_url": "https://hooks.example.com/x"}
@@ -14,7 +14,7 @@ def without(name: str) -> dict[str, Any]:
     return {field: value for field, value in SLACK.items() if field != name}
 
 
-def refused(answer: Answer, status: int, *fields: str) -> None:
+def refused(answer: ApiResponse, status: int, *fields: str) -> None:
     assert answer.status == status, answer.body
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json["status"] == status

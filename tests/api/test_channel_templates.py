@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from relay.domain.templates.built_in import built_in_templates
-from tests.fixtures.relays import Answer, Relay, alert, webhook
+from tests.fixtures.relays import ApiResponse, Relay, alert, webhook
 from tests.fixtures.sink import Sink
 
 URL = "https://hooks.example.com/x"
@@ -38,13 +38,13 @@ PAIR: dict[str, Any] = {
 }
 
 
-def refused(answer: Answer, field: str, *words: str) -> None:
+def refused(answer: ApiResponse, field: str, *words: str) -> None:
     assert answer.status == 400, answer.body
     assert [error["field"] for error in answer.json["errors"]] == [field]
     assert all(word in answer.json["detail"] for word in words), answer.json["detail"]
 
 
-async def make(relay: Relay, template_id: str, **given: Any) -> Answer:
+async def make(relay: Relay, template_id: str, **given: Any) -> ApiResponse:
     return await relay.call("POST", f"/channels?from_template={template_id}", json=given)
 
 

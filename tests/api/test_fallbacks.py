@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from tests.fixtures.relays import Answer, Relay, RelayFactory
+from tests.fixtures.relays import ApiResponse, Relay, RelayFactory
 
 HOOK = {"channel_type": "webhook", "webhook_url": "https://hooks.example.com/x"}
 
@@ -16,7 +16,7 @@ async def chain(relay: Relay, *names: str) -> None:
         following = {"fallback_channel_id": name}
 
 
-def refused(answer: Answer, field: str, *words: str) -> None:
+def refused(answer: ApiResponse, field: str, *words: str) -> None:
     assert answer.status == 400, answer.body
     assert [error["field"] for error in answer.json["errors"]] == [field]
     assert all(word in answer.json["detail"] for word in words), answer.json["detail"]

@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.fixtures.postgres import execute, made, sibling
+from tests.fixtures.postgres import execute, sibling, temporary_database
 from tests.fixtures.relays import Relay, running, webhook
 from tests.fixtures.sink import Sink
 
@@ -15,7 +15,7 @@ async def test_all_is_well(relay: Relay) -> None:
 
 
 async def test_without_its_database_it_lives_but_is_not_ready(postgres_url: str, migrated_template: str) -> None:
-    async with made(postgres_url, "dropped_under_it", template=migrated_template):
+    async with temporary_database(postgres_url, "dropped_under_it", template=migrated_template):
         async with running(sibling(postgres_url, "dropped_under_it")) as relay:
             await relay.channel(name="Ops", channel_type="slack", webhook_url="https://hooks.example.com/x")
             await execute(postgres_url, "DROP DATABASE dropped_under_it WITH (FORCE)")

@@ -11,7 +11,7 @@ from relay.domain.channel_types import EmailChannel
 from relay.domain.samples import Sample
 from tests.api.previews import HOOK, MASK, TOKEN, Kind, bodies, every_kind, odd_group, platform, preview
 from tests.fixtures.mail_server import mail_server
-from tests.fixtures.relays import Answer, Relay, RelayFactory, alert, sample, webhook
+from tests.fixtures.relays import ApiResponse, Relay, RelayFactory, alert, sample, webhook
 from tests.fixtures.sink import Sink
 from tests.notify.factories import channel
 
@@ -148,7 +148,7 @@ async def test_what_alertmanager_really_sent_can_be_previewed(relay: Relay, sink
         assert shown["requests"]
 
 
-def refused(answer: Answer, status: int, *fields: str) -> None:
+def refused(answer: ApiResponse, status: int, *fields: str) -> None:
     assert answer.status == status, answer.body
     assert [error["field"] for error in answer.json.get("errors", [])] == list(fields)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.fixtures.relays import Answer, Relay, RelayFactory, webhook
+from tests.fixtures.relays import ApiResponse, Relay, RelayFactory, webhook
 from tests.fixtures.sink import Sink
 
 MANY = 2500
@@ -50,7 +50,7 @@ async def rows(sql: Any, channel_id: str, state: str, count: int = 1, **columns:
     return [row["id"] for row in inserted]
 
 
-def conflict(answer: Answer, *words: str) -> None:
+def conflict(answer: ApiResponse, *words: str) -> None:
     assert answer.status == 409, answer.body
     assert all(word in answer.json["detail"] for word in words), answer.json["detail"]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.relays import Answer, Relay
+from tests.fixtures.relays import ApiResponse, Relay
 
 OURS = {"name": "Ours", "title": "{{ status }}", "alert": "{{ alert.labels.instance | bold }}"}
 
@@ -16,7 +16,7 @@ async def add(relay: Relay, **fields: Any) -> dict[str, Any]:
     return added
 
 
-def refused(answer: Answer, field: str, *words: str) -> None:
+def refused(answer: ApiResponse, field: str, *words: str) -> None:
     assert answer.status == 400, answer.body
     assert [error["field"] for error in answer.json["errors"]] == [field]
     assert all(word in answer.json["detail"] for word in words), answer.json["detail"]

@@ -5,13 +5,13 @@ from typing import Any
 
 import asyncpg
 
-from tests.fixtures.relays import Answer, Relay, RelayFactory, webhook
+from tests.fixtures.relays import ApiResponse, Relay, RelayFactory, webhook
 from tests.fixtures.sink import Sink
 
 SOMEONE_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
 
 
-async def met(relay: Relay, sql: Any, database_url: str, method: str, path: str) -> Answer:
+async def met(relay: Relay, sql: Any, database_url: str, method: str, path: str) -> ApiResponse:
     """Make a call that waits for the only delivery, which is delivered then."""
     async with sql.transaction():
         await sql.execute("UPDATE deliveries SET state = 'delivered', delivered_at = now()")

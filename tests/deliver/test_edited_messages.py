@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.fixtures.living import PLACES, Places, living_channel
+from tests.fixtures.editing import EDITING_TYPES, EditingPlatforms, editing_channel
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
-from tests.fixtures.sink import Answer, Sink
+from tests.fixtures.sink import Response, Sink
 from tests.notify.strict.platform import Shown, StrictPlatform
 
 LATER = "2026-11-23T16:00:00Z"
 
 
-@pytest.fixture(params=PLACES)
+@pytest.fixture(params=EDITING_TYPES)
 def destination_hash(request: pytest.FixtureRequest) -> str:
     """Each platform whose messages can be edited."""
     chosen: str = request.param
@@ -24,14 +24,14 @@ def destination_hash(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def platform(destination_hash: str, sink: Sink) -> StrictPlatform:
     """It, at the sink."""
-    sink.script = places = Places()
+    sink.script = places = EditingPlatforms()
     return places.platforms[destination_hash]
 
 
 @pytest.fixture
 async def told(relay: Relay, destination_hash: str, platform: StrictPlatform, sink: Sink) -> "Told":
     """A channel there, that is told what happens."""
-    await relay.channel(**living_channel(destination_hash, sink.url))
+    await relay.channel(**editing_channel(destination_hash, sink.url))
     return Told(relay)
 
 
@@ -111,7 +111,7 @@ async def test_where_the_message_is_gone_or_too_old_a_new_one_takes_its_place(
 async def test_without_update_message_each_state_is_a_message(
     relay: Relay, destination_hash: str, platform: StrictPlatform, sink: Sink
 ) -> None:
-    await relay.channel(**living_channel(destination_hash, sink.url, update_message=False))
+    await relay.channel(**editing_channel(destination_hash, sink.url, update_message=False))
     told = Told(relay)
 
     await told(alert("DiskFull"))
@@ -121,8 +121,8 @@ async def test_without_update_message_each_state_is_a_message(
 
 
 async def test_a_bot_on_slack_also_replies_when_all_is_resolved_if_told_to(relay: Relay, sink: Sink) -> None:
-    sink.script = places = Places()
-    await relay.channel(**living_channel("slack", sink.url, slack_reply_resolved=True))
+    sink.script = places = EditingPlatforms()
+    await relay.channel(**editing_channel("slack", sink.url, slack_reply_resolved=True))
     told = Told(relay)
 
     await told(alert("DiskFull", at="a"), alert("DiskFull", at="b"))
@@ -138,10 +138,10 @@ async def test_what_a_failure_left_half_done_is_finished_and_not_begun_anew(
     told: Told, platform: StrictPlatform, sink: Sink
 ) -> None:
     places = sink.script
-    assert isinstance(places, Places)
+    assert isinstance(places, EditingPlatforms)
     answered = 0
 
-    async def fails_at_the_second(request: web.Request) -> Answer:
+    async def fails_at_the_second(request: web.Request) -> Response:
         nonlocal answered
         answered += 1
         return web.Response(status=503) if answered == 2 else await places(request)
@@ -163,7 +163,7 @@ async def test_after_a_digest_the_message_of_each_of_its_groups_is_set_right(
     start_relay: RelayFactory, destination_hash: str, platform: StrictPlatform, sink: Sink
 ) -> None:
     relay = await start_relay(digest_after=0.2)
-    await relay.channel(**living_channel(destination_hash, sink.url, rate_limit={"per_second": 4, "burst": 1}))
+    await relay.channel(**editing_channel(destination_hash, sink.url, rate_limit={"per_second": 4, "burst": 1}))
     told = Told(relay)
     await told(alert("DiskFull"))
     [message] = platform.messages

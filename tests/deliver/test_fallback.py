@@ -96,7 +96,7 @@ async def test_what_waits_behind_an_open_breaker_goes_to_the_fallback_after_a_wh
     for at in range(8):
         await relay.webhook(webhook(alert("DiskFull", instance=str(at)), group=str(at)))
 
-    received = await sink.wait_for(8, "/second", patience=maintenance.INTERVAL * 6)
+    received = await sink.wait_for(8, "/second", max_wait=maintenance.INTERVAL * 6)
     assert {one.json["alerts"][0]["labels"]["instance"] for one in received} == {str(at) for at in range(8)}
     assert all("circuit breaker is open since" in one.json["fallback_for"]["reason"] for one in received)
     merged = await relay.settled(8, state="merged")
@@ -114,7 +114,7 @@ async def test_a_destination_that_is_gone_disables_its_channel_and_what_waits_go
 
     await relay.webhook(webhook(alert("DiskFull")))
 
-    [told] = await sink.wait_for(1, "/second", patience=maintenance.INTERVAL * 6)
+    [told] = await sink.wait_for(1, "/second", max_wait=maintenance.INTERVAL * 6)
     assert told.json["fallback_for"] == {
         "channel_id": "first",
         "reason": "the destination is gone: 410 so it is",
@@ -125,7 +125,7 @@ async def test_a_destination_that_is_gone_disables_its_channel_and_what_waits_go
 
     # It is told of what comes later, too, as long as nobody has decided otherwise.
     await relay.webhook(webhook(alert("DiskFuller"), group="later"))
-    await sink.wait_for(2, "/second", patience=maintenance.INTERVAL * 6)
+    await sink.wait_for(2, "/second", max_wait=maintenance.INTERVAL * 6)
     await relay.call("PATCH", "/channels/first", json={"enabled": False})
     assert (await relay.call("GET", "/channels/first")).json["disabled_reason"] is None
     assert (await relay.webhook(webhook(group="not any more"))).json["notifications"] == 0
@@ -157,7 +157,7 @@ async def test_what_came_and_went_before_it_could_be_told_is_given_up_sooner(
     await sink.wait_for(2)
     await relay.webhook(webhook(alert("Was", status="resolved"), group="was"))
 
-    [dead] = await relay.settled(1, state="dead", patience=30)
+    [dead] = await relay.settled(1, state="dead", max_wait=30)
     assert (dead["group_key"], dead["last_reason"]) == ('{}:{group="was"}', "expired")
     assert [one["group_key"] for one in await relay.items("/deliveries?state=pending")] == ['{}:{group="fires"}']
 
@@ -170,13 +170,13 @@ async def test_what_waits_at_a_fallback_that_is_deleted_goes_back_to_where_it_wa
     await channels(relay, sink, "first", "second")
     for at in range(6):
         await relay.webhook(webhook(alert("DiskFull", instance=str(at)), group=str(at)))
-    await relay.settled(6, state="merged", patience=maintenance.INTERVAL * 6)
+    await relay.settled(6, state="merged", max_wait=maintenance.INTERVAL * 6)
 
     await relay.call("PATCH", "/channels/first", json={"fallback_channel_id": None})
     assert (await relay.call("DELETE", "/channels/second")).status == 204
 
     sink.script = None
-    delivered = await relay.settled(6, patience=60)
+    delivered = await relay.settled(6, max_wait=60)
     assert {(one["channel_id"], one["merged_into"]) for one in delivered} == {("first", None)}
 
 
@@ -191,6 +191,6 @@ async def test_a_digest_says_that_it_tells_what_was_meant_for_another(
     for at in range(20):
         await relay.webhook(webhook(alert("DiskFull", instance=str(at)), group=str(at)))
 
-    [told] = (await sink.wait_for(1, "/second", patience=maintenance.INTERVAL * 6))[:1]
+    [told] = (await sink.wait_for(1, "/second", max_wait=maintenance.INTERVAL * 6))[:1]
     assert told.json["kind"] == "digest"
     assert told.json["fallback_for"]["channel_id"] == "first"

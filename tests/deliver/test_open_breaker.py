@@ -42,7 +42,7 @@ async def test_a_platform_that_is_down_gets_a_few_probes_and_no_delivery_dies(re
     assert attempts.count(0) >= GROUPS - MAX_CONCURRENCY
 
     sink.script = None
-    await relay.settled(GROUPS, patience=60)
+    await relay.settled(GROUPS, max_wait=60)
     assert {one.json["group_key"] for one in sink.received} == {f'{{}}:{{group="{at}"}}' for at in range(GROUPS)}
     shown = await health(relay)
     assert (shown["consecutive_failures"], shown["open_since"], shown["waiting"]) == (0, None, 0)
@@ -106,5 +106,5 @@ async def test_what_comes_while_the_platform_wants_a_pause_neither_keeps_the_lan
     mended = await relay.call("PATCH", "/channels/ops", json={"webhook_url": f"{sink.url}/new"})
 
     assert mended.status == 200
-    await relay.settled(3, patience=5)
+    await relay.settled(3, max_wait=5)
     assert len(sink.at("/new")) == 2

@@ -113,7 +113,7 @@ async def test_a_channel_that_hangs_does_not_hold_up_another(relay: Relay, sink:
 
         await asyncio.gather(*(relay.webhook(webhook(group=str(at))) for at in range(40)))
 
-        await relay.settled(40, patience=8)
+        await relay.settled(40, max_wait=8)
         assert len(sink.at("/fast")) == 40
         assert {item["channel_id"] for item in await relay.items("/deliveries?state=delivered")} == {"fast"}
         slack.omitted.set()

@@ -21,7 +21,7 @@ async def test_one_relay_receives_and_another_delivers(start_relay: RelayFactory
 
     for at in range(3):
         await receiving.webhook(webhook(group=str(at)))
-        await sink.wait_for(at + 1, patience=5)
+        await sink.wait_for(at + 1, max_wait=5)
 
     await receiving.settled(3)
 

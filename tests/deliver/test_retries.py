@@ -96,7 +96,7 @@ async def test_a_retry_is_due_although_another_group_of_its_channel_is_still_on_
     await relay.webhook(webhook(group="fails once"))
 
     try:
-        [delivery] = await relay.settled(1, patience=8)
+        [delivery] = await relay.settled(1, max_wait=8)
         assert (delivery["group_key"], delivery["attempt_count"]) == ('{}:{group="fails once"}', 2)
     finally:
         answered.set()

@@ -22,7 +22,7 @@ from relay.app import BASE_PATH
 from tests.fixtures.postgres import short_folder
 from tests.fixtures.processes import ROOT, RelayProcess, create_channel, free_port, on_database, relay_process
 from tests.fixtures.relays import ADMIN_KEY, webhook
-from tests.fixtures.sink import Answer, Sink
+from tests.fixtures.sink import Response, Sink
 
 
 @pytest.fixture
@@ -87,9 +87,9 @@ async def test_a_stop_finishes_what_is_being_delivered_and_takes_nothing_new(
 ) -> None:
     answer = asyncio.Event()
 
-    async def slowly(_: Any) -> Answer:
+    async def slowly(_: Any) -> Response:
         await answer.wait()
-        return Answer()
+        return Response()
 
     sink.script = slowly
     async with relay_process(on_database(database_url)) as relay:

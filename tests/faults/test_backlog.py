@@ -65,7 +65,7 @@ async def test_a_hundred_thousand_that_wait_hold_up_nobody_else(
             await tell(relay.url, sink, number)
         busy = len(sink.at("/busy"))
         if limit is not None:
-            await sink.wait_for(1, "/busy", patience=180)
+            await sink.wait_for(1, "/busy", max_wait=180)
             assert sink.at("/busy")[0].json["digest"]["groups"] == WAITING
         memory = peak_memory(relay.pid)
     await database.close()

@@ -32,7 +32,7 @@ async def test_statements_that_are_cancelled_lose_nothing_and_end_nobody(
     await locking.close()
     await administrator.close()
 
-    await relay.settled(WEBHOOKS, patience=40)
+    await relay.settled(WEBHOOKS, max_wait=40)
     assert len({one.json["group_key"] for one in sink.received}) == WEBHOOKS
 
 

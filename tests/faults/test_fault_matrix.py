@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.behaviours import Behaviour, answers, drips_for_ever, hangs, resets_after, says
+from tests.fixtures.behaviors import Behavior, answers, drips_forever, hangs, resets_after, sends
 from tests.fixtures.platforms import Arrival, Platform, listening, self_signed
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 
@@ -27,7 +27,7 @@ class Fault:
     """One way to fail, and what follows: the first attempt's outcome, the delivery's state, and the reason."""
 
     name: str
-    behaviour: Behaviour
+    behavior: Behavior
     outcome: str
     reason: str | None = None
     channel_type: str = "webhook"
@@ -37,7 +37,7 @@ class Fault:
         return {"sent": "delivered", "retry": "pending", "rejected": "dead"}[self.outcome]
 
 
-def discord_limits(seconds: float) -> Behaviour:
+def discord_limits(seconds: float) -> Behavior:
     """https://docs.discord.com/developers/topics/rate-limits#exceeding-a-rate-limit"""
     words = {"message": "You are being rate limited.", "retry_after": seconds, "global": False}
     return answers(429, json.dumps(words), {"Content-Type": "application/json"})
@@ -49,14 +49,14 @@ async def limits_until_a_date(writer: asyncio.StreamWriter) -> None:
     await answers(429, headers={"Retry-After": date})(writer)
 
 
-def slack_refuses(word: str) -> Behaviour:
+def slack_refuses(word: str) -> Behavior:
     """Slack's no inside a 200."""
     return answers(200, json.dumps({"ok": False, "error": word}), {"Content-Type": "application/json"})
 
 
 FAULTS = [
     Fault("204", answers(204), "sent"),
-    Fault("200 with a body that never ends", drips_for_ever(200), "sent"),
+    Fault("200 with a body that never ends", drips_forever(200), "sent"),
     Fault("301", answers(301, headers={"Location": "/followed"}), "retry", "other"),
     Fault("401", answers(401, "no"), "retry", "authError"),
     Fault("403", answers(403, "no"), "retry", "authError"),
@@ -68,11 +68,11 @@ FAULTS = [
     Fault("500", answers(500, "oops"), "retry", "serverError"),
     Fault("502", answers(502, "<html>Bad Gateway</html>"), "retry", "serverError"),
     Fault("503 with Retry-After", answers(503, headers={"Retry-After": "1"}), "retry", "serverError"),
-    Fault("500 with a body that never ends", drips_for_ever(500), "retry", "serverError"),
+    Fault("500 with a body that never ends", drips_forever(500), "retry", "serverError"),
     Fault("a reset in the middle", resets_after(b""), "retry", "connectionError"),
     Fault("a reset in the headers", resets_after(b"HTTP/1.1 200 OK\r\nContent-"), "retry", "connectionError"),
     Fault("a hang", hangs, "retry", "contextDeadlineExceeded"),
-    Fault("garbage", says(GARBAGE), "retry", "connectionError"),
+    Fault("garbage", sends(GARBAGE), "retry", "connectionError"),
     Fault("400", answers(400, "bad"), "rejected", "clientError"),
     Fault("413", answers(413, "too large"), "rejected", "clientError"),
     Fault("418", answers(418, "short and stout"), "rejected", "clientError"),
@@ -125,7 +125,7 @@ async def until(look: Callable[[], Any], holds: Callable[[Any], bool], patience:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 async def test_what_follows_from_a_fault(fault: Fault, relay: Relay, platform: Platform) -> None:
-    platform.always(fault.behaviour)
+    platform.always(fault.behavior)
 
     delivery = await told_once(relay, platform.url, fault.channel_type)
 
@@ -152,11 +152,11 @@ async def what_follows_when_it_recovers(fault: Fault, relay: Relay, platform: Pl
 async def test_a_refused_connection_is_tried_again_until_somebody_listens(
     relay: Relay, platform: Platform
 ) -> None:
-    await platform.go_down()
+    await platform.stop()
     delivery = await told_once(relay, platform.url)
     assert (delivery["state"], delivery["last_reason"]) == ("pending", "connectionError")
 
-    await platform.come_up()
+    await platform.start()
 
     await relay.settled(1)
     assert len(platform.received) == 1
@@ -222,7 +222,7 @@ class Pause:
     """How a platform asks for a pause, of so many seconds at least."""
 
     name: str
-    behaviour: Behaviour
+    behavior: Behavior
     seconds: float
     channel_type: str = "webhook"
 
@@ -239,8 +239,8 @@ PAUSES = [
 async def test_a_platform_that_asks_for_a_pause_gets_nothing_at_all_before_its_end(
     pause: Pause, relay: Relay, platform: Platform
 ) -> None:
-    def asks_once(arrival: Arrival) -> Behaviour:
-        return pause.behaviour if arrival is platform.received[0] else answers(200, "ok")
+    def asks_once(arrival: Arrival) -> Behavior:
+        return pause.behavior if arrival is platform.received[0] else answers(200, "ok")
 
     platform.script = asks_once
     await told_once(relay, platform.url, pause.channel_type)

@@ -1,10 +1,10 @@
 """Is an incident still one message when two replicas share the work, and one is killed in between?"""
 
-from tests.fixtures.living import PLACES, Places, living_channel
+from tests.fixtures.editing import EDITING_TYPES, EditingPlatforms, editing_channel
 from tests.fixtures.processes import (
     create_channel,
-    nothing_waits,
     on_database,
+    outbox_drained,
     post_webhook,
     relay_process,
 )
@@ -15,25 +15,25 @@ A, B = {"instance": "a"}, {"instance": "b"}
 
 
 async def test_replicas_edit_one_message_also_when_one_of_them_is_killed(database_url: str, sink: Sink) -> None:
-    sink.script = places = Places()
+    sink.script = places = EditingPlatforms()
     environ = on_database(database_url)
     async with relay_process(environ) as one, relay_process(environ) as other:
-        for place in PLACES:
-            await create_channel(one.url, **living_channel(place, sink.url))
+        for place in EDITING_TYPES:
+            await create_channel(one.url, **editing_channel(place, sink.url))
 
         await post_webhook(one.url, webhook(alert("DiskFull", **A)))
-        await nothing_waits(database_url)
+        await outbox_drained(database_url)
         await post_webhook(other.url, webhook(alert("DiskFull", **A), alert("DiskFull", **B)))
-        await nothing_waits(database_url)
+        await outbox_drained(database_url)
         await one.kill()
         await post_webhook(other.url, webhook(alert("DiskFull", "resolved", **A), alert("DiskFull", **B)))
-        await nothing_waits(database_url)
+        await outbox_drained(database_url)
         await one.start()
         await other.kill()
         await post_webhook(one.url, webhook(alert("DiskFull", "resolved", **B)))
-        await nothing_waits(database_url)
+        await outbox_drained(database_url)
 
-    for place in PLACES:
+    for place in EDITING_TYPES:
         [message] = places.platforms[place].messages
         marks = [(text.count("🔥 "), text.count("✅ ")) for text in message.versions]
         assert marks == [(1, 0), (2, 0), (1, 1), (0, 2)], place

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.behaviours import answers
+from tests.fixtures.behaviors import answers
 from tests.fixtures.platforms import Arrival, Platform
 from tests.fixtures.relays import Relay, alert, webhook
 
@@ -48,13 +48,13 @@ async def outage(platform: Platform, kind: str) -> AsyncIterator[None]:
     """The platform is down for a block, and what it got before and meanwhile is forgotten at the end."""
     platform.received.clear()
     if kind == "refused":
-        await platform.go_down()
+        await platform.stop()
     else:
         platform.always(answers(503))
     yield
     platform.received.clear()
     if kind == "refused":
-        await platform.come_up()
+        await platform.start()
     else:
         platform.always(answers(200, "ok"))
 
@@ -140,7 +140,7 @@ async def test_what_still_fires_after_an_outage_is_told_as_firing_and_then_as_re
     async with outage(platform, "refused"):
         for step in range(3):
             await post(relay, [states(group)[step] for group in groups])
-    await relay.settled(GROUPS, patience=PATIENCE)
+    await relay.settled(GROUPS, max_wait=PATIENCE)
 
     await post(relay, [states(group)[3] for group in groups])
 

@@ -63,7 +63,7 @@ async def test_nothing_is_lost_when_postgres_crashes_in_the_middle(postgres: Own
             postgres.start()
         await sending
 
-        await relay.settled(150, patience=40)
+        await relay.settled(150, max_wait=40)
         told = {one.json["group_key"] for one in sink.received}
         assert len(told) == 150
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from relay.store.outbox.lanes import LEASE_SECONDS
-from tests.fixtures.behaviours import Behaviour, answers, hangs
+from tests.fixtures.behaviors import Behavior, answers, hangs
 from tests.fixtures.platforms import Arrival, Platform
 from tests.fixtures.processes import (
     WorkerProcess,
     create_channel,
     fetch,
-    nothing_waits,
     on_database,
+    outbox_drained,
     post_webhook,
     relay_process,
     worker_process,
@@ -43,7 +43,7 @@ class OneASecond:
         self._platform = platform
         platform.script = self._answer
 
-    def _answer(self, arrival: Arrival) -> Behaviour:
+    def _answer(self, arrival: Arrival) -> Behavior:
         before = [one.at for one in self._platform.received if one is not arrival]
         if before and arrival.at - max(before) < WINDOW - TOLERANCE:
             self.refused += 1
@@ -81,7 +81,7 @@ async def test_replicas_obey_a_limit_together_and_tell_a_burst_in_few_messages(
             *(post_webhook((one, other)[at % 2].url, group_of(name)) for at, name in enumerate(names))
         )
 
-        await nothing_waits(database_url)
+        await outbox_drained(database_url)
     assert sink.told == set(names)
     assert sink.messages < MOST_MESSAGES
     assert sink.refused == 0
@@ -110,7 +110,7 @@ class Held:
 
     async def attempts(self) -> list[Any]:
         """The attempts of the one delivery once it is delivered, in their order."""
-        await nothing_waits(self.database_url)
+        await outbox_drained(self.database_url)
         return await fetch(self.database_url, "SELECT * FROM attempts ORDER BY number")
 
 

@@ -4,14 +4,14 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.fixtures.behaviours import Behaviour, hangs, never_ends, resets_after, says
+from tests.fixtures.behaviors import Behavior, hangs, never_ends, resets_after, sends
 from tests.fixtures.platforms import listening, self_signed
 
-__all__ = ["broken", "hangs", "never_ends", "resets_after", "says", "self_signed"]
+__all__ = ["broken", "hangs", "never_ends", "resets_after", "self_signed", "sends"]
 
 
 @asynccontextmanager
-async def broken(misbehave: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+async def broken(misbehave: Behavior, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """A server that reads a request, and then does as it is told."""
     async with listening(tls) as platform:
         platform.always(misbehave)

@@ -14,7 +14,7 @@ from relay.notify.message_edits import UNUSED_MESSAGE
 from relay.notify.registry import notifier_for
 from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
-from tests.fixtures.sink import Answer, Sink
+from tests.fixtures.sink import Response, Sink
 from tests.notify.conftest import LOOPBACK, Tell
 from tests.notify.factories import BOT_TOKEN, HISTORY, alert, notification
 from tests.notify.hostile import hostile
@@ -118,7 +118,7 @@ async def test_a_group_that_grows_and_shrinks_keeps_its_messages(incident: Incid
 async def test_what_was_posted_before_a_failure_is_known_with_it(sink: Sink, tell: Tell) -> None:
     telegram = StrictTelegram(BOT_TOKEN, "42")
 
-    async def fails_after_the_first(request: web.Request) -> Answer:
+    async def fails_after_the_first(request: web.Request) -> Response:
         return refusal(502, "Bad Gateway") if telegram.messages else await telegram(request)
 
     sink.script = fails_after_the_first

@@ -18,7 +18,7 @@ from relay.notify.requests import Request
 from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
-from tests.notify.broken import broken, hangs, resets_after, says
+from tests.notify.broken import broken, hangs, resets_after, sends
 from tests.notify.conftest import LOOPBACK, Tell
 from tests.notify.factories import channel, notification
 
@@ -85,7 +85,7 @@ async def test_cutting_long_words_leaves_no_half_of_a_secret(
     assert "services" not in outcome.detail
 
 
-@pytest.mark.parametrize("misbehave", [says(b"garbage\r\n\r\n"), resets_after(b""), hangs])
+@pytest.mark.parametrize("misbehave", [sends(b"garbage\r\n\r\n"), resets_after(b""), hangs])
 async def test_a_broken_connection_gives_nothing_away(hook: type[BaseChannel], misbehave: Any, tell: Tell) -> None:
     with capture_logs() as logs:
         async with broken(misbehave) as url:

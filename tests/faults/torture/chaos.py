@@ -87,9 +87,9 @@ class Chaos:
             wrong = self.chance.choice((None, NOWHERE, sink.platform.url.replace("http:", "https:")))
             self.outages += 1
             if wrong is None:
-                await sink.platform.go_down()
+                await sink.platform.stop()
                 await asyncio.sleep(self.chance.uniform(0.2, 1))
-                await sink.platform.come_up()
+                await sink.platform.start()
             else:
                 await self._point(sink, wrong)
                 await asyncio.sleep(self.chance.uniform(0.2, 1))

@@ -88,8 +88,8 @@ async def run(plan: Plan) -> Report:
         postgres = await stack.enter_async_context(own_postgres())
         report.sinks = sinks(plan.seed, plan.failing, plan.limit)
         for sink in report.sinks:
-            await sink.platform.come_up()
-            stack.push_async_callback(sink.platform.go_down)
+            await sink.platform.start()
+            stack.push_async_callback(sink.platform.stop)
         replicas = await stack.enter_async_context(started_replicas(postgres.url))
         for sink in report.sinks:
             await create_channel(replicas[0].url, **sink.fields)

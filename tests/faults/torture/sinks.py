@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final
 
 from tests.faults.torture.records import Request, Verdict
-from tests.fixtures.behaviours import Behaviour, answers, drips_for_ever, hangs, resets_after, says
+from tests.fixtures.behaviors import Behavior, answers, drips_forever, hangs, resets_after, sends
 from tests.fixtures.platforms import OK, Arrival, Platform
 
 FOLLOWED: Final = "/followed"
@@ -30,7 +30,7 @@ _slack_alert = re.compile(r"((g\d+)-o\d+) seq (\d+)")
 class Fault:
     """One way to fail. A body that never ends is no failure: the status has said yes."""
 
-    behaviour: Behaviour
+    behavior: Behavior
     verdict: Verdict = Verdict.REFUSED
 
 
@@ -39,7 +39,7 @@ async def limits_until_a_date(writer: asyncio.StreamWriter) -> None:
     await answers(429, headers={"Retry-After": email.utils.formatdate(time.time() + 1, usegmt=True)})(writer)
 
 
-def slack_says(word: str) -> Behaviour:
+def slack_says(word: str) -> Behavior:
     """Slack's no inside a 200."""
     return answers(200, json.dumps({"ok": False, "error": word}), {"Content-Type": "application/json"})
 
@@ -50,12 +50,12 @@ FAULTS: Final = (
     Fault(answers(429, headers={"Retry-After": "1"})),
     Fault(limits_until_a_date),
     Fault(answers(503, headers={"Retry-After": "1"})),
-    Fault(drips_for_ever(500)),
-    Fault(drips_for_ever(200), Verdict.ACCEPTED),
+    Fault(drips_forever(500)),
+    Fault(drips_forever(200), Verdict.ACCEPTED),
     Fault(hangs, Verdict.BROKEN),
     Fault(resets_after(b""), Verdict.BROKEN),
     Fault(resets_after(b"HTTP/1.1 20"), Verdict.BROKEN),
-    Fault(says(b"\x00\xffthis is no HTTP\r\n\r\n"), Verdict.BROKEN),
+    Fault(sends(b"\x00\xffthis is no HTTP\r\n\r\n"), Verdict.BROKEN),
 )
 SLACK_FAULTS: Final = (*FAULTS, Fault(slack_says("ratelimited")), Fault(slack_says("internal_error")))
 
@@ -90,7 +90,7 @@ class Sink:
             "rate_limit": dict(self.rate_limit),
         }
 
-    def _answer(self, arrival: Arrival) -> Behaviour:
+    def _answer(self, arrival: Arrival) -> Behavior:
         if arrival.path == FOLLOWED:
             self.followed += 1
             return OK
@@ -105,7 +105,7 @@ class Sink:
             await asyncio.sleep(pause)
             if not arrival.gone:  # else nobody waits for the answer any more: it was killed, or ran out of time
                 request.verdict = fault.verdict
-                await fault.behaviour(writer)
+                await fault.behavior(writer)
 
         return behave
 

@@ -9,7 +9,7 @@ import pytest
 from relay.domain.channel_types import BaseChannel
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
 from tests.fixtures.sink import Sink
-from tests.notify.broken import broken, hangs, never_ends, resets_after, says, self_signed
+from tests.notify.broken import broken, hangs, never_ends, resets_after, self_signed, sends
 from tests.notify.conftest import Tell
 
 pytestmark = pytest.mark.over_http
@@ -38,7 +38,7 @@ async def test_a_reset_before_the_answer_is_tried_again(kind: type[BaseChannel],
     [OK + b"Content-Length: 100\r\n\r\nhalf", OK + b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"],
     ids=["length", "chunks"],
 )
-@pytest.mark.parametrize("ends", [says, resets_after])
+@pytest.mark.parametrize("ends", [sends, resets_after])
 async def test_a_body_that_breaks_off_counts_by_its_status(
     kind: type[BaseChannel], start: bytes, ends: type, tell: Tell
 ) -> None:
@@ -83,7 +83,7 @@ async def test_a_hang_ends_with_the_time_out(kind: type[BaseChannel], tell: Tell
 
 @pytest.mark.parametrize("noise", [b"\x00\xff\x16\x03\x01garbage\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b""])
 async def test_what_does_not_speak_http_is_tried_again(kind: type[BaseChannel], noise: bytes, tell: Tell) -> None:
-    async with broken(says(noise)) as url:
+    async with broken(sends(noise)) as url:
         outcome = await tell(kind, url)
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.CONNECTION_ERROR
@@ -126,7 +126,7 @@ async def test_tls_that_fails_is_tried_again(kind: type[BaseChannel], sink: Sink
 async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
     kind: type[BaseChannel], tmp_path: Path, tell: Tell
 ) -> None:
-    async with broken(says(OK + b"\r\nok"), self_signed(tmp_path)) as url:
+    async with broken(sends(OK + b"\r\nok"), self_signed(tmp_path)) as url:
         outcome = await tell(kind, url.replace("http://", "https://"))
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.CONNECTION_ERROR

@@ -17,7 +17,7 @@ from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.registry import NOTIFIERS
 from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
-from tests.fixtures.behaviours import Behaviour, hangs, resets_after, says
+from tests.fixtures.behaviors import Behavior, hangs, resets_after, sends
 from tests.fixtures.mail_server import LOGIN, MailServer, mail_server
 from tests.fixtures.platforms import self_signed
 from tests.notify.conftest import LOOPBACK
@@ -261,12 +261,12 @@ async def test_a_server_that_hangs_in_the_middle_is_left_alone_after_the_time_ou
             await asyncio.sleep(0.02)
 
 
-async def behaving(behaviour: Behaviour, security: str, patience: float = 10.0) -> Outcome:
+async def behaving(behavior: Behavior, security: str, patience: float = 10.0) -> Outcome:
     """How a mail ends at a server that does as it is told as soon as it is connected to."""
 
     async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await behaviour(writer)
+            await behavior(writer)
         finally:
             writer.close()
 
@@ -282,10 +282,10 @@ async def test_a_hang_ends_with_the_time_out(security: str) -> None:
 
 @pytest.mark.parametrize("security", ["starttls", "tls", "none"])
 @pytest.mark.parametrize(
-    "behaviour", [says(b""), resets_after(b""), resets_after(b"220 hel"), says(b"220 hi\r\n")]
+    "behavior", [sends(b""), resets_after(b""), resets_after(b"220 hel"), sends(b"220 hi\r\n")]
 )
-async def test_a_server_that_hangs_up_is_tried_again(behaviour: Behaviour, security: str) -> None:
-    outcome = await behaving(behaviour, security)
+async def test_a_server_that_hangs_up_is_tried_again(behavior: Behavior, security: str) -> None:
+    outcome = await behaving(behavior, security)
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.CONNECTION_ERROR
 
@@ -294,13 +294,13 @@ async def test_a_server_that_hangs_up_is_tried_again(behaviour: Behaviour, secur
     "noise", [b"HTTP/1.1 400 Bad\r\n\r\n", b"\x00\xff\x16garbage\r\n", b"220 " + b"x" * 100_000]
 )
 async def test_what_does_not_speak_smtp_is_tried_again(noise: bytes) -> None:
-    outcome = await behaving(says(noise), "none")
+    outcome = await behaving(sends(noise), "none")
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.CONNECTION_ERROR
 
 
 @pytest.mark.parametrize("greeting", [b"421 busy\r\n", b"554 not you\r\n"])
 async def test_a_server_that_does_not_greet_is_tried_again(greeting: bytes) -> None:
-    outcome = await behaving(says(greeting), "none")
+    outcome = await behaving(sends(greeting), "none")
     assert isinstance(outcome, Retry)
     assert (outcome.reason, outcome.detail) == (Reason.SERVER_ERROR, greeting.decode().strip())
