@@ -28,7 +28,7 @@ def guarded_calls(relay: Relay) -> list[tuple[str, str]]:
     return [(method, path) for method, path in found if path not in OPEN]
 
 
-async def test_every_route_demands_a_key_but_the_webhook(relay: Relay) -> None:
+async def test_every_route_except_the_webhook_requires_a_key(relay: Relay) -> None:
     calls = guarded_calls(relay)
     assert {("POST", "/channels"), ("DELETE", "/channels/x"), ("GET", "/history/1")} <= set(calls)
 
@@ -36,13 +36,13 @@ async def test_every_route_demands_a_key_but_the_webhook(relay: Relay) -> None:
         unauthorized(await relay.call(method, path, key=None))
 
 
-async def test_the_webhook_and_the_pages_of_the_process_are_open(relay: Relay) -> None:
+async def test_the_webhook_and_the_health_endpoints_require_no_key(relay: Relay) -> None:
     assert (await relay.webhook(webhook())).status == 202
     for path in ("health", "-/healthy", "-/ready", "metrics", "schema", "schema/openapi.json"):
         assert (await relay.call("GET", path, key=None)).status == 200
 
 
-async def test_what_is_no_key_opens_nothing(relay: Relay) -> None:
+async def test_an_invalid_key_is_rejected(relay: Relay) -> None:
     for given in (
         "",
         "Bearer",
@@ -56,13 +56,13 @@ async def test_what_is_no_key_opens_nothing(relay: Relay) -> None:
         unauthorized(await relay.call("GET", "/channels", key=None, headers={"Authorization": given}))
 
 
-async def test_the_admin_key_opens_and_the_scheme_may_be_written_in_any_case(relay: Relay) -> None:
+async def test_the_admin_key_is_accepted_with_the_scheme_in_any_case(relay: Relay) -> None:
     for scheme in ("Bearer", "bearer", "BEARER"):
         given = {"Authorization": f"{scheme} {ADMIN_KEY}"}
         assert (await relay.call("GET", "/channels", key=None, headers=given)).status == 200
 
 
-async def test_a_key_of_the_table_opens_until_it_is_revoked(relay: Relay) -> None:
+async def test_a_key_of_the_database_is_accepted_until_it_is_revoked(relay: Relay) -> None:
     async with relay.services.database.begin() as connection:
         key, secret = await api_keys.create(connection, "deploy")
     assert (await relay.call("GET", "/channels", key=secret)).status == 200
@@ -74,7 +74,7 @@ async def test_a_key_of_the_table_opens_until_it_is_revoked(relay: Relay) -> Non
     unauthorized(await relay.call("GET", "/channels", key=key.id))
 
 
-async def test_a_caller_without_a_key_learns_nothing_of_what_exists(relay: Relay) -> None:
+async def test_a_caller_without_a_key_can_not_find_out_what_exists(relay: Relay) -> None:
     await relay.channel(name="Ops", channel_type="slack", webhook_url="https://hooks.example.com/x")
 
     there = await relay.call("GET", "/channels/ops", key=None)

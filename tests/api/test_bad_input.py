@@ -67,7 +67,7 @@ CHANNELS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_channel_that_could_never_work_is_refused_by_its_field(relay: Relay) -> None:
+async def test_an_invalid_channel_is_rejected_with_the_field(relay: Relay) -> None:
     for body, field in CHANNELS:
         refused(await relay.call("POST", "/channels", json=body), 400, field)
 
@@ -87,7 +87,7 @@ PATCHES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_change_that_can_not_be_leaves_the_channel_as_it_was(relay: Relay, sink: Sink) -> None:
+async def test_an_invalid_patch_leaves_the_channel_unchanged(relay: Relay, sink: Sink) -> None:
     before = await relay.channel(**SLACK | {"webhook_url": sink.url})
 
     for patch, field in PATCHES:
@@ -106,12 +106,12 @@ TESTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_test_that_means_nothing_is_refused_by_its_field(relay: Relay) -> None:
+async def test_an_invalid_test_request_is_rejected_with_the_field(relay: Relay) -> None:
     for body, field in TESTS:
         refused(await relay.call("POST", "/test", json=body), 400, field)
 
 
-async def test_a_body_that_is_no_json_object_is_refused(relay: Relay, sink: Sink) -> None:
+async def test_a_body_that_is_not_a_json_object_is_rejected(relay: Relay, sink: Sink) -> None:
     await relay.channel(**SLACK | {"webhook_url": sink.url})
 
     for method, path in (("POST", "/channels"), ("PATCH", "/channels/ops"), ("POST", "/test")):
@@ -154,17 +154,17 @@ QUERIES: list[tuple[str, str]] = [
 ]
 
 
-async def test_a_parameter_that_means_nothing_is_refused_by_its_name(relay: Relay) -> None:
+async def test_an_invalid_parameter_is_rejected_with_its_name(relay: Relay) -> None:
     for path, field in QUERIES:
         refused(await relay.call("GET", path), 400, field)
 
 
-async def test_what_is_not_there_is_a_problem_too(relay: Relay) -> None:
+async def test_not_found_is_a_problem(relay: Relay) -> None:
     for path in ("/nope", "/channels/no", "/history/x", "/history/1", "/history/1.5", "/deliveries/1"):
         refused(await relay.call("GET", path), 404)
 
 
-async def test_a_wrong_method_is_a_problem_that_names_the_right_ones(relay: Relay) -> None:
+async def test_a_wrong_method_is_a_problem_that_lists_the_allowed_ones(relay: Relay) -> None:
     for method, path in (("PUT", "/channels"), ("POST", "/history"), ("GET", "/webhook")):
         answer = await relay.call(method, path)
         refused(answer, 405)

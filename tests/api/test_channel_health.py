@@ -56,7 +56,7 @@ async def lane(sql: Any) -> dict[str, Any]:
     return dict(await sql.fetchrow("SELECT *, next_due <= now() AS due FROM lanes WHERE channel_id = 'ops'"))
 
 
-async def test_a_new_channel_is_healthy_and_says_so_in_every_answer(relay: Relay, sink: Sink) -> None:
+async def test_a_new_channel_is_healthy_in_every_response(relay: Relay, sink: Sink) -> None:
     created = await hook(relay, sink)
 
     assert created["health"] == NEW
@@ -67,7 +67,7 @@ async def test_a_new_channel_is_healthy_and_says_so_in_every_answer(relay: Relay
     assert (await relay.call("PATCH", "/channels/ops", json={"name": "Ops"})).json["health"] == NEW
 
 
-async def test_what_is_promised_less_for_a_type_is_said_with_its_health(relay: Relay) -> None:
+async def test_the_health_contains_the_caveat_of_the_type(relay: Relay) -> None:
     await relay.channel(name="phone", channel_type="apprise", apprise_url="json://127.0.0.1/x")
 
     caveats = (await health(relay, "phone"))["caveats"]
@@ -75,13 +75,13 @@ async def test_what_is_promised_less_for_a_type_is_said_with_its_health(relay: R
     assert any("then twice" in caveat for caveat in caveats)
 
 
-async def test_a_channel_that_is_not_there_has_no_health(relay: Relay) -> None:
+async def test_the_health_of_an_unknown_channel_is_not_found(relay: Relay) -> None:
     answer = await relay.call("GET", "/channels/gone/health")
 
     assert (answer.status, "'gone'" in answer.json["detail"]) == (404, True)
 
 
-async def test_what_lanes_and_waiting_deliveries_say_is_shown_for_each_channel(
+async def test_the_health_shows_the_lane_and_the_pending_deliveries_of_each_channel(
     start_relay: RelayFactory, sink: Sink, sql: Any
 ) -> None:
     relay = await start_relay(deliver=False)
@@ -107,7 +107,7 @@ async def test_what_lanes_and_waiting_deliveries_say_is_shown_for_each_channel(
     assert listed["off"]["health"]["state"] == "disabled"
 
 
-async def test_a_new_destination_and_a_new_limit_let_what_waits_go_at_once(
+async def test_a_new_destination_or_rate_limit_sends_pending_deliveries_immediately(
     start_relay: RelayFactory, sink: Sink, sql: Any
 ) -> None:
     relay = await start_relay(deliver=False)
@@ -131,7 +131,7 @@ async def test_a_new_destination_and_a_new_limit_let_what_waits_go_at_once(
         assert await sql.fetchval("SELECT count(*) FROM deliveries WHERE next_attempt_at > now()") == 0
 
 
-async def test_a_change_of_the_filters_alone_leaves_the_breaker_open(
+async def test_a_change_of_filters_leaves_the_circuit_breaker_open(
     start_relay: RelayFactory, sink: Sink, sql: Any
 ) -> None:
     relay = await start_relay(deliver=False)
@@ -145,7 +145,7 @@ async def test_a_change_of_the_filters_alone_leaves_the_breaker_open(
     assert await sql.fetchval("SELECT count(*) FROM deliveries WHERE next_attempt_at > now()") == 1
 
 
-async def test_enabling_what_the_relay_disabled_forgets_why_and_starts_over(
+async def test_enabling_a_disabled_channel_clears_its_reason_and_failures(
     start_relay: RelayFactory, sink: Sink, sql: Any
 ) -> None:
     relay = await start_relay(deliver=False)
@@ -167,7 +167,9 @@ async def test_enabling_what_the_relay_disabled_forgets_why_and_starts_over(
     assert (await lane(sql))["due"] is True
 
 
-async def test_a_mended_channel_is_sent_what_waited(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
+async def test_a_repaired_channel_is_sent_its_pending_deliveries(
+    start_relay: RelayFactory, sink: Sink, sql: Any
+) -> None:
     before = await start_relay(deliver=False)
     await hook(before, sink)
     await opened(before, sql)
@@ -179,7 +181,7 @@ async def test_a_mended_channel_is_sent_what_waited(start_relay: RelayFactory, s
     await sink.wait_for(1, "/mended")
 
 
-async def test_what_was_read_can_be_written_back_whole(relay: Relay, sink: Sink) -> None:
+async def test_a_channel_that_was_read_can_be_written_back(relay: Relay, sink: Sink) -> None:
     read = await hook(relay, sink, rate_limit={"per_second": 0.5, "burst": 3})
     assert read["rate_limit"] == {"per_second": 0.5, "burst": 3}
 
@@ -190,7 +192,7 @@ async def test_what_was_read_can_be_written_back_whole(relay: Relay, sink: Sink)
     assert (changed.json["rate_limit"], changed.json["health"]["state"]) == (None, "healthy")
 
 
-async def test_a_limit_that_can_not_be_is_refused_by_its_field(relay: Relay, sink: Sink) -> None:
+async def test_an_invalid_rate_limit_is_rejected_with_the_field(relay: Relay, sink: Sink) -> None:
     await hook(relay, sink)
 
     limits: list[tuple[Any, str]] = [
@@ -205,7 +207,7 @@ async def test_a_limit_that_can_not_be_is_refused_by_its_field(relay: Relay, sin
         assert (answer.status, [error["field"] for error in answer.json["errors"]]) == (400, [field])
 
 
-async def test_changes_while_deliveries_settle_are_never_refused(relay: Relay, sink: Sink) -> None:
+async def test_changes_while_deliveries_settle_never_conflict(relay: Relay, sink: Sink) -> None:
     await hook(relay, sink)
     for at in range(40):
         await relay.webhook(webhook(group=str(at)))

@@ -55,7 +55,7 @@ async def add(relay: Relay, template: dict[str, Any]) -> dict[str, Any]:
     return added
 
 
-async def test_the_built_in_ones_are_listed_with_what_they_ask_for(relay: Relay) -> None:
+async def test_built_in_templates_are_listed_with_their_parameters(relay: Relay) -> None:
     listed = await relay.items("/channel-templates")
 
     assert [one["id"] for one in listed] == list(built_in_templates())
@@ -72,7 +72,7 @@ async def test_the_built_in_ones_are_listed_with_what_they_ask_for(relay: Relay)
     }
 
 
-async def test_a_list_has_pages(relay: Relay) -> None:
+async def test_the_list_has_pages(relay: Relay) -> None:
     every = await relay.items("/channel-templates")
     first = (await relay.call("GET", "/channel-templates?limit=2")).json
     then = (await relay.call("GET", f"/channel-templates?limit=500&cursor={first['next']}")).json
@@ -81,7 +81,7 @@ async def test_a_list_has_pages(relay: Relay) -> None:
     assert then["next"] is None
 
 
-async def test_a_channel_of_a_template_is_as_one_that_was_sent(relay: Relay, sink: Sink) -> None:
+async def test_a_channel_from_a_template_equals_one_that_was_posted(relay: Relay, sink: Sink) -> None:
     answer = await make(relay, "critical-to-slack", webhook_url=sink.url, slack_channel="#ops", tenant_id="acme")
 
     assert answer.status == 201
@@ -95,7 +95,7 @@ async def test_a_channel_of_a_template_is_as_one_that_was_sent(relay: Relay, sin
     await sink.wait_for(1)
 
 
-async def test_a_template_may_be_used_again_under_another_name(relay: Relay, sink: Sink) -> None:
+async def test_a_template_can_be_used_again_with_another_name(relay: Relay, sink: Sink) -> None:
     for tenant in ("acme", "globex"):
         answer = await make(
             relay,
@@ -111,7 +111,7 @@ async def test_a_template_may_be_used_again_under_another_name(relay: Relay, sin
     assert made == {"all-of-acme": ("acme", False), "all-of-globex": ("globex", False)}
 
 
-async def test_several_channels_are_made_with_a_fallback_between_them(relay: Relay, sink: Sink) -> None:
+async def test_several_channels_are_created_with_a_fallback_between_them(relay: Relay, sink: Sink) -> None:
     await add(relay, PAIR)
 
     answer = await make(relay, "pair", url=sink.url, fallback_name="Night shift")
@@ -122,7 +122,7 @@ async def test_several_channels_are_made_with_a_fallback_between_them(relay: Rel
     assert {one["id"] for one in await relay.items("/channels")} == {"night-shift", "main"}
 
 
-async def test_all_are_made_or_none(relay: Relay, sink: Sink) -> None:
+async def test_all_channels_are_created_or_none(relay: Relay, sink: Sink) -> None:
     await add(relay, PAIR)
     await relay.channel(id="main", name="Other", channel_type="webhook", webhook_url=sink.url)
 
@@ -137,9 +137,7 @@ async def test_all_are_made_or_none(relay: Relay, sink: Sink) -> None:
     assert (await make(relay, "pair", url=sink.url)).status == 201
 
 
-async def test_what_is_given_is_checked_as_a_channel_is_and_named_as_it_was_given(
-    relay: Relay, sink: Sink
-) -> None:
+async def test_parameters_are_validated_and_errors_name_them(relay: Relay, sink: Sink) -> None:
     await add(relay, PAIR)
 
     refused(await make(relay, "pair"), "url", "is missing: Where to post")
@@ -157,14 +155,14 @@ async def test_what_is_given_is_checked_as_a_channel_is_and_named_as_it_was_give
     assert await relay.items("/channels") == []
 
 
-async def test_a_template_is_asked_for_when_a_channel_is_made_and_nowhere_else(relay: Relay) -> None:
+async def test_from_template_is_a_parameter_of_creation_only(relay: Relay) -> None:
     refused(await relay.call("GET", "/channels?from_template=pair"), "from_template", "not a known parameter")
     refused(await relay.call("POST", "/channels?from_templat=pair", json={}), "from_templat")
     twice = await relay.call("POST", "/channels?from_template=a&from_template=b", json={})
     refused(twice, "from_template", "more than once")
 
 
-async def test_ones_own_are_added_changed_and_deleted(relay: Relay, sink: Sink) -> None:
+async def test_a_template_is_created_updated_and_deleted(relay: Relay, sink: Sink) -> None:
     added = await add(relay, {**PAIR, "id": ""})
     assert (added["id"], added["builtin"]) == ("pair", False)
     assert [one["secret"] for one in added["parameters"]] == [True, False, False, False]
@@ -186,7 +184,7 @@ async def test_ones_own_are_added_changed_and_deleted(relay: Relay, sink: Sink) 
     assert [one["id"] for one in await relay.items("/channels")] == ["fallback"]
 
 
-async def test_a_built_in_one_can_be_copied_but_not_changed(relay: Relay) -> None:
+async def test_a_built_in_template_can_be_copied_but_not_changed(relay: Relay) -> None:
     built_in = (await relay.call("GET", "/channel-templates/slack-by-severity")).json
 
     for method in ("PATCH", "DELETE"):
@@ -197,7 +195,7 @@ async def test_a_built_in_one_can_be_copied_but_not_changed(relay: Relay) -> Non
     assert copied == built_in | {"id": "mine", "builtin": False}
 
 
-async def test_a_template_that_means_nothing_is_refused_by_its_field(relay: Relay) -> None:
+async def test_an_invalid_template_is_rejected_with_the_field(relay: Relay) -> None:
     await add(relay, PAIR)
     secret = {"channels": [{**PAIR["channels"][0], "webhook_url": "https://hooks.example.com/s3cret"}]}
     for body, field in (
@@ -218,7 +216,7 @@ async def test_a_template_that_means_nothing_is_refused_by_its_field(relay: Rela
     assert (again.status, "'pair' is taken" in again.json["detail"]) == (409, True)
 
 
-async def test_no_answer_of_a_template_holds_what_was_given_as_a_secret(relay: Relay, sink: Sink) -> None:
+async def test_no_response_contains_a_secret_of_a_template(relay: Relay, sink: Sink) -> None:
     await add(relay, PAIR)
     good = f"{sink.url}/s3cret"
     urls = [good, good, "http://10.0.0.1/s3cret", "nonsense-s3cret", ["s3cret"]]
@@ -229,7 +227,7 @@ async def test_no_answer_of_a_template_holds_what_was_given_as_a_secret(relay: R
     assert "s3cret" not in json.dumps(await relay.items("/channels"))
 
 
-async def test_what_is_nested_without_end_is_refused(relay: Relay) -> None:
+async def test_deep_nesting_is_rejected(relay: Relay) -> None:
     await add(relay, PAIR)
     for depth in (100, 500, 900, 1500):
         nested = '{"a": ' * depth + '{"$": "url"}' + "}" * depth

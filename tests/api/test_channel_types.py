@@ -27,7 +27,9 @@ def settings(kind: type[BaseChannel], url: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", TOKENS, ids=type_name)
-async def test_it_is_made_masked_and_told(kind: type[BaseChannel], relay: Relay, sink: Sink) -> None:
+async def test_a_channel_of_each_type_is_created_masked_and_sent_an_alert(
+    kind: type[BaseChannel], relay: Relay, sink: Sink
+) -> None:
     sink.script = platform = PLATFORMS[kind]()
     created = await relay.channel(**settings(kind, sink.url))
     await relay.call(
@@ -47,7 +49,7 @@ async def test_it_is_made_masked_and_told(kind: type[BaseChannel], relay: Relay,
 
 
 @pytest.mark.parametrize("kind", TOKENS, ids=type_name)
-async def test_a_private_address_is_refused_by_its_field(kind: type[BaseChannel], relay: Relay) -> None:
+async def test_a_private_address_is_rejected_with_the_field(kind: type[BaseChannel], relay: Relay) -> None:
     answer = await relay.call("POST", "/channels", json=settings(kind, "http://10.1.2.3"))
 
     assert answer.status == 400 or answer.status == 422

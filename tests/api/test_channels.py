@@ -16,7 +16,7 @@ GUIDE = {
 }
 
 
-async def test_the_guides_walk(relay: Relay) -> None:
+async def test_the_walkthrough_of_the_guide(relay: Relay) -> None:
     created = await relay.call("POST", "/channels", json=GUIDE)
     assert created.status == 201
     assert created.json == {
@@ -60,13 +60,13 @@ async def test_the_guides_walk(relay: Relay) -> None:
     assert await relay.items("/channels") == []
 
 
-async def test_the_id_is_made_from_the_name_when_it_is_left_out(relay: Relay, sink: Sink) -> None:
+async def test_an_omitted_id_is_derived_from_the_name(relay: Relay, sink: Sink) -> None:
     channel = await relay.channel(name="Critical Älerts!", channel_type="webhook", webhook_url=sink.url)
 
     assert channel["id"] == "critical-alerts"
 
 
-async def test_an_id_is_taken_once_and_free_again_after_deletion(relay: Relay, sink: Sink) -> None:
+async def test_an_id_is_unique_and_free_after_deletion(relay: Relay, sink: Sink) -> None:
     ops = {"name": "Ops", "channel_type": "webhook", "webhook_url": sink.url}
     await relay.channel(**ops)
 
@@ -79,7 +79,7 @@ async def test_an_id_is_taken_once_and_free_again_after_deletion(relay: Relay, s
     assert (await relay.channel(**ops))["id"] == "ops"
 
 
-async def test_null_sets_a_field_back(relay: Relay, sink: Sink) -> None:
+async def test_null_resets_a_field(relay: Relay, sink: Sink) -> None:
     await relay.channel(
         name="Ops", channel_type="slack", webhook_url=sink.url, severities=["critical"], slack_channel="#a"
     )
@@ -89,13 +89,13 @@ async def test_null_sets_a_field_back(relay: Relay, sink: Sink) -> None:
     assert (changed.json["severities"], changed.json["slack_channel"]) == ([], None)
 
 
-async def test_what_a_get_showed_can_be_sent_back_as_a_patch(relay: Relay, sink: Sink) -> None:
+async def test_a_channel_that_was_read_can_be_sent_as_a_patch(relay: Relay, sink: Sink) -> None:
     channel = await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
 
     assert (await relay.call("PATCH", "/channels/ops", json=channel)).json == channel
 
 
-async def test_a_changed_filter_governs_the_next_webhook(relay: Relay, sink: Sink) -> None:
+async def test_a_changed_filter_applies_to_the_next_webhook(relay: Relay, sink: Sink) -> None:
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url, severities=["critical"])
     assert (await relay.webhook(webhook(alert("A")))).json["notifications"] == 0
 
@@ -104,7 +104,7 @@ async def test_a_changed_filter_governs_the_next_webhook(relay: Relay, sink: Sin
     assert (await relay.webhook(webhook(alert("B")))).json["notifications"] == 1
 
 
-async def test_what_waits_for_a_deleted_channel_is_dead_with_that_reason(
+async def test_pending_deliveries_of_a_deleted_channel_are_dead_with_that_reason(
     start_relay: RelayFactory, sink: Sink
 ) -> None:
     relay = await start_relay(deliver=False)
@@ -121,7 +121,7 @@ async def test_what_waits_for_a_deleted_channel_is_dead_with_that_reason(
     assert other["state"] == "pending"
 
 
-async def test_a_channel_can_be_deleted_while_its_deliveries_end(relay: Relay, sink: Sink) -> None:
+async def test_a_channel_can_be_deleted_while_its_deliveries_settle(relay: Relay, sink: Sink) -> None:
     for turn in range(5):
         await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
         for at in range(20):
@@ -135,7 +135,7 @@ async def test_a_channel_can_be_deleted_while_its_deliveries_end(relay: Relay, s
     assert len(await relay.items("/deliveries?limit=500")) == 100
 
 
-async def test_a_disabled_channel_holds_what_waits_and_sends_it_when_enabled(
+async def test_a_disabled_channel_keeps_its_pending_deliveries_until_enabled(
     start_relay: RelayFactory, sink: Sink
 ) -> None:
     receiver = await start_relay(deliver=False)

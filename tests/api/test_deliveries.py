@@ -15,7 +15,7 @@ FIELDS = [
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
-async def test_a_delivered_one(relay: Relay, sink: Sink) -> None:
+async def test_a_delivered_delivery(relay: Relay, sink: Sink) -> None:
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     await relay.webhook(webhook(group="g"))
 
@@ -30,7 +30,7 @@ async def test_a_delivered_one(relay: Relay, sink: Sink) -> None:
     assert TIME.fullmatch(item["delivered_at"])
 
 
-async def test_a_waiting_one(start_relay: RelayFactory, sink: Sink) -> None:
+async def test_a_pending_delivery(start_relay: RelayFactory, sink: Sink) -> None:
     relay = await start_relay(deliver=False)
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     await relay.webhook(webhook())
@@ -41,7 +41,7 @@ async def test_a_waiting_one(start_relay: RelayFactory, sink: Sink) -> None:
     assert TIME.fullmatch(item["next_attempt_at"])
 
 
-async def test_a_dead_one_says_why(relay: Relay, sink: Sink) -> None:
+async def test_a_dead_delivery_has_a_reason(relay: Relay, sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=400, text="no such hook")
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     await relay.webhook(webhook())
@@ -51,7 +51,7 @@ async def test_a_dead_one_says_why(relay: Relay, sink: Sink) -> None:
     assert (item["last_reason"], item["last_error"]) == ("clientError", "400 no such hook")
 
 
-async def test_one_delivery_adds_its_tries_and_its_alerts(relay: Relay, sink: Sink) -> None:
+async def test_a_single_delivery_includes_its_attempts_and_alert_ids(relay: Relay, sink: Sink) -> None:
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url, severities=["critical"])
     await relay.webhook(webhook(alert("A"), alert("B", severity="critical")))
     [item] = await relay.settled(1)
@@ -70,7 +70,7 @@ async def test_one_delivery_adds_its_tries_and_its_alerts(relay: Relay, sink: Si
     assert 0 < one["duration"] < 10
 
 
-async def test_each_filter_shows_what_fits_alone(start_relay: RelayFactory, sink: Sink) -> None:
+async def test_each_filter_selects_matching_deliveries(start_relay: RelayFactory, sink: Sink) -> None:
     relay = await start_relay(deliver=False)
     for name in ("a", "b"):
         await relay.channel(name=name, channel_type="webhook", webhook_url=sink.url)
@@ -91,7 +91,7 @@ async def test_each_filter_shows_what_fits_alone(start_relay: RelayFactory, sink
     assert await shown({"group_key": "one"}) == set()
 
 
-async def test_times_bound_the_creation(start_relay: RelayFactory, sink: Sink) -> None:
+async def test_since_and_until_bound_the_time_of_creation(start_relay: RelayFactory, sink: Sink) -> None:
     relay = await start_relay(deliver=False)
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     for group in ("first", "second"):
@@ -104,7 +104,9 @@ async def test_times_bound_the_creation(start_relay: RelayFactory, sink: Sink) -
     assert await relay.items(f"/deliveries?since={first['created_at']}&until={at}&state=pending") == [first]
 
 
-async def test_what_was_merged_is_found_by_what_tells_it(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
+async def test_merged_deliveries_are_found_by_the_delivery_that_includes_them(
+    start_relay: RelayFactory, sink: Sink, sql: Any
+) -> None:
     relay = await start_relay(deliver=False)
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     for group in ("first", "second", "third"):

@@ -32,7 +32,7 @@ async def test_chains_are_allowed_and_shown(relay: Relay) -> None:
     assert (cleared.status, cleared.json["fallback_channel_id"]) == (200, None)
 
 
-async def test_a_fallback_that_is_not_there_is_refused(relay: Relay) -> None:
+async def test_an_unknown_fallback_is_rejected(relay: Relay) -> None:
     body = {"name": "a", **HOOK, "fallback_channel_id": "gone"}
     refused(await relay.call("POST", "/channels", json=body), "fallback_channel_id", "'gone'")
     assert await relay.items("/channels") == []
@@ -42,7 +42,7 @@ async def test_a_fallback_that_is_not_there_is_refused(relay: Relay) -> None:
     refused(await relay.call("PATCH", "/channels/a", json=patch), "fallback_channel_id", "'gone'")
 
 
-async def test_a_circle_is_refused_and_shown(relay: Relay) -> None:
+async def test_a_cycle_is_rejected_and_shown(relay: Relay) -> None:
     await chain(relay, "a", "b", "c")
 
     for channel, fallback, circle in (("c", "a", "c → a → b → c"), ("b", "a", "b → a → b")):
@@ -53,7 +53,7 @@ async def test_a_circle_is_refused_and_shown(relay: Relay) -> None:
     refused(await relay.call("POST", "/channels", json=body), "fallback_channel_id")
 
 
-async def test_two_requests_that_race_make_no_circle(start_relay: RelayFactory) -> None:
+async def test_concurrent_requests_create_no_cycle(start_relay: RelayFactory) -> None:
     one, other = await start_relay(deliver=False), await start_relay(deliver=False)
     await chain(one, "a")
     await chain(one, "b")
@@ -68,7 +68,7 @@ async def test_two_requests_that_race_make_no_circle(start_relay: RelayFactory) 
             await one.call("PATCH", f"/channels/{name}", json={"fallback_channel_id": None})
 
 
-async def test_a_fallback_that_is_deleted_meanwhile_is_not_named(start_relay: RelayFactory) -> None:
+async def test_a_concurrently_deleted_fallback_is_not_accepted(start_relay: RelayFactory) -> None:
     one, other = await start_relay(deliver=False), await start_relay(deliver=False)
     await chain(one, "a")
 
@@ -83,7 +83,7 @@ async def test_a_fallback_that_is_deleted_meanwhile_is_not_named(start_relay: Re
         await one.call("DELETE", "/channels/b")
 
 
-async def test_changes_and_deletions_that_race_stand_in_no_ones_way(start_relay: RelayFactory) -> None:
+async def test_concurrent_changes_and_deletions_do_not_block_each_other(start_relay: RelayFactory) -> None:
     one, other = await start_relay(deliver=False), await start_relay(deliver=False)
 
     for _ in range(10):
@@ -95,7 +95,7 @@ async def test_changes_and_deletions_that_race_stand_in_no_ones_way(start_relay:
         assert deleted.status == 204
 
 
-async def test_one_tenants_fallback_takes_no_other_tenants_alerts(relay: Relay) -> None:
+async def test_a_fallback_of_another_tenant_is_rejected(relay: Relay) -> None:
     for tenant in ("acme", "globex"):
         await relay.channel(name=tenant, **HOOK, tenant_id=tenant)
     await relay.channel(name="all", **HOOK)
@@ -110,7 +110,7 @@ async def test_one_tenants_fallback_takes_no_other_tenants_alerts(relay: Relay) 
         await relay.call("DELETE", "/channels/new")
 
 
-async def test_a_change_of_tenant_minds_fallbacks_in_both_directions(relay: Relay) -> None:
+async def test_a_change_of_tenant_checks_fallbacks_in_both_directions(relay: Relay) -> None:
     await relay.channel(name="fallback", **HOOK, tenant_id="acme")
     await relay.channel(name="main", **HOOK, tenant_id="acme", fallback_channel_id="fallback")
 
@@ -124,7 +124,7 @@ async def test_a_change_of_tenant_minds_fallbacks_in_both_directions(relay: Rela
     refused(await relay.call("PATCH", "/channels/fallback", json={"tenant_id": "acme"}), "tenant_id", "'main'")
 
 
-async def test_a_channel_that_others_fall_back_to_is_not_deleted(relay: Relay) -> None:
+async def test_a_channel_that_is_a_fallback_can_not_be_deleted(relay: Relay) -> None:
     await chain(relay, "a", "b")
     await relay.channel(name="c", **HOOK, fallback_channel_id="b")
 

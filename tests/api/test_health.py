@@ -7,14 +7,16 @@ from tests.fixtures.relays import Relay, running, webhook
 from tests.fixtures.sink import Sink
 
 
-async def test_all_is_well(relay: Relay) -> None:
+async def test_a_healthy_relay_responds_200(relay: Relay) -> None:
     assert (await relay.call("GET", "-/healthy", key=None)).body == b"alive"
     for path in ("-/ready", "health"):
         answer = await relay.call("GET", path, key=None)
         assert (answer.status, answer.json) == (200, {"status": "ok", "database": True})
 
 
-async def test_without_its_database_it_lives_but_is_not_ready(postgres_url: str, migrated_template: str) -> None:
+async def test_without_its_database_the_relay_is_healthy_but_not_ready(
+    postgres_url: str, migrated_template: str
+) -> None:
     async with temporary_database(postgres_url, "dropped_under_it", template=migrated_template):
         async with running(sibling(postgres_url, "dropped_under_it")) as relay:
             await relay.channel(name="Ops", channel_type="slack", webhook_url="https://hooks.example.com/x")
@@ -30,7 +32,7 @@ async def test_without_its_database_it_lives_but_is_not_ready(postgres_url: str,
         await execute(postgres_url, "CREATE DATABASE dropped_under_it")
 
 
-async def test_the_metrics_are_a_page_that_prometheus_reads(relay: Relay, sink: Sink) -> None:
+async def test_metrics_are_in_the_text_format_of_prometheus(relay: Relay, sink: Sink) -> None:
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     await relay.webhook(webhook())
     await relay.settled(1)

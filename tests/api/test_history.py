@@ -16,7 +16,7 @@ FIELDS = [
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
-async def test_an_item_has_these_fields_and_its_times_are_utc(relay: Relay) -> None:
+async def test_an_item_has_the_documented_fields_with_times_in_utc(relay: Relay) -> None:
     await relay.webhook(sample("resolved"))
 
     item = (await relay.items("/history"))[0]
@@ -27,7 +27,7 @@ async def test_an_item_has_these_fields_and_its_times_are_utc(relay: Relay) -> N
     assert (item["alertname"], item["status"], item["tenant_id"]) == ("HighErrorRate", "resolved", "tenant-a")
 
 
-async def test_a_firing_alert_without_a_tenant_has_neither_end_nor_tenant(relay: Relay) -> None:
+async def test_a_firing_alert_without_a_tenant_has_no_end_and_no_tenant(relay: Relay) -> None:
     await relay.webhook(webhook(alert()))
 
     [item] = await relay.items("/history")
@@ -35,7 +35,7 @@ async def test_a_firing_alert_without_a_tenant_has_neither_end_nor_tenant(relay:
     assert (item["ends_at"], item["tenant_id"], item["category"]) == (None, None, None)
 
 
-async def test_each_filter_shows_what_fits_alone(relay: Relay) -> None:
+async def test_each_filter_selects_matching_alerts(relay: Relay) -> None:
     await relay.webhook(
         webhook(
             alert("Up", severity="info", category="db", tenant_id="acme"),
@@ -71,7 +71,7 @@ async def test_since_and_until_bound_the_time_of_receipt(relay: Relay) -> None:
     assert await relay.items(f"/history?since={shifted}") == [second]
 
 
-async def test_the_timeline_tells_receipts_deliveries_and_tries(relay: Relay, sink: Sink) -> None:
+async def test_the_timeline_contains_receipts_deliveries_and_attempts(relay: Relay, sink: Sink) -> None:
     answers = iter([500, 200, 200])
     sink.script = lambda _: web.Response(status=next(answers), text="so it is")
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
@@ -116,7 +116,7 @@ async def names(relay: Relay, delivery_id: int) -> list[str]:
     return sorted(item["alertname"] for item in await relay.items(f"/history?delivery_id={delivery_id}"))
 
 
-async def test_the_alerts_of_one_delivery_are_those_that_its_channel_matched(
+async def test_the_alerts_of_a_delivery_are_those_that_matched_its_channel(
     start_relay: RelayFactory, sink: Sink
 ) -> None:
     relay = await start_relay(deliver=False)
@@ -138,7 +138,7 @@ async def test_the_alerts_of_one_delivery_are_those_that_its_channel_matched(
     assert sorted(item["alertname"] for item in page["items"] + rest["items"]) == ["B", "C"]
 
 
-async def test_a_digest_and_a_fallback_tell_all_that_was_merged_on_the_way(
+async def test_a_digest_and_a_fallback_include_all_alerts_merged_into_them(
     start_relay: RelayFactory, sink: Sink, sql: Any
 ) -> None:
     relay = await start_relay(deliver=False)

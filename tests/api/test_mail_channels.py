@@ -17,7 +17,7 @@ MAIL = {
 }
 
 
-async def test_an_alert_is_mailed_with_the_login_that_no_answer_shows(relay: Relay) -> None:
+async def test_an_alert_is_mailed_with_a_login_that_responses_mask(relay: Relay) -> None:
     async with mail_server(auth_require_tls=False) as server:
         created = await relay.channel(**MAIL, smtp_port=server.port)
         await relay.webhook(webhook())
@@ -29,7 +29,7 @@ async def test_an_alert_is_mailed_with_the_login_that_no_answer_shows(relay: Rel
     assert read(mail.content).text
 
 
-async def test_a_wrong_login_is_told_by_the_test_of_a_channel(relay: Relay) -> None:
+async def test_a_wrong_login_is_reported_by_a_test_message(relay: Relay) -> None:
     async with mail_server(auth_require_tls=False) as server:
         await relay.channel(**MAIL | {"smtp_password": "s3cret-and-wrong"}, smtp_port=server.port)
         result = (await relay.call("POST", "/test", json={"channel_id": "mail"})).json

@@ -25,7 +25,7 @@ PARAMETERS = {
 HEADERS = {"Content-Type": "application/json"}
 
 
-async def test_no_query_string_and_no_path_makes_it_fail(relay: Relay) -> None:
+async def test_no_query_string_or_path_causes_an_internal_error(relay: Relay) -> None:
     for path, names in PARAMETERS.items():
         for name, value in itertools.product(names, QUERY):
             answer = await relay.call("GET", f"{path}?{name}={value}")
@@ -35,7 +35,7 @@ async def test_no_query_string_and_no_path_makes_it_fail(relay: Relay) -> None:
             assert answer.status in (400, 404), (path, value, answer.body)
 
 
-async def test_no_body_makes_it_fail(relay: Relay, sink: Sink) -> None:
+async def test_no_body_causes_an_internal_error(relay: Relay, sink: Sink) -> None:
     hook = {"id": "hook", "name": "Hook", "channel_type": "webhook", "webhook_url": sink.url}
     await relay.channel(**hook)
     channels = [hook | {name: value} for name, value in itertools.product(NAMES, VALUES)]
@@ -52,7 +52,7 @@ async def test_no_body_makes_it_fail(relay: Relay, sink: Sink) -> None:
             assert answer.status < 500, (method, path, body, answer.body)
 
 
-async def test_no_content_type_makes_it_fail(relay: Relay) -> None:
+async def test_no_content_type_causes_an_internal_error(relay: Relay) -> None:
     for kind in ("text/plain", "application/x-msgpack", "multipart/form-data", "application/xml; charset=x", "x"):
         answer = await relay.call("POST", "/channels", data=BytesIO(b"\x81\xa1a"), headers={"Content-Type": kind})
         assert 400 <= answer.status < 500, (kind, answer.body)

@@ -31,7 +31,7 @@ def named(shown: dict[str, Any], reference: dict[str, str]) -> dict[str, Any]:
     return schema
 
 
-async def test_every_route_is_in_it(relay: Relay) -> None:
+async def test_every_route_is_documented(relay: Relay) -> None:
     shown = await document(relay)
 
     routes = [route for route in create_application(relay.services).routes if isinstance(route, HTTPRoute)]
@@ -40,7 +40,7 @@ async def test_every_route_is_in_it(relay: Relay) -> None:
     assert f"{BASE_PATH}/webhook" in paths
 
 
-async def test_a_new_channel_is_shown_as_one_of_all_types(relay: Relay) -> None:
+async def test_a_new_channel_is_described_as_one_of_all_types(relay: Relay) -> None:
     shown = await document(relay)
 
     union, parameters = at(shown, "paths", f"{BASE_PATH}/channels", "post", *BODY, "anyOf")
@@ -54,7 +54,7 @@ async def test_a_new_channel_is_shown_as_one_of_all_types(relay: Relay) -> None:
         assert {"channel_type", "name"} <= {"channel_type", *required} == set(schema["required"])
 
 
-async def test_a_change_is_shown_as_any_fields_of_any_type(relay: Relay) -> None:
+async def test_a_patch_is_described_as_any_fields_of_any_type(relay: Relay) -> None:
     shown = await document(relay)
 
     schema = named(shown, at(shown, "paths", BASE_PATH + "/channels/{channel_id}", "patch", *BODY))
@@ -63,7 +63,7 @@ async def test_a_change_is_shown_as_any_fields_of_any_type(relay: Relay) -> None
     assert schema.get("required", []) == []
 
 
-async def test_an_answer_is_shown_with_what_can_only_be_read(relay: Relay) -> None:
+async def test_a_response_is_described_with_its_read_only_fields(relay: Relay) -> None:
     shown = await document(relay)
 
     answer, made = at(shown, "paths", f"{BASE_PATH}/channels", "post", "responses", "201", *BODY[1:], "oneOf")
@@ -77,7 +77,7 @@ async def test_an_answer_is_shown_with_what_can_only_be_read(relay: Relay) -> No
         assert "success_rate_1h" in named(shown, properties["health"])["properties"]
 
 
-async def test_what_wants_a_key_says_so(relay: Relay) -> None:
+async def test_routes_that_require_a_key_are_marked(relay: Relay) -> None:
     shown = await document(relay)
 
     for path, operations in shown["paths"].items():

@@ -22,7 +22,7 @@ async def rest(relay: Relay, path: str, cursor: str | None) -> list[Any]:
     return found
 
 
-async def test_channels_that_are_made_meanwhile_shift_nothing(relay: Relay, sink: Sink) -> None:
+async def test_channels_created_meanwhile_do_not_shift_pages(relay: Relay, sink: Sink) -> None:
     for at in range(7):
         await relay.channel(id=f"c-{at}", name="C", channel_type="webhook", webhook_url=sink.url)
 
@@ -33,7 +33,7 @@ async def test_channels_that_are_made_meanwhile_shift_nothing(relay: Relay, sink
     assert seen + await rest(relay, "/channels", cursor) == [f"c-{at}" for at in range(7)]
 
 
-async def test_alerts_that_come_meanwhile_shift_nothing(relay: Relay) -> None:
+async def test_alerts_received_meanwhile_do_not_shift_pages(relay: Relay) -> None:
     await relay.webhook(webhook(*(alert(instance=str(at)) for at in range(7))))
     all_of_them = [item["id"] for item in await relay.items("/history")]
 
@@ -44,7 +44,7 @@ async def test_alerts_that_come_meanwhile_shift_nothing(relay: Relay) -> None:
     assert sorted(all_of_them, reverse=True) == all_of_them
 
 
-async def test_deliveries_that_come_meanwhile_shift_nothing(start_relay: RelayFactory, sink: Sink) -> None:
+async def test_deliveries_created_meanwhile_do_not_shift_pages(start_relay: RelayFactory, sink: Sink) -> None:
     relay = await start_relay(deliver=False)
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     for at in range(7):
@@ -57,7 +57,7 @@ async def test_deliveries_that_come_meanwhile_shift_nothing(start_relay: RelayFa
     assert seen + await rest(relay, "/deliveries", cursor) == all_of_them
 
 
-async def test_a_page_that_holds_the_rest_is_the_last(relay: Relay) -> None:
+async def test_a_page_with_the_remaining_items_is_the_last(relay: Relay) -> None:
     await relay.webhook(webhook(*(alert(instance=str(at)) for at in range(4))))
 
     for limit, more in ((3, True), (4, False), (500, False)):

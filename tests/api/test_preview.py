@@ -17,7 +17,7 @@ from tests.notify.factories import channel
 
 
 @every_kind
-async def test_no_secret_is_shown_and_nothing_is_sent_or_stored(kind: Kind, relay: Relay, sink: Sink) -> None:
+async def test_secrets_are_masked_and_nothing_is_sent_or_stored(kind: Kind, relay: Relay, sink: Sink) -> None:
     async with platform(kind, sink) as there:
         for name, value in (("group", odd_group()), *(("sample", one.value) for one in Sample)):
             answer = await relay.call("POST", "/preview", json={"channel": there.channel, name: value})
@@ -33,7 +33,7 @@ async def test_no_secret_is_shown_and_nothing_is_sent_or_stored(kind: Kind, rela
         assert await relay.items(path) == []
 
 
-async def test_a_mail_is_shown_with_its_envelope(relay: Relay) -> None:
+async def test_a_mail_is_previewed_with_its_envelope(relay: Relay) -> None:
     async with mail_server(auth_require_tls=False) as server:
         settings: dict[str, Any] = {"smtp_host": "127.0.0.1", "smtp_port": server.port, "smtp_security": "none"}
         body = msgspec.to_builtins(channel(EmailChannel, **settings))
@@ -47,7 +47,7 @@ async def test_a_mail_is_shown_with_its_envelope(relay: Relay) -> None:
     assert shown["body"].startswith(f"From: {body['email_from']}\r\n")
 
 
-async def test_alerts_that_the_filters_stop_say_why(relay: Relay, sink: Sink) -> None:
+async def test_unmatched_alerts_are_listed_with_the_reason(relay: Relay, sink: Sink) -> None:
     await relay.channel(**HOOK, webhook_url=sink.url, severities=["critical"], send_resolved=False)
     group = webhook(
         alert("Down", severity="critical"),
@@ -70,7 +70,7 @@ async def test_alerts_that_the_filters_stop_say_why(relay: Relay, sink: Sink) ->
     assert nothing["notes"] == ["the channel's filters match no alert of the group; nothing would be sent"]
 
 
-async def test_a_channel_that_the_relay_disabled_is_shown_what_waits_for_it(relay: Relay, sink: Sink) -> None:
+async def test_a_channel_that_the_relay_disabled_can_be_previewed(relay: Relay, sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=410)
     await relay.channel(**HOOK, webhook_url=sink.url)
     await relay.webhook(webhook())
@@ -84,7 +84,7 @@ async def test_a_channel_that_the_relay_disabled_is_shown_what_waits_for_it(rela
     assert [one["reason"] for one in stopped["unmatched"]] == ["the channel is disabled"]
 
 
-async def test_a_change_is_shown_before_it_is_made(relay: Relay, sink: Sink) -> None:
+async def test_a_patch_can_be_previewed(relay: Relay, sink: Sink) -> None:
     before = await relay.channel(**HOOK, webhook_url=f"{sink.url}/{TOKEN}")
     change = {"custom_payload_template": "{{ alerts | length }} of {{ channel_id }}", "webhook_url": MASK}
 
@@ -94,13 +94,13 @@ async def test_a_change_is_shown_before_it_is_made(relay: Relay, sink: Sink) -> 
     assert (await relay.call("GET", "/channels/ops")).json == before
 
 
-async def test_what_was_read_can_be_previewed(relay: Relay, sink: Sink) -> None:
+async def test_a_channel_that_was_read_can_be_previewed(relay: Relay, sink: Sink) -> None:
     read = await relay.channel(**HOOK, webhook_url=sink.url)
 
     assert (await preview(relay, channel_id="ops", channel=read))["requests"]
 
 
-async def test_a_template_that_fails_is_noted_without_the_secret(relay: Relay, sink: Sink) -> None:
+async def test_a_failed_template_is_noted_without_secrets(relay: Relay, sink: Sink) -> None:
     broken = HOOK | {"webhook_url": f"{sink.url}/{TOKEN}", "custom_payload_template": f"{{{{ ''['{TOKEN}'] }}}}"}
 
     shown = await preview(relay, channel=broken, group=webhook())
@@ -111,7 +111,7 @@ async def test_a_template_that_fails_is_noted_without_the_secret(relay: Relay, s
     assert json.loads(bodies(shown)[0])["id"] == "preview"
 
 
-async def test_a_delivery_can_be_shown_as_another_channel_would_tell_it(relay: Relay, sink: Sink) -> None:
+async def test_a_delivery_can_be_previewed_for_another_channel(relay: Relay, sink: Sink) -> None:
     await relay.channel(**HOOK, webhook_url=sink.url)
     await relay.webhook(webhook())
     [delivery] = await relay.settled(1)
@@ -126,7 +126,7 @@ async def test_a_delivery_can_be_shown_as_another_channel_would_tell_it(relay: R
     ]
 
 
-async def test_a_sample_is_shown_whatever_the_filters(relay: Relay, sink: Sink) -> None:
+async def test_a_sample_is_not_filtered(relay: Relay, sink: Sink) -> None:
     picky = HOOK | {"webhook_url": sink.url, "severities": ["none"], "enabled": False}
     statuses = {}
     for one in Sample:
@@ -142,7 +142,7 @@ async def test_a_sample_is_shown_whatever_the_filters(relay: Relay, sink: Sink) 
     }
 
 
-async def test_what_alertmanager_really_sent_can_be_previewed(relay: Relay, sink: Sink) -> None:
+async def test_webhooks_of_a_real_alertmanager_can_be_previewed(relay: Relay, sink: Sink) -> None:
     for name in ("firing-two", "mixed-one-resolved", "resolved", "truncated", "watchdog"):
         shown = await preview(relay, channel=HOOK | {"webhook_url": sink.url}, group=json.loads(sample(name)))
         assert shown["requests"]
@@ -153,7 +153,7 @@ def refused(answer: ApiResponse, status: int, *fields: str) -> None:
     assert [error["field"] for error in answer.json.get("errors", [])] == list(fields)
 
 
-async def test_a_wrong_question_is_refused_by_its_field(relay: Relay, sink: Sink) -> None:
+async def test_an_invalid_request_is_rejected_with_the_field(relay: Relay, sink: Sink) -> None:
     new = HOOK | {"webhook_url": sink.url}
     await relay.channel(**new)
     wrong: list[tuple[dict[str, Any], str]] = [
@@ -184,14 +184,14 @@ async def test_a_wrong_question_is_refused_by_its_field(relay: Relay, sink: Sink
         refused(await relay.call("POST", "/preview", json=asked), 400, field)
 
 
-async def test_what_is_not_there_is_not_found(relay: Relay, sink: Sink) -> None:
+async def test_an_unknown_channel_or_delivery_is_not_found(relay: Relay, sink: Sink) -> None:
     await relay.channel(**HOOK, webhook_url=sink.url)
 
     refused(await relay.call("POST", "/preview", json={"channel_id": "nope"}), 404)
     refused(await relay.call("POST", "/preview", json={"channel_id": "ops", "delivery_id": 7}), 404)
 
 
-async def test_a_receiver_without_delivery_previews_too(start_relay: RelayFactory, sink: Sink) -> None:
+async def test_a_relay_without_delivery_can_preview(start_relay: RelayFactory, sink: Sink) -> None:
     receiver = await start_relay(deliver=False)
     await receiver.channel(**HOOK, webhook_url=sink.url)
     await receiver.webhook(webhook())

@@ -41,7 +41,7 @@ def _unnamed(mail: str) -> str:
 
 
 @every_kind
-async def test_a_group_is_shown_as_it_is_then_sent(kind: Kind, relay: Relay, sink: Sink) -> None:
+async def test_the_preview_of_a_group_equals_what_is_sent(kind: Kind, relay: Relay, sink: Sink) -> None:
     async with platform(kind, sink) as there:
         await relay.channel(**there.channel)
         shown = await preview(relay, channel_id="c", group=odd_group())
@@ -55,7 +55,7 @@ async def test_a_group_is_shown_as_it_is_then_sent(kind: Kind, relay: Relay, sin
 
 
 @every_kind
-async def test_a_delivery_is_shown_as_it_was_sent_large_as_it_may_be(kind: Kind, relay: Relay, sink: Sink) -> None:
+async def test_the_preview_of_a_large_delivery_equals_what_was_sent(kind: Kind, relay: Relay, sink: Sink) -> None:
     async with platform(kind, sink) as there:
         await relay.channel(**there.channel)
         await relay.webhook(large_group())
@@ -67,7 +67,7 @@ async def test_a_delivery_is_shown_as_it_was_sent_large_as_it_may_be(kind: Kind,
         assert (shown["alerts"], shown["notes"]) == (80, [])
 
 
-async def test_method_and_headers_are_those_that_are_sent(relay: Relay, sink: Sink) -> None:
+async def test_method_and_headers_equal_those_that_are_sent(relay: Relay, sink: Sink) -> None:
     await relay.channel(
         **HOOK,
         webhook_url=f"{sink.url}/alerts",
@@ -91,9 +91,7 @@ async def test_method_and_headers_are_those_that_are_sent(relay: Relay, sink: Si
     assert "alerts" in json.loads(shown["body"])
 
 
-async def test_what_waits_is_shown_as_it_is_then_sent_with_all_that_was_merged_into_it(
-    relay: Relay, sink: Sink
-) -> None:
+async def test_the_preview_of_a_pending_delivery_includes_merged_ones(relay: Relay, sink: Sink) -> None:
     refusing = True
     sink.script = lambda _: web.Response(status=503 if refusing else 200)
     await relay.channel(**HOOK, webhook_url=sink.url)
@@ -115,7 +113,7 @@ async def test_what_waits_is_shown_as_it_is_then_sent_with_all_that_was_merged_i
     assert note.startswith(f"delivery {merged['id']} was merged into delivery {waiting['id']};")
 
 
-async def test_a_message_that_is_edited_is_shown_as_the_edit_that_is_then_sent(relay: Relay, sink: Sink) -> None:
+async def test_the_preview_of_an_edited_message_equals_the_edit(relay: Relay, sink: Sink) -> None:
     refusing = False
     sink.script = lambda _: (
         web.Response(status=503) if refusing else web.json_response({"id": "1234567890", "ok": True})
@@ -146,7 +144,7 @@ async def test_a_message_that_is_edited_is_shown_as_the_edit_that_is_then_sent(r
     assert [one["method"] for one in first["requests"]] == ["POST"]
 
 
-async def test_a_digest_is_shown_as_it_was_sent(relay: Relay, sink: Sink) -> None:
+async def test_the_preview_of_a_digest_equals_what_was_sent(relay: Relay, sink: Sink) -> None:
     await relay.channel(**HOOK, webhook_url=sink.url, rate_limit={"per_second": 1, "burst": 1})
     for at in range(30):
         await relay.webhook(webhook(alert(f"Alert{at}"), group=str(at)))
@@ -164,7 +162,7 @@ async def test_a_digest_is_shown_as_it_was_sent(relay: Relay, sink: Sink) -> Non
     assert shown["alerts"] == sent.json["digest"]["firing"]
 
 
-async def test_what_was_told_in_part_says_so(relay: Relay, sink: Sink) -> None:
+async def test_the_preview_of_a_partly_sent_delivery_has_a_note(relay: Relay, sink: Sink) -> None:
     answers = iter([200])
     sink.script = lambda _: web.Response(status=next(answers, 503), text="ok")
     await relay.channel(name="Ops", channel_type="slack", webhook_url=sink.url, rate_limit=FAST)
@@ -180,7 +178,7 @@ async def test_what_was_told_in_part_says_so(relay: Relay, sink: Sink) -> None:
     ]
 
 
-async def test_what_was_sent_again_is_shown_with_each_alert_as_it_is_by_now(relay: Relay, sink: Sink) -> None:
+async def test_the_preview_of_a_redelivery_has_the_current_state_of_alerts(relay: Relay, sink: Sink) -> None:
     await relay.channel(**HOOK, webhook_url=sink.url)
     await relay.webhook(webhook())
     [delivery] = await relay.settled(1)

@@ -55,7 +55,7 @@ def conflict(answer: ApiResponse, *words: str) -> None:
     assert all(word in answer.json["detail"] for word in words), answer.json["detail"]
 
 
-async def test_a_dead_one_arrives_and_its_history_shows_all_attempts(relay: Relay, sink: Sink) -> None:
+async def test_a_dead_delivery_is_redelivered_and_keeps_its_attempts(relay: Relay, sink: Sink) -> None:
     await hook(relay, sink)
     before = await dead(relay, sink)
 
@@ -74,7 +74,7 @@ async def test_a_dead_one_arrives_and_its_history_shows_all_attempts(relay: Rela
     assert len({one.json["id"] for one in sink.received}) == 1
 
 
-async def test_a_delivered_one_is_sent_once_more(relay: Relay, sink: Sink) -> None:
+async def test_a_delivered_delivery_is_sent_again(relay: Relay, sink: Sink) -> None:
     await hook(relay, sink)
     await relay.webhook(webhook())
     [before] = await relay.settled(1)
@@ -88,7 +88,7 @@ async def test_a_delivered_one_is_sent_once_more(relay: Relay, sink: Sink) -> No
     assert after["delivered_at"] > before["delivered_at"]
 
 
-async def test_one_that_waits_for_its_next_try_is_tried_now(
+async def test_a_delivery_that_waits_for_a_retry_is_sent_immediately(
     start_relay: RelayFactory, sink: Sink, sql: Any
 ) -> None:
     relay = await start_relay(deliver=False)
@@ -105,9 +105,7 @@ async def test_one_that_waits_for_its_next_try_is_tried_now(
     await relay.settled(1)
 
 
-async def test_what_the_platform_asked_to_be_left_alone_for_is_kept(
-    start_relay: RelayFactory, sink: Sink, sql: Any
-) -> None:
+async def test_a_retry_after_of_the_platform_is_respected(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
     relay = await start_relay(deliver=False)
     await hook(relay, sink)
     [delivery] = await rows(sql, "ops", "dead")
@@ -118,7 +116,7 @@ async def test_what_the_platform_asked_to_be_left_alone_for_is_kept(
     assert await sql.fetchval("SELECT next_due = held_until AND enqueued = 1 FROM lanes")
 
 
-async def test_a_digest_waits_again_like_any_other(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
+async def test_a_digest_can_be_redelivered(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
     relay = await start_relay(deliver=False)
     await hook(relay, sink)
     [digest] = await rows(sql, "ops", "dead")
@@ -128,7 +126,7 @@ async def test_a_digest_waits_again_like_any_other(start_relay: RelayFactory, si
     assert (answer.status, answer.json["kind"], answer.json["state"]) == (202, "digest", "pending")
 
 
-async def test_workers_of_other_processes_are_told(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
+async def test_workers_of_other_processes_are_woken(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
     relay = await start_relay(deliver=False)
     await hook(relay, sink)
     [delivery] = await rows(sql, "ops", "dead")
@@ -141,7 +139,7 @@ async def test_workers_of_other_processes_are_told(start_relay: RelayFactory, si
         await told.wait()
 
 
-async def test_what_can_not_be_sent_again_says_why(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
+async def test_a_rejected_redelivery_has_a_reason(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
     relay = await start_relay(deliver=False)
     await hook(relay, sink)
     [sending] = await rows(sql, "ops", "sending")
@@ -158,7 +156,7 @@ async def test_what_can_not_be_sent_again_says_why(start_relay: RelayFactory, si
     assert [row["state"] for row in states] == ["sending", "delivered", "merged", "merged", "dead"]
 
 
-async def test_the_same_one_asked_for_many_times_at_once_is_sent_again(relay: Relay, sink: Sink) -> None:
+async def test_concurrent_requests_for_one_delivery_redeliver_it(relay: Relay, sink: Sink) -> None:
     await hook(relay, sink)
     delivery = await dead(relay, sink)
 
@@ -170,7 +168,7 @@ async def test_the_same_one_asked_for_many_times_at_once_is_sent_again(relay: Re
     await relay.settled(1)
 
 
-async def test_all_the_dead_of_one_channel_arrive(relay: Relay, sink: Sink) -> None:
+async def test_all_dead_deliveries_of_a_channel_are_redelivered(relay: Relay, sink: Sink) -> None:
     await hook(relay, sink)
     await hook(relay, sink, "other")
     for group in ("one", "two"):
@@ -185,7 +183,7 @@ async def test_all_the_dead_of_one_channel_arrive(relay: Relay, sink: Sink) -> N
     assert len(await relay.items("/deliveries?channel_id=other&state=dead")) == 2
 
 
-async def test_state_and_times_choose_what_is_sent_again(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
+async def test_state_and_times_select_what_is_redelivered(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
     relay = await start_relay(deliver=False)
     await hook(relay, sink)
     [old, young] = await rows(sql, "ops", "dead", 2)
@@ -215,7 +213,7 @@ async def test_state_and_times_choose_what_is_sent_again(start_relay: RelayFacto
     assert await again({}) == {old, young}
 
 
-async def test_many_are_put_back_once_by_callers_that_race(
+async def test_concurrent_bulk_requests_redeliver_each_delivery_once(
     start_relay: RelayFactory, sink: Sink, sql: Any
 ) -> None:
     relay = await start_relay(deliver=False)
@@ -230,7 +228,7 @@ async def test_many_are_put_back_once_by_callers_that_race(
     assert [tuple(row) for row in counted] == [("pending", 3, MANY)]
 
 
-async def test_what_time_does_not_suffice_for_is_left_for_the_next_call(
+async def test_a_bulk_request_that_reaches_its_time_limit_can_be_repeated(
     start_relay: RelayFactory, sink: Sink, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     relay = await start_relay(deliver=False)
@@ -247,7 +245,7 @@ async def test_what_time_does_not_suffice_for_is_left_for_the_next_call(
     assert rest == [{"redelivered": 1000, "more": True}, {"redelivered": MANY - 2000, "more": False}]
 
 
-async def test_nothing_is_left_waiting_for_a_channel_that_is_deleted_meanwhile(
+async def test_a_concurrently_deleted_channel_has_no_pending_deliveries(
     start_relay: RelayFactory, sink: Sink, sql: Any
 ) -> None:
     relay = await start_relay(deliver=False)
@@ -277,7 +275,7 @@ BODIES: list[tuple[Any, str]] = [
 ]
 
 
-async def test_a_bulk_call_that_means_nothing_is_refused_by_its_field(relay: Relay) -> None:
+async def test_an_invalid_bulk_request_is_rejected_with_the_field(relay: Relay) -> None:
     for body, field in BODIES:
         answer = await relay.call("POST", "/deliveries/redeliver", json=body)
         assert answer.status == 400, answer.body

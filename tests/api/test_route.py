@@ -6,7 +6,7 @@ from tests.fixtures.relays import Relay, alert, webhook
 from tests.fixtures.sink import Sink
 
 
-async def test_each_channel_says_whether_it_matches_and_what_stopped_it(relay: Relay, sink: Sink) -> None:
+async def test_each_channel_has_a_verdict_and_a_reason(relay: Relay, sink: Sink) -> None:
     wanted: dict[str, dict[str, Any]] = {
         "all": {},
         "critical": {"severities": ["critical"]},
@@ -33,7 +33,7 @@ async def test_each_channel_says_whether_it_matches_and_what_stopped_it(relay: R
     assert [one["channel_id"] for one in verdict["channels"] if one["matched"]] == ["all"]
 
 
-async def test_a_whole_webhook_is_explained_alert_by_alert_and_stores_nothing(relay: Relay, sink: Sink) -> None:
+async def test_a_webhook_is_explained_per_alert_and_not_stored(relay: Relay, sink: Sink) -> None:
     await relay.channel(name="ops", channel_type="webhook", webhook_url=sink.url, send_resolved=False)
 
     answer = await relay.call("POST", "/route", json=webhook(alert(), alert("Down", status="resolved")))
@@ -44,7 +44,7 @@ async def test_a_whole_webhook_is_explained_alert_by_alert_and_stores_nothing(re
     assert sink.received == []
 
 
-async def test_a_question_that_is_none_is_refused_by_the_field(relay: Relay) -> None:
+async def test_an_invalid_request_is_rejected_with_the_field(relay: Relay) -> None:
     for question, field in (({}, "labels"), ({"labels": {"a": 1}}, "labels[...]"), ({"alerts": []}, "alerts")):
         answer = await relay.call("POST", "/route", json=question)
         assert (answer.status, answer.json["errors"][0]["field"]) == (400, field)

@@ -41,7 +41,7 @@ def logged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     structlog.reset_defaults()
 
 
-async def test_answers_show_them_masked(relay: Relay, sink: Sink) -> None:
+async def test_responses_mask_secrets(relay: Relay, sink: Sink) -> None:
     created = await relay.channel(**hook(sink))
 
     assert created["webhook_url"] == MASK
@@ -50,7 +50,7 @@ async def test_answers_show_them_masked(relay: Relay, sink: Sink) -> None:
     assert await relay.items("/channels") == [created]
 
 
-async def test_a_change_that_leaves_them_out_or_sends_the_mask_keeps_them(relay: Relay, sink: Sink) -> None:
+async def test_a_patch_without_secrets_or_with_masks_keeps_them(relay: Relay, sink: Sink) -> None:
     await relay.channel(**hook(sink))
 
     await relay.call("PATCH", "/channels/ops", json={"name": "Operations"})
@@ -62,7 +62,7 @@ async def test_a_change_that_leaves_them_out_or_sends_the_mask_keeps_them(relay:
     assert received.headers["X-Team"] == "s3cret-team"
 
 
-async def test_a_new_one_is_used_for_the_next_delivery(relay: Relay, sink: Sink) -> None:
+async def test_a_new_secret_is_used_for_the_next_delivery(relay: Relay, sink: Sink) -> None:
     await relay.channel(**hook(sink))
     await relay.webhook(webhook(group="before"))
     await sink.wait_for(1, PATH)
@@ -78,7 +78,7 @@ async def test_a_new_one_is_used_for_the_next_delivery(relay: Relay, sink: Sink)
     assert len(sink.at(PATH)) == 1
 
 
-async def test_no_answer_error_or_log_holds_one(logged: io.StringIO, relay: Relay, sink: Sink) -> None:
+async def test_no_response_error_or_log_contains_a_secret(logged: io.StringIO, relay: Relay, sink: Sink) -> None:
     echo = f"no such hook: {PATH}, {sink.url}{PATH}, Bearer {TOKEN}, {TOKEN}, s3cret-team"
     sink.script = lambda _: web.Response(status=400, text=echo)
     said = [json.dumps(await relay.channel(**hook(sink)))]

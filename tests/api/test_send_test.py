@@ -6,7 +6,7 @@ from tests.fixtures.relays import Relay
 from tests.fixtures.sink import Sink
 
 
-async def test_it_tells_the_platforms_words(relay: Relay, sink: Sink) -> None:
+async def test_the_result_contains_the_platforms_response(relay: Relay, sink: Sink) -> None:
     await relay.channel(name="Ops", channel_type="slack", webhook_url=f"{sink.url}/hook")
 
     answer = await relay.call(
@@ -25,7 +25,7 @@ async def test_it_tells_the_platforms_words(relay: Relay, sink: Sink) -> None:
     assert b"Is this on?" in sink.at("/hook")[0].body
 
 
-async def test_it_tells_a_refusal(relay: Relay, sink: Sink) -> None:
+async def test_the_result_contains_a_rejection(relay: Relay, sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=403, text="invalid_token")
     await relay.channel(name="Ops", channel_type="slack", webhook_url=sink.url)
 
@@ -41,7 +41,7 @@ async def test_a_disabled_channel_can_be_tested(relay: Relay, sink: Sink) -> Non
     assert (await relay.call("POST", "/test", json={"channel_id": "ops"})).json["delivered"] is True
 
 
-async def test_it_leaves_nothing_in_the_outbox_or_the_history(relay: Relay, sink: Sink) -> None:
+async def test_nothing_is_stored_in_the_outbox_or_the_history(relay: Relay, sink: Sink) -> None:
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
 
     await relay.call("POST", "/test", json={"channel_id": "ops"})

@@ -24,7 +24,7 @@ async def met(relay: Relay, sql: Any, database_url: str, method: str, path: str)
     return await call
 
 
-async def test_a_channel_is_deleted_although_its_delivery_ends_meanwhile(
+async def test_a_channel_is_deleted_while_its_delivery_settles(
     start_relay: RelayFactory, sink: Sink, sql: Any, database_url: str
 ) -> None:
     relay = await start_relay(deliver=False)
@@ -36,7 +36,7 @@ async def test_a_channel_is_deleted_although_its_delivery_ends_meanwhile(
     assert [one["state"] for one in await relay.items("/deliveries")] == ["delivered"]
 
 
-async def test_one_that_is_delivered_while_it_is_asked_for_is_sent_again(
+async def test_a_delivery_that_settles_during_the_request_is_redelivered(
     start_relay: RelayFactory, sink: Sink, sql: Any, database_url: str
 ) -> None:
     relay = await start_relay(deliver=False)

@@ -13,7 +13,7 @@ async def notifications(relay: Relay, at: int) -> int:
     return count
 
 
-async def test_a_created_channel_is_told(start_relay: RelayFactory, sink: Sink) -> None:
+async def test_a_created_channel_gets_alerts(start_relay: RelayFactory, sink: Sink) -> None:
     one, other = await start_relay(deliver=False), await start_relay(deliver=False)
 
     for at in range(TURNS):
@@ -22,7 +22,7 @@ async def test_a_created_channel_is_told(start_relay: RelayFactory, sink: Sink) 
         one, other = other, one
 
 
-async def test_a_deleted_channel_is_told_nothing(start_relay: RelayFactory, sink: Sink) -> None:
+async def test_a_deleted_channel_gets_no_alerts(start_relay: RelayFactory, sink: Sink) -> None:
     one, other = await start_relay(deliver=False), await start_relay(deliver=False)
 
     for at in range(TURNS):
@@ -32,7 +32,7 @@ async def test_a_deleted_channel_is_told_nothing(start_relay: RelayFactory, sink
         one, other = other, one
 
 
-async def test_a_changed_filter_counts(start_relay: RelayFactory, sink: Sink) -> None:
+async def test_a_changed_filter_applies(start_relay: RelayFactory, sink: Sink) -> None:
     one, other = await start_relay(deliver=False), await start_relay(deliver=False)
     await one.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
 
@@ -43,7 +43,7 @@ async def test_a_changed_filter_counts(start_relay: RelayFactory, sink: Sink) ->
         one, other = other, one
 
 
-async def test_a_disabled_channel_is_told_nothing_until_it_is_enabled(
+async def test_a_disabled_channel_gets_no_alerts_until_it_is_enabled(
     start_relay: RelayFactory, sink: Sink
 ) -> None:
     one, other = await start_relay(deliver=False), await start_relay(deliver=False)

@@ -1,24 +1,27 @@
-"""What do the tests of the command line share: the command itself, and a server for it to talk to?"""
+"""Fixtures of the command line tests: commands in this process, commands as processes, and an API to call."""
 
 import asyncio
+import io
 import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pytest
 from aiohttp import web
 
+from relay import cli
 from relay.store.postgres.embedded import EmbeddedPostgres
 
 BASE_PATH = "/api/v1/monitoring/alerts"
+WIDTH = {"COLUMNS": "100"}
 
 
-class Ran(NamedTuple):
-    """How a command ended, and what it printed."""
+class CommandResult(NamedTuple):
+    """The exit code of a command and its output."""
 
     code: int
     out: str
@@ -26,12 +29,12 @@ class Ran(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """What it printed, as JSON."""
+        """The output, decoded from JSON."""
         return json.loads(self.out)
 
 
-class Seen(NamedTuple):
-    """A request that reached the server; the path is without the base path."""
+class ApiRequest(NamedTuple):
+    """A request to the API; the path is without the base path."""
 
     method: str
     path: str
@@ -41,48 +44,48 @@ class Seen(NamedTuple):
 
 
 class Relay(Protocol):
-    """Runs `relay` as a shell does, with the environment given and no other RELAY_ variable."""
+    """Run `relay` with the environment given and no other RELAY_ variable."""
 
-    async def __call__(self, *words: str, stdin: str = "", **environ: str) -> Ran: ...
+    async def __call__(self, *arguments: str, stdin: str = "", **environ: str) -> CommandResult: ...
 
 
 class FakeApi:
-    """Answers what a test tells it to, in turn, and then with the body that came."""
+    """An API that returns the queued responses in turn, and then echoes the body of each request."""
 
     def __init__(self) -> None:
         self.url = ""
-        self.seen: list[Seen] = []
-        self._answers: list[web.Response] = []
+        self.requests: list[ApiRequest] = []
+        self._responses: list[web.Response] = []
 
-    def answer(self, body: Any, status: int = 200, content_type: str = "application/json") -> None:
-        """What to answer next; text is sent as it is, anything else as JSON."""
+    def respond(self, body: Any, status: int = 200, content_type: str = "application/json") -> None:
+        """Queue a response; text is sent unchanged, anything else as JSON."""
         text = body if isinstance(body, str) else json.dumps(body)
-        self._answers.append(web.Response(text=text, status=status, content_type=content_type))
+        self._responses.append(web.Response(text=text, status=status, content_type=content_type))
 
-    def refuse(self, status: int, detail: str) -> None:
-        """Answer next with problem details."""
-        problem = {"title": "Refused", "status": status, "detail": detail, "errors": []}
-        self.answer(problem, status, "application/problem+json")
+    def respond_problem(self, status: int, detail: str) -> None:
+        """Queue an error response with problem details."""
+        problem = {"title": "Rejected", "status": status, "detail": detail, "errors": []}
+        self.respond(problem, status, "application/problem+json")
 
     def redirect(self, location: str) -> None:
-        """Answer next with a redirect."""
-        self._answers.append(web.Response(status=308, headers={"Location": location}))
+        """Queue a redirect."""
+        self._responses.append(web.Response(status=308, headers={"Location": location}))
 
     @property
     def body(self) -> Any:
         """The body of the only request."""
-        (only,) = self.seen
+        (only,) = self.requests
         return only.body
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Note a request and answer it."""
+        """Record a request and respond to it."""
         text = await request.text()
         body = json.loads(text) if text else None
         path = request.raw_path.partition("?")[0].removeprefix(BASE_PATH)
         authorization = request.headers.get("Authorization")
-        self.seen.append(Seen(request.method, path, dict(request.query), body, authorization))
-        if self._answers:
-            return self._answers.pop(0)
+        self.requests.append(ApiRequest(request.method, path, dict(request.query), body, authorization))
+        if self._responses:
+            return self._responses.pop(0)
         return web.Response(status=204) if request.method == "DELETE" else web.json_response(body)
 
 
@@ -103,31 +106,42 @@ async def api() -> AsyncIterator[FakeApi]:
 
 @pytest.fixture
 def relay(tmp_path: Path) -> Relay:
-    """The command, with an empty data directory."""
+    """The command, run in this process, with an empty data directory."""
 
-    async def run(*words: str, stdin: str = "", **environ: str) -> Ran:
-        process = await start(*words, environ={"RELAY_DATA_DIR": str(tmp_path), **environ})
+    async def run(*arguments: str, stdin: str = "", **environ: str) -> CommandResult:
+        # In a thread, as the command has an event loop of its own and the API runs on the tests' one.
+        return await asyncio.to_thread(call, arguments, stdin, {"RELAY_DATA_DIR": str(tmp_path), **environ})
+
+    return run
+
+
+@pytest.fixture
+def relay_process(tmp_path: Path) -> Relay:
+    """The command as a process, with an empty data directory."""
+
+    async def run(*arguments: str, stdin: str = "", **environ: str) -> CommandResult:
+        process = await start(*arguments, environ={"RELAY_DATA_DIR": str(tmp_path), **environ})
         out, err = await process.communicate(stdin.encode())
         assert process.returncode is not None
-        return Ran(process.returncode, out.decode(), err.decode())
+        return CommandResult(process.returncode, out.decode(), err.decode())
 
     return run
 
 
 @pytest.fixture
 def relay_at(api: FakeApi, relay: Relay) -> Relay:
-    """The command, told where the server is and given a key for it."""
+    """The command, run in this process, with the address of the API and a key."""
 
-    async def run(*words: str, stdin: str = "", **environ: str) -> Ran:
-        return await relay(*words, stdin=stdin, **{"RELAY_URL": api.url, "RELAY_KEY": "a-key", **environ})
+    async def run(*arguments: str, stdin: str = "", **environ: str) -> CommandResult:
+        return await relay(*arguments, stdin=stdin, **{"RELAY_URL": api.url, "RELAY_KEY": "a-key", **environ})
 
     return run
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Path]:
-    """A data directory with the embedded Postgres running, so that the commands need not start it each time."""
-    # Not pytest's own folder: its path is too long for a socket, and as root closed to Postgres's own user.
+def embedded_data_dir() -> Iterator[Path]:
+    """A data directory with a running embedded Postgres, so that commands need not start it each time."""
+    # Not pytest's folder: its path is too long for a socket, and with root closed to Postgres's user.
     with tempfile.TemporaryDirectory(prefix="relay-cli-") as folder:
         Path(folder).chmod(0o755)
         data_dir = Path(folder, "data")
@@ -137,13 +151,41 @@ def postgres() -> Iterator[Path]:
         server.stop()
 
 
-async def start(*words: str, environ: Mapping[str, str]) -> asyncio.subprocess.Process:
-    """Start `relay` without waiting for it; warnings are errors there too."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+def call(arguments: Sequence[str], stdin: str, environ: Mapping[str, str]) -> CommandResult:
+    """Run a command in this process, with the environment, the streams and the exit code of a process."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith("RELAY_"):
+                patch.delenv(name)
+        for name, value in {**WIDTH, **environ}.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "stdin", io.StringIO(stdin))
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        code = 0
+        try:
+            cli.run(arguments)
+        except SystemExit as exit_:
+            if isinstance(exit_.code, str):
+                print(exit_.code, file=err)
+            code = 1 if isinstance(exit_.code, str) else exit_.code or 0
+    return CommandResult(code, _text(out), _text(err))
+
+
+async def start(*arguments: str, environ: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """Start `relay` as a process, with warnings as errors."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-m", "relay", *words),
+        *(sys.executable, "-W", "error", "-m", "relay", *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=kept | {"COLUMNS": "100"} | dict(environ),
+        env=inherited | WIDTH | dict(environ),
     )
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    assert isinstance(stream.buffer, io.BytesIO)
+    return stream.buffer.getvalue().decode()

@@ -1,4 +1,4 @@
-"""Are the options of each type that goes by a token sent as the API wants them?"""
+"""The options of the channel types that use tokens."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from .conftest import FakeApi, Relay
 
 
 @pytest.mark.parametrize(
-    ("words", "body"),
+    ("arguments", "body"),
     [
         (
             ["telegram", "--bot-token", BOT_TOKEN, "--chat-id", "-1001234567890", "--message-thread-id", "7"],
@@ -57,12 +57,12 @@ from .conftest import FakeApi, Relay
     ],
     ids=["telegram", "slack by a bot", "pagerduty", "sms"],
 )
-async def test_its_options_reach_their_fields(
-    api: FakeApi, relay_at: Relay, words: list[str], body: dict[str, Any]
+async def test_options_set_the_fields_of_the_type(
+    api: FakeApi, relay_at: Relay, arguments: list[str], body: dict[str, Any]
 ) -> None:
-    api.answer({"id": "ops", "name": "Ops"}, 201)
-    ran = await relay_at("channels", "create", *words, "--name", "Ops")
-    assert (ran.code, ran.err) == (0, "")
+    api.respond({"id": "ops", "name": "Ops"}, 201)
+    result = await relay_at("channels", "create", *arguments, "--name", "Ops")
+    assert (result.code, result.err) == (0, "")
     assert api.body == body | {"name": "Ops"}
 
 
@@ -73,14 +73,14 @@ async def test_a_token_is_read_from_a_file(api: FakeApi, relay_at: Relay, tmp_pa
     assert api.body["bot_token"] == BOT_TOKEN
 
 
-async def test_a_slack_channel_moves_from_a_webhook_to_a_bot(api: FakeApi, relay_at: Relay) -> None:
-    ran = await relay_at(
+async def test_a_slack_channel_is_updated_from_a_webhook_to_a_bot(api: FakeApi, relay_at: Relay) -> None:
+    result = await relay_at(
         *("channels", "update", "ops", "--clear", "webhook-url"),
         *("--bot-token", "xoxb-1234567890", "--slack-channel", "C0123456789"),
     )
-    assert (ran.code, ran.err) == (0, "")
+    assert (result.code, result.err) == (0, "")
     assert api.body == {"webhook_url": None, "bot_token": "xoxb-1234567890", "slack_channel": "C0123456789"}
 
 
-def test_each_field_of_each_type_is_explained() -> None:
+def test_every_field_has_a_help_text() -> None:
     assert {name for kind in CHANNEL_CLASSES for name in kind.__struct_fields__} <= set(HELP)

@@ -1,4 +1,4 @@
-"""Do the delivery commands ask for what was meant, and show what came back?"""
+"""`relay deliveries` sends the given filters and shows the responses."""
 
 from typing import Any
 
@@ -23,83 +23,87 @@ DEAD: dict[str, Any] = {
     "last_error": "400 no such field",
 }
 ATTEMPTS = [{"number": 1, "outcome": "rejected", "status_code": 400, "detail": "no such field"}]
-WHEN = ["--since", "2026-11-23T00:00:00Z", "--until", "2026-11-24T00:00:00Z"]
-ASKED = {"since": "2026-11-23T00:00:00Z", "until": "2026-11-24T00:00:00Z"}
+TIMES = ["--since", "2026-11-23T00:00:00Z", "--until", "2026-11-24T00:00:00Z"]
+TIME_QUERY = {"since": "2026-11-23T00:00:00Z", "until": "2026-11-24T00:00:00Z"}
 
 
-async def test_a_list_shows_a_line_for_each_delivery(api: FakeApi, relay_at: Relay) -> None:
-    api.answer({"items": [DEAD, {**DEAD, "id": 16, "group_key": None}], "next": None})
-    ran = await relay_at("deliveries", "list")
-    heading, first, second = ran.out.splitlines()
+async def test_the_list_has_a_line_per_delivery(api: FakeApi, relay_at: Relay) -> None:
+    api.respond({"items": [DEAD, {**DEAD, "id": 16, "group_key": None}], "next": None})
+    result = await relay_at("deliveries", "list")
+    heading, first, second = result.out.splitlines()
     assert heading.split()[:4] == ["ID", "CHANNEL", "ID", "STATE"]
     assert first.split()[:4] == ["17", "ops", "dead", "2"]
     assert "400 no such field" in first
     assert second.split()[0] == "16"
-    assert (api.seen[0].method, api.seen[0].path, api.seen[0].query) == ("GET", "/deliveries", {"limit": "50"})
+    assert (api.requests[0].method, api.requests[0].path, api.requests[0].query) == (
+        "GET",
+        "/deliveries",
+        {"limit": "50"},
+    )
 
 
-async def test_the_filters_of_a_list_are_sent(api: FakeApi, relay_at: Relay) -> None:
-    api.answer({"items": [], "next": None})
-    ran = await relay_at("deliveries", "list", "--channel-id", "ops", "--state", "dead", *WHEN)
-    assert ran.code == 0
-    assert api.seen[0].query == {"limit": "50", "channel_id": "ops", "state": "dead", **ASKED}
+async def test_the_filters_of_the_list_are_sent(api: FakeApi, relay_at: Relay) -> None:
+    api.respond({"items": [], "next": None})
+    result = await relay_at("deliveries", "list", "--channel-id", "ops", "--state", "dead", *TIMES)
+    assert result.code == 0
+    assert api.requests[0].query == {"limit": "50", "channel_id": "ops", "state": "dead", **TIME_QUERY}
 
 
-async def test_as_many_pages_are_read_as_the_limit_takes(api: FakeApi, relay_at: Relay) -> None:
+async def test_pages_are_read_until_the_limit(api: FakeApi, relay_at: Relay) -> None:
     for size, following in ((500, "a"), (100, "b")):
-        api.answer({"items": [DEAD] * size, "next": following})
-    ran = await relay_at("deliveries", "list", "--limit", "600", "--state", "dead", "--output", "json")
-    assert len(ran.json["items"]) == 600
-    assert [seen.query for seen in api.seen] == [
+        api.respond({"items": [DEAD] * size, "next": following})
+    result = await relay_at("deliveries", "list", "--limit", "600", "--state", "dead", "--output", "json")
+    assert len(result.json["items"]) == 600
+    assert [request.query for request in api.requests] == [
         {"limit": "500", "state": "dead"},
         {"limit": "100", "state": "dead", "cursor": "a"},
     ]
 
 
-async def test_one_delivery_is_shown_with_its_tries(api: FakeApi, relay_at: Relay) -> None:
-    api.answer({**DEAD, "attempts": ATTEMPTS})
-    ran = await relay_at("deliveries", "get", "17")
-    lines = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
+async def test_a_delivery_is_shown_with_its_attempts(api: FakeApi, relay_at: Relay) -> None:
+    api.respond({**DEAD, "attempts": ATTEMPTS})
+    result = await relay_at("deliveries", "get", "17")
+    lines = dict(line.split(maxsplit=1) for line in result.out.splitlines())
     assert (lines["id"], lines["state"], lines["next_attempt_at"]) == ("17", "dead", "-")
     assert "status_code: 400" in lines["attempts"]
-    assert api.seen[0].path == "/deliveries/17"
+    assert api.requests[0].path == "/deliveries/17"
 
 
-async def test_one_is_sent_again(api: FakeApi, relay_at: Relay) -> None:
-    api.answer({**DEAD, "state": "pending"}, 202)
-    ran = await relay_at("deliveries", "redeliver", "17", "--output", "json")
-    assert (ran.code, ran.json["state"]) == (0, "pending")
-    assert (api.seen[0].method, api.seen[0].path) == ("POST", "/deliveries/17/redeliver")
+async def test_a_delivery_is_redelivered(api: FakeApi, relay_at: Relay) -> None:
+    api.respond({**DEAD, "state": "pending"}, 202)
+    result = await relay_at("deliveries", "redeliver", "17", "--output", "json")
+    assert (result.code, result.json["state"]) == (0, "pending")
+    assert (api.requests[0].method, api.requests[0].path) == ("POST", "/deliveries/17/redeliver")
 
 
-async def test_what_can_not_be_sent_again_is_told_in_one_line(api: FakeApi, relay_at: Relay) -> None:
-    api.refuse(409, "the delivery 17 was merged into 18; send that one again")
-    ran = await relay_at("deliveries", "redeliver", "17")
-    assert (ran.code, ran.err) == (1, "relay: the delivery 17 was merged into 18; send that one again\n")
+async def test_a_rejected_redelivery_is_reported_in_one_line(api: FakeApi, relay_at: Relay) -> None:
+    api.respond_problem(409, "the delivery 17 was merged into 18; send that one again")
+    result = await relay_at("deliveries", "redeliver", "17")
+    assert (result.code, result.err) == (1, "relay: the delivery 17 was merged into 18; send that one again\n")
 
 
 @pytest.mark.parametrize(
-    ("words", "body"),
+    ("arguments", "body"),
     [
         ([], {}),
         (
-            ["--channel-id", "ops", "--state", "delivered", *WHEN],
-            {"channel_id": "ops", "state": "delivered", **ASKED},
+            ["--channel-id", "ops", "--state", "delivered", *TIMES],
+            {"channel_id": "ops", "state": "delivered", **TIME_QUERY},
         ),
     ],
     ids=["all", "some"],
 )
-async def test_all_that_fit_are_sent_again(
-    api: FakeApi, relay_at: Relay, words: list[str], body: dict[str, str]
+async def test_all_matching_deliveries_are_redelivered(
+    api: FakeApi, relay_at: Relay, arguments: list[str], body: dict[str, str]
 ) -> None:
-    api.answer({"redelivered": 3, "more": True})
-    ran = await relay_at("deliveries", "redeliver-all", *words)
-    assert dict(line.split() for line in ran.out.splitlines()) == {"redelivered": "3", "more": "yes"}
-    assert (api.seen[0].method, api.seen[0].path, api.body) == ("POST", "/deliveries/redeliver", body)
+    api.respond({"redelivered": 3, "more": True})
+    result = await relay_at("deliveries", "redeliver-all", *arguments)
+    assert dict(line.split() for line in result.out.splitlines()) == {"redelivered": "3", "more": "yes"}
+    assert (api.requests[0].method, api.requests[0].path, api.body) == ("POST", "/deliveries/redeliver", body)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["list", "--state", "lost"],
         ["list", "--limit", "0"],
@@ -110,20 +114,20 @@ async def test_all_that_fit_are_sent_again(
     ],
     ids=" ".join,
 )
-async def test_what_means_nothing_is_not_sent(api: FakeApi, relay_at: Relay, words: list[str]) -> None:
-    ran = await relay_at("deliveries", *words)
-    assert (ran.code, ran.err.startswith("relay: ")) == (2, True)
-    assert api.seen == []
+async def test_invalid_arguments_are_not_sent(api: FakeApi, relay_at: Relay, arguments: list[str]) -> None:
+    result = await relay_at("deliveries", *arguments)
+    assert (result.code, result.err.startswith("relay: ")) == (2, True)
+    assert api.requests == []
 
 
-async def test_a_dead_letter_is_found_and_sent_again_with_a_real_server(
+async def test_a_dead_delivery_is_listed_and_redelivered_by_a_relay(
     relay: Relay, start_relay: RelayFactory, sink: Sink
 ) -> None:
     server = await start_relay()
     known = {"RELAY_URL": server.url, "RELAY_KEY": ADMIN_KEY}
     sink.script = lambda _: web.Response(status=400, text="not like this")
-    words = ["--name", "Ops", "--webhook-url", sink.url, "--rate-limit", '{"per_second": 50, "burst": 5}']
-    assert (await relay("channels", "create", "webhook", *words, **known)).code == 0
+    arguments = ["--name", "Ops", "--webhook-url", sink.url, "--rate-limit", '{"per_second": 50, "burst": 5}']
+    assert (await relay("channels", "create", "webhook", *arguments, **known)).code == 0
     await server.webhook(webhook())
     [dead] = await server.settled(1, "dead")
     sink.script = None

@@ -1,4 +1,4 @@
-"""Does the command line show people what a channel would be sent?"""
+"""`relay channels preview` shows the requests in readable form."""
 
 import json
 from pathlib import Path
@@ -27,18 +27,18 @@ RESULT = {
 }
 
 
-def result(*requests: dict[str, Any]) -> dict[str, Any]:
+def preview_result(*requests: dict[str, Any]) -> dict[str, Any]:
     return RESULT | {"requests": list(requests)}
 
 
 async def test_a_channel_is_previewed_with_a_sample(api: FakeApi, relay_at: Relay) -> None:
-    api.answer(RESULT)
-    ran = await relay_at("channels", "preview", "ops", "--sample", "large")
+    api.respond(RESULT)
+    result = await relay_at("channels", "preview", "ops", "--sample", "large")
 
-    assert (ran.code, ran.err) == (0, "")
-    assert (api.seen[0].method, api.seen[0].path) == ("POST", "/preview")
+    assert (result.code, result.err) == (0, "")
+    assert (api.requests[0].method, api.requests[0].path) == ("POST", "/preview")
     assert api.body == {"channel_id": "ops", "sample": "large"}
-    assert ran.out.splitlines() == [
+    assert result.out.splitlines() == [
         "POST ********",
         "Content-Type: application/json",
         "",
@@ -53,75 +53,77 @@ async def test_a_channel_is_previewed_with_a_sample(api: FakeApi, relay_at: Rela
     ]
 
 
-async def test_a_change_and_a_group_come_from_files(api: FakeApi, relay_at: Relay, tmp_path: Path) -> None:
+async def test_a_change_and_a_group_are_read_from_files(api: FakeApi, relay_at: Relay, tmp_path: Path) -> None:
     (tmp_path / "group.json").write_text(json.dumps(GROUP), encoding="utf-8")
-    ran = await relay_at(
+    result = await relay_at(
         *("channels", "preview", "ops", "--file", "-", "--group", f"{tmp_path}/group.json", "--output", "json"),
         stdin='{"slack_channel": "#db"}',
     )
 
-    assert ran.code == 0
-    assert api.body == ran.json == {"channel_id": "ops", "channel": {"slack_channel": "#db"}, "group": GROUP}
+    assert result.code == 0
+    assert api.body == result.json == {"channel_id": "ops", "channel": {"slack_channel": "#db"}, "group": GROUP}
 
 
-async def test_a_channel_that_is_not_saved_and_a_delivery(api: FakeApi, relay_at: Relay) -> None:
-    api.answer(RESULT)
+async def test_an_unsaved_channel_is_previewed_with_a_delivery(api: FakeApi, relay_at: Relay) -> None:
+    api.respond(RESULT)
     await relay_at("channels", "preview", "--file", "-", "--delivery-id", "17", stdin='{"channel_type": "slack"}')
 
     assert api.body == {"channel": {"channel_type": "slack"}, "delivery_id": 17}
 
 
 async def test_several_requests_are_numbered(api: FakeApi, relay_at: Relay) -> None:
-    api.answer(result(HTTP, HTTP))
-    ran = await relay_at("channels", "preview", "ops")
+    api.respond(preview_result(HTTP, HTTP))
+    result = await relay_at("channels", "preview", "ops")
 
-    assert [line for line in ran.out.splitlines() if line.startswith("---")] == ["--- 1 of 2", "--- 2 of 2"]
+    assert [line for line in result.out.splitlines() if line.startswith("---")] == ["--- 1 of 2", "--- 2 of 2"]
 
 
 async def test_a_form_is_shown_field_by_field(api: FakeApi, relay_at: Relay) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
-    api.answer(result(HTTP | {"headers": form, "body": "To=%2B15005550001&Body=FIRING%3A1"}))
-    ran = await relay_at("channels", "preview", "phone")
+    api.respond(preview_result(HTTP | {"headers": form, "body": "To=%2B15005550001&Body=FIRING%3A1"}))
+    result = await relay_at("channels", "preview", "phone")
 
-    assert "\nTo: +15005550001\nBody: FIRING:1\n" in ran.out
+    assert "\nTo: +15005550001\nBody: FIRING:1\n" in result.out
 
 
-async def test_a_mail_is_shown_as_it_reads(api: FakeApi, relay_at: Relay) -> None:
+async def test_a_mail_is_shown_decoded(api: FakeApi, relay_at: Relay) -> None:
     body = (
         "From: relay@example.com\r\nSubject: =?utf-8?b?8J+UpQ==?= Down\r\nMIME-Version: 1.0\r\n"
         'Content-Type: text/plain; charset="utf-8"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n'
         "d=C3=A9j=C3=A0\r\n"
     )
     mail = {"kind": "mail", "url": "smtp://mail:587", "sender": "relay@example.com", "recipients": ["a@b.c"]}
-    api.answer(result(mail | {"body": body, "encoding": "utf-8"}))
-    ran = await relay_at("channels", "preview", "mail")
+    api.respond(preview_result(mail | {"body": body, "encoding": "utf-8"}))
+    result = await relay_at("channels", "preview", "mail")
 
-    assert ran.out.startswith("MAIL smtp://mail:587\nMAIL FROM: relay@example.com\nRCPT TO: a@b.c\n\n")
-    assert "Subject: 🔥 Down\n" in ran.out
-    assert "\ndéjà\n" in ran.out
+    assert result.out.startswith("MAIL smtp://mail:587\nMAIL FROM: relay@example.com\nRCPT TO: a@b.c\n\n")
+    assert "Subject: 🔥 Down\n" in result.out
+    assert "\ndéjà\n" in result.out
 
 
-async def test_a_notice_is_shown_with_its_title(api: FakeApi, relay_at: Relay) -> None:
-    api.answer(
-        result({"kind": "apprise", "url": "********", "title": "Down", "body": "a\nb", "notify_type": "failure"})
+async def test_an_apprise_notification_is_shown_with_its_title(api: FakeApi, relay_at: Relay) -> None:
+    api.respond(
+        preview_result(
+            {"kind": "apprise", "url": "********", "title": "Down", "body": "a\nb", "notify_type": "failure"}
+        )
     )
-    ran = await relay_at("channels", "preview", "phone")
+    result = await relay_at("channels", "preview", "phone")
 
-    assert ran.out.startswith("APPRISE ********\nfailure: Down\n\na\nb\n\n")
+    assert result.out.startswith("APPRISE ********\nfailure: Down\n\na\nb\n\n")
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("arguments", "message"),
     [
         ([], "give the id of a channel, or a channel with --file"),
         (["ops", "--group", "gone.json"], "--group: can't read @gone.json: No such file or directory"),
         (["--file", "-"], "--file: standard input is empty"),
     ],
 )
-async def test_what_cannot_be_asked_is_one_line(
-    api: FakeApi, relay_at: Relay, words: list[str], complaint: str
+async def test_an_invalid_request_is_reported_in_one_line(
+    api: FakeApi, relay_at: Relay, arguments: list[str], message: str
 ) -> None:
-    ran = await relay_at("channels", "preview", *words)
+    result = await relay_at("channels", "preview", *arguments)
 
-    assert (ran.code, ran.err) == (1, f"relay: {complaint}\n")
-    assert api.seen == []
+    assert (result.code, result.err) == (1, f"relay: {message}\n")
+    assert api.requests == []

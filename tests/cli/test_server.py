@@ -1,4 +1,4 @@
-"""Do the commands find the server and its key, and say in one line why they could not?"""
+"""Commands find the server and its key, and report errors in one line."""
 
 import asyncio
 import json
@@ -13,108 +13,109 @@ from .conftest import FakeApi, Relay, start
 EMPTY_LIST: dict[str, object] = {"items": [], "next": None}
 
 
-def left_behind(data_dir: Path, url: str, key: str) -> None:
-    """What the embedded server leaves in its data directory."""
+def write_data_dir(data_dir: Path, url: str, key: str) -> None:
+    """Write the files that an embedded server writes in its data directory."""
     (data_dir / "server.json").write_text(json.dumps({"url": url}), encoding="utf-8")
     (data_dir / "admin.key").write_text(f"{key}\n", encoding="utf-8")
 
 
-async def test_the_server_on_this_machine_is_found_by_what_it_left(
+async def test_the_server_on_this_machine_is_found_through_its_data_directory(
     api: FakeApi, relay: Relay, tmp_path: Path
 ) -> None:
-    left_behind(tmp_path, api.url, "local-key")
-    api.answer(EMPTY_LIST)
-    ran = await relay("channels", "list")
-    assert ran.code == 0, ran.err
-    assert api.seen[0].authorization == "Bearer local-key"
+    write_data_dir(tmp_path, api.url, "local-key")
+    api.respond(EMPTY_LIST)
+    result = await relay("channels", "list")
+    assert result.code == 0, result.err
+    assert api.requests[0].authorization == "Bearer local-key"
 
 
-async def test_the_environment_goes_before_what_was_left(api: FakeApi, relay: Relay, tmp_path: Path) -> None:
-    left_behind(tmp_path, "http://127.0.0.1:1", "local-key")
-    api.answer(EMPTY_LIST)
-    ran = await relay("channels", "list", RELAY_URL=f"{api.url}/", RELAY_KEY="given")
-    assert ran.code == 0, ran.err
-    assert api.seen[0].authorization == "Bearer given"
+async def test_the_environment_takes_precedence_over_the_data_directory(
+    api: FakeApi, relay: Relay, tmp_path: Path
+) -> None:
+    write_data_dir(tmp_path, "http://127.0.0.1:1", "local-key")
+    api.respond(EMPTY_LIST)
+    result = await relay("channels", "list", RELAY_URL=f"{api.url}/", RELAY_KEY="given")
+    assert result.code == 0, result.err
+    assert api.requests[0].authorization == "Bearer given"
 
 
 async def test_the_key_of_this_machine_is_not_sent_to_another_server(
     api: FakeApi, relay: Relay, tmp_path: Path
 ) -> None:
-    left_behind(tmp_path, "http://127.0.0.1:1", "local-key")
-    ran = await relay("channels", "list", RELAY_URL=api.url, RELAY_ADMIN_KEY="admin-key")
-    assert ran.code == 1
-    assert "RELAY_KEY" in ran.err
-    assert api.seen == []
+    write_data_dir(tmp_path, "http://127.0.0.1:1", "local-key")
+    result = await relay("channels", "list", RELAY_URL=api.url, RELAY_ADMIN_KEY="admin-key")
+    assert result.code == 1
+    assert "RELAY_KEY" in result.err
+    assert api.requests == []
 
 
-async def test_without_a_key_the_line_names_the_variable(relay: Relay) -> None:
-    ran = await relay("channels", "list")
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err == (
+async def test_a_missing_key_error_names_the_variable(relay: Relay) -> None:
+    result = await relay("channels", "list")
+    assert (result.code, result.out) == (1, "")
+    assert result.err == (
         "relay: no API key for http://127.0.0.1:8080; set RELAY_KEY (create one with `relay keys create`)\n"
     )
 
 
-async def test_a_key_that_is_not_accepted_names_the_variable(api: FakeApi, relay_at: Relay) -> None:
-    api.refuse(401, "unauthorized")
-    ran = await relay_at("channels", "list")
-    assert ran.code == 1
-    assert "set RELAY_KEY" in ran.err
+async def test_a_rejected_key_error_names_the_variable(api: FakeApi, relay_at: Relay) -> None:
+    api.respond_problem(401, "unauthorized")
+    result = await relay_at("channels", "list")
+    assert result.code == 1
+    assert "set RELAY_KEY" in result.err
 
 
-async def test_when_nobody_listens_the_line_says_what_to_do(relay: Relay) -> None:
+async def test_a_connection_error_names_the_remedies(relay: Relay) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        ran = await relay("channels", "list", RELAY_URL=url, RELAY_KEY="a-key")
-    assert ran.code == 1
-    assert ran.err == f"relay: can't connect to {url}; start the relay with `relay serve`, or set RELAY_URL\n"
+        result = await relay("channels", "list", RELAY_URL=url, RELAY_KEY="a-key")
+    assert result.code == 1
+    assert result.err == f"relay: can't connect to {url}; start the relay with `relay serve`, or set RELAY_URL\n"
 
 
-async def test_the_details_of_a_refusal_are_one_line(api: FakeApi, relay_at: Relay) -> None:
-    api.refuse(422, "severities[0]: must not\nbe empty")
-    ran = await relay_at("channels", "update", "ops", "--severities", "")
-    assert (ran.code, ran.out) == (1, "")
-    assert ran.err == "relay: severities[0]: must not be empty\n"
+async def test_problem_details_are_printed_in_one_line(api: FakeApi, relay_at: Relay) -> None:
+    api.respond_problem(422, "severities[0]: must not\nbe empty")
+    result = await relay_at("channels", "update", "ops", "--severities", "")
+    assert (result.code, result.out) == (1, "")
+    assert result.err == "relay: severities[0]: must not be empty\n"
 
 
 @pytest.mark.parametrize("status", [200, 502])
-async def test_an_answer_that_is_no_json_says_that_it_is_no_relay(
-    api: FakeApi, relay_at: Relay, status: int
-) -> None:
-    api.answer("<html>Bad Gateway</html>", status, "text/html")
-    ran = await relay_at("channels", "get", "ops")
-    assert ran.code == 1
-    assert ran.err.startswith(f"relay: {api.url} responded {status}, but not like a relay")
-    assert ran.err.count("\n") == 1
+async def test_a_response_that_is_not_json_is_reported(api: FakeApi, relay_at: Relay, status: int) -> None:
+    api.respond("<html>Bad Gateway</html>", status, "text/html")
+    result = await relay_at("channels", "get", "ops")
+    assert result.code == 1
+    assert result.err.startswith(f"relay: {api.url} responded {status}, but not like a relay")
+    assert result.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("body", [{"hello": "world"}, ["hello"]])
-async def test_json_of_another_service_is_not_taken_for_a_list(
+async def test_json_of_another_service_is_not_accepted_as_a_list(
     api: FakeApi, relay_at: Relay, body: object
 ) -> None:
-    api.answer(body)
-    ran = await relay_at("channels", "list")
-    assert ran.code == 1
-    assert "not like a relay" in ran.err
+    api.respond(body)
+    result = await relay_at("channels", "list")
+    assert result.code == 1
+    assert "not like a relay" in result.err
 
 
 async def test_a_redirect_is_not_followed_with_the_key(api: FakeApi, relay_at: Relay) -> None:
     api.redirect("https://relay.example/")
-    ran = await relay_at("channels", "list")
-    assert ran.code == 1
-    assert "redirects to https://relay.example/" in ran.err
-    assert len(api.seen) == 1
+    result = await relay_at("channels", "list")
+    assert result.code == 1
+    assert "redirects to https://relay.example/" in result.err
+    assert len(api.requests) == 1
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://relay", "http://", "http://relay:port"])
-async def test_an_address_that_is_none_is_named(relay: Relay, url: str) -> None:
-    ran = await relay("channels", "list", RELAY_URL=url, RELAY_KEY="a-key")
-    assert ran.code == 1
-    assert ran.err.startswith("relay: RELAY_URL must be a URL")
+async def test_an_invalid_url_is_rejected(relay: Relay, url: str) -> None:
+    result = await relay("channels", "list", RELAY_URL=url, RELAY_KEY="a-key")
+    assert result.code == 1
+    assert result.err.startswith("relay: RELAY_URL must be a URL")
 
 
-async def test_ctrl_c_ends_a_command_without_a_word(tmp_path: Path) -> None:
+@pytest.mark.slow
+async def test_ctrl_c_exits_without_output(tmp_path: Path) -> None:
     arrived = asyncio.Event()
 
     async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -22,7 +22,7 @@ def refused(answer: ApiResponse, field: str, *words: str) -> None:
     assert all(word in answer.json["detail"] for word in words), answer.json["detail"]
 
 
-async def test_a_template_is_made_changed_and_deleted(relay: Relay) -> None:
+async def test_a_template_is_created_updated_and_deleted(relay: Relay) -> None:
     added = await add(relay)
     assert added == OURS | {
         "id": "ours",
@@ -45,7 +45,7 @@ async def test_a_template_is_made_changed_and_deleted(relay: Relay) -> None:
         assert (await relay.call("GET", path)).status == 404
 
 
-async def test_what_it_said_can_be_read_and_brought_back(relay: Relay) -> None:
+async def test_versions_can_be_read_and_restored(relay: Relay) -> None:
     await add(relay)
     for number in range(2, 5):
         await relay.call("PATCH", "/templates/ours", json={"title": f"no. {number}"})
@@ -61,7 +61,7 @@ async def test_what_it_said_can_be_read_and_brought_back(relay: Relay) -> None:
     assert (await relay.call("POST", "/templates/ours/versions/9/restore")).status == 404
 
 
-async def test_a_list_has_pages(relay: Relay) -> None:
+async def test_the_list_has_pages(relay: Relay) -> None:
     for number in range(5):
         await add(relay, name=f"T{number}")
     every = await relay.items("/templates")
@@ -81,7 +81,7 @@ async def test_a_list_has_pages(relay: Relay) -> None:
         ("body", "{% autoescape 'x' | center(300000000) %}{% endautoescape %}", ("line 1", "autoescape")),
     ],
 )
-async def test_what_can_not_be_read_is_refused_with_its_line(
+async def test_a_syntax_error_is_rejected_with_its_line(
     field: str, text: str, words: tuple[str, ...], relay: Relay
 ) -> None:
     refused(await relay.call("POST", "/templates", json=OURS | {field: text}), field, *words)
@@ -89,14 +89,14 @@ async def test_what_can_not_be_read_is_refused_with_its_line(
     refused(await relay.call("PATCH", "/templates/ours", json={field: text}), field, *words)
 
 
-async def test_a_template_says_something(relay: Relay) -> None:
+async def test_an_empty_template_is_rejected(relay: Relay) -> None:
     answer = await relay.call("POST", "/templates", json={"name": "Nothing"})
     assert answer.status == 400
     assert "at least one of title, body, alert" in answer.json["detail"]
     assert (await relay.call("POST", "/templates", json=OURS | {"footer": "x"})).status == 400
 
 
-async def test_channels_name_templates_that_are_there_and_keep_them(relay: Relay) -> None:
+async def test_a_template_in_use_exists_and_can_not_be_deleted(relay: Relay) -> None:
     ops = {"channel_type": "webhook", "name": "Ops", "webhook_url": "http://127.0.0.1:9/"}
     refused(await relay.call("POST", "/channels", json=ops | {"template": "ours"}), "template", "'ours'")
     await add(relay)
@@ -110,7 +110,7 @@ async def test_channels_name_templates_that_are_there_and_keep_them(relay: Relay
     assert (await relay.call("DELETE", "/templates/ours")).status == 204
 
 
-async def test_ids_are_taken_once_and_not_changed(relay: Relay) -> None:
+async def test_ids_are_unique_and_can_not_be_changed(relay: Relay) -> None:
     await add(relay)
     assert (await relay.call("POST", "/templates", json=OURS)).status == 409
     refused(await relay.call("PATCH", "/templates/ours", json={"id": "other"}), "id")
