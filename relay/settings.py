@@ -1,4 +1,4 @@
-"""What is configured? The only reader of the environment."""
+"""Settings. This module is the only reader of the environment."""
 
 import os
 import pathlib
@@ -14,7 +14,7 @@ from relay.domain.errors import SettingsError
 
 PREFIX: Final = "RELAY_"
 FILE: Final = "_FILE"
-"""At the end of a variable's name: it names a file that holds the value, as container engines give secrets."""
+"""Suffix of a variable with the path of a file that contains the value, as for container secrets."""
 SECRET: Final = frozenset({"database_password", "secret_key", "admin_key", "webhook_token", "key"})
 DATABASE_SCHEMES: Final = ("postgresql+asyncpg://", "postgresql://", "postgres://")
 ROOT_DATA_DIR: Final = pathlib.Path("/var/lib/alert-relay")
@@ -22,51 +22,51 @@ _password_parameter = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """One value for each environment variable, `RELAY_` and the field's name in capitals.
+    """The settings. Each field is an environment variable: `RELAY_` and the field's name in upper case.
 
-    Each may be read from a file instead, see `FILE`. Durations are in seconds.
+    A value can also be read from a file, see `FILE`. Durations are in seconds.
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
     database_url: str | None = None
-    """None: the embedded Postgres under `data_dir`."""
+    """None: the embedded Postgres in `data_dir`."""
     database_password: str | None = None
-    """Goes into `database_url`, so that the URL need not be secret."""
+    """Inserted into `database_url`, so that the URL contains no secret."""
     data_dir: pathlib.Path
     secret_key: str | None = None
-    """Keys that seal secrets, 32 bytes each in URL-safe base64, separated by commas; the first one seals."""
+    """Keys that encrypt secrets, 32 bytes each in URL-safe base64, separated by commas. The first one encrypts."""
     admin_key: str | None = None
     webhook_token: str | None = None
-    """When set, the webhook wants `Authorization: Bearer` with it."""
+    """If set, the webhook requires it as a bearer token."""
     tenant_label: str = "tenant_id"
     allowed_targets: tuple[str, ...] = ()
-    """Networks and hosts that channels may point at although they are private, or speak plain HTTP."""
+    """Networks and hosts that channels may use although they are private or use plain HTTP."""
     external_url: str | None = None
-    """Where people reach this relay; by default made from host and port."""
+    """The URL of this relay for people; by default derived from host and port."""
     repeat_after: float = 60.0
-    """The same state of the same group within this time is a duplicate, after it a deliberate repeat."""
+    """The same state of a group is a duplicate within this time, and a deliberate repeat after it."""
     digest_after: float = 10.0
-    """When more groups wait than a channel's limit lets through in this time, they are told as one digest."""
+    """Pending groups are merged into a digest if the channel's rate limit would need longer than this for them."""
     give_up_after: float = 86_400.0
-    """How long a delivery is tried before it is dead."""
+    """The time after which a delivery expires."""
     give_up_resolved_after: float = 3_600.0
-    """The same for what is resolved by now and whose firing was never told."""
+    """The time after which a delivery expires if its alerts are resolved and their firing was never sent."""
     fallback_after: float = 300.0
-    """How long a channel's circuit breaker is open before what waits goes to its fallback."""
+    """How long a circuit breaker is open before the channel's pending deliveries go to its fallback."""
     send_timeout: float = 15.0
-    """How long one attempt at a platform may take."""
+    """The timeout of one attempt."""
     shutdown_timeout: float = 10.0
-    """How long a stop waits for what is being sent."""
+    """How long a shutdown waits for attempts in progress."""
     log_format: str = "console"
     log_level: str = "info"
     url: str | None = None
-    """Where the command line finds the API."""
+    """The URL of the API for the command line."""
     key: str | None = None
-    """The key that the command line sends."""
+    """The API key for the command line."""
 
     def __repr__(self) -> str:
-        """Show no secret."""
+        """Mask secrets."""
         return f"Settings({masked_values(self)})"
 
     @property
@@ -76,30 +76,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def base_url(self) -> str:
-        """Where people reach this relay, without a slash at the end."""
+        """The URL of this relay for people, without a trailing slash."""
         return (self.external_url or http_url(self.host, self.port)).rstrip("/")
 
     @property
     def secret_key_file(self) -> pathlib.Path:
-        """Where an embedded server keeps the key that seals."""
+        """The file with the secret key of an embedded server."""
         return self.data_dir / "secret.key"
 
     @property
     def admin_key_file(self) -> pathlib.Path:
-        """Where an embedded server keeps its admin key; the command line on the same machine reads it."""
+        """The file with the admin key of an embedded server, which the command line on the same machine reads."""
         return self.data_dir / "admin.key"
 
     @property
     def server_file(self) -> pathlib.Path:
-        """Where an embedded server leaves word of its address, as `{"url": …}`."""
+        """The file with the address of an embedded server, as `{"url": …}`."""
         return self.data_dir / "server.json"
 
 
 def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """Read the settings from the environment; overrides that are None count as left out.
+    """Read the settings from the environment. Overrides that are None are ignored.
 
     Raises:
-        SettingsError: names the variable that is wrong.
+        SettingsError: a variable is invalid; names it.
     """
     environ = os.environ if environ is None else environ
     given: dict[str, Any] = {
@@ -110,7 +110,7 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     try:
         given["data_dir"] = pathlib.Path(given["data_dir"]).expanduser().absolute()
     except RuntimeError:
-        raise SettingsError("RELAY_DATA_DIR names the home of a user that does not exist") from None
+        raise SettingsError("RELAY_DATA_DIR refers to the home directory of a user that does not exist") from None
     if isinstance(targets := given.get("allowed_targets"), str):
         given["allowed_targets"] = tuple(part.strip() for part in targets.split(",") if part.strip())
     settings = _convert(given)
@@ -120,20 +120,20 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
 
 
 def http_url(host: str, port: int) -> str:
-    """An address to connect to, for one to listen on."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - it is a comparison
+    """Return the URL to connect to, for an address to listen on."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - a comparison
     return f"http://{f'[{reachable}]' if ':' in reachable and not reachable.startswith('[') else reachable}:{port}"
 
 
 def default_data_dir() -> pathlib.Path:
-    """The user's data directory; root's is a folder that the database's own user can reach."""
+    """Return the user's data directory; for root, a directory that the database's system user can access."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return ROOT_DATA_DIR
     return platformdirs.user_data_path("alert-relay")
 
 
 def masked_values(settings: Settings) -> dict[str, str]:
-    """The settings by variable name, secrets masked, for people."""
+    """Return the settings by variable name, with secrets masked."""
     values: dict[str, str] = {}
     for name in Settings.__struct_fields__:
         value = getattr(settings, name)
@@ -152,20 +152,20 @@ def masked_values(settings: Settings) -> dict[str, str]:
 
 
 def _read(environ: Mapping[str, str], variable: str) -> str:
-    """A variable's value, or what is in the file that its twin names; empty when neither is set."""
+    """Return a variable's value, or the content of the file in its `_FILE` variable; empty if neither is set."""
     value, path = environ.get(variable, ""), environ.get(variable + FILE, "")
     if not path:
         return value
     if value:
-        raise SettingsError(f"{variable} and {variable}{FILE} are both set; keep one of them")
+        raise SettingsError(f"{variable} and {variable}{FILE} are both set; remove one of them")
     try:
         text = pathlib.Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise SettingsError(f"{variable}{FILE}: {path} can't be read: {error.strerror}") from None
     except ValueError:
-        raise SettingsError(f"{variable}{FILE}: {path!r} is no text file") from None
+        raise SettingsError(f"{variable}{FILE}: {path!r} is not a text file") from None
     if not text:
-        # An empty token would be none, and leave open what it was meant to close.
+        # An empty token would be treated as unset and disable authentication.
         raise SettingsError(f"{variable}{FILE}: {path} is empty")
     return text
 
@@ -178,7 +178,7 @@ def _convert(given: dict[str, Any]) -> Settings:
                 value if isinstance(value, pathlib.Path) else msgspec.convert(value, field_type, strict=False)
             )
         except msgspec.ValidationError as error:
-            raise SettingsError(f"{PREFIX}{name.upper()} is wrong: {error}") from None
+            raise SettingsError(f"{PREFIX}{name.upper()} is invalid: {error}") from None
     return Settings(**given)
 
 
@@ -192,18 +192,18 @@ def _check(settings: Settings) -> None:
     if not settings.tenant_label:
         raise SettingsError("RELAY_TENANT_LABEL must not be empty")
     if settings.send_timeout == 0:
-        raise SettingsError("RELAY_SEND_TIMEOUT must be more than 0 seconds")
+        raise SettingsError("RELAY_SEND_TIMEOUT must be greater than 0 seconds")
     durations = (
         *("repeat_after", "digest_after", "give_up_after", "give_up_resolved_after", "fallback_after"),
         *("send_timeout", "shutdown_timeout"),
     )
     for name in durations:
         if not 0 <= getattr(settings, name) <= 7 * 86400:
-            raise SettingsError(f"RELAY_{name.upper()} must be seconds between 0 and a week")
+            raise SettingsError(f"RELAY_{name.upper()} must be between 0 and 604800 seconds (one week)")
 
 
 def _plain_url(url: str | None) -> str | None:
-    """The three spellings of a Postgres URL as one, `postgresql://`."""
+    """Normalize the scheme of a Postgres URL to `postgresql://`."""
     if url is None:
         return None
     for scheme in DATABASE_SCHEMES:
@@ -213,14 +213,14 @@ def _plain_url(url: str | None) -> str | None:
 
 
 def _with_password(url: str | None, password: str | None) -> str | None:
-    """The URL of a user with the password that is given beside it."""
+    """Insert the password into the URL."""
     if password is None:
         return url
     scheme, _, rest = (url or "").partition("://")
     authority, separator, tail = re.split("([/?]|$)", rest, maxsplit=1)
     user, _, host = authority.rpartition("@")
     if not user or ":" in user:
-        raise SettingsError("RELAY_DATABASE_PASSWORD wants a RELAY_DATABASE_URL with a user and no password")
+        raise SettingsError("RELAY_DATABASE_PASSWORD requires a RELAY_DATABASE_URL with a user and no password")
     return f"{scheme}://{user}:{quote(password, safe='')}@{host}{separator}{tail}"
 
 

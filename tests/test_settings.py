@@ -54,7 +54,7 @@ def test_each_variable_may_be_in_a_file(name: str, tmp_path: pathlib.Path) -> No
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [(None, "can't be read: No such file"), (b"\n", "is empty"), (b"\xff", "is no text file")],
+    [(None, "can't be read: No such file"), (b"\n", "is empty"), (b"\xff", "is not a text file")],
 )
 def test_a_file_without_a_value_is_refused(content: bytes | None, complaint: str, tmp_path: pathlib.Path) -> None:
     file = tmp_path / "token"
@@ -87,7 +87,7 @@ def test_a_database_password_of_its_own_goes_into_the_url(url: str, whole: str) 
 
 @pytest.mark.parametrize("url", ["", "postgresql://h/d", "postgresql://u:other@h/d"])
 def test_a_database_password_wants_a_url_that_has_room_for_it(url: str) -> None:
-    with pytest.raises(SettingsError, match="RELAY_DATABASE_PASSWORD wants a RELAY_DATABASE_URL") as caught:
+    with pytest.raises(SettingsError, match="RELAY_DATABASE_PASSWORD requires a RELAY_DATABASE_URL") as caught:
         loaded(DATABASE_URL=url, DATABASE_PASSWORD="s3cret")
     assert "s3cret" not in str(caught.value)
 

@@ -72,7 +72,7 @@ class ChannelTemplatesController(Controller):
         """Update a channel template by JSON merge patch (RFC 7396). Channels created from it do not change."""
 
         async def write(connection: AsyncConnection) -> ChannelTemplate:
-            before = await channel_templates.get_own(connection, template_id)
+            before = await channel_templates.get_custom(connection, template_id)
             template = validate_channel_template(parse_channel_template(patch_template(before, data)))
             await channel_templates.change(connection, template)
             return template

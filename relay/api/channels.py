@@ -140,7 +140,8 @@ class ChannelsController(Controller):
         await _check(channel, egress_policy)
 
         async def add(connection: AsyncConnection) -> ChannelView:
-            return await _view(connection, await channels.add(connection, channel, seal))
+            await channels.add(connection, channel, seal)
+            return await _view(connection, channel)
 
         return await run_in_transaction(database, add)
 
@@ -191,10 +192,10 @@ class ChannelsController(Controller):
             channel = merge_patch(before, data.writable())
             await _check(channel, egress_policy)
             keep_disabled_reason = not channel.enabled and "enabled" not in data
-            written = await channels.change(connection, channel, seal, keep_disabled_reason=keep_disabled_reason)
-            if _may_repair(before, written):
+            await channels.change(connection, channel, seal, keep_disabled_reason=keep_disabled_reason)
+            if _may_repair(before, channel):
                 await channels.start_over(connection, channel_id)
-            return await _view(connection, written)
+            return await _view(connection, channel)
 
         return await run_in_transaction(database, write)
 
@@ -220,7 +221,8 @@ async def _create_all(
         items = []
         for one in created:
             with one.substitution.caller_fields():
-                items.append(await _view(connection, await channels.add(connection, one.channel, seal)))
+                await channels.add(connection, one.channel, seal)
+                items.append(await _view(connection, one.channel))
         return CreatedChannels(items)
 
     return await run_in_transaction(database, add)

@@ -79,7 +79,7 @@ class MessageTemplatesController(Controller):
         """Update a message template by JSON merge patch (RFC 7396). It applies from the next message on."""
 
         async def write(connection: AsyncConnection) -> MessageTemplate:
-            before = await message_templates.get(connection, template_id, changing=True)
+            before = await message_templates.get(connection, template_id, lock=True)
             fields = patch_template(before, data, version=before.version, updated_at=before.updated_at)
             template = await _checked(parse_message_template(fields))
             return await message_templates.change(connection, template)
@@ -119,7 +119,7 @@ class MessageTemplatesController(Controller):
         """Restore a version as a new version."""
 
         async def write(connection: AsyncConnection) -> MessageTemplate:
-            before = await message_templates.get(connection, template_id, changing=True)
+            before = await message_templates.get(connection, template_id, lock=True)
             version = await message_templates.version(connection, template_id, number)
             texts = {name: getattr(version, name) for name in TemplateContent.__struct_fields__}
             return await message_templates.change(

@@ -24,6 +24,7 @@ from relay.notify.redact import redact
 from relay.operations.context import OperationContext, errors_within
 from relay.route.reasons import mismatch_reason
 from relay.store.configuration import channels, message_templates
+from relay.store.postgres.database import driver_connection
 
 
 class PreviewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -146,7 +147,7 @@ async def _channel(context: OperationContext, request: PreviewRequest) -> tuple[
         return channel, channel
     async with context.database.begin() as connection:
         saved = await channels.get(connection, request.channel_id, context.seal)
-        every = await channels.all_filters(connection)
+        _, every = await channels.load_filters(await driver_connection(connection))
     if request.channel is None:
         return saved, every[saved.id]
     with errors_within("channel"):

@@ -11,6 +11,7 @@ from relay.domain.errors import InvalidInput
 from relay.operations.context import OperationContext
 from relay.route.reasons import mismatch_reason
 from relay.store.configuration import channels
+from relay.store.postgres.database import driver_connection
 
 
 class ChannelVerdict(msgspec.Struct, frozen=True):
@@ -45,7 +46,7 @@ async def explain_routing(context: OperationContext, body: dict[str, Any]) -> Ro
     """
     alerts = _alerts_of(body)
     async with context.database.begin() as connection:
-        found = await channels.all_filters(connection)
+        _, found = await channels.load_filters(await driver_connection(connection))
     verdicts = [
         AlertVerdict(alert.labels, [_verdict(alert, *one, context.tenant_label) for one in found.items()])
         for alert in alerts

@@ -1,1 +1,1 @@
-"""① Alertmanager's webhook in, one durable transaction out."""
+"""① From Alertmanager's webhook to one durable transaction."""

@@ -1,7 +1,7 @@
-"""What does a batch of webhooks become: which rows, and which webhooks are the same?
+"""Conversion of a batch of webhooks into rows.
 
-Pure. Within a batch an alert may come several times (in several groups, or firing and then resolved); it is
-written once, as the batch leaves it, and each webhook keeps what it said itself.
+Pure. An alert may occur several times in a batch (in several groups, or firing and then resolved). It is written
+once, in its last state; each webhook keeps its own content.
 """
 
 import hashlib
@@ -23,16 +23,16 @@ Occurrence = tuple[str, str, datetime]
 
 
 class Webhook(msgspec.Struct, frozen=True):
-    """A decoded webhook with the bytes that it came in."""
+    """A decoded webhook and its body."""
 
     body: bytes
     group: Group
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """The rows of a batch. `row_of` gives for each webhook its row, which webhooks of the same state share.
+    """The rows of a batch. Webhooks with the same state share a row; `row_of` has the row of each webhook.
 
-    `late` counts for each row the firing reports of alerts that an earlier webhook of the batch resolved.
+    `late` has, for each row, the number of firing alerts that an earlier webhook of the batch already resolved.
     """
 
     alerts: tuple[AlertRow, ...]
@@ -41,15 +41,15 @@ class Batch(msgspec.Struct, frozen=True):
     late: tuple[int, ...]
 
 
-class _Seen(msgspec.Struct):
+class _AlertState(msgspec.Struct):
     alert: Alert
     tenant: str
     groups: set[int]
 
 
 def build_batch(webhooks: Sequence[Webhook], table: RoutingTable, received_at: datetime) -> Batch:
-    """Fold the webhooks, in their order, into distinct alerts and distinct states of groups."""
-    seen: dict[Occurrence, _Seen] = {}
+    """Merge the webhooks, in order, into distinct alerts and distinct states of groups."""
+    states: dict[Occurrence, _AlertState] = {}
     rows: dict[bytes, tuple[Group, bytes, list[Occurrence], set[int]]] = {}
     row_of: list[int] = []
     order: dict[bytes, int] = {}
@@ -57,12 +57,12 @@ def build_batch(webhooks: Sequence[Webhook], table: RoutingTable, received_at: d
         group = webhook.group
         state = state_hash(group, table.tenant_label)
         row_of.append(order.setdefault(state, len(order)))
-        occurrences, late = _fold(group, table.tenant_label, seen)
+        occurrences, late = _merge(group, table.tenant_label, states)
         rows.setdefault(state, (group, webhook.body, occurrences, late))
-    ordered = sorted(seen)
-    index = {occurrence: k for k, occurrence in enumerate(ordered)}
+    ordered = sorted(states)
+    index = {occurrence: at for at, occurrence in enumerate(ordered)}
     return Batch(
-        alerts=tuple(_alert_row(seen[occurrence], received_at) for occurrence in ordered),
+        alerts=tuple(_alert_row(states[occurrence], received_at) for occurrence in ordered),
         webhooks=tuple(
             _webhook_row(state, group, body, [index[o] for o in occurrences], late, table)
             for state, (group, body, occurrences, late) in rows.items()
@@ -73,26 +73,27 @@ def build_batch(webhooks: Sequence[Webhook], table: RoutingTable, received_at: d
 
 
 def state_hash(group: Group, tenant_label: str) -> bytes:
-    """What makes two webhooks say the same: the group, and which occurrences of which alerts are in which state.
+    """Hash the state of a group: its key, and the status of each occurrence of its alerts.
 
-    Rendered text, the receiver's and the Alertmanager's own address take no part, so that the peers of an HA
-    pair agree.
+    Annotations, the receiver and the Alertmanager's address are excluded, so that the peers of an HA pair agree.
     """
     facts = sorted(
         (_tenant(alert, tenant_label), alert.fingerprint, alert.starts_at.isoformat(), alert.status)
         for alert in group.alerts
     )
-    said = _encoder.encode((group.group_key, group.truncated, facts))
-    return hashlib.blake2b(said, digest_size=STATE_HASH_BYTES).digest()
+    state = _encoder.encode((group.group_key, group.truncated, facts))
+    return hashlib.blake2b(state, digest_size=STATE_HASH_BYTES).digest()
 
 
 def group_hash(group_key: str) -> int:
-    """A signed 64-bit name of a group, short enough to index whatever the key's length."""
+    """Hash a group key to a signed 64-bit number, so that a key of any length can be indexed."""
     return int.from_bytes(hashlib.blake2b(group_key.encode(), digest_size=8).digest(), signed=True)
 
 
-def _fold(group: Group, tenant_label: str, seen: dict[Occurrence, _Seen]) -> tuple[list[Occurrence], set[int]]:
-    """Add a group's alerts to what was seen; the positions of those that come too late are told apart."""
+def _merge(
+    group: Group, tenant_label: str, states: dict[Occurrence, _AlertState]
+) -> tuple[list[Occurrence], set[int]]:
+    """Merge a group's alerts into `states`; return their occurrences, and the positions of late alerts."""
     occurrences: list[Occurrence] = []
     late: set[int] = set()
     hashed = group_hash(group.group_key)
@@ -100,23 +101,23 @@ def _fold(group: Group, tenant_label: str, seen: dict[Occurrence, _Seen]) -> tup
         tenant = _tenant(alert, tenant_label)
         occurrence = (tenant, alert.fingerprint, alert.starts_at)
         occurrences.append(occurrence)
-        before = seen.get(occurrence)
-        if before is None:
-            seen[occurrence] = _Seen(alert, tenant, {hashed})
+        known = states.get(occurrence)
+        if known is None:
+            states[occurrence] = _AlertState(alert, tenant, {hashed})
             continue
-        before.groups.add(hashed)
-        if alert.firing and not before.alert.firing:
+        known.groups.add(hashed)
+        if alert.firing and not known.alert.firing:
             late.add(position)
-        elif before.alert.firing:
-            before.alert = alert
+        elif known.alert.firing:
+            known.alert = alert
     return occurrences, late
 
 
-def _alert_row(seen: _Seen, received_at: datetime) -> AlertRow:
-    alert, labels = seen.alert, seen.alert.labels
+def _alert_row(state: _AlertState, received_at: datetime) -> AlertRow:
+    alert, labels = state.alert, state.alert.labels
     resolved = alert.status is Status.RESOLVED
     return AlertRow(
-        tenant_id=seen.tenant,
+        tenant_id=state.tenant,
         fingerprint=alert.fingerprint,
         starts_at=alert.starts_at,
         status=alert.status.value,
@@ -127,22 +128,22 @@ def _alert_row(seen: _Seen, received_at: datetime) -> AlertRow:
         annotations=_encoder.encode(alert.annotations).decode(),
         ends_at=(alert.ends_at or received_at) if resolved else None,
         generator_url=alert.generator_url,
-        group_hashes="{" + ",".join(map(str, sorted(seen.groups))) + "}",
+        group_hashes="{" + ",".join(map(str, sorted(state.groups))) + "}",
     )
 
 
 def _webhook_row(
-    state: bytes, group: Group, body: bytes, alerts: list[int], late: set[int], table: RoutingTable
+    state: bytes, group: Group, body: bytes, alert_rows: list[int], late: set[int], table: RoutingTable
 ) -> WebhookRow:
     deliveries = []
     for channel_id, positions in table.route(group).items():
         kept = positions
         if late:
-            every = range(len(group.alerts)) if positions is None else positions
-            kept = tuple(position for position in every if position not in late)
+            candidates = range(len(group.alerts)) if positions is None else positions
+            kept = tuple(position for position in candidates if position not in late)
         if kept is None or kept:
-            told = group.alerts if kept is None else [group.alerts[position] for position in kept]
-            deliveries.append(DeliveryRow(channel_id, kept, rank_of(told)))
+            alerts = group.alerts if kept is None else [group.alerts[position] for position in kept]
+            deliveries.append(DeliveryRow(channel_id, kept, rank_of(alerts)))
     return WebhookRow(
         state_hash=state,
         group_hash=group_hash(group.group_key),
@@ -150,7 +151,7 @@ def _webhook_row(
         receiver=group.receiver,
         status=status_of(group.alerts).value,
         body=body,
-        alerts=tuple(alerts),
+        alerts=tuple(alert_rows),
         firing=tuple(alert.firing for alert in group.alerts),
         deliveries=tuple(deliveries),
     )

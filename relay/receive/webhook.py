@@ -1,6 +1,6 @@
-"""What does Alertmanager get as an answer?
+"""The webhook endpoint.
 
-Alertmanager takes any 2xx for done, tries 5xx again, and never tries anything else again.
+Alertmanager treats any 2xx as success, retries after a 5xx, and does not retry after other statuses.
 """
 
 import hmac
@@ -20,16 +20,16 @@ from relay.telemetry import Metrics
 
 MAX_BODY: Final = 10 * 1024 * 1024
 
-_REFUSALS: Final[dict[type[Exception], str]] = {
+_ERROR_RESULTS: Final[dict[type[Exception], str]] = {
     NotAuthorizedException: "unauthorized",
     RequestEntityTooLarge: "too_large",
     InvalidWebhook: "invalid",
     Unavailable: "unavailable",
-    InternalServerException: "broken_off",  # what the framework says when the sender goes before its body is read
+    InternalServerException: "broken_off",  # Litestar's error when the client disconnects before its body is read
 }
 
 
-# The body is read and decoded here, not by the framework: as a typed `data` argument it costs several times more.
+# The body is read and decoded here, because Litestar's typed `data` argument is several times slower.
 @post("/webhook", status_code=202, request_max_body_size=MAX_BODY, tags=["webhook"])
 async def receive_webhook(
     request: Request[Any, Any, State],
@@ -37,22 +37,24 @@ async def receive_webhook(
     settings: NamedDependency[Settings],
     metrics: NamedDependency[Metrics],
 ) -> WebhookResult:
-    """Take Alertmanager's webhook (version 4). The answer comes after the commit.
+    """Accept Alertmanager's webhook (version 4). The response is sent after the commit.
 
-    503 asks for the same again later; 400 and 413 would only happen again. With RELAY_WEBHOOK_TOKEN set, the
-    request must carry it as a bearer token.
+    After a 503 the same request can be retried; 400 and 413 are permanent. If RELAY_WEBHOOK_TOKEN is set, the
+    request must have it as a bearer token.
     """
     try:
         _authorize(request.headers.get("authorization", ""), settings.webhook_token)
         body = await request.body()
         return await writer.submit(body, decode_webhook(body))
-    except Exception as error:  # whatever it is, it is counted on its way to the answer
+    except Exception as error:  # counted and raised again
         metrics.webhooks.labels(_result_of(error)).inc()
         raise
 
 
 def _result_of(error: Exception) -> str:
-    return next((result for kind, result in _REFUSALS.items() if isinstance(error, kind)), "failed")
+    return next(
+        (result for error_type, result in _ERROR_RESULTS.items() if isinstance(error, error_type)), "failed"
+    )
 
 
 def _authorize(given: str, token: str | None) -> None:

@@ -1,4 +1,4 @@
-"""How do webhooks become durable: one commit at a time, each with all that arrived during the one before?"""
+"""The writer of webhooks: one commit at a time, each with all webhooks that arrived during the previous one."""
 
 import asyncio
 import contextlib
@@ -20,12 +20,12 @@ from relay.store.outbox import ingest
 from relay.store.postgres.database import AWAY, FAILED, RETRYABLE, Database, HeldConnection, in_words
 from relay.telemetry import Metrics
 
-MAX_WAITING_WEBHOOKS: Final = 2_000
-MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+MAX_PENDING_WEBHOOKS: Final = 2_000
+MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
 MAX_BATCH_ALERTS: Final = 2_000
 MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
 ATTEMPTS: Final = 5
-"""How often a batch is tried anew when it met another transaction, or a change of the configuration."""
+"""Attempts to commit a batch that conflicts with another transaction or a change of the configuration."""
 PROBE_EVERY: Final = 0.25
 PURGE_EVERY: Final = 300.0
 
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 
 class WebhookResult(msgspec.Struct, frozen=True):
-    """What the webhook's sender is told. `suppressed` counts alerts held back although a channel might match."""
+    """The response to a webhook. `suppressed` counts alerts that were not routed because they are late."""
 
     alerts: int
     notifications: int
@@ -41,13 +41,13 @@ class WebhookResult(msgspec.Struct, frozen=True):
     duplicate: bool
 
 
-class _Waiting(msgspec.Struct, frozen=True):
+class _Pending(msgspec.Struct, frozen=True):
     webhook: Webhook
-    answer: "asyncio.Future[WebhookResult]"
+    result: "asyncio.Future[WebhookResult]"
 
 
 class Writer:
-    """The one writer of a process. Webhooks wait for it in memory, but nobody is told yes before the commit."""
+    """The only writer of a process. Webhooks are queued in memory and acknowledged after the commit."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Writer:
         metrics: Metrics,
         wake: Callable[[set[str]], None],
     ) -> None:
-        """`wake` is called after each commit with the channels that have something to send."""
+        """`wake` is called after each commit with the ids of the channels that have new deliveries."""
         self._connection = HeldConnection(database)
         self._tenant_label = tenant_label
         self._repeat_after = repeat_after
@@ -65,94 +65,94 @@ class Writer:
         self._wake = wake
         self._table: RoutingTable | None = None
         self._stale = False
-        self._waiting: deque[_Waiting] = deque()
-        self._waiting_bytes = 0
+        self._pending: deque[_Pending] = deque()
+        self._pending_bytes = 0
         self._arrived = asyncio.Event()
-        self._away = False
+        self._unavailable = False
         self._purged_at = time.monotonic()
 
     async def submit(self, body: bytes, group: Group) -> WebhookResult:
-        """Store a webhook; when this returns, it and all that it calls for are committed.
+        """Store a webhook. When this returns, the alerts and their deliveries are committed.
 
         Raises:
-            Unavailable: Postgres is away, or too much waits. It may have been stored all the same if the
-                connection broke during the commit; sent again, it is then a duplicate.
+            Unavailable: Postgres is unavailable or the queue is full. If the connection failed during the commit,
+                the webhook may be stored anyway; a retry is then a duplicate.
         """
-        if self._away:
-            raise Unavailable("the database is away")
-        if len(self._waiting) >= MAX_WAITING_WEBHOOKS or self._waiting_bytes + len(body) > MAX_WAITING_BYTES:
+        if self._unavailable:
+            raise Unavailable("the database is unavailable")
+        if len(self._pending) >= MAX_PENDING_WEBHOOKS or self._pending_bytes + len(body) > MAX_PENDING_BYTES:
             raise Unavailable("too many webhooks are waiting for the database")
-        answer: asyncio.Future[WebhookResult] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(Webhook(body, group), answer))
-        self._waiting_bytes += len(body)
+        result: asyncio.Future[WebhookResult] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Pending(Webhook(body, group), result))
+        self._pending_bytes += len(body)
         self._arrived.set()
-        return await answer
+        return await result
 
     def config_changed(self) -> None:
-        """Reload the routing table soon. Without this call the next commit would notice, and cost a round trip."""
+        """Reload the routing table soon, which saves the next commit a round trip to detect the change."""
         self._stale = True
         self._arrived.set()
 
     async def run(self) -> None:
-        """Write what arrives, until cancelled; what waits then is refused."""
+        """Write webhooks until canceled, then reject those in the queue."""
         try:
             while True:
-                if self._away:
+                if self._unavailable:
                     await self._probe()
                 await self._arrived.wait()
                 self._arrived.clear()
                 try:
                     await self._work()
                 except FAILED as error:
-                    await self._went_away(error)
+                    await self._handle_outage(error)
         finally:
-            self._refuse("the relay is shutting down")
+            self._reject_all("the relay is shutting down")
             await self._connection.drop()
 
     async def _work(self) -> None:
         if self._stale:
             await self._load_table()
-        while self._waiting:
+        while self._pending:
             await self._write(self._take())
         if time.monotonic() - self._purged_at > PURGE_EVERY:
             self._purged_at = time.monotonic()
             async with self._connection.use() as driver:
                 await ingest.purge_group_states(driver, self._repeat_after * 2)
 
-    def _take(self) -> list[_Waiting]:
-        """What goes into the next commit: all that waits, up to a size that keeps the statement short."""
-        taken: list[_Waiting] = []
+    def _take(self) -> list[_Pending]:
+        """Take webhooks for the next commit, up to a size that keeps the statement fast."""
+        taken: list[_Pending] = []
         alerts = size = 0
-        while self._waiting and (not taken or (alerts < MAX_BATCH_ALERTS and size < MAX_BATCH_BYTES)):
-            waiting = self._waiting.popleft()
-            taken.append(waiting)
-            alerts += len(waiting.webhook.group.alerts)
-            size += len(waiting.webhook.body)
-        self._waiting_bytes -= size
+        while self._pending and (not taken or (alerts < MAX_BATCH_ALERTS and size < MAX_BATCH_BYTES)):
+            pending = self._pending.popleft()
+            taken.append(pending)
+            alerts += len(pending.webhook.group.alerts)
+            size += len(pending.webhook.body)
+        self._pending_bytes -= size
         return taken
 
-    async def _write(self, taken: list[_Waiting]) -> None:
+    async def _write(self, taken: list[_Pending]) -> None:
         try:
             started = time.perf_counter()
-            batch, written = await self._commit([waiting.webhook for waiting in taken])
+            batch, written = await self._commit([pending.webhook for pending in taken])
             self._metrics.commit_seconds.observe(time.perf_counter() - started)
             self._metrics.commit_webhooks.observe(len(taken))
         except AWAY as error:
-            for waiting in taken:
-                _refuse(waiting, "the database is away")
+            for pending in taken:
+                _reject(pending, "the database is unavailable")
             raise ConnectionError(str(error)) from error
-        except Exception as error:  # a webhook that can't be stored must not end the writer, nor take others along
+        except Exception as error:  # one invalid webhook must not stop the writer or fail the others
             if len(taken) > 1:
-                for waiting in taken:
-                    await self._write([waiting])
+                for pending in taken:
+                    await self._write([pending])
                 return
             log.exception("ingest_failed", group_key=taken[0].webhook.group.group_key)
-            _refuse(taken[0], f"the webhook could not be stored ({type(error).__name__})")
+            _reject(taken[0], f"the webhook could not be stored ({type(error).__name__})")
             return
-        self._tell(taken, batch, written)
+        self._report(taken, batch, written)
 
     async def _commit(self, webhooks: list[Webhook]) -> tuple[Batch, list[ingest.Written]]:
-        """Route and write, as often as it takes for the routing table to be the one in force at the commit."""
+        """Route and write, and repeat until the routing table is current at the commit."""
         for _ in range(ATTEMPTS):
             table = self._table or await self._load_table()
             received_at = datetime.now(UTC)
@@ -174,26 +174,26 @@ class Writer:
         async with self._connection.use() as driver:
             version, filters = await channels.load_filters(driver)
         self._table = RoutingTable(version, filters, self._tenant_label)
-        for channel_id, why in self._table.invalid.items():
-            log.error("channel_not_routable", channel_id=channel_id, detail=why)
+        for channel_id, error in self._table.invalid.items():
+            log.error("channel_not_routable", channel_id=channel_id, detail=error)
         self._metrics.config_version.set(version)
         return self._table
 
-    def _tell(self, taken: list[_Waiting], batch: Batch, written: list[ingest.Written]) -> None:
+    def _report(self, taken: list[_Pending], batch: Batch, written: list[ingest.Written]) -> None:
         first_of_row: set[int] = set()
-        for waiting, row in zip(taken, batch.row_of, strict=True):
-            result = written[row]
-            duplicate = result.duplicate or row in first_of_row
+        for pending, row in zip(taken, batch.row_of, strict=True):
+            stored = written[row]
+            duplicate = stored.duplicate or row in first_of_row
             first_of_row.add(row)
-            answer = WebhookResult(
-                alerts=len(waiting.webhook.group.alerts),
-                notifications=0 if duplicate else result.notifications,
-                suppressed=0 if duplicate else result.late + batch.late[row],
+            result = WebhookResult(
+                alerts=len(pending.webhook.group.alerts),
+                notifications=0 if duplicate else stored.notifications,
+                suppressed=0 if duplicate else stored.late + batch.late[row],
                 duplicate=duplicate,
             )
-            self._count(waiting.webhook.group, answer)
-            if not waiting.answer.done():
-                waiting.answer.set_result(answer)
+            self._count(pending.webhook.group, result)
+            if not pending.result.done():
+                pending.result.set_result(result)
         channel_ids = {
             delivery.channel_id
             for webhook, result in zip(batch.webhooks, written, strict=True)
@@ -203,36 +203,36 @@ class Writer:
         if channel_ids:
             self._wake(channel_ids)
 
-    def _count(self, group: Group, answer: WebhookResult) -> None:
-        self._metrics.webhooks.labels("duplicate" if answer.duplicate else "accepted").inc()
+    def _count(self, group: Group, result: WebhookResult) -> None:
+        self._metrics.webhooks.labels("duplicate" if result.duplicate else "accepted").inc()
         firing = sum(alert.firing for alert in group.alerts)
         self._metrics.alerts.labels("firing").inc(firing)
         self._metrics.alerts.labels("resolved").inc(len(group.alerts) - firing)
-        self._metrics.notifications.inc(answer.notifications)
+        self._metrics.notifications.inc(result.notifications)
 
-    async def _went_away(self, error: Exception) -> None:
-        self._away = True
-        log.error("database_away", error=in_words(error))
-        self._refuse("the database is away")
+    async def _handle_outage(self, error: Exception) -> None:
+        self._unavailable = True
+        log.error("database_unavailable", error=in_words(error))
+        self._reject_all("the database is unavailable")
         await self._connection.drop()
 
     async def _probe(self) -> None:
-        """Wait until Postgres answers again; meanwhile `submit` refuses at once."""
+        """Wait until Postgres is available again; meanwhile `submit` rejects webhooks immediately."""
         while True:
             with contextlib.suppress(*FAILED):
                 await self._load_table()
-                self._away = False
-                log.info("database_back")
+                self._unavailable = False
+                log.info("database_available")
                 return
             await self._connection.drop()
             await asyncio.sleep(PROBE_EVERY)
 
-    def _refuse(self, why: str) -> None:
-        while self._waiting:
-            _refuse(self._waiting.popleft(), why)
-        self._waiting_bytes = 0
+    def _reject_all(self, reason: str) -> None:
+        while self._pending:
+            _reject(self._pending.popleft(), reason)
+        self._pending_bytes = 0
 
 
-def _refuse(waiting: _Waiting, why: str) -> None:
-    if not waiting.answer.done():
-        waiting.answer.set_exception(Unavailable(why))
+def _reject(pending: _Pending, reason: str) -> None:
+    if not pending.result.done():
+        pending.result.set_exception(Unavailable(reason))

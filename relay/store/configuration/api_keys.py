@@ -1,4 +1,4 @@
-"""Who may call the API? Keys are stored as hashes; a key is shown once, when it is made."""
+"""API keys. Only a hash of a key is stored; the key itself is returned once, on creation."""
 
 import hashlib
 import secrets
@@ -27,39 +27,39 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None
 
 
-_shown = [api_keys.c[name] for name in Key.__struct_fields__]
+_columns = [api_keys.c[name] for name in Key.__struct_fields__]
 
 
 def new_secret() -> str:
-    """A fresh key: the prefix that secret scanners look for, and 256 random bits."""
+    """Generate a key: a prefix that secret scanners recognize, and 256 random bits."""
     return KEY_PREFIX + secrets.token_urlsafe(32)
 
 
 async def create(connection: AsyncConnection, name: str) -> tuple[Key, str]:
-    """Make an administrator's key; the second of the answer is the secret, which nobody can read again."""
+    """Create an admin key. Returns the key and its secret, which can't be read again."""
     secret = new_secret()
     statement = insert(api_keys).values(id=secrets.token_hex(4), name=name, hash=_hash(secret), role=ADMIN)
-    row = (await connection.execute(statement.returning(*_shown))).one()
+    row = (await connection.execute(statement.returning(*_columns))).one()
     return _key(row), secret
 
 
 async def find(connection: AsyncConnection, secret: str) -> Key | None:
-    """The key that a secret belongs to, unless it is revoked."""
-    statement = select(*_shown).where(api_keys.c.hash == _hash(secret), api_keys.c.revoked_at.is_(None))
+    """Return the key with this secret, unless it is revoked."""
+    statement = select(*_columns).where(api_keys.c.hash == _hash(secret), api_keys.c.revoked_at.is_(None))
     row = (await connection.execute(statement)).one_or_none()
     return None if row is None else _key(row)
 
 
 async def list_keys(connection: AsyncConnection) -> list[Key]:
-    """All keys, revoked ones included, oldest first."""
-    return [_key(row) for row in await connection.execute(select(*_shown).order_by(api_keys.c.created_at))]
+    """Return all keys, including revoked ones, oldest first."""
+    return [_key(row) for row in await connection.execute(select(*_columns).order_by(api_keys.c.created_at))]
 
 
 async def revoke(connection: AsyncConnection, key_id: str) -> None:
-    """Let a key open nothing from now on.
+    """Revoke an API key.
 
     Raises:
-        NotFound: there is no such key, or it is revoked already.
+        NotFound: the key does not exist or is already revoked.
     """
     statement = (
         update(api_keys)
@@ -67,11 +67,11 @@ async def revoke(connection: AsyncConnection, key_id: str) -> None:
         .values(revoked_at=func.now())
     )
     if (await connection.execute(statement)).rowcount == 0:
-        raise NotFound(f"there is no key {key_id!r} that could be revoked")
+        raise NotFound(f"there is no active key {key_id!r}")
 
 
 def _hash(secret: str) -> bytes:
-    """A fast hash is enough: a key has 256 random bits, so nobody can guess it from its hash."""
+    """Hash a key. A fast hash is enough, because 256 random bits can't be guessed from it."""
     return hashlib.sha256(secret.encode(errors="replace")).digest()
 
 

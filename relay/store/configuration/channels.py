@@ -1,4 +1,4 @@
-"""Where are channels kept, and what may be read without their secrets?"""
+"""Storage of channels. Secret fields are sealed; filters can be read without opening them."""
 
 from typing import Any, Final
 
@@ -17,15 +17,16 @@ from relay.store.configuration.seal import Seal
 from relay.store.postgres.listen import WAKE_CHANNEL
 from relay.store.tables import channels, config_version, lanes, message_templates
 
-# A channel that the relay itself disabled is routed to all the same: what it is to be told waits until people have
-# mended it, or goes to its fallback.
-_FILTERS: Final = """
+# A channel that the relay itself disabled still gets its alerts: they are pending until the channel is fixed, or
+# go to its fallback. One statement reads version and filters consistently; without channels its one row has the
+# version alone.
+LOAD_FILTERS: Final = """
+SELECT
+  v.version,
+  c.id,
   CASE WHEN c.disabled_reason IS NULL THEN c.config ELSE c.config || '{"enabled": true}' END AS config
-"""
-
-# One statement sees one moment; with no channels, the one row has the version alone.
-LOAD_FILTERS: Final = f"""
-SELECT v.version, c.id, {_FILTERS} FROM config_version v LEFT JOIN channels c ON true ORDER BY c.id
+FROM config_version v LEFT JOIN channels c ON true
+ORDER BY c.id
 """
 
 # A row that a worker is about to claim or to settle is left to it.
@@ -69,12 +70,12 @@ BURY: Final = text(
 _classes = {type_name(channel_class): channel_class for channel_class in CHANNEL_CLASSES}
 
 
-async def add(connection: AsyncConnection, channel: Channel, seal: Seal) -> Channel:
+async def add(connection: AsyncConnection, channel: Channel, seal: Seal) -> None:
     """Store a new channel with its lane.
 
     Raises:
-        Conflict: the id is taken.
-        InvalidInput: its fallback can't be one, or there is no such message template.
+        Conflict: the id is already used.
+        InvalidInput: the fallback is invalid, or the message template does not exist.
     """
     await lock_configuration(connection)
     await _check_template(connection, channel)
@@ -83,45 +84,44 @@ async def add(connection: AsyncConnection, channel: Channel, seal: Seal) -> Chan
         id=channel.id, channel_type=channel.channel_type, **_columns(channel, seal)
     )
     try:
-        row = (await connection.execute(statement.returning(channels))).one()
+        await connection.execute(statement)
     except IntegrityError:
         raise Conflict(f"the channel id {channel.id!r} is taken") from None
     await connection.execute(upsert(lanes).values(channel_id=channel.id).on_conflict_do_nothing())
-    return _of_row(row, seal)
 
 
 async def get(connection: AsyncConnection, channel_id: str, seal: Seal, *, lock: bool = False) -> Channel:
-    """One channel; with `lock`, nobody else changes any channel until the transaction ends.
+    """Return one channel; with `lock`, block other changes of the configuration until the transaction ends.
 
     Raises:
-        NotFound: there is none.
-        Unreadable: this release does not know its type, or its secrets can't be opened.
+        NotFound: the channel does not exist.
+        Unreadable: this release does not know its type, or its secrets can't be decrypted.
     """
     if lock:
         await lock_configuration(connection)
     statement = select(channels).where(channels.c.id == channel_id)
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
-        raise NotFound(f"there is no channel {channel_id!r}")
-    return _of_row(row, seal)
+        raise _not_found(channel_id)
+    return _from_row(row, seal)
 
 
 async def page(connection: AsyncConnection, seal: Seal, after: str | None, limit: int) -> list[Channel]:
-    """Channels in the order of their ids, those after `after`; secrets that can't be opened are shown as MASK."""
+    """Return channels in the order of their ids, starting after `after`; unreadable secrets are MASK."""
     statement = select(channels).order_by(channels.c.id).limit(limit)
     if after is not None:
         statement = statement.where(channels.c.id > after)
-    return [_listed(row, seal) for row in await connection.execute(statement)]
+    return [_from_row_or_masked(row, seal) for row in await connection.execute(statement)]
 
 
 async def change(
     connection: AsyncConnection, channel: Channel, seal: Seal, *, keep_disabled_reason: bool = False
-) -> Channel:
-    """Write a changed channel. The reason for which the relay disabled it is kept if that was not touched.
+) -> None:
+    """Write a changed channel, and clear the reason why the relay disabled it unless `keep_disabled_reason`.
 
     Raises:
-        InvalidInput: the fallback can't be one, the tenant does not go with that of another channel, or there is
-            no such message template.
+        NotFound: the channel does not exist.
+        InvalidInput: the fallback or the tenant is invalid, or the message template does not exist.
     """
     await lock_configuration(connection)
     await _check_template(connection, channel)
@@ -135,10 +135,9 @@ async def change(
             disabled_reason=channels.c.disabled_reason if keep_disabled_reason else null(),
             **_columns(channel, seal),
         )
-        .returning(channels)
     )
-    row = (await connection.execute(statement)).one()
-    return _of_row(row, seal)
+    if (await connection.execute(statement)).rowcount == 0:
+        raise _not_found(channel.id)
 
 
 async def start_over(connection: AsyncConnection, channel_id: str) -> None:
@@ -161,43 +160,43 @@ async def start_over(connection: AsyncConnection, channel_id: str) -> None:
 
 
 async def wake(connection: AsyncConnection) -> None:
-    """Tell the workers, when this transaction commits, that something is due."""
+    """Wake the workers when this transaction commits."""
     await connection.execute(select(func.pg_notify(WAKE_CHANNEL, "")))
 
 
 async def remove(connection: AsyncConnection, channel_id: str) -> None:
-    """Delete a channel; what waited for it ends as dead, with that reason.
+    """Delete a channel. Its pending deliveries become dead, with that reason.
 
     Raises:
-        NotFound: there is none.
-        Conflict: it is the fallback of others.
+        NotFound: the channel does not exist.
+        Conflict: the channel is the fallback of others.
     """
-    # Most of the work comes before the lock, for webhooks wait behind that; what they added meanwhile comes after.
+    # Most of the work is done before the lock, which blocks webhooks; deliveries added meanwhile are handled after
+    # it.
     await _bury(connection, channel_id)
     await lock_configuration(connection)
     if others := await dependents(connection, channel_id):
         raise Conflict(f"the channel {channel_id!r} is the fallback of {format_ids(others)}; change that first")
     if (await connection.execute(delete(channels).where(channels.c.id == channel_id))).rowcount == 0:
-        raise NotFound(f"there is no channel {channel_id!r}")
+        raise _not_found(channel_id)
     await _bury(connection, channel_id)
 
 
 async def _bury(connection: AsyncConnection, channel_id: str) -> None:
-    """End what waits for a channel; what it was to tell in place of others is theirs again."""
-    given = {"id": channel_id, "reason": Reason.CHANNEL_DELETED}
-    await connection.execute(BURY, given)
+    """Make the pending deliveries of a channel dead; those it got as a fallback return to their own channel."""
+    await connection.execute(BURY, {"id": channel_id, "reason": Reason.CHANNEL_DELETED})
 
 
 async def lock_configuration(connection: AsyncConnection) -> None:
-    """Let changes of the configuration come one after the other, until the transaction ends.
+    """Serialize changes of the configuration until the transaction ends.
 
-    It is the lock that the trigger on channels takes before any row's.
+    The trigger on `channels` takes the same lock before any row lock, which prevents deadlocks.
     """
     await connection.execute(select(config_version.c.version).with_for_update())
 
 
 async def _check_template(connection: AsyncConnection, channel: Channel) -> None:
-    """Refuse a message template that does not exist."""
+    """Reject a message template that does not exist."""
     if channel.template is None:
         return
     found = select(message_templates.c.id).where(message_templates.c.id == channel.template)
@@ -205,14 +204,8 @@ async def _check_template(connection: AsyncConnection, channel: Channel) -> None
         raise InvalidInput("template", f"there is no message template {channel.template!r}")
 
 
-async def all_filters(connection: AsyncConnection) -> dict[str, Filters]:
-    """The filters of all channels, by id."""
-    rows = await connection.execute(text(f"SELECT c.id, {_FILTERS} FROM channels c ORDER BY c.id"))
-    return {row.id: msgspec.convert(row.config, Filters) for row in rows}
-
-
 async def load_filters(driver: Any) -> tuple[int, dict[str, Filters]]:
-    """The version of the configuration and the filters of all channels, from one moment."""
+    """Return the configuration version and the filters of all channels by id, from one snapshot."""
     rows = await driver.fetch(LOAD_FILTERS)
     filters = {row["id"]: msgspec.convert(row["config"], Filters) for row in rows if row["id"] is not None}
     return rows[0]["version"], filters
@@ -221,7 +214,7 @@ async def load_filters(driver: Any) -> tuple[int, dict[str, Filters]]:
 def open_channel(
     channel_id: str, channel_type: str, config: Any, sealed: bytes, seal: Seal
 ) -> tuple[Channel | None, str]:
-    """A channel with its secrets open, for sending; or None, and why it can't be read."""
+    """Return a channel with its secrets decrypted; or None, and why it can't be read."""
     try:
         return _channel(channel_id, channel_type, config, seal.open(sealed, channel_id)), ""
     except Unreadable as error:
@@ -231,8 +224,8 @@ def open_channel(
 def _columns(channel: Channel, seal: Seal) -> dict[str, Any]:
     data = msgspec.to_builtins(channel)
     secret = {name: data[name] for name in channel.SECRET if data[name] is not None}
-    hidden = {"id", "channel_type", *channel.SECRET}
-    config = {name: value for name, value in data.items() if name not in hidden}
+    excluded = {"id", "channel_type", *channel.SECRET}
+    config = {name: value for name, value in data.items() if name not in excluded}
     return {"config": config, "sealed": seal.seal(secret, channel.id)}
 
 
@@ -247,16 +240,20 @@ def _channel(channel_id: str, channel_type: str, config: Any, secret: dict[str, 
     return channel
 
 
-def _of_row(row: Any, seal: Seal) -> Channel:
+def _from_row(row: Any, seal: Seal) -> Channel:
     return _channel(row.id, row.channel_type, row.config, seal.open(row.sealed, row.id))
 
 
-def _listed(row: Any, seal: Seal) -> Channel:
-    """A channel of a list, which one with a broken seal must not make unreadable."""
+def _from_row_or_masked(row: Any, seal: Seal) -> Channel:
+    """Return a channel of a list; if its secrets can't be decrypted, they are MASK."""
     try:
-        return _of_row(row, seal)
+        return _from_row(row, seal)
     except SealBroken:
         fields = msgspec.structs.fields(_classes[row.channel_type])
         secret = _classes[row.channel_type].SECRET
         masks = {field.name: MASK for field in fields if field.required and field.name in secret}
         return _channel(row.id, row.channel_type, row.config, masks)
+
+
+def _not_found(channel_id: str) -> NotFound:
+    return NotFound(f"there is no channel {channel_id!r}")

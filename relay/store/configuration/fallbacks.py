@@ -1,4 +1,4 @@
-"""Which channel may be the fallback of which?"""
+"""Fallback channels: validation of the chain, and lookup of dependents."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,8 +10,8 @@ from relay.domain.channel_types import Channel
 from relay.domain.errors import InvalidInput
 from relay.store.tables import channels
 
-# The chain of fallbacks from a channel on, in its order. It ends at the channel that is being written, whose own
-# fallback is about to change.
+# The chain of fallbacks that starts at a channel, in order. It ends at the channel that is being written, because
+# its own fallback is about to change.
 CHAIN: Final = text(
     """
     WITH RECURSIVE chain (id, next, tenant_id, depth) AS (
@@ -24,48 +24,48 @@ CHAIN: Final = text(
     """
 )
 MAX_LISTED: Final = 10
-"""Channels that an error names."""
+"""Maximum number of channels in an error message."""
 MAX_CHAIN: Final = 1000
-"""The net under walks along a chain, which the checks keep free of circles."""
+"""An upper bound for recursion, in case a chain has a cycle despite the validation."""
 
 _fallback = channels.c.config["fallback_channel_id"].astext
 _tenant = channels.c.config["tenant_id"].astext
 
 
 async def dependents(connection: AsyncConnection, channel_id: str) -> Sequence[str]:
-    """The channels that name this one as their fallback, by id."""
-    named_by = select(channels.c.id).where(_fallback == channel_id).order_by(channels.c.id)
-    return (await connection.execute(named_by)).scalars().all()
+    """Return the ids of the channels that have this one as their fallback."""
+    statement = select(channels.c.id).where(_fallback == channel_id).order_by(channels.c.id)
+    return (await connection.execute(statement)).scalars().all()
 
 
 async def check_fallback(connection: AsyncConnection, channel: Channel) -> None:
-    """Refuse a fallback that does not exist, that leads back here, or that serves another tenant.
+    """Reject a fallback that does not exist, creates a cycle, or has another tenant.
 
     Raises:
-        InvalidInput: says which.
+        InvalidInput: the fallback is invalid; states why.
     """
     first, field = channel.fallback_channel_id, "fallback_channel_id"
     if first is None:
         return
-    wanted = {"first": first, "written": channel.id, "longest": MAX_CHAIN}
-    chain = (await connection.execute(CHAIN, wanted)).all()
+    parameters = {"first": first, "written": channel.id, "longest": MAX_CHAIN}
+    chain = (await connection.execute(CHAIN, parameters)).all()
     if not chain:
         raise InvalidInput(field, f"there is no channel {first!r}")
     path = [row.id for row in chain]
     if channel.id in path:
-        raise InvalidInput(field, f"makes a circle: {' → '.join([channel.id, *path])}")
+        raise InvalidInput(field, f"creates a cycle: {' → '.join([channel.id, *path])}")
     if chain[0].tenant_id not in (None, channel.tenant_id):
         raise InvalidInput(
             field,
-            f"the channel {first!r} serves the tenant {chain[0].tenant_id!r}, this one serves {_whom(channel)}",
+            f"the channel {first!r} has the tenant {chain[0].tenant_id!r}, this one has {_tenant_of(channel)}",
         )
 
 
 async def check_dependents(connection: AsyncConnection, channel: Channel) -> None:
-    """Refuse a tenant that others, for which this channel is the fallback, don't serve.
+    """Reject a tenant that differs from those of the channels that have this one as their fallback.
 
     Raises:
-        InvalidInput: names them.
+        InvalidInput: names those channels.
     """
     if channel.tenant_id is None:
         return
@@ -76,16 +76,17 @@ async def check_dependents(connection: AsyncConnection, channel: Channel) -> Non
     )
     if others := (await connection.execute(statement)).scalars().all():
         raise InvalidInput(
-            "tenant_id", f"this channel is the fallback of {format_ids(others)}, which may tell of other tenants"
+            "tenant_id",
+            f"this channel is the fallback of {format_ids(others)}, which gets alerts of other tenants",
         )
 
 
-def _whom(channel: Channel) -> str:
-    return "all" if channel.tenant_id is None else repr(channel.tenant_id)
+def _tenant_of(channel: Channel) -> str:
+    return "all tenants" if channel.tenant_id is None else f"the tenant {channel.tenant_id!r}"
 
 
 def format_ids(channel_ids: Sequence[str]) -> str:
-    """Channels as an error names them."""
+    """Format channel ids for an error message."""
     shown = ", ".join(map(repr, channel_ids[:MAX_LISTED]))
     more = len(channel_ids) - MAX_LISTED
     return f"{shown} and {more} more" if more > 0 else shown

@@ -1,7 +1,6 @@
-"""Where are message templates kept, with all that they ever said?
+"""Storage of message templates and their versions.
 
-Changing one changes the stamp of the channels that name it, so that whoever sends for them reads it anew before
-the next message.
+A change of a template updates the channels that use it, so that their lanes load it before the next message.
 """
 
 from typing import Any
@@ -24,48 +23,48 @@ from relay.store.configuration.channels import lock_configuration
 from relay.store.configuration.fallbacks import format_ids
 from relay.store.tables import channels, message_template_versions, message_templates
 
-_named = channels.c.config["template"].astext
+_template_id = channels.c.config["template"].astext
 _versions = message_template_versions.c
 
 
 async def add(connection: AsyncConnection, template: MessageTemplate) -> MessageTemplate:
-    """Store a new template, as its version 1.
+    """Store a new template as version 1.
 
     Raises:
-        Conflict: the id is taken.
+        Conflict: the id is already used.
     """
     statement = insert(message_templates).values(id=template.id, version=1, body=_body(template))
     try:
         row = (await connection.execute(statement.returning(message_templates))).one()
     except IntegrityError:
         raise Conflict(f"the message template id {template.id!r} is taken") from None
-    await _keep_version(connection, row)
+    await _insert_version(connection, row)
     return _template(row)
 
 
-async def get(connection: AsyncConnection, template_id: str, *, changing: bool = False) -> MessageTemplate:
-    """One template; if it is about to change, nobody else changes it, or any channel, until the transaction ends.
+async def get(connection: AsyncConnection, template_id: str, *, lock: bool = False) -> MessageTemplate:
+    """Return one template; with `lock`, block other changes of the configuration until the transaction ends.
 
     Raises:
-        NotFound: there is none.
-        Unreadable: it was stored by another release.
+        NotFound: the template does not exist.
+        Unreadable: the template was stored by another release.
     """
-    if changing:
+    if lock:
         await lock_configuration(connection)
     statement = select(message_templates).where(message_templates.c.id == template_id)
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
-        raise _none(template_id)
+        raise _not_found(template_id)
     return _template(row)
 
 
 async def for_channel(connection: AsyncConnection, channel: BaseChannel) -> MessageTemplate | None:
-    """The template that a channel names, if it names one."""
+    """Return the template of a channel, if it has one."""
     return None if channel.template is None else await get(connection, channel.template)
 
 
 async def page(connection: AsyncConnection, after: str | None, limit: int) -> list[MessageTemplate]:
-    """Templates in the order of their ids, those after `after`."""
+    """Return templates in the order of their ids, starting after `after`."""
     statement = select(message_templates).order_by(message_templates.c.id).limit(limit)
     if after is not None:
         statement = statement.where(message_templates.c.id > after)
@@ -73,7 +72,7 @@ async def page(connection: AsyncConnection, after: str | None, limit: int) -> li
 
 
 async def change(connection: AsyncConnection, template: MessageTemplate) -> MessageTemplate:
-    """Write a template that `get` gave to be changed, as its next version; it governs the very next message."""
+    """Write the next version of a template, which `get` has locked. It applies from the next message."""
     statement = (
         update(message_templates)
         .where(message_templates.c.id == template.id)
@@ -81,8 +80,8 @@ async def change(connection: AsyncConnection, template: MessageTemplate) -> Mess
         .returning(message_templates)
     )
     row = (await connection.execute(statement)).one()
-    await _keep_version(connection, row)
-    await connection.execute(update(channels).where(_named == template.id).values(updated_at=func.now()))
+    await _insert_version(connection, row)
+    await connection.execute(update(channels).where(_template_id == template.id).values(updated_at=func.now()))
     return _template(row)
 
 
@@ -90,25 +89,25 @@ async def remove(connection: AsyncConnection, template_id: str) -> None:
     """Delete a template with its versions.
 
     Raises:
-        NotFound: there is none.
-        Conflict: channels name it.
+        NotFound: the template does not exist.
+        Conflict: channels use it.
     """
     await lock_configuration(connection)
-    named_by = select(channels.c.id).where(_named == template_id).order_by(channels.c.id)
-    if others := (await connection.execute(named_by)).scalars().all():
-        raise Conflict(f"the message template {template_id!r} is that of {format_ids(others)}; change that first")
+    users = select(channels.c.id).where(_template_id == template_id).order_by(channels.c.id)
+    if others := (await connection.execute(users)).scalars().all():
+        raise Conflict(f"the message template {template_id!r} is used by {format_ids(others)}; change that first")
     statement = delete(message_templates).where(message_templates.c.id == template_id)
     if (await connection.execute(statement)).rowcount == 0:
-        raise _none(template_id)
+        raise _not_found(template_id)
 
 
 async def versions(
     connection: AsyncConnection, template_id: str, before: int | None, limit: int
 ) -> list[TemplateVersion]:
-    """The versions of a template, the newest first, those before `before`.
+    """Return the versions of a template, newest first, starting before `before`.
 
     Raises:
-        NotFound: there is no such template.
+        NotFound: the template does not exist.
     """
     await get(connection, template_id)
     statement = select(message_template_versions).where(_versions.template_id == template_id)
@@ -119,10 +118,10 @@ async def versions(
 
 
 async def version(connection: AsyncConnection, template_id: str, number: int) -> TemplateVersion:
-    """One version of a template.
+    """Return one version of a template.
 
     Raises:
-        NotFound: there is no such template, or version of it.
+        NotFound: the template or the version does not exist.
     """
     await get(connection, template_id)
     statement = select(message_template_versions).where(
@@ -135,19 +134,19 @@ async def version(connection: AsyncConnection, template_id: str, number: int) ->
 
 
 def from_lease(row: Any) -> MessageTemplate | None:
-    """The template of a lane's channel; None without one, and if it was stored by another release."""
+    """Return the template of a lane's channel; None without one, or if it was stored by another release."""
     if row["template_id"] is None:
         return None
-    stamps = {"version": row["template_version"], "updated_at": row["template_updated_at"]}
+    version_fields = {"version": row["template_version"], "updated_at": row["template_updated_at"]}
     try:
-        return msgspec.convert(row["template_body"] | {"id": row["template_id"]} | stamps, MessageTemplate)
+        return msgspec.convert(row["template_body"] | {"id": row["template_id"]} | version_fields, MessageTemplate)
     except msgspec.ValidationError:
         return None
 
 
-async def _keep_version(connection: AsyncConnection, row: Any) -> None:
-    kept = {"template_id": row.id, "version": row.version, "body": row.body, "created_at": row.updated_at}
-    await connection.execute(insert(message_template_versions).values(**kept))
+async def _insert_version(connection: AsyncConnection, row: Any) -> None:
+    values = {"template_id": row.id, "version": row.version, "body": row.body, "created_at": row.updated_at}
+    await connection.execute(insert(message_template_versions).values(**values))
 
 
 def _body(template: MessageTemplate) -> dict[str, Any]:
@@ -155,9 +154,9 @@ def _body(template: MessageTemplate) -> dict[str, Any]:
 
 
 def _template(row: Any) -> MessageTemplate:
-    stamps = {"version": row.version, "updated_at": row.updated_at}
+    version_fields = {"version": row.version, "updated_at": row.updated_at}
     try:
-        return parse_message_template(row.body | {"id": row.id} | stamps)
+        return parse_message_template(row.body | {"id": row.id} | version_fields)
     except InvalidInput as error:
         raise Unreadable(f"the message template {row.id!r} was stored by another release: {error}") from None
 
@@ -172,5 +171,5 @@ def _version(row: Any) -> TemplateVersion:
         ) from None
 
 
-def _none(template_id: str) -> NotFound:
+def _not_found(template_id: str) -> NotFound:
     return NotFound(f"there is no message template {template_id!r}")

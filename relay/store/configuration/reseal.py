@@ -1,4 +1,4 @@
-"""How does a rotation of keys come to its end: what the old ones sealed, sealed anew?"""
+"""The last step of a key rotation: secrets sealed with old keys are sealed with the first key."""
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,19 +9,21 @@ from relay.store.tables import channels
 
 
 async def reseal(connection: AsyncConnection, seal: Seal) -> int:
-    """Seal with the first key what another one sealed; returns of how many channels.
+    """Seal all secrets with the first key; return the number of channels changed.
 
     Raises:
-        SealBroken: the secrets of a channel can't be opened; names it.
+        SealBroken: the secrets of a channel can't be decrypted; names the channel.
     """
     await lock_configuration(connection)
     rows = await connection.execute(select(channels.c.id, channels.c.sealed).order_by(channels.c.id))
-    replacement = [
-        {"channel": row.id, "anew": seal.seal(seal.open(row.sealed, row.id), row.id)}
+    resealed = [
+        {"channel": row.id, "resealed": seal.seal(seal.open(row.sealed, row.id), row.id)}
         for row in rows
-        if not seal.is_of_first_key(row.sealed)
+        if not seal.uses_first_key(row.sealed)
     ]
-    if replacement:
-        statement = update(channels).where(channels.c.id == bindparam("channel")).values(sealed=bindparam("anew"))
-        await connection.execute(statement, replacement)
-    return len(replacement)
+    if resealed:
+        statement = (
+            update(channels).where(channels.c.id == bindparam("channel")).values(sealed=bindparam("resealed"))
+        )
+        await connection.execute(statement, resealed)
+    return len(resealed)

@@ -96,6 +96,14 @@ class Database:
         await self.engine.dispose()
 
 
+async def driver_connection(connection: AsyncConnection) -> Any:
+    """Return the asyncpg connection of a SQLAlchemy connection."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    if driver is None:
+        raise ConnectionError("the pool returned a connection without a driver")
+    return driver
+
+
 def _engine_url(url: str) -> URL:
     try:
         parsed = make_url(url).set(drivername="postgresql+asyncpg")
@@ -150,9 +158,7 @@ class HeldConnection:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             pooled = await self._database.engine.connect()
             try:
-                driver = (await pooled.get_raw_connection()).driver_connection
-                if driver is None:
-                    raise ConnectionError("the pool gave a connection without a driver")
+                driver = await driver_connection(pooled)
                 for name, value in self._server_settings.items():
                     await driver.execute(f"SET {name} = {value}")
             except BaseException:

@@ -35,10 +35,10 @@ async def test_a_template_comes_back_as_it_was_stored_until_it_is_deleted(databa
 
         changed = template(name="Ours", description="Better.")
         await channel_templates.change(connection, changed)
-        assert await channel_templates.get_own(connection, "mine") == changed
+        assert await channel_templates.get_custom(connection, "mine") == changed
 
         await channel_templates.remove(connection, "mine")
-        for read in (channel_templates.get, channel_templates.get_own, channel_templates.remove):
+        for read in (channel_templates.get, channel_templates.get_custom, channel_templates.remove):
             with pytest.raises(NotFound, match="no channel template 'mine'"):
                 await read(connection, "mine")
 
@@ -55,7 +55,7 @@ async def test_an_id_is_taken_once_and_never_a_built_in_ones(database: Database)
 async def test_a_built_in_one_is_read_and_nothing_else(database: Database) -> None:
     async with database.begin() as connection:
         assert await channel_templates.get(connection, BUILT_IN) == built_in_templates()[BUILT_IN]
-        for write in (channel_templates.get_own, channel_templates.remove):
+        for write in (channel_templates.get_custom, channel_templates.remove):
             with pytest.raises(Conflict, match="is built in"):
                 await write(connection, BUILT_IN)
 

@@ -30,7 +30,7 @@ async def test_every_version_is_kept_until_the_template_is_deleted(database: Dat
         assert first.version == 1
     for number in (2, 3):
         async with database.begin() as connection:
-            before = await message_templates.get(connection, "ours", changing=True)
+            before = await message_templates.get(connection, "ours", lock=True)
             after = await message_templates.change(connection, template(title=None, body=f"no. {number}"))
         assert (before.version, after.version) == (number - 1, number)
         assert before.updated_at is not None
@@ -69,13 +69,14 @@ async def test_a_channel_names_a_template_that_is_there_and_holds_it(database: D
         await message_templates.add(connection, template())
         with pytest.raises(InvalidInput, match="template: there is no message template 'other'"):
             await channels.add(connection, channel(template="other"), SEAL)
-        named = await channels.add(connection, channel(template="ours"), SEAL)
+        named = channel(template="ours")
+        await channels.add(connection, named, SEAL)
         assert await message_templates.for_channel(connection, named) == await message_templates.get(
             connection, "ours"
         )
         with pytest.raises(InvalidInput, match="no message template 'other'"):
             await channels.change(connection, channel(template="other"), SEAL)
-        with pytest.raises(Conflict, match="is that of 'ops'; change that first"):
+        with pytest.raises(Conflict, match="is used by 'ops'; change that first"):
             await message_templates.remove(connection, "ours")
         await channels.change(connection, channel(), SEAL)
         await message_templates.remove(connection, "ours")

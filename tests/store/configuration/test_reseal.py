@@ -39,7 +39,7 @@ async def test_a_key_that_is_missing_is_told_and_nothing_is_changed(database: Da
     await store(database, "b", new_key())
 
     with pytest.raises(
-        SealBroken, match="the secrets of b are sealed with a key that RELAY_SECRET_KEY does not hold"
+        SealBroken, match="the secrets of b are sealed with a key that RELAY_SECRET_KEY does not contain"
     ):
         async with database.begin() as connection:
             await reseal(connection, Seal(f"{NEW},{OLD}"))
