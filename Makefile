@@ -1,6 +1,6 @@
-# Needs Python 3.11 or newer and make; each target makes its own virtual environment first.
+# Requires Python 3.11 or newer and make. Each target creates the virtual environment first.
 PYTHON ?= python3
-# Processes that run the tests: more than two cores, for many tests wait for what takes its time.
+# Processes that run the tests. More than there are cores, because many tests wait for time-outs.
 WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -36,26 +36,26 @@ bench: $(READY)
 torture: $(READY)
 	$(BIN)/python -m tests.faults.torture $(if $(SEED),--seed $(SEED))
 
-# The pictures in docs/, of what the notifiers send. Wants Chromium, and the fonts Inter, JetBrains Mono and Noto Color Emoji.
+# The pictures in docs/. Requires Chromium, and the fonts Inter, JetBrains Mono and Noto Color Emoji.
 pictures: $(READY)
 	$(BIN)/python docs/pictures/render.py
 
-# The secrets that compose.yaml reads, in deploy/secrets; what is there is kept.
+# The secrets that compose.yaml reads, in deploy/secrets. Existing ones are kept.
 secrets:
 	deploy/make-secrets.sh
 
-# Pins anew what requirements.txt holds, from the ranges in pyproject.toml.
+# Update the pinned versions in requirements.txt from the ranges in pyproject.toml.
 requirements:
 	rm -rf $(VENV)-pin && $(PYTHON) -m venv $(VENV)-pin
 	$(VENV)-pin/bin/pip install --quiet --disable-pip-version-check '.[dev]'
-	( echo '# Everything, pinned: for the image, for CI and for `make`. Made by `make requirements`.'; \
+	( echo '# All dependencies, pinned, for the image, CI and `make`. Created by `make requirements`.'; \
 	  $(VENV)-pin/bin/pip freeze --exclude alert-relay --exclude pip --exclude setuptools ) > requirements.txt
 	rm -rf $(VENV)-pin
 
 $(READY): pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Alert Relay needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { echo "This Python can't make virtual environments (Debian: apt install python3-venv)"; exit 1; }
+	  || { echo "Alert Relay requires Python 3.11 or newer; specify one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "This Python cannot create virtual environments (Debian: apt install python3-venv)"; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $(READY)

@@ -1,4 +1,4 @@
-"""What does an application that wears the middleware show, once each kind of trouble has been there?"""
+"""An application with the middleware, and its metrics after one error of each kind."""
 
 from contextlib import suppress
 from typing import Any
@@ -9,15 +9,15 @@ from relay import middleware
 from tests.middleware.driver import call
 
 
-async def page_after_trouble() -> str:
-    """Its /metrics, with the default prefix."""
+async def metrics_page_after_errors() -> str:
+    """The application's /metrics, with the default prefix, after one error of each kind."""
     registry = CollectorRegistry()
     metrics = middleware.application_metrics(registry=registry)
-    wearing = middleware.MetricsMiddleware(_application, metrics=metrics)
+    wrapped = middleware.MetricsMiddleware(_application, metrics=metrics)
     for path in ("/404", "/500"):
-        await call(wearing, path)
+        await call(wrapped, path)
     with suppress(ZeroDivisionError):
-        await call(wearing, "/raises")
+        await call(wrapped, "/raises")
     middleware.track_database_error("connection_refused", "connect", metrics=metrics)
     middleware.track_database_error("timeout", "select", table="orders", metrics=metrics)
     middleware.track_auth_failure("invalid_token", token_type="access", metrics=metrics)
@@ -29,7 +29,7 @@ async def page_after_trouble() -> str:
 
 
 async def _application(scope: Any, receive: Any, send: Any) -> None:
-    """Answers with the status in the path, or fails."""
+    """Respond with the status in the path, or raise."""
     if scope["path"] == "/raises":
         raise ZeroDivisionError
     await send({"type": "http.response.start", "status": int(scope["path"][1:]), "headers": []})

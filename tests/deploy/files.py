@@ -1,4 +1,4 @@
-"""Which rules, dashboards and configurations does deploy/ hold?"""
+"""The rules, dashboards and configurations in deploy/."""
 
 import json
 import shutil
@@ -19,10 +19,10 @@ Rule = dict[str, Any]
 
 
 def program(name: str, package: str) -> tuple[str | None, pytest.MarkDecorator]:
-    """Where a program is, and the mark that skips a test without it."""
+    """Find a program, and make the mark that skips a test without it."""
     found = shutil.which(f"prometheus-{name}") or shutil.which(name)
     return found, pytest.mark.skipif(
-        found is None, reason=f"no {name} here; Debian has it: apt-get install {package}"
+        found is None, reason=f"{name} is not installed; on Debian: apt-get install {package}"
     )
 
 
@@ -35,6 +35,6 @@ def rules(kind: str) -> list[Rule]:
 
 
 def panels(dashboard: Path) -> list[dict[str, Any]]:
-    """The panels of a dashboard that ask something."""
+    """The panels of a dashboard that have queries."""
     found: list[dict[str, Any]] = json.loads(dashboard.read_text())["panels"]
     return [panel for panel in found if panel["type"] != "row"]

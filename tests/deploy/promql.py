@@ -1,4 +1,4 @@
-"""Which metrics and labels does a PromQL expression ask for?"""
+"""A reader of PromQL that finds the metrics and labels of an expression."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ TOKENS = re.compile(
     | \[[^\]]*\]                                                          # a range
     | \b(?:by|without|on|ignoring|group_left|group_right)\s*\((?P<grouping>[^)]*)\)
     | \b\d[\w.]*                                                          # a number, a duration
-    | (?P<word>[a-zA-Z_:][\w:]*)(?!\w)(?P<called>\s*\(|\s+(?:by|without)\b)?
+    | (?P<name>[a-zA-Z_:][\w:]*)(?!\w)(?P<called>\s*\(|\s+(?:by|without)\b)?
       (?P<matchers>\{{(?:{STRING}|[^}}"])*\}})?
     """,
     re.VERBOSE,
@@ -22,7 +22,7 @@ OPERATORS = {"and", "or", "unless", "offset", "bool", "Inf", "NaN"}
 
 
 class Selector(NamedTuple):
-    """`metric{label="value"}`; each value of `label=~"a|b"` by itself."""
+    """`metric{label="value"}`; each value of `label=~"a|b"` is a matcher of its own."""
 
     metric: str
     matchers: list[tuple[str, str]]
@@ -30,14 +30,14 @@ class Selector(NamedTuple):
 
 def selectors(expression: str) -> Iterator[Selector]:
     for token in _tokens(expression):
-        word = token["word"]
-        if word and not token["called"] and word not in OPERATORS:
+        name = token["name"]
+        if name and not token["called"] and name not in OPERATORS:
             matchers = [
                 (label, value)
                 for label, _, values in MATCHER.findall(token["matchers"] or "")
                 for value in values.strip('"').split("|")
             ]
-            yield Selector(word, matchers)
+            yield Selector(name, matchers)
 
 
 def grouped_by(expression: str) -> set[str]:
@@ -51,7 +51,7 @@ def grouped_by(expression: str) -> set[str]:
 
 
 def _tokens(expression: str) -> Iterator[re.Match[str]]:
-    """`sum by (…)` is read as the word, called, and the grouping, which stands in what the word looked at."""
+    """Find the tokens. In `sum by (…)`, `sum` looks ahead at the grouping, which is then read as a token."""
     at = 0
     while found := TOKENS.search(expression, at):
         yield found

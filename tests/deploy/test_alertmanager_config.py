@@ -1,4 +1,4 @@
-"""Does Alertmanager, with our configuration, hand each alert to whom it should?"""
+"""Routing and inhibition in the Alertmanager configuration."""
 
 import asyncio
 import re
@@ -16,7 +16,7 @@ PATIENCE = 30.0
 
 
 @with_amtool
-def test_amtool_finds_the_configuration_right() -> None:
+def test_amtool_accepts_the_configuration() -> None:
     ran = amtool("check-config", str(ALERTMANAGER_CONFIG))
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -32,13 +32,13 @@ def test_amtool_finds_the_configuration_right() -> None:
         ("RelayDown", "on-call-directly,alert-relay"),
     ],
 )
-def test_alerts_go_to_the_relay_and_those_about_it_past_it_too(alert: str, receivers: str) -> None:
+def test_alerts_about_the_relay_also_go_to_another_receiver(alert: str, receivers: str) -> None:
     ran = amtool("config", "routes", "test", f"--config.file={ALERTMANAGER_CONFIG}", f"alertname={alert}")
 
     assert ran.stdout.strip() == receivers
 
 
-def test_the_configuration_names_only_alerts_that_there_are() -> None:
+def test_the_configuration_names_only_existing_alerts() -> None:
     names = {rule["alert"] for rule in rules("alert")}
     config = yaml.safe_load(ALERTMANAGER_CONFIG.read_text())
     matchers = [matcher for route in config["route"]["routes"] for matcher in route["matchers"]]
@@ -52,8 +52,9 @@ def test_the_configuration_names_only_alerts_that_there_are() -> None:
         assert any(re.fullmatch(pattern, name) for name in names), pattern
 
 
+@pytest.mark.slow
 @with_alertmanager
-async def test_the_worse_silences_the_lesser_of_the_same_trouble_and_nothing_else() -> None:
+async def test_a_critical_alert_inhibits_only_warnings_about_the_same_problem() -> None:
     firing = {
         "CriticalErrorRate": {},
         "HighErrorRate": {},
@@ -65,28 +66,28 @@ async def test_the_worse_silences_the_lesser_of_the_same_trouble_and_nothing_els
         "AuthenticationFailureSpike": {},
     }
 
-    assert await silenced(firing) == {"HighErrorRate", "ErrorRateAnomaly", "HighDatabaseQueryTimeouts"}
+    assert await inhibited(firing) == {"HighErrorRate", "ErrorRateAnomaly", "HighDatabaseQueryTimeouts"}
 
 
-async def silenced(firing: dict[str, dict[str, str]]) -> set[str]:
-    """Which of the alerts Alertmanager inhibits; each has the severity and the category of its rule."""
+async def inhibited(firing: dict[str, dict[str, str]]) -> set[str]:
+    """Send the alerts with the severity and category of their rules; return those that Alertmanager inhibits."""
     labels_of = {rule["alert"]: rule["labels"] for rule in rules("alert")}
     alerts = [
         {"labels": {"alertname": name, **labels_of[name], **labels}, "annotations": {}}
         for name, labels in firing.items()
     ]
-    words = (f"--config.file={ALERTMANAGER_CONFIG}", "--storage.path=alerts", "--cluster.listen-address=")
-    async with running(ALERTMANAGER, *words) as url, aiohttp.ClientSession(f"{url}/api/v2/") as session:
-        async with session.post("alerts", json=alerts) as answer:
-            assert answer.status == 200, await answer.text()
+    arguments = (f"--config.file={ALERTMANAGER_CONFIG}", "--storage.path=alerts", "--cluster.listen-address=")
+    async with running(ALERTMANAGER, *arguments) as url, aiohttp.ClientSession(f"{url}/api/v2/") as session:
+        async with session.post("alerts", json=alerts) as response:
+            assert response.status == 200, await response.text()
         async with asyncio.timeout(PATIENCE):
             while True:
-                async with session.get("alerts") as answer:
-                    known = await answer.json()
+                async with session.get("alerts") as response:
+                    known = await response.json()
                 if len(known) == len(alerts) and any(alert["status"]["inhibitedBy"] for alert in known):
                     return {alert["labels"]["alertname"] for alert in known if alert["status"]["inhibitedBy"]}
                 await asyncio.sleep(0.1)
 
 
-def amtool(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(AMTOOL), *words], capture_output=True, text=True)
+def amtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(AMTOOL), *arguments], capture_output=True, text=True)

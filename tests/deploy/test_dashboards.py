@@ -1,4 +1,4 @@
-"""Can Grafana load the dashboards, and Prometheus answer what they ask?"""
+"""The Grafana dashboards: queries, layout, variables and provisioning."""
 
 import json
 import subprocess
@@ -35,9 +35,9 @@ def test_every_expression_parses(dashboard: Path, tmp_path: Path) -> None:
 
 
 @each_dashboard
-def test_panels_neither_share_an_id_nor_lie_over_each_other(dashboard: Path) -> None:
+def test_panels_have_unique_ids_and_do_not_overlap(dashboard: Path) -> None:
     content = load(dashboard)
-    places = [
+    cells = [
         (x, y)
         for panel in content["panels"]
         for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
@@ -45,12 +45,12 @@ def test_panels_neither_share_an_id_nor_lie_over_each_other(dashboard: Path) -> 
     ]
 
     assert len({panel["id"] for panel in content["panels"]}) == len(content["panels"])
-    assert len(set(places)) == len(places)
-    assert max(x for x, _ in places) < 24
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) < 24
 
 
 @each_dashboard
-def test_a_dashboard_asks_whichever_data_source_is_chosen(dashboard: Path) -> None:
+def test_every_panel_uses_the_selected_data_source(dashboard: Path) -> None:
     variables = {variable["name"]: variable["type"] for variable in load(dashboard)["templating"]["list"]}
 
     assert variables["datasource"] == "datasource"
@@ -58,18 +58,18 @@ def test_a_dashboard_asks_whichever_data_source_is_chosen(dashboard: Path) -> No
 
 
 @each_dashboard
-def test_every_variable_is_there_and_used(dashboard: Path) -> None:
+def test_every_variable_is_defined_and_used(dashboard: Path) -> None:
     variables = {variable["name"] for variable in load(dashboard)["templating"]["list"]} - {"datasource"}
-    asked = " ".join(target["expr"] for panel in panels(dashboard) for target in panel["targets"])
+    queries = " ".join(target["expr"] for panel in panels(dashboard) for target in panel["targets"])
 
     for name in variables:
-        assert f"${name}" in asked
+        assert f"${name}" in queries
     for name in variables | {INTERVAL.removeprefix("$")}:
-        asked = asked.replace(f"${name}", "")
-    assert "$" not in asked
+        queries = queries.replace(f"${name}", "")
+    assert "$" not in queries
 
 
-def test_what_is_provisioned_is_where_grafana_looks() -> None:
+def test_provisioning_refers_to_the_mounted_directories() -> None:
     source = yaml.safe_load((PROVISIONING / "datasources/prometheus.yml").read_text())["datasources"][0]
     provider = yaml.safe_load((PROVISIONING / "dashboards/alert-relay.yml").read_text())["providers"][0]
 

@@ -1,4 +1,4 @@
-"""Does the demo application go wrong as asked for, say so in its metrics, and show what the relay posts to it?"""
+"""The demo application: errors on request, its metrics, and the messages that it receives."""
 
 import asyncio
 import sys
@@ -17,7 +17,7 @@ PATIENCE = 30.0
 
 
 class Demo:
-    """The demo application as a process, and a client of it."""
+    """A client of the demo application, which runs as a process."""
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self.url = url
@@ -32,12 +32,12 @@ class Demo:
             return response.status, await response.text()
 
     async def messages(self) -> list[str]:
-        """What its sink shows, each message as text."""
+        """The messages in its sink, each as text."""
         async with self._session.get(f"{self.url}/sink/messages") as response:
             return [str(entry["message"]) for entry in await response.json()]
 
     async def count(self, metric: str, **labels: str) -> float:
-        """A metric's value, over all labels that are not given."""
+        """The sum of a metric over all series with these labels."""
         _, page = await self.get("/metrics")
         return sum(
             sample.value
@@ -53,28 +53,28 @@ async def demo() -> AsyncIterator[Demo]:
     process = await asyncio.create_subprocess_exec(sys.executable, str(DEMO), "serve", "--port", str(port))
     try:
         async with aiohttp.ClientSession() as session:
-            started = Demo(f"http://127.0.0.1:{port}", session)
+            client = Demo(f"http://127.0.0.1:{port}", session)
 
-            async def answers() -> bool:
+            async def responds() -> bool:
                 try:
-                    return await started.get("/ok") == (200, "ok")
+                    return await client.get("/ok") == (200, "ok")
                 except aiohttp.ClientError:
                     return False
 
-            await until(answers)
-            yield started
+            await until(responds)
+            yield client
     finally:
         process.terminate()
         assert await asyncio.wait_for(process.wait(), PATIENCE) is not None
 
 
-async def until(happened: Callable[[], Awaitable[bool]]) -> None:
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not await happened():
+        while not await condition():
             await asyncio.sleep(0.05)
 
 
-async def test_an_error_is_answered_as_asked_for_and_counted(demo: Demo) -> None:
+async def test_an_error_is_returned_as_requested_and_counted(demo: Demo) -> None:
     assert (await demo.get("/error"))[0] == 500
     assert (await demo.get("/error?status=404"))[0] == 404
     assert (await demo.get("/exception"))[0] == 500
@@ -86,8 +86,9 @@ async def test_an_error_is_answered_as_asked_for_and_counted(demo: Demo) -> None
     assert await demo.count("dotmac_exceptions_total", exception_type="RuntimeError") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("path", "complaint"),
+    ("path", "error"),
     [
         ("/load?rate=201", "rate must be a number from 1 to 200"),
         ("/load?seconds=0", "seconds must be a number from 1 to 600"),
@@ -95,36 +96,39 @@ async def test_an_error_is_answered_as_asked_for_and_counted(demo: Demo) -> None
         ("/load?status=200", "status must be a number from 400 to 599"),
     ],
 )
-async def test_a_load_is_bounded(demo: Demo, path: str, complaint: str) -> None:
-    status, said = await demo.post(path)
-    assert (status, complaint in said) == (400, True)
+async def test_a_load_is_bounded(demo: Demo, path: str, error: str) -> None:
+    status, text = await demo.post(path)
+    assert (status, error in text) == (400, True)
 
 
-async def test_a_load_makes_as_many_errors_as_asked_for_and_is_alone(demo: Demo) -> None:
+@pytest.mark.slow
+async def test_a_load_makes_the_requested_errors_and_runs_alone(demo: Demo) -> None:
     assert (await demo.post("/load?rate=20&seconds=2&status=503"))[0] == 202
     assert (await demo.post("/load"))[0] == 409
 
-    async def all_came() -> bool:
+    async def all_arrived() -> bool:
         return await demo.count("dotmac_http_5xx_errors_total", status_code="503") >= 30
 
-    await until(all_came)
+    await until(all_arrived)
     assert await demo.count("dotmac_http_5xx_errors_total", status_code="503") <= 40
 
 
-async def test_the_script_makes_the_same_errors(demo: Demo) -> None:
-    words = ["load", "--url", demo.url, "--rate", "50", "--seconds", "1", "--status", "502"]
+@pytest.mark.slow
+async def test_the_load_command_makes_the_same_errors(demo: Demo) -> None:
+    arguments = ["load", "--url", demo.url, "--rate", "50", "--seconds", "1", "--status", "502"]
     script = await asyncio.create_subprocess_exec(
-        sys.executable, str(DEMO), *words, stdout=asyncio.subprocess.PIPE
+        sys.executable, str(DEMO), *arguments, stdout=asyncio.subprocess.PIPE
     )
     out, _ = await script.communicate()
 
-    answered = int(out.split()[0])
+    errors = int(out.split()[0])
     assert script.returncode == 0
-    assert 0 < answered <= 50
-    assert await demo.count("dotmac_http_5xx_errors_total", status_code="502") == answered
+    assert 0 < errors <= 50
+    assert await demo.count("dotmac_http_5xx_errors_total", status_code="502") == errors
 
 
-async def test_what_the_relay_posts_is_shown(demo: Demo, start_relay: RelayFactory) -> None:
+@pytest.mark.slow
+async def test_messages_from_the_relay_are_shown(demo: Demo, start_relay: RelayFactory) -> None:
     relay = await start_relay()
     await relay.channel(name="Demo", channel_type="slack", webhook_url=f"{demo.url}/sink/slack")
 
@@ -138,7 +142,8 @@ async def test_what_the_relay_posts_is_shown(demo: Demo, start_relay: RelayFacto
     assert (status, "What the relay posted" in page) == (200, True)
 
 
-async def test_the_sink_refuses_what_is_no_message(demo: Demo) -> None:
+@pytest.mark.slow
+async def test_the_sink_rejects_invalid_messages(demo: Demo) -> None:
     assert await demo.post("/sink/slack", b"not JSON") == (400, "invalid_payload")
     assert await demo.post("/sink/slack", b"null") == (400, "invalid_payload")
     assert (await demo.post("/sink/slack", b"[" * 300_000))[0] == 413

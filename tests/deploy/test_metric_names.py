@@ -1,4 +1,4 @@
-"""Do rules, dashboards and runbooks ask only for metrics that somebody really shows?"""
+"""Rules, dashboards and runbooks use only metrics that exist."""
 
 import json
 import re
@@ -12,17 +12,17 @@ from tests.deploy.exposed import Exposed, exposed_by, with_alertmanager, with_no
 from tests.deploy.files import CASES, DASHBOARDS, RUNBOOKS, panels, rules
 from tests.deploy.promql import Selector, grouped_by, selectors
 
-Asked = list[tuple[str, str]]
-"""Where each expression stands, and the expression."""
+Queries = list[tuple[str, str]]
+"""Where each expression is used, and the expression."""
 
 
-def in_rules() -> Asked:
+def in_rules() -> Queries:
     return [
         (rule.get("alert") or rule["record"], rule["expr"]) for kind in ("alert", "record") for rule in rules(kind)
     ]
 
 
-def in_dashboards() -> Asked:
+def in_panels() -> Queries:
     return [
         (f"{dashboard.stem}: {panel['title']}", target["expr"])
         for dashboard in DASHBOARDS
@@ -31,8 +31,7 @@ def in_dashboards() -> Asked:
     ]
 
 
-def in_dashboards_besides() -> Asked:
-    """The expressions of annotations, and the queries that fill variables."""
+def in_annotations_and_variables() -> Queries:
     found = []
     for dashboard in DASHBOARDS:
         content = json.loads(dashboard.read_text())
@@ -44,65 +43,75 @@ def in_dashboards_besides() -> Asked:
     return found
 
 
-ALL = [*in_rules(), *in_dashboards(), *in_dashboards_besides()]
+ALL = [*in_rules(), *in_panels(), *in_annotations_and_variables()]
 
 
+@pytest.fixture(scope="module")
+async def own() -> Exposed:
+    """The metrics of the relay, the middleware and the rules."""
+    return exposed.exposed_by_the_relay() | await exposed.exposed_by_the_middleware() | exposed.exposed_by_rules()
+
+
+def test_every_expression_uses_only_exported_metrics_of_the_relay_and_the_middleware(own: Exposed) -> None:
+    for where, expression in ALL:
+        for selector in selectors(expression):
+            if re.match("relay_|dotmac_|.*:", selector.metric):
+                assert selector.metric in own, where
+                known = own[selector.metric].keys() | set(exposed.TARGET_LABELS)
+                assert {label for label, _ in selector.matchers} <= known, where
+
+
+@pytest.mark.slow
 @with_prometheus
 @with_alertmanager
 @with_node_exporter
-async def test_every_expression_asks_only_for_what_is_shown(tmp_path: Path) -> None:
-    shown = await ours() | await of_the_stock_exporters(tmp_path)
+async def test_every_expression_uses_only_exported_metrics_and_labels(own: Exposed, tmp_path: Path) -> None:
+    exported = own | await exposed_by_stock_exporters(tmp_path)
 
     for where, expression in ALL:
-        asked = list(selectors(expression))
-        assert {selector.metric for selector in asked} <= shown.keys(), where
-        known = {label for selector in asked for label in shown[selector.metric]} | set(exposed.OF_THE_TARGET)
+        used = list(selectors(expression))
+        assert {selector.metric for selector in used} <= exported.keys(), where
+        known = {label for selector in used for label in exported[selector.metric]} | set(exposed.TARGET_LABELS)
         assert grouped_by(expression) <= known, where
-        for selector in asked:
+        for selector in used:
             assert {label for label, _ in selector.matchers} <= known, where
 
 
-def test_every_expression_asks_the_relay_and_the_rules_only_for_values_that_there_are() -> None:
-    shown = exposed.exposed_by_the_relay() | exposed.exposed_by_rules()
+def test_every_expression_uses_only_existing_label_values() -> None:
+    exported = exposed.exposed_by_the_relay() | exposed.exposed_by_rules()
 
     for where, expression in ALL:
         for selector in selectors(expression):
-            for label, value in literal(selector):
-                if selector.metric in shown and shown[selector.metric].get(label):
-                    assert value in shown[selector.metric][label], where
+            for label, value in literal_matchers(selector):
+                if selector.metric in exported and exported[selector.metric].get(label):
+                    assert value in exported[selector.metric][label], where
 
 
-def literal(selector: Selector) -> Iterator[tuple[str, str]]:
-    """Those matchers whose value is one, and neither a pattern nor a variable."""
+def literal_matchers(selector: Selector) -> Iterator[tuple[str, str]]:
+    """The matchers whose value is neither a pattern nor a variable."""
     return ((label, value) for label, value in selector.matchers if re.fullmatch(r"\w*", value))
 
 
 @pytest.mark.parametrize("cases", CASES, ids=lambda cases: cases.stem)
-async def test_cases_are_about_series_that_there_are(cases: Path) -> None:
-    """A misspelt label in a case would let a rule pass that never fires."""
-    shown = await ours()
-
+def test_promtool_cases_use_only_existing_series(own: Exposed, cases: Path) -> None:
+    """A case with a misspelled label would pass for a rule that never fires."""
     for text in re.findall(r"^ +- series: (.*)$", cases.read_text(), re.MULTILINE):
         for selector in selectors(text):
             if selector.metric != "up":
-                assert selector.metric in shown, text
-                known = shown[selector.metric].keys() | set(exposed.OF_THE_TARGET)
+                assert selector.metric in own, text
+                known = own[selector.metric].keys() | set(exposed.TARGET_LABELS)
                 assert {label for label, _ in selector.matchers} <= known, text
 
 
-async def test_runbooks_ask_only_for_metrics_that_there_are() -> None:
-    known = {re.sub("_(total|bucket|sum|count)$", "", name) for name in await ours()}
+def test_runbooks_use_only_existing_metrics(own: Exposed) -> None:
+    known = {re.sub("_(total|bucket|sum|count)$", "", name) for name in own}
 
-    for asked in re.findall(r"\b(?:relay|dotmac)_\w+", RUNBOOKS.read_text()):
-        assert re.sub("_(total|bucket|sum|count)$", "", asked) in known
-
-
-async def ours() -> Exposed:
-    return exposed.exposed_by_the_relay() | await exposed.exposed_by_the_middleware() | exposed.exposed_by_rules()
+    for used in re.findall(r"\b(?:relay|dotmac)_\w+", RUNBOOKS.read_text()):
+        assert re.sub("_(total|bucket|sum|count)$", "", used) in known
 
 
-async def of_the_stock_exporters(folder: Path) -> Exposed:
-    """Of fresh ones; `up` is what Prometheus makes of each scrape."""
+async def exposed_by_stock_exporters(folder: Path) -> Exposed:
+    """The metrics of freshly started exporters, and `up`, which Prometheus adds at each scrape."""
     (folder / "alertmanager.yml").write_text("{route: {receiver: nobody}, receivers: [{name: nobody}]}")
     (folder / "prometheus.yml").write_text("global: {}")
     return {

@@ -1,4 +1,4 @@
-"""Does the reading of PromQL, on which the other tests lean, find what an expression asks for?"""
+"""The reader of PromQL that other tests use."""
 
 import pytest
 
@@ -19,11 +19,13 @@ from tests.deploy.promql import grouped_by, selectors
         ("topk(10, count without (x) (a))", {"a"}),
     ],
 )
-def test_metrics_are_told_from_functions_operators_labels_and_strings(expression: str, metrics: set[str]) -> None:
+def test_metrics_are_distinguished_from_functions_operators_labels_and_strings(
+    expression: str, metrics: set[str]
+) -> None:
     assert {selector.metric for selector in selectors(expression)} == metrics
 
 
-def test_matchers_come_with_their_metric_and_groupings_by_themselves() -> None:
+def test_matchers_are_returned_with_their_metric_and_groupings_separately() -> None:
     expression = 'sum by (x, y) (rate(a{x=~"b|c", y!="d"}[5m])) and on (z) e'
 
     assert list(selectors(expression)) == [("a", [("x", "b"), ("x", "c"), ("y", "d")]), ("e", [])]
