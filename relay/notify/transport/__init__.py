@@ -1,1 +1,1 @@
-"""HTTP, SMTP and Apprise, and which addresses may be reached."""
+"""Transports: HTTP, SMTP and Apprise, and the policy for addresses that they may connect to."""

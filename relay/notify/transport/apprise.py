@@ -1,4 +1,4 @@
-"""Sending with the Apprise library, off the event loop."""
+"""Notifications through the Apprise library."""
 
 import asyncio
 import importlib.util
@@ -11,13 +11,13 @@ from relay.domain.outcomes import Outcome, Reason, Retry, Sent
 from relay.notify.requests import Notice
 
 MAX_THREADS: Final = 16
-"""Channels that are told at once. A call that outlasts its time-out keeps its thread until it ends."""
+"""Concurrent calls. A call that exceeds its timeout occupies its thread until it returns."""
 NOT_INSTALLED: Final = "Apprise is not installed: pip install 'alert-relay[apprise]'"
-NOT_DELIVERED: Final = "apprise could not deliver; it does not say why"
+NOT_DELIVERED: Final = "Apprise could not deliver it and gave no reason"
 
 
 class Apprise:
-    """Runs Apprise off the event loop, in threads of its own."""
+    """Runs the blocking library in threads of its own."""
 
     def __init__(self, timeout: float) -> None:
         """`timeout` is in seconds, for one message."""
@@ -25,17 +25,17 @@ class Apprise:
         self._threads = ThreadPoolExecutor(MAX_THREADS, "apprise")
 
     async def send(self, notice: Notice) -> Outcome:
-        """Let Apprise tell a notice.
+        """Send a notice.
 
         Raises:
-            TimeoutError: it took too long, and may be told all the same.
+            TimeoutError: it takes too long. It may be delivered nevertheless.
         """
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._timeout):
             return await loop.run_in_executor(self._threads, _notify, notice)
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Cancel the calls that have not started."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -45,29 +45,29 @@ def _notify(notice: Notice) -> Outcome:
     try:
         service = service_for(notice.url)
         if service is None:
-            return Retry(Reason.CLIENT_ERROR, "Apprise does not know the URL")
-        told = load_apprise().Apprise(asset=_asset())
-        told.add(service)
-        done = told.notify(
+            return Retry(Reason.CLIENT_ERROR, "Apprise does not support the URL")
+        apprise = load_apprise().Apprise(asset=_asset())
+        apprise.add(service)
+        delivered = apprise.notify(
             title=notice.title, body=notice.text, notify_type=notice.notify_type, body_format="text"
         )
-    except Exception as error:  # a mistake of one of its many plugins is no fault of the message
+    except Exception as error:  # a bug in one of its many plugins does not concern the message
         return Retry(Reason.OTHER, f"{NOT_DELIVERED}: {type(error).__name__}")
-    return Sent(detail="taken by Apprise") if done else Retry(Reason.OTHER, NOT_DELIVERED)
+    return Sent(detail="accepted by Apprise") if delivered else Retry(Reason.OTHER, NOT_DELIVERED)
 
 
 def service_for(url: str) -> Any:
-    """Apprise's own object for a URL; None when it knows none."""
-    found = load_apprise().Apprise.instantiate(url, asset=_asset(), suppress_exceptions=True)
-    if found is not None and "overflow=" not in url:
-        # A service that takes less gets the start, rather than nothing, or a flood of parts.
-        found.overflow_mode = load_apprise().OverflowMode.TRUNCATE
-    return found
+    """Apprise's object for a URL; None if it does not support the URL."""
+    service = load_apprise().Apprise.instantiate(url, asset=_asset(), suppress_exceptions=True)
+    if service is not None and "overflow=" not in url:
+        # A service with a shorter limit receives the start of the text, instead of nothing or many parts.
+        service.overflow_mode = load_apprise().OverflowMode.TRUNCATE
+    return service
 
 
 @cache
 def load_apprise() -> Any:
-    """The library, which may not be there; its log is left unheard, for it may show a URL."""
+    """Import the library, which is optional. Its log is discarded, because it may contain secret URLs."""
     logger = logging.getLogger("apprise")
     logger.propagate = False
     logger.addHandler(logging.NullHandler())
@@ -78,7 +78,7 @@ def load_apprise() -> Any:
 
 @cache
 def _asset() -> Any:
-    """How Apprise behaves: it keeps nothing on disk, and is not led elsewhere."""
+    """Apprise's settings: no files on disk, no redirects."""
     return load_apprise().AppriseAsset(
         app_id="Alert Relay", storage_mode="memory", http_redirects=False, async_mode=False
     )

@@ -1,8 +1,8 @@
-"""Where may a channel connect to?
+"""The policy for addresses that channels may connect to.
 
-A channel's URL comes from a caller, so the relay must not be a way into its own network. Addresses are
-checked when a connection is made, and the connection goes to the very address that was checked: a name that
-resolves differently the second time changes nothing.
+A channel's URL comes from a caller of the API, so the relay must not give access to its own network. Addresses are
+checked when a connection is made, and the connection uses the checked address, so a name that resolves
+differently the second time (DNS rebinding) does not bypass the check.
 """
 
 import ipaddress
@@ -17,52 +17,53 @@ import yarl
 from relay.domain.errors import InvalidInput, SettingsError
 
 MAX_URL: Final = 4096
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-HOST_SIGNS: Final = "-._"
-NO_HOST: Final = "must be a host name or an address"
+HOST_PUNCTUATION: Final = "-._"
+INVALID_HOST: Final = "must be a host name or an address"
 NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-"""Carries an IPv4 address in its last four bytes (RFC 6052)."""
+"""Contains an IPv4 address in its last four bytes. https://www.rfc-editor.org/rfc/rfc6052#section-2.1"""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _number = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 class BlockedAddress(OSError):
-    """The address is one that channels may not connect to."""
+    """The policy does not allow connections to the address."""
 
 
 class EgressCheck:
-    """What the current attempt connects to.
+    """The state of the policy's check during one attempt.
 
-    The HTTP library makes its sockets in tasks of its own, which share this with the attempt.
+    The HTTP library opens sockets in its own tasks, which share this object through a context variable.
     """
 
     def __init__(self, egress_policy: "EgressPolicy") -> None:
-        """Nothing is exempt before `set_url`."""
+        """No host is exempt before `set_url`."""
         self._policy = egress_policy
         self.exempt = False
-        self.begun = False
+        self.opened_socket = False
         self.blocked: str | None = None
+        """The error, if all addresses so far were blocked."""
 
     def set_url(self, url: str) -> None:
-        """Say which URL is connected to, so that its host's name may be exempt.
+        """Set the URL of the attempt, whose host name may be exempt.
 
         Raises:
-            ValueError: it is no URL that a resolver would take.
+            ValueError: the URL is malformed.
         """
         host = _host(yarl.URL(url))
         host.encode("idna")
-        self.exempt = self._policy.host_exempt(host)
+        self.exempt = self._policy.exempts_host(host)
 
 
-_current: ContextVar[EgressCheck] = ContextVar("connecting")
+_current: ContextVar[EgressCheck] = ContextVar("egress_check")
 
 
 class EgressPolicy:
-    """The policy: public addresses over https, and whatever RELAY_ALLOWED_TARGETS exempts."""
+    """Allows public addresses over HTTPS, and the exemptions in RELAY_ALLOWED_TARGETS."""
 
     def __init__(self, allowed: Iterable[str]) -> None:
-        """Read networks (`10.0.0.0/8`, `127.0.0.1`) and host names (`hooks.internal`, `*.internal`).
+        """`allowed` contains networks (`10.0.0.0/8`, `127.0.0.1`) and host names (`hooks.internal`, `*.internal`).
 
         Raises:
             SettingsError: an entry is neither.
@@ -85,91 +86,91 @@ class EgressPolicy:
             self._hosts.add(host)
 
     def check_url(self, field: str, url: str) -> None:
-        """Refuse a URL that no connection would be made to anyway, as far as the URL itself tells.
+        """Reject a URL that the policy never allows, as far as that is known without resolving its host name.
 
         Raises:
-            InvalidInput: names the field; never shows the URL, which may hold a secret.
+            InvalidInput: names the field, without the URL, which may contain a secret.
         """
-        parts = _split(field, url)
+        parts = _parse_url(field, url)
         self._check(field, _host(parts), parts.scheme == "https", "must start with https://")
 
     def check_host(self, field: str, host: str, *, encrypted: bool) -> None:
-        """The same for a host that is given by itself, as a name or an address.
+        """Reject a host, a name or an address, in the same way.
 
         Raises:
             InvalidInput: names the field.
         """
-        named = all(character.isalnum() or character in HOST_SIGNS for character in host)
-        if "%" in host or not (named or _literal(host)):
-            raise InvalidInput(field, NO_HOST)
+        named = all(character.isalnum() or character in HOST_PUNCTUATION for character in host)
+        if "%" in host or not (named or _parse_address(host)):
+            raise InvalidInput(field, INVALID_HOST)
         try:
-            parts = _split(field, host_url("https", host))
+            parts = _parse_url(field, host_url("https", host))
         except InvalidInput:
-            raise InvalidInput(field, NO_HOST) from None
+            raise InvalidInput(field, INVALID_HOST) from None
         self._check(field, _host(parts), encrypted, "must be encrypted")
 
-    def _check(self, field: str, host: str, encrypted: bool, wanted: str) -> None:
-        if self.host_exempt(host):
+    def _check(self, field: str, host: str, encrypted: bool, requirement: str) -> None:
+        if self.exempts_host(host):
             return
-        address = _literal(host)
-        exempt = address is not None and self.permits(address)
-        if address is not None and not exempt:
+        address = _parse_address(host)
+        if address is not None and not self.allows(address):
             raise InvalidInput(field, _blocked(str(address)))
-        if host == "localhost" and not self.permits(ipaddress.ip_address("127.0.0.1")):
+        if host == "localhost" and not self.allows(ipaddress.ip_address("127.0.0.1")):
             raise InvalidInput(field, _blocked("localhost"))
-        networked = address is not None and any(address in network for network in self._networks)
-        if not encrypted and not networked and host != "localhost":
-            raise InvalidInput(field, f"{wanted}, or its host be listed in RELAY_ALLOWED_TARGETS")
+        listed = address is not None and any(address in network for network in self._networks)
+        if not encrypted and not listed and host != "localhost":
+            raise InvalidInput(field, f"{requirement} unless the host is listed in RELAY_ALLOWED_TARGETS")
 
-    def permits(self, address: Address) -> bool:
-        """Whether a connection to the address may be made."""
-        real = _unwrapped(address)
-        if any(real in network for network in self._networks):
+    def allows(self, address: Address) -> bool:
+        """Whether connections to the address are allowed."""
+        address = _embedded_ipv4(address)
+        if any(address in network for network in self._networks):
             return True
-        site_local = isinstance(real, ipaddress.IPv6Address) and real.is_site_local
-        return real.is_global and not real.is_multicast and not real.is_reserved and not site_local
+        site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+        return address.is_global and not address.is_multicast and not address.is_reserved and not site_local
 
     def begin_check(self) -> EgressCheck:
-        """Begin an attempt in the current task."""
-        begin_check = EgressCheck(self)
-        _current.set(begin_check)
-        return begin_check
+        """Start the check of an attempt in the current task."""
+        check = EgressCheck(self)
+        _current.set(check)
+        return check
 
     def open_socket(self, address: tuple[Any, ...]) -> socket.socket:
-        """Make the socket for one resolved address, `(family, type, protocol, name, sockaddr)`.
+        """Open the socket for a resolved address, `(family, type, protocol, canonical name, socket address)`.
 
         Raises:
-            BlockedTarget: channels may not connect there.
+            BlockedAddress: the policy does not allow the address.
         """
-        family, kind, protocol, _, where = address
-        begin_check = _current.get()
-        if not begin_check.exempt and not self.permits(ipaddress.ip_address(where[0].partition("%")[0])):
-            if not begin_check.begun:
-                begin_check.blocked = _blocked(where[0])
-            raise BlockedAddress(_blocked(where[0]))
-        # A name may have several addresses: one that is permitted decides how the attempt ends.
-        begin_check.begun, begin_check.blocked = True, None
-        opened = socket.socket(family, kind, protocol)
+        family, socket_type, protocol, _, socket_address = address
+        host = socket_address[0]
+        check = _current.get()
+        if not check.exempt and not self.allows(ipaddress.ip_address(host.partition("%")[0])):
+            if not check.opened_socket:
+                check.blocked = _blocked(host)
+            raise BlockedAddress(_blocked(host))
+        # A name may have several addresses. If one of them is allowed, it decides the outcome of the attempt.
+        check.opened_socket, check.blocked = True, None
+        opened = socket.socket(family, socket_type, protocol)
         opened.setblocking(False)
         return opened
 
-    def host_exempt(self, host: str) -> bool:
-        """Whether the name is listed, whatever it resolves to. An address is no name, whatever its zone."""
+    def exempts_host(self, host: str) -> bool:
+        """Whether the host name is listed. Its addresses then do not matter; an IPv6 address is never a name."""
         return ":" not in host and (host in self._hosts or host.endswith(self._suffixes or ("\0",)))
 
 
 def host_url(scheme: str, host: str, port: int | None = None) -> str:
-    """The URL of a host that is given by itself."""
+    """The URL of a host name or address."""
     return f"{scheme}://{f'[{host}]' if ':' in host else host}{'' if port is None else f':{port}'}"
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is given by its address, or is this machine by its usual name."""
-    return host == "localhost" or _literal(host) is not None
+    """Whether the host is an address or `localhost`, as opposed to a name that must be resolved."""
+    return host == "localhost" or _parse_address(host) is not None
 
 
-def _split(field: str, url: str) -> yarl.URL:
-    """Take a URL apart as the HTTP library does, so that what is checked is what is connected to.
+def _parse_url(field: str, url: str) -> yarl.URL:
+    """Parse a URL as the HTTP library does, so that the checked host is the one that is connected to.
 
     Raises:
         InvalidInput: names the field.
@@ -177,11 +178,11 @@ def _split(field: str, url: str) -> yarl.URL:
     if len(url) > MAX_URL:
         raise InvalidInput(field, f"must not be longer than {MAX_URL} characters")
     if any(character.isspace() or not character.isprintable() for character in url):
-        raise InvalidInput(field, "must not hold spaces or control characters")
+        raise InvalidInput(field, "must not contain spaces or control characters")
     try:
         parts = yarl.URL(url)
-        _host(parts).encode("idna")  # as the resolver will: it refuses labels that are empty or too long
-        malformed = parts.port == 0 or not _host(parts) or _is_odd_number(_host(parts))
+        _host(parts).encode("idna")  # as the resolver does, which rejects labels that are empty or too long
+        malformed = parts.port == 0 or not _host(parts) or _is_number(_host(parts))
     except ValueError:
         malformed = True
         parts = yarl.URL()
@@ -194,20 +195,20 @@ def _host(url: yarl.URL) -> str:
     return (url.raw_host or "").rstrip(".")
 
 
-def _is_odd_number(host: str) -> bool:
-    """Whether it is an IPv4 address that only some read as one: `2130706433`, `0x7f.1`, `127.1`."""
-    return _number.fullmatch(host.rpartition(".")[2]) is not None and _literal(host) is None
+def _is_number(host: str) -> bool:
+    """Whether it is an IPv4 address in a form that only some parsers accept: `2130706433`, `0x7f.1`, `127.1`."""
+    return _number.fullmatch(host.rpartition(".")[2]) is not None and _parse_address(host) is None
 
 
-def _literal(host: str) -> Address | None:
+def _parse_address(host: str) -> Address | None:
     try:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
 
 
-def _unwrapped(address: Address) -> Address:
-    """The IPv4 address inside an IPv6 one, where it carries one."""
+def _embedded_ipv4(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address contains, or else the address itself."""
     if isinstance(address, ipaddress.IPv6Address):
         if address in NAT64:
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
@@ -215,5 +216,5 @@ def _unwrapped(address: Address) -> Address:
     return address
 
 
-def _blocked(where: str) -> str:
-    return f"{where} is not a public address; list it in RELAY_ALLOWED_TARGETS if channels may connect there"
+def _blocked(host: str) -> str:
+    return f"{host} is not a public address; list it in RELAY_ALLOWED_TARGETS to allow it"

@@ -65,9 +65,7 @@ class HttpTransport:
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
-    """The start of a response body; if it breaks off or does not end in time, what was received until then."""
-    if content.is_eof() and content.exception() is None:
-        return content.read_nowait(MAX_RESPONSE)  # most bodies arrive together with the status
+    """The start of a response body; if the connection fails or is too slow, what was received until then."""
     body = bytearray()
     try:
         async with asyncio.timeout(RESPONSE_TIMEOUT):

@@ -18,7 +18,7 @@ from tests.fixtures.sink import Sink
 from tests.notify.conftest import LOOPBACK, Tell
 from tests.notify.factories import alert, channel, count, digest, notification
 
-NOT_DELIVERED = "apprise could not deliver; it does not say why"
+NOT_DELIVERED = "Apprise could not deliver it and gave no reason"
 
 
 def notice(told: Message) -> Notice:
@@ -38,7 +38,7 @@ async def test_a_message_arrives_as_plain_text(sink: Sink, tell: Tell) -> None:
     annotations = {"summary": "**Disk** <b>full</b> & more"}
     outcome = await tell(AppriseChannel, sink.url + "/hook", notification(alert(annotations=annotations)))
 
-    assert outcome == Sent(detail="taken by Apprise")
+    assert outcome == Sent(detail="accepted by Apprise")
     [received] = sink.at("/hook")
     assert received.json["title"] == "[FIRING:1] DiskFull"
     assert "🔥 **Disk** <b>full</b> & more\n" in received.json["message"]

@@ -242,7 +242,7 @@ def test_private_mail_servers_are_refused(host: str) -> None:
 def test_only_a_listed_server_is_told_in_clear() -> None:
     assert refusal(smtp_security="none") == (
         "smtp_host",
-        "must be encrypted, or its host be listed in RELAY_ALLOWED_TARGETS",
+        "must be encrypted unless the host is listed in RELAY_ALLOWED_TARGETS",
     )
     check_channel(channel(EmailChannel, smtp_security="none"), EgressPolicy(["mail.example.com"]))
     check_channel(channel(EmailChannel, smtp_security="none", smtp_host="10.0.0.1"), EgressPolicy(["10.0.0.0/8"]))

@@ -106,15 +106,15 @@ async def test_an_exemption_ends_with_its_attempt(sink: Sink) -> None:
 
 def test_one_permitted_address_of_a_name_is_enough() -> None:
     egress_policy = EgressPolicy(LOOPBACK)
-    begin_check = egress_policy.begin_check()
+    check = egress_policy.begin_check()
     blocked = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 1, 0, 0))
     with pytest.raises(BlockedAddress):
         egress_policy.open_socket(blocked)
-    assert begin_check.blocked
+    assert check.blocked
     egress_policy.open_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))).close()
     with pytest.raises(BlockedAddress):
         egress_policy.open_socket(blocked)
-    assert begin_check.blocked is None, "what then fails is the permitted one, and may be tried again"
+    assert check.blocked is None, "what then fails is the permitted one, and may be tried again"
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])

@@ -120,7 +120,7 @@ async def test_a_certificate_for_another_name_is_not_trusted(security: str, tmp_
 
 async def test_nothing_is_sent_in_clear_where_starttls_was_asked_for(server: MailServer) -> None:
     outcome = await post(server.port, "starttls", **AS_RELAY)
-    assert outcome == Retry(Reason.CONNECTION_ERROR, "the mail server does not offer STARTTLS")
+    assert outcome == Retry(Reason.CONNECTION_ERROR, "the mail server does not support STARTTLS")
     assert (server.arrived, server.tried) == ([], [])
 
 
@@ -207,7 +207,7 @@ async def test_recipients_that_are_refused_are_counted(server: MailServer) -> No
     outcome = await post(server.port)
     assert outcome == Sent(
         250,
-        "1 of 2 recipients were refused, the first with 550 5.1.1 unknown; 250 2.0.0 Ok: queued as 7",
+        "1 of 2 recipients were rejected, the first with 550 5.1.1 unknown; 250 2.0.0 Ok: queued as 7",
     )
     assert [mail.recipients for mail in server.arrived] == [[DB]]
 
