@@ -1,4 +1,4 @@
-"""Is each webhook counted by what became of it, and is every series there before it is needed?"""
+"""Tests of the metrics: webhooks by result, requests by route, and series that exist from the start."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ CHUNK = 256 * 1024
 
 
 async def results(relay: Relay) -> dict[str, float]:
-    """How many webhooks ended how; what never happened is left out."""
+    """The number of webhooks by result, without zeros."""
     page = (await relay.call("GET", "metrics", key=None)).body.decode()
     return {
         sample.labels["result"]: sample.value
@@ -27,14 +27,14 @@ async def results(relay: Relay) -> dict[str, float]:
     }
 
 
-async def test_webhooks_are_counted_by_what_became_of_them(start_relay: RelayFactory) -> None:
+async def test_webhooks_are_counted_by_result(start_relay: RelayFactory) -> None:
     relay = await start_relay(webhook_token="the-token")
-    given = {"key": "the-token"}
+    valid = {"key": "the-token"}
     for body in (webhook(), webhook()):
-        await relay.call("POST", "/webhook", json=body, **given)
-    await relay.call("POST", "/webhook", data=b"{}", **given)
-    await relay.call("POST", "/webhook", data=b"[" * 100_000, **given)
-    too_large = await relay.call("POST", "/webhook", data=BytesIO(b"x" * (MAX_BODY + 1)), **given)
+        await relay.call("POST", "/webhook", json=body, **valid)
+    await relay.call("POST", "/webhook", data=b"{}", **valid)
+    await relay.call("POST", "/webhook", data=b"[" * 100_000, **valid)
+    too_large = await relay.call("POST", "/webhook", data=BytesIO(b"x" * (MAX_BODY + 1)), **valid)
     await relay.call("POST", "/webhook", json=webhook(), key="another")
     await relay.call("POST", "/webhook", json=webhook(), key=None)
 
@@ -48,17 +48,17 @@ async def test_webhooks_are_counted_by_what_became_of_them(start_relay: RelayFac
     }
 
 
-async def test_a_body_too_large_is_counted_when_its_length_was_not_announced(relay: Relay) -> None:
+async def test_a_chunked_body_that_is_too_large_is_counted(relay: Relay) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(MAX_BODY // CHUNK + 1):
             yield b"x" * CHUNK
 
-    answer = await relay.call("POST", "/webhook", data=chunks())
+    response = await relay.call("POST", "/webhook", data=chunks())
 
-    assert (answer.status, await results(relay)) == (413, {"too_large": 1})
+    assert (response.status, await results(relay)) == (413, {"too_large": 1})
 
 
-async def test_a_webhook_that_ends_early_is_no_failure_of_the_relay(relay: Relay) -> None:
+async def test_a_request_aborted_by_the_client_is_counted_as_broken_off(relay: Relay) -> None:
     host, port = relay.url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST /api/v1/monitoring/alerts/webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
@@ -67,12 +67,12 @@ async def test_a_webhook_that_ends_early_is_no_failure_of_the_relay(relay: Relay
     await writer.wait_closed()
 
     async with asyncio.timeout(20):
-        while not (counted := await results(relay)):
+        while not (counts := await results(relay)):
             await asyncio.sleep(0.05)
-    assert counted == {"broken_off": 1}
+    assert counts == {"broken_off": 1}
 
 
-async def test_webhooks_refused_without_a_database_are_counted(postgres_url: str, migrated_template: str) -> None:
+async def test_webhooks_rejected_without_a_database_are_counted(postgres_url: str, migrated_template: str) -> None:
     async with temporary_database(postgres_url, "dropped_for_counting", template=migrated_template):
         async with running(sibling(postgres_url, "dropped_for_counting")) as relay:
             await execute(postgres_url, "DROP DATABASE dropped_for_counting WITH (FORCE)")
@@ -84,20 +84,20 @@ async def test_webhooks_refused_without_a_database_are_counted(postgres_url: str
         await execute(postgres_url, "CREATE DATABASE dropped_for_counting")
 
 
-async def test_every_answer_is_counted_by_its_route_also_what_no_route_takes(relay: Relay) -> None:
+async def test_every_response_is_counted_by_its_route_or_as_unmatched(relay: Relay) -> None:
     await relay.webhook(webhook())
     await relay.call("GET", "/channels/nobody")
     await relay.call("GET", "no-such-page", key=None)
     await relay.call("GET", "no-such-page", key=None)
 
     page = (await relay.call("GET", "metrics", key=None)).body.decode()
-    seen = {
+    requests = {
         (sample.labels["endpoint"], sample.labels["status_code"]): sample.value
         for family in text_string_to_metric_families(page)
         for sample in family.samples
         if sample.name == "relay_http_requests_total"
     }
-    assert seen == {
+    assert requests == {
         ("/api/v1/monitoring/alerts/webhook", "202"): 1,
         ("/api/v1/monitoring/alerts/channels/{channel_id}", "404"): 1,
         ("unmatched", "404"): 2,
@@ -105,9 +105,7 @@ async def test_every_answer_is_counted_by_its_route_also_what_no_route_takes(rel
     assert "relay_minio" not in page
 
 
-async def test_a_failure_inside_the_relay_is_counted_as_an_exception(
-    postgres_url: str, migrated_template: str
-) -> None:
+async def test_an_internal_error_is_counted_as_an_exception(postgres_url: str, migrated_template: str) -> None:
     async with temporary_database(postgres_url, "dropped_for_exceptions", template=migrated_template):
         async with running(sibling(postgres_url, "dropped_for_exceptions")) as relay:
             await execute(postgres_url, "DROP DATABASE dropped_for_exceptions WITH (FORCE)")
@@ -119,9 +117,9 @@ async def test_a_failure_inside_the_relay_is_counted_as_an_exception(
         await execute(postgres_url, "CREATE DATABASE dropped_for_exceptions")
 
 
-def test_what_rules_ask_for_is_there_from_the_start_and_stays_bounded() -> None:
+def test_series_of_alert_rules_exist_from_the_start_and_stay_bounded() -> None:
     page = generate_latest(Metrics().registry).decode()
-    shown = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+    samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
 
     for name in (
         *("relay_deliveries_waiting", "relay_oldest_waiting_seconds", "relay_dead_letters", "relay_channels_gone"),
@@ -129,15 +127,15 @@ def test_what_rules_ask_for_is_there_from_the_start_and_stays_bounded() -> None:
         *("relay_fallbacks_total", "relay_breaker_opened_total", "relay_channels_disabled_total"),
         *("relay_rate_limited_total", "relay_channels"),
     ):
-        of_name = [sample for sample in shown if sample.name == name]
+        of_name = [sample for sample in samples if sample.name == name]
         assert {sample.labels["channel_type"] for sample in of_name} == set(channel_types())
         assert {sample.value for sample in of_name} == {0.0}
-    labels = {label for sample in shown for label in sample.labels}
+    labels = {label for sample in samples for label in sample.labels}
     assert labels <= {"channel_type", "outcome", "reason", "state", "into", "result", "status", "le"}
-    assert len(shown) < 100 * len(channel_types())
+    assert len(samples) < 100 * len(channel_types())
 
 
-def test_two_applications_in_one_process_count_apart() -> None:
+def test_two_applications_in_one_process_count_separately() -> None:
     one, other = Metrics(), Metrics()
     one.dead.labels("slack", "expired").inc()
 

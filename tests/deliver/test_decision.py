@@ -1,4 +1,4 @@
-"""What follows from an attempt's outcome?"""
+"""Tests of the settlement that follows from an attempt's outcome."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,11 +15,10 @@ GIVE_UP_AFTER = timedelta(hours=24)
 FAILED = Retry(Reason.SERVER_ERROR, "500 oh", 500)
 
 
-def decided(
-    outcome: Outcome, *, attempt: int = 1, age: timedelta = timedelta(0), chance: float = 0.5
+def settle(
+    outcome: Outcome, *, attempt: int = 1, age: timedelta = timedelta(0), jitter: float = 0.5
 ) -> Settlement:
-    one = claimed(attempt=attempt, age=age)
-    return decide(one, outcome, NOW, 0.25, chance, GIVE_UP_AFTER, "fallback")
+    return decide(claimed(attempt=attempt, age=age), outcome, NOW, 0.25, jitter, GIVE_UP_AFTER, "fallback")
 
 
 def claimed(*, attempt: int = 1, age: timedelta = timedelta(0)) -> Claimed:
@@ -42,8 +41,8 @@ def claimed(*, attempt: int = 1, age: timedelta = timedelta(0)) -> Claimed:
     )
 
 
-def test_what_was_sent_is_delivered_and_keeps_the_platforms_words() -> None:
-    settlement = decided(Sent(200, "ok"), attempt=3)
+def test_a_sent_delivery_is_delivered_and_keeps_the_response() -> None:
+    settlement = settle(Sent(200, "ok"), attempt=3)
 
     assert (settlement.state, settlement.reason, settlement.delay) == ("delivered", None, 0.0)
     assert (settlement.outcome, settlement.status_code, settlement.detail) == ("sent", 200, "ok")
@@ -51,52 +50,50 @@ def test_what_was_sent_is_delivered_and_keeps_the_platforms_words() -> None:
     assert (settlement.started_at, settlement.duration) == (NOW, 0.25)
 
 
-def test_what_is_rejected_is_dead_at_once() -> None:
-    settlement = decided(Rejected(Reason.CLIENT_ERROR, "400 no", 400))
+def test_a_rejected_delivery_is_dead_immediately() -> None:
+    settlement = settle(Rejected(Reason.CLIENT_ERROR, "400 no", 400))
 
     assert (settlement.state, settlement.outcome, settlement.reason) == ("dead", "rejected", "clientError")
     assert settlement.fallback == "fallback"
 
 
-def test_what_waits_for_its_channel_to_be_mended_is_not_given_up() -> None:
-    settlement = decided(Retry(Reason.DESTINATION_GONE, "410 gone", 410), age=GIVE_UP_AFTER * 2)
+def test_a_delivery_to_a_gone_destination_does_not_expire() -> None:
+    settlement = settle(Retry(Reason.DESTINATION_GONE, "410 gone", 410), age=GIVE_UP_AFTER * 2)
 
     assert (settlement.state, settlement.delay, settlement.reason) == ("pending", 0.0, "destinationGone")
 
 
-@pytest.mark.parametrize(("attempt", "longest"), [(1, 1), (2, 2), (3, 4), (500, MAX_DELAY)])
-def test_a_retry_waits_longer_each_time(attempt: int, longest: float) -> None:
-    settlement = decided(FAILED, attempt=attempt, chance=0.75)
+@pytest.mark.parametrize(("attempt", "ceiling"), [(1, 1), (2, 2), (3, 4), (500, MAX_DELAY)])
+def test_the_backoff_grows_with_each_attempt(attempt: int, ceiling: float) -> None:
+    settlement = settle(FAILED, attempt=attempt, jitter=0.75)
 
     assert (settlement.state, settlement.reason, settlement.detail) == ("pending", "serverError", "500 oh")
-    assert settlement.delay == pytest.approx(longest * 0.75)
+    assert settlement.delay == pytest.approx(ceiling * 0.75)
 
 
-@pytest.mark.parametrize(("after", "wait"), [(30.0, 30.0), (0.0, 0.5), (None, 0.5)])
-def test_the_wait_that_a_platform_asks_for_is_never_shortened(after: float | None, wait: float) -> None:
-    assert decided(Retry(Reason.RATE_LIMITED, "slow", 429, after)).delay == wait
+@pytest.mark.parametrize(("after", "delay"), [(30.0, 30.0), (0.0, 0.5), (None, 0.5)])
+def test_a_delay_that_the_platform_asks_for_is_never_shortened(after: float | None, delay: float) -> None:
+    assert settle(Retry(Reason.RATE_LIMITED, "slow", 429, after)).delay == delay
 
 
-def test_what_a_stop_interrupted_is_due_at_once() -> None:
-    settlement = decided(Retry(Reason.INTERRUPTED, "the relay stopped"), attempt=9, chance=0.99)
+def test_an_interrupted_delivery_is_due_immediately() -> None:
+    settlement = settle(Retry(Reason.INTERRUPTED, "the relay stopped"), attempt=9, jitter=0.99)
 
     assert (settlement.state, settlement.delay, settlement.reason) == ("pending", 0.0, "interrupted")
 
 
-def test_a_retry_is_given_up_when_the_time_for_it_is_over() -> None:
-    almost, over = GIVE_UP_AFTER - timedelta(seconds=1), GIVE_UP_AFTER
-
-    assert decided(FAILED, age=almost).state == "pending"
-    settlement = decided(FAILED, age=over)
+def test_a_delivery_expires_when_it_has_failed_for_too_long() -> None:
+    assert settle(FAILED, age=GIVE_UP_AFTER - timedelta(seconds=1)).state == "pending"
+    settlement = settle(FAILED, age=GIVE_UP_AFTER)
     assert (settlement.state, settlement.reason, settlement.outcome) == ("dead", "expired", "retry")
     assert settlement.detail == "expired after 24 h; last error: 500 oh"
 
 
-def test_a_digest_is_as_old_as_what_was_gathered_last() -> None:
-    gathered = msgspec.structs.replace(claimed(age=GIVE_UP_AFTER), receipt_id=None, created_at=NOW)
+def test_a_digest_is_as_old_as_its_newest_delivery() -> None:
+    digest = msgspec.structs.replace(claimed(age=GIVE_UP_AFTER), receipt_id=None, created_at=NOW)
 
-    assert decide(gathered, FAILED, NOW, 0.25, 0.5, GIVE_UP_AFTER, None).state == "pending"
+    assert decide(digest, FAILED, NOW, 0.25, 0.5, GIVE_UP_AFTER, None).state == "pending"
 
 
-def test_what_arrives_late_is_delivered_all_the_same() -> None:
-    assert decided(Sent(200), age=GIVE_UP_AFTER * 2).state == "delivered"
+def test_a_late_success_is_still_delivered() -> None:
+    assert settle(Sent(200), age=GIVE_UP_AFTER * 2).state == "delivered"

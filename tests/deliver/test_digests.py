@@ -1,4 +1,4 @@
-"""What do people get when more waits than their channel's limit lets through?"""
+"""Tests of digests, which replace messages when more wait than the channel's rate limit allows."""
 
 import asyncio
 from typing import Any
@@ -9,25 +9,25 @@ from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Sink
 
 GROUPS = 30
-ONE_A_SECOND = {"per_second": 1, "burst": 1}
+ONE_PER_SECOND = {"per_second": 1, "burst": 1}
 
 
-async def nothing_waits(relay: Relay) -> None:
+async def outbox_drained(relay: Relay) -> None:
     async with asyncio.timeout(60):
         while await relay.items("/deliveries?state=pending") or await relay.items("/deliveries?state=sending"):
             await asyncio.sleep(0.1)
 
 
-async def preview_delivery(relay: Relay, delivery_id: str) -> set[str]:
-    """The names of all alerts that a delivery told, as its link shows them."""
-    answer = await relay.call("GET", f"/history?delivery_id={delivery_id}&limit=500")
-    return {item["alertname"] for item in answer.json["items"]}
+async def names_in_history(relay: Relay, delivery_id: str) -> set[str]:
+    """The names of all alerts of a delivery, as its history URL lists them."""
+    response = await relay.call("GET", f"/history?delivery_id={delivery_id}&limit=500")
+    return {item["alertname"] for item in response.json["items"]}
 
 
-async def test_a_storm_is_told_in_a_digest_that_names_what_is_critical_and_leads_to_all_of_it(
+async def test_a_storm_becomes_a_digest_that_lists_critical_alerts_first_and_links_to_all(
     relay: Relay, sink: Sink
 ) -> None:
-    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url, rate_limit=ONE_A_SECOND)
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url, rate_limit=ONE_PER_SECOND)
     names = [f"Alert{at:02}" for at in range(GROUPS)]
     severities = ["critical" if at % 10 == 0 else "warning" for at in range(GROUPS)]
 
@@ -37,40 +37,39 @@ async def test_a_storm_is_told_in_a_digest_that_names_what_is_critical_and_leads
             for name, severity in zip(names, severities, strict=True)
         )
     )
-    await nothing_waits(relay)
+    await outbox_drained(relay)
 
     messages = [one.json for one in sink.received]
     assert len(messages) < GROUPS / 2
     digests = [message for message in messages if message["kind"] == "digest"]
     assert digests
-    told = {name for message in messages for name in _names(message)}
-    assert told == set(names)
+    assert {name for message in messages for name in _names(message)} == set(names)
     for digest in digests:
-        counted = digest["digest"]["counts"]
-        ranks = [("critical", "warning").index(count["severity"]) for count in counted]
+        counts = digest["digest"]["counts"]
+        ranks = [("critical", "warning").index(count["severity"]) for count in counts]
         assert ranks == sorted(ranks)
-        assert {one["alertname"] for one in digest["alerts"]} >= _critical(counted)
-        assert await preview_delivery(relay, digest["id"]) == {count["alertname"] for count in counted}
+        assert {one["alertname"] for one in digest["alerts"]} >= _critical(counts)
+        assert await names_in_history(relay, digest["id"]) == {count["alertname"] for count in counts}
         assert digest["digest"]["history_url"].endswith(f"/history?delivery_id={digest['id']}")
     for merged in await relay.items("/deliveries?state=merged&limit=500"):
         into = (await relay.call("GET", f"/deliveries/{merged['merged_into']}")).json
         assert (into["kind"], into["state"]) == ("digest", "delivered")
 
 
-async def test_a_digest_tells_alerts_as_they_are_by_now(start_relay: RelayFactory, sink: Sink) -> None:
+async def test_a_digest_shows_the_current_state_of_its_alerts(start_relay: RelayFactory, sink: Sink) -> None:
     relay = await start_relay(digest_after=1)
-    refusing = True
-    sink.script = lambda _: web.Response(status=503 if refusing else 200)
-    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url, rate_limit=ONE_A_SECOND)
+    failing = True
+    sink.script = lambda _: web.Response(status=503 if failing else 200)
+    await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url, rate_limit=ONE_PER_SECOND)
     for at in range(GROUPS):
-        await relay.webhook(webhook(alert("Comes", at=str(at)), group=str(at)))
+        await relay.webhook(webhook(alert("Transient", at=str(at)), group=str(at)))
     await sink.wait_for(1)
     for at in range(GROUPS):
-        await relay.webhook(webhook(alert("Comes", status="resolved", at=str(at)), group=str(at)))
+        await relay.webhook(webhook(alert("Transient", status="resolved", at=str(at)), group=str(at)))
     sink.received.clear()
-    refusing = False
+    failing = False
 
-    await nothing_waits(relay)
+    await outbox_drained(relay)
 
     [digest] = [one.json for one in sink.received if one.json["kind"] == "digest"][-1:]
     assert (digest["status"], digest["digest"]["firing"]) == ("resolved", 0)
@@ -78,7 +77,7 @@ async def test_a_digest_tells_alerts_as_they_are_by_now(start_relay: RelayFactor
     assert all(one["untold_firing"] for one in digest["alerts"])
 
 
-async def test_a_channel_without_a_limit_gets_every_group_by_itself(relay: Relay, sink: Sink) -> None:
+async def test_a_channel_without_a_rate_limit_gets_one_message_per_group(relay: Relay, sink: Sink) -> None:
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
 
     await asyncio.gather(*(relay.webhook(webhook(group=str(at))) for at in range(GROUPS)))
@@ -88,8 +87,8 @@ async def test_a_channel_without_a_limit_gets_every_group_by_itself(relay: Relay
 
 
 def _names(message: dict[str, Any]) -> set[str]:
-    counted = message["digest"]["counts"] if message["digest"] else message["alerts"]
-    return {one["alertname"] for one in counted}
+    named = message["digest"]["counts"] if message["digest"] else message["alerts"]
+    return {one["alertname"] for one in named}
 
 
 def _critical(counts: list[dict[str, Any]]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Who is told what a channel can't be told, and does it say so?"""
+"""Tests of fallback channels, which get what another channel cannot deliver."""
 
 from typing import Any
 
@@ -9,69 +9,69 @@ from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Sink
 
 
-def refuse(*paths: str, status: int = 400) -> Any:
-    """A platform that refuses what comes to some paths."""
+def failing(*paths: str, status: int = 400) -> Any:
+    """A script that responds with an error on some paths."""
     return lambda request: web.Response(status=status if request.path in paths else 200, text="so it is")
 
 
 async def channels(relay: Relay, sink: Sink, *names: str) -> None:
-    """Channels of which only the first wants alerts; each has the next for its fallback."""
+    """Create channels; only the first matches alerts, and each has the next as its fallback."""
     for name, fallback in reversed(list(zip(names, [*names[1:], None], strict=True))):
-        wants = {} if name == names[0] else {"alert_names": ["nothing"]}
+        filters = {} if name == names[0] else {"alert_names": ["nothing"]}
         await relay.channel(
             id=name,
             name=name,
             channel_type="webhook",
             webhook_url=f"{sink.url}/{name}",
             fallback_channel_id=fallback,
-            **wants,
+            **filters,
         )
 
 
-async def test_a_dead_delivery_goes_to_its_fallback_which_says_so(relay: Relay, sink: Sink) -> None:
-    sink.script = refuse("/first")
+async def test_a_dead_delivery_goes_to_the_fallback_with_the_reason(relay: Relay, sink: Sink) -> None:
+    sink.script = failing("/first")
     await channels(relay, sink, "first", "second")
 
     await relay.webhook(webhook(alert("DiskFull")))
 
-    [told] = await sink.wait_for(1, "/second")
-    assert told.json["fallback_for"] == {"channel_id": "first", "reason": "400 so it is"}
-    assert [one["alertname"] for one in told.json["alerts"]] == ["DiskFull"]
+    [received] = await sink.wait_for(1, "/second")
+    assert received.json["fallback_for"] == {"channel_id": "first", "reason": "400 so it is"}
+    assert [one["alertname"] for one in received.json["alerts"]] == ["DiskFull"]
     [dead] = await relay.settled(1, state="dead")
     [sent] = await relay.settled(1)
     assert (sent["channel_id"], sent["fallback_of"], dead["channel_id"]) == ("second", dead["id"], "first")
 
 
-async def test_a_dead_delivery_that_is_sent_again_arrives_and_keeps_its_history(relay: Relay, sink: Sink) -> None:
-    sink.script = refuse("/first")
+async def test_a_redelivered_dead_delivery_is_delivered_and_keeps_its_attempts(relay: Relay, sink: Sink) -> None:
+    sink.script = failing("/first")
     await channels(relay, sink, "first", "second")
     await relay.webhook(webhook(alert("DiskFull")))
     [dead] = await relay.settled(1, state="dead")
     sink.script = None
 
-    answer = await relay.call("POST", f"/deliveries/{dead['id']}/redeliver")
+    response = await relay.call("POST", f"/deliveries/{dead['id']}/redeliver")
 
-    assert answer.status == 202
+    assert response.status == 202
     await relay.settled(2)
-    shown = (await relay.call("GET", f"/deliveries/{dead['id']}")).json
-    assert (shown["state"], shown["attempt_count"]) == ("delivered", 2)
-    attempts = [(one["number"], one["outcome"], one["status_code"]) for one in shown["attempts"]]
+    delivery = (await relay.call("GET", f"/deliveries/{dead['id']}")).json
+    assert (delivery["state"], delivery["attempt_count"]) == ("delivered", 2)
+    attempts = [(one["number"], one["outcome"], one["status_code"]) for one in delivery["attempts"]]
     assert attempts == [(1, "rejected", 400), (2, "sent", 200)]
     assert [one["alertname"] for one in sink.at("/first")[-1].json["alerts"]] == ["DiskFull"]
 
 
-async def test_fallbacks_go_on_along_the_chain_and_name_the_first(relay: Relay, sink: Sink) -> None:
-    sink.script = refuse("/first", "/second")
+async def test_fallbacks_are_chained_and_name_the_first_channel(relay: Relay, sink: Sink) -> None:
+    sink.script = failing("/first", "/second")
     await channels(relay, sink, "first", "second", "third")
 
     await relay.webhook(webhook())
 
-    [told] = await sink.wait_for(1, "/third")
-    assert told.json["fallback_for"]["channel_id"] == "first"
+    [received] = await sink.wait_for(1, "/third")
+    assert received.json["fallback_for"]["channel_id"] == "first"
 
 
-async def test_what_is_sent_again_tells_its_alerts_as_they_are_by_now(relay: Relay, sink: Sink) -> None:
-    sink.script = refuse("/first")
+async def test_a_redelivery_shows_the_current_state_of_its_alerts(relay: Relay, sink: Sink) -> None:
+    sink.script = failing("/first")
     await channels(relay, sink, "first")
     await relay.webhook(webhook(alert("DiskFull")))
     [dead] = await relay.settled(1, state="dead")
@@ -82,15 +82,15 @@ async def test_what_is_sent_again_tells_its_alerts_as_they_are_by_now(relay: Rel
     await relay.call("POST", f"/deliveries/{dead['id']}/redeliver")
 
     await relay.settled(1)
-    [told] = sink.received[-1].json["alerts"]
-    assert (told["status"], told["untold_firing"]) == ("resolved", True)
+    [alert_body] = sink.received[-1].json["alerts"]
+    assert (alert_body["status"], alert_body["untold_firing"]) == ("resolved", True)
 
 
-async def test_what_waits_behind_an_open_breaker_goes_to_the_fallback_after_a_while(
+async def test_deliveries_behind_an_open_breaker_go_to_the_fallback_after_a_delay(
     start_relay: RelayFactory, sink: Sink
 ) -> None:
     relay = await start_relay(fallback_after=0.5)
-    sink.script = refuse("/first", status=503)
+    sink.script = failing("/first", status=503)
     await channels(relay, sink, "first", "second")
 
     for at in range(8):
@@ -105,17 +105,17 @@ async def test_what_waits_behind_an_open_breaker_goes_to_the_fallback_after_a_wh
     assert {(one["channel_id"], one["fallback_of"]) for one in into} == {("second", one["id"]) for one in merged}
 
 
-async def test_a_destination_that_is_gone_disables_its_channel_and_what_waits_goes_to_the_fallback(
+async def test_a_gone_destination_disables_its_channel_and_its_deliveries_go_to_the_fallback(
     start_relay: RelayFactory, sink: Sink
 ) -> None:
     relay = await start_relay(fallback_after=0.5)
-    sink.script = refuse("/first", status=410)
+    sink.script = failing("/first", status=410)
     await channels(relay, sink, "first", "second")
 
     await relay.webhook(webhook(alert("DiskFull")))
 
-    [told] = await sink.wait_for(1, "/second", max_wait=maintenance.INTERVAL * 6)
-    assert told.json["fallback_for"] == {
+    [received] = await sink.wait_for(1, "/second", max_wait=maintenance.INTERVAL * 6)
+    assert received.json["fallback_for"] == {
         "channel_id": "first",
         "reason": "the destination is gone: 410 so it is",
     }
@@ -123,34 +123,32 @@ async def test_a_destination_that_is_gone_disables_its_channel_and_what_waits_go
     assert (first["enabled"], first["disabled_reason"]) == (False, "the destination is gone: 410 so it is")
     assert len(sink.at("/first")) == 1
 
-    # It is told of what comes later, too, as long as nobody has decided otherwise.
+    # Later alerts go there, too, until somebody disables the channel.
     await relay.webhook(webhook(alert("DiskFuller"), group="later"))
     await sink.wait_for(2, "/second", max_wait=maintenance.INTERVAL * 6)
     await relay.call("PATCH", "/channels/first", json={"enabled": False})
     assert (await relay.call("GET", "/channels/first")).json["disabled_reason"] is None
-    assert (await relay.webhook(webhook(group="not any more"))).json["notifications"] == 0
+    assert (await relay.webhook(webhook(group="last"))).json["notifications"] == 0
 
 
-async def test_what_is_tried_for_too_long_is_dead_and_goes_to_the_fallback(
-    start_relay: RelayFactory, sink: Sink
-) -> None:
+async def test_an_expired_delivery_is_dead_and_goes_to_the_fallback(start_relay: RelayFactory, sink: Sink) -> None:
     relay = await start_relay(give_up_after=1.0)
-    sink.script = refuse("/first", status=500)
+    sink.script = failing("/first", status=500)
     await channels(relay, sink, "first", "second")
 
     await relay.webhook(webhook())
 
-    [told] = await sink.wait_for(1, "/second")
-    assert told.json["fallback_for"]["reason"].endswith("; last error: 500 so it is")
+    [received] = await sink.wait_for(1, "/second")
+    assert received.json["fallback_for"]["reason"].endswith("; last error: 500 so it is")
     [dead] = await relay.settled(1, state="dead")
     assert dead["last_reason"] == "expired"
 
 
-async def test_what_came_and_went_before_it_could_be_told_is_given_up_sooner(
+async def test_a_delivery_resolved_before_its_firing_was_sent_expires_sooner(
     start_relay: RelayFactory, sink: Sink
 ) -> None:
     relay = await start_relay(give_up_resolved_after=0.5)
-    sink.script = refuse("/ops", status=500)
+    sink.script = failing("/ops", status=500)
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=f"{sink.url}/ops")
     await relay.webhook(webhook(alert("Fires"), group="fires"))
     await relay.webhook(webhook(alert("Was"), group="was"))
@@ -162,11 +160,11 @@ async def test_what_came_and_went_before_it_could_be_told_is_given_up_sooner(
     assert [one["group_key"] for one in await relay.items("/deliveries?state=pending")] == ['{}:{group="fires"}']
 
 
-async def test_what_waits_at_a_fallback_that_is_deleted_goes_back_to_where_it_was_meant_for(
+async def test_deliveries_of_a_deleted_fallback_return_to_their_original_channel(
     start_relay: RelayFactory, sink: Sink
 ) -> None:
     relay = await start_relay(fallback_after=0.5)
-    sink.script = refuse("/first", "/second", status=503)
+    sink.script = failing("/first", "/second", status=503)
     await channels(relay, sink, "first", "second")
     for at in range(6):
         await relay.webhook(webhook(alert("DiskFull", instance=str(at)), group=str(at)))
@@ -180,17 +178,15 @@ async def test_what_waits_at_a_fallback_that_is_deleted_goes_back_to_where_it_wa
     assert {(one["channel_id"], one["merged_into"]) for one in delivered} == {("first", None)}
 
 
-async def test_a_digest_says_that_it_tells_what_was_meant_for_another(
-    start_relay: RelayFactory, sink: Sink
-) -> None:
+async def test_a_digest_at_a_fallback_names_the_original_channel(start_relay: RelayFactory, sink: Sink) -> None:
     relay = await start_relay(fallback_after=0.5)
-    sink.script = refuse("/first", status=503)
+    sink.script = failing("/first", status=503)
     await channels(relay, sink, "first", "second")
     await relay.call("PATCH", "/channels/second", json={"rate_limit": {"per_second": 0.1, "burst": 1}})
 
     for at in range(20):
         await relay.webhook(webhook(alert("DiskFull", instance=str(at)), group=str(at)))
 
-    [told] = (await sink.wait_for(1, "/second", max_wait=maintenance.INTERVAL * 6))[:1]
-    assert told.json["kind"] == "digest"
-    assert told.json["fallback_for"]["channel_id"] == "first"
+    [received, *_] = (await sink.wait_for(1, "/second", max_wait=maintenance.INTERVAL * 6))[:1]
+    assert received.json["kind"] == "digest"
+    assert received.json["fallback_for"]["channel_id"] == "first"

@@ -1,4 +1,4 @@
-"""What does a message that is edited tell, and when does a group get a new one?"""
+"""Tests of edited messages: what they contain, and when a group gets a new one."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,16 +12,16 @@ from relay.store.outbox.message_edits import EditableMessage
 from tests.notify.factories import alert, notification
 
 GROUP = 7
-POSTED = ("111.222",)
+REFS = ("111.222",)
 
 
-def living(
-    *alert_ids: int, message_refs: tuple[str, ...] = POSTED, omitted: int = 0, ended: bool = False
+def editable(
+    *alert_ids: int, message_refs: tuple[str, ...] = REFS, omitted: int = 0, ended: bool = False
 ) -> EditableMessage:
     return EditableMessage(GROUP, message_refs, alert_ids, omitted, ended)
 
 
-def told(
+def prepared(
     *alerts: tuple[int, Alert], before: EditableMessage | None = None, earlier: tuple[tuple[int, Alert], ...] = ()
 ) -> PreparedMessage:
     return prepare_edit(
@@ -29,101 +29,103 @@ def told(
     )
 
 
-def message_of(given: PreparedMessage) -> Notification:
-    assert isinstance(given.message, Notification)
-    return given.message
+def message_of(result: PreparedMessage) -> Notification:
+    assert isinstance(result.message, Notification)
+    return result.message
 
 
 FIRING, RESOLVED = alert("A"), alert("A", "resolved")
 OTHER, OTHER_RESOLVED = alert("B"), alert("B", "resolved")
 
 
-def test_a_group_told_for_the_first_time_gets_a_message_of_its_own() -> None:
-    given = told((1, FIRING))
+def test_a_new_group_gets_a_new_message() -> None:
+    result = prepared((1, FIRING))
 
-    assert message_of(given).message_refs == ()
-    assert given.editable == living(1, message_refs=())
-
-
-def test_an_alert_that_joins_is_told_in_the_same_message_with_those_before() -> None:
-    given = told((2, OTHER), before=living(1), earlier=((1, FIRING),))
-
-    assert message_of(given).message_refs == POSTED
-    assert message_of(given).alerts == (OTHER, FIRING)
-    assert given.editable == living(2, 1)
+    assert message_of(result).message_refs == ()
+    assert result.editable == editable(1, message_refs=())
 
 
-def test_what_was_resolved_stays_in_the_message_when_alertmanager_names_it_no_more() -> None:
-    given = told((1, FIRING), before=living(1, 2), earlier=((2, OTHER_RESOLVED),))
+def test_an_additional_alert_is_added_to_the_message_of_the_earlier_ones() -> None:
+    result = prepared((2, OTHER), before=editable(1), earlier=((1, FIRING),))
 
-    assert message_of(given).alerts == (FIRING, OTHER_RESOLVED)
-
-
-def test_the_last_resolved_ends_the_message() -> None:
-    given = told((1, RESOLVED), before=living(1))
-
-    assert message_of(given).message_refs == POSTED
-    assert given.editable == living(1, ended=True)
+    assert message_of(result).message_refs == REFS
+    assert message_of(result).alerts == (OTHER, FIRING)
+    assert result.editable == editable(2, 1)
 
 
-def test_what_fires_after_all_was_resolved_is_another_incident() -> None:
-    given = told((3, FIRING), before=living(1, ended=True), earlier=((1, RESOLVED),))
+def test_resolved_alerts_stay_in_the_message_when_alertmanager_omits_them() -> None:
+    result = prepared((1, FIRING), before=editable(1, 2), earlier=((2, OTHER_RESOLVED),))
 
-    assert message_of(given).message_refs == ()
-    assert message_of(given).alerts == (FIRING,)
-    assert given.editable == living(3, message_refs=())
+    assert message_of(result).alerts == (FIRING, OTHER_RESOLVED)
 
 
-def test_news_of_an_ended_message_s_own_alerts_are_told_in_it() -> None:
-    given = told((1, RESOLVED), before=living(1, ended=True))
+def test_the_message_ends_with_its_last_resolved_alert() -> None:
+    result = prepared((1, RESOLVED), before=editable(1))
 
-    assert message_of(given).message_refs == POSTED
-
-
-def test_a_message_that_says_that_something_fires_is_set_right_by_what_comes_next() -> None:
-    given = told((2, OTHER), before=living(1), earlier=((1, RESOLVED),))
-
-    assert message_of(given).message_refs == POSTED
-    assert message_of(given).alerts == (OTHER, RESOLVED)
+    assert message_of(result).message_refs == REFS
+    assert result.editable == editable(1, ended=True)
 
 
-def test_an_alert_that_fires_again_is_told_once_though_its_end_was_not_heard_of() -> None:
+def test_an_alert_that_fires_after_all_were_resolved_is_a_new_incident() -> None:
+    result = prepared((3, FIRING), before=editable(1, ended=True), earlier=((1, RESOLVED),))
+
+    assert message_of(result).message_refs == ()
+    assert message_of(result).alerts == (FIRING,)
+    assert result.editable == editable(3, message_refs=())
+
+
+def test_a_repeated_resolved_alert_edits_the_message_that_ended_with_it() -> None:
+    result = prepared((1, RESOLVED), before=editable(1, ended=True))
+
+    assert message_of(result).message_refs == REFS
+
+
+def test_the_next_notification_corrects_a_message_with_outdated_firing_alerts() -> None:
+    result = prepared((2, OTHER), before=editable(1), earlier=((1, RESOLVED),))
+
+    assert message_of(result).message_refs == REFS
+    assert message_of(result).alerts == (OTHER, RESOLVED)
+
+
+def test_an_alert_that_fires_again_is_shown_once_even_if_its_end_was_never_reported() -> None:
     later = msgspec.structs.replace(FIRING, starts_at=FIRING.starts_at + timedelta(days=1))
 
-    given = told((3, later), before=living(1, 2), earlier=((1, FIRING), (2, OTHER)))
+    result = prepared((3, later), before=editable(1, 2), earlier=((1, FIRING), (2, OTHER)))
 
-    assert message_of(given).alerts == (later, OTHER)
+    assert message_of(result).alerts == (later, OTHER)
 
 
-def test_what_was_resolved_before_is_told_up_to_a_number_and_then_counted() -> None:
+def test_older_resolved_alerts_beyond_the_limit_are_counted() -> None:
     ended = datetime(2026, 11, 24, tzinfo=UTC)
     many = tuple(
         (at, msgspec.structs.replace(RESOLVED, ends_at=ended - timedelta(minutes=at))) for at in range(1, 151)
     )
 
-    given = told((200, FIRING), before=living(*range(1, 151), 200, omitted=3), earlier=many)
+    result = prepared((200, FIRING), before=editable(*range(1, 151), 200, omitted=3), earlier=many)
 
-    message = message_of(given)
+    message = message_of(result)
     assert message.alerts == (FIRING, *(one for _, one in many[:MAX_RESOLVED]))
     assert message.omitted == 3 + 50
-    assert given.editable is not None
-    assert (len(given.editable.alert_ids), given.editable.omitted) == (101, 53)
+    assert result.editable is not None
+    assert (len(result.editable.alert_ids), result.editable.omitted) == (101, 53)
 
 
-def test_where_a_message_was_posted_is_kept() -> None:
-    assert updated(living(1, message_refs=()), Sent(200, message_refs=("5",))) == living(1, message_refs=("5",))
+def test_the_references_of_a_sent_message_are_stored() -> None:
+    assert updated(editable(1, message_refs=()), Sent(200, message_refs=("5",))) == editable(
+        1, message_refs=("5",)
+    )
 
 
-def test_what_was_posted_before_a_failure_is_kept_so_that_it_is_not_posted_again() -> None:
+def test_references_from_before_a_failure_are_stored_so_that_no_part_is_posted_twice() -> None:
     failed = Retry(Reason.SERVER_ERROR, "503", message_refs=("5",))
 
-    assert updated(living(1, message_refs=(), ended=True), failed) == living(1, message_refs=("5",))
+    assert updated(editable(1, message_refs=(), ended=True), failed) == editable(1, message_refs=("5",))
 
 
-def test_a_failure_that_posted_nothing_changes_nothing() -> None:
-    assert updated(living(1, message_refs=()), Retry(Reason.SERVER_ERROR, "503")) is None
-    assert updated(living(1), Rejected(Reason.CLIENT_ERROR, "400", message_refs=POSTED)) is None
+def test_a_failure_without_new_references_stores_nothing() -> None:
+    assert updated(editable(1, message_refs=()), Retry(Reason.SERVER_ERROR, "503")) is None
+    assert updated(editable(1), Rejected(Reason.CLIENT_ERROR, "400", message_refs=REFS)) is None
 
 
-def test_a_platform_that_gives_no_reference_is_told_anew_each_time() -> None:
-    assert updated(living(1, message_refs=()), Sent(200, message_refs=("",))) is None
+def test_without_a_reference_nothing_is_stored() -> None:
+    assert updated(editable(1, message_refs=()), Sent(200, message_refs=("",))) is None

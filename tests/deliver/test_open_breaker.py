@@ -1,10 +1,12 @@
-"""Does a channel whose platform fails wait without burning attempts, and go on when the platform is back?"""
+"""Tests of channels whose platform fails: they wait without wasting attempts, and resume when it recovers."""
 
 import asyncio
 from typing import Any
 
+import pytest
 from aiohttp import web
 
+from relay.deliver import circuit_breaker
 from relay.deliver.circuit_breaker import FAILURE_THRESHOLD
 from relay.deliver.throttle import MAX_CONCURRENCY
 from tests.fixtures.relays import Relay, alert, webhook
@@ -17,25 +19,28 @@ async def health(relay: Relay, channel_id: str = "ops") -> Any:
     return (await relay.call("GET", f"/channels/{channel_id}/health")).json
 
 
-async def until(relay: Relay, state: str) -> Any:
-    """Return the channel's health when it is in a state."""
-    while (shown := await health(relay))["state"] != state:
+async def wait_for_state(relay: Relay, state: str) -> Any:
+    """Wait until the channel is in a state; return its health."""
+    while (found := await health(relay))["state"] != state:
         pass
-    return shown
+    return found
 
 
-async def test_a_platform_that_is_down_gets_a_few_probes_and_no_delivery_dies(relay: Relay, sink: Sink) -> None:
+async def test_a_platform_that_is_down_gets_a_few_probes_and_no_delivery_dies(
+    relay: Relay, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circuit_breaker, "MIN_PROBE_DELAY", 0.1)
     sink.script = lambda _: web.Response(status=500, text="oh")
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
 
     for at in range(GROUPS):
         await relay.webhook(webhook(alert(instance=str(at)), group=str(at)))
-    shown = await until(relay, "open")
+    found = await wait_for_state(relay, "open")
 
-    assert (shown["last_reason"], shown["last_error"]) == ("serverError", "500 oh")
-    assert shown["consecutive_failures"] >= FAILURE_THRESHOLD
-    assert shown["open_since"] is not None
-    assert shown["waiting"] == GROUPS
+    assert (found["last_reason"], found["last_error"]) == ("serverError", "500 oh")
+    assert found["consecutive_failures"] >= FAILURE_THRESHOLD
+    assert found["open_since"] is not None
+    assert found["waiting"] == GROUPS
     await sink.wait_for(FAILURE_THRESHOLD + 2)
     attempts = [item["attempt_count"] for item in await relay.items("/deliveries?limit=500")]
     assert sum(attempts) <= MAX_CONCURRENCY
@@ -44,13 +49,13 @@ async def test_a_platform_that_is_down_gets_a_few_probes_and_no_delivery_dies(re
     sink.script = None
     await relay.settled(GROUPS, max_wait=60)
     assert {one.json["group_key"] for one in sink.received} == {f'{{}}:{{group="{at}"}}' for at in range(GROUPS)}
-    shown = await health(relay)
-    assert (shown["consecutive_failures"], shown["open_since"], shown["waiting"]) == (0, None, 0)
-    assert shown["last_success_at"] > shown["last_failure_at"]
-    assert 0 < shown["success_rate_1h"] < 1
+    found = await health(relay)
+    assert (found["consecutive_failures"], found["open_since"], found["waiting"]) == (0, None, 0)
+    assert found["last_success_at"] > found["last_failure_at"]
+    assert 0 < found["success_rate_1h"] < 1
 
 
-async def test_a_message_that_is_refused_does_not_hold_up_its_channel(relay: Relay, sink: Sink) -> None:
+async def test_rejected_messages_do_not_block_their_channel(relay: Relay, sink: Sink) -> None:
     async def script(request: web.Request) -> web.Response:
         return web.Response(status=400 if b"bad" in await request.read() else 200)
 
@@ -65,46 +70,46 @@ async def test_a_message_that_is_refused_does_not_hold_up_its_channel(relay: Rel
     await relay.settled(1)
 
 
-async def test_a_channel_that_was_mended_goes_on_at_once(relay: Relay, sink: Sink) -> None:
+async def test_a_corrected_channel_resumes_immediately(relay: Relay, sink: Sink) -> None:
     sink.script = lambda request: web.Response(status=403 if request.path == "/old" else 200)
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=f"{sink.url}/old")
     for at in range(FAILURE_THRESHOLD * 2):
         await relay.webhook(webhook(group=str(at)))
-    await until(relay, "open")
+    await wait_for_state(relay, "open")
 
-    mended = await relay.call("PATCH", "/channels/ops", json={"webhook_url": f"{sink.url}/new"})
+    patched = await relay.call("PATCH", "/channels/ops", json={"webhook_url": f"{sink.url}/new"})
 
-    assert mended.status == 200
+    assert patched.status == 200
     await relay.settled(FAILURE_THRESHOLD * 2)
     assert len(sink.at("/new")) == FAILURE_THRESHOLD * 2
 
 
-async def test_what_comes_while_the_platform_wants_a_pause_neither_keeps_the_lane_busy_nor_outlives_the_mending(
+async def test_a_delivery_queued_during_a_pause_is_sent_when_the_channel_is_corrected(
     relay: Relay, sink: Sink
 ) -> None:
-    go_on = asyncio.Event()
+    respond = asyncio.Event()
 
     async def script(request: web.Request) -> web.Response:
         if request.path == "/new":
             return web.Response()
-        if b"refused" in await request.read():
+        if b"limited" in await request.read():
             return web.Response(status=429, headers={"Retry-After": "3600"})
-        await go_on.wait()
+        await respond.wait()
         return web.Response()
 
     sink.script = script
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=f"{sink.url}/old")
     await relay.webhook(webhook(group="slow"))
     await sink.wait_for(1)
-    await relay.webhook(webhook(group="refused"))
+    await relay.webhook(webhook(group="limited"))
     while (await health(relay))["last_reason"] != "rateLimited":
         pass
     await relay.webhook(webhook(group="later"))
-    go_on.set()
+    respond.set()
     await relay.settled(1)
 
-    mended = await relay.call("PATCH", "/channels/ops", json={"webhook_url": f"{sink.url}/new"})
+    patched = await relay.call("PATCH", "/channels/ops", json={"webhook_url": f"{sink.url}/new"})
 
-    assert mended.status == 200
+    assert patched.status == 200
     await relay.settled(3, max_wait=5)
     assert len(sink.at("/new")) == 2

@@ -1,4 +1,4 @@
-"""What waits for what: within a group, between the groups of a channel, and between channels?"""
+"""Tests of order and independence: within a group, between the groups of a channel, and between channels."""
 
 import asyncio
 import json
@@ -14,48 +14,48 @@ from tests.fixtures.sink import Sink
 
 
 class Platform:
-    """Answers 500 to the groups that are `broken`, holds back those that `hang`, and counts what is under way."""
+    """Responds with 500 to `failing` groups, never to `hanging` paths, and counts requests in flight."""
 
     def __init__(self, sink: Sink) -> None:
-        self.broken: set[str] = set()
+        self.failing: set[str] = set()
         self.hanging: set[str] = set()
-        self.pause = 0.0
-        self.omitted = asyncio.Event()
-        self.taken: list[tuple[str, str]] = []
-        self.under_way = 0
-        self.most_under_way = 0
+        self.latency = 0.0
+        self.released = asyncio.Event()
+        self.accepted: list[tuple[str, str]] = []
+        self.in_flight = 0
+        self.max_in_flight = 0
         sink.script = self.answer
 
     async def answer(self, request: web.Request) -> web.Response:
         message: dict[str, Any] = json.loads(await request.read())
         group = message["group_labels"]["group"]
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
-        await asyncio.sleep(self.pause)
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+        await asyncio.sleep(self.latency)
         if request.path in self.hanging:
-            await self.omitted.wait()
-        self.under_way -= 1
-        if group in self.broken:
+            await self.released.wait()
+        self.in_flight -= 1
+        if group in self.failing:
             return web.Response(status=500)
-        self.taken.append((group, message["status"]))
+        self.accepted.append((group, message["status"]))
         return web.Response()
 
 
 @asynccontextmanager
 async def platform(sink: Sink) -> AsyncIterator[Platform]:
-    """A platform that lets go of everything at the end."""
-    made = Platform(sink)
+    """A platform that responds to everything at the end."""
+    platform = Platform(sink)
     try:
-        yield made
+        yield platform
     finally:
-        made.omitted.set()
+        platform.released.set()
 
 
-async def test_what_waits_is_overtaken_by_what_is_newer_of_its_group_and_nothing_else_waits(
+async def test_a_waiting_delivery_is_replaced_by_a_newer_one_of_its_group_and_blocks_no_other_group(
     relay: Relay, sink: Sink
 ) -> None:
     async with platform(sink) as slack:
-        slack.broken.add("a")
+        slack.failing.add("a")
         await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
         await relay.webhook(webhook(alert("A"), group="a"))
         await sink.wait_for(1)
@@ -65,17 +65,17 @@ async def test_what_waits_is_overtaken_by_what_is_newer_of_its_group_and_nothing
 
         await relay.settled(1)
         await sink.wait_for(4)
-        assert slack.taken == [("b", "firing")]
-        slack.broken.clear()
+        assert slack.accepted == [("b", "firing")]
+        slack.failing.clear()
         await relay.settled(2)
-        assert slack.taken == [("b", "firing"), ("a", "resolved")]
-        [told] = [one.json["alerts"] for one in sink.received[-1:]]
-        assert [(one["status"], one["untold_firing"]) for one in told] == [("resolved", True)]
+        assert slack.accepted == [("b", "firing"), ("a", "resolved")]
+        alerts = sink.received[-1].json["alerts"]
+        assert [(one["status"], one["untold_firing"]) for one in alerts] == [("resolved", True)]
 
 
-async def test_a_group_that_flaps_is_told_in_order(relay: Relay, sink: Sink) -> None:
+async def test_a_flapping_group_is_delivered_in_order(relay: Relay, sink: Sink) -> None:
     async with platform(sink) as slack:
-        slack.pause = 0.02
+        slack.latency = 0.02
         await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
 
         for at in range(10):
@@ -86,26 +86,26 @@ async def test_a_group_that_flaps_is_told_in_order(relay: Relay, sink: Sink) -> 
         async with asyncio.timeout(20):
             while await relay.items("/deliveries?state=pending") or await relay.items("/deliveries?state=sending"):
                 await asyncio.sleep(0.05)
-        told = [(one["starts_at"], one["status"]) for got in sink.received for one in got.json["alerts"]]
-        assert told == sorted(told)
-        assert {moment for moment, status in told if status == "resolved"} == {moment for moment, _ in told}
-        assert len({moment for moment, _ in told}) == 10
+        sent = [(one["starts_at"], one["status"]) for got in sink.received for one in got.json["alerts"]]
+        assert sent == sorted(sent)
+        assert {start for start, status in sent if status == "resolved"} == {start for start, _ in sent}
+        assert len({start for start, _ in sent}) == 10
 
 
-async def test_the_groups_of_a_channel_go_at_the_same_time_up_to_its_width(relay: Relay, sink: Sink) -> None:
+async def test_groups_of_a_channel_are_sent_concurrently_up_to_the_limit(relay: Relay, sink: Sink) -> None:
     async with platform(sink) as slack:
-        slack.pause = 0.3
+        slack.latency = 0.3
         await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
 
         count = MAX_CONCURRENCY * 3
         await asyncio.gather(*(relay.webhook(webhook(group=str(at))) for at in range(count)))
 
         await relay.settled(count)
-        assert INITIAL_CONCURRENCY < slack.most_under_way <= MAX_CONCURRENCY
+        assert INITIAL_CONCURRENCY < slack.max_in_flight <= MAX_CONCURRENCY
         assert len(sink.received) == count
 
 
-async def test_a_channel_that_hangs_does_not_hold_up_another(relay: Relay, sink: Sink) -> None:
+async def test_a_hanging_channel_does_not_block_another(relay: Relay, sink: Sink) -> None:
     async with platform(sink) as slack:
         slack.hanging.add("/slow")
         for name in ("slow", "fast"):
@@ -116,5 +116,5 @@ async def test_a_channel_that_hangs_does_not_hold_up_another(relay: Relay, sink:
         await relay.settled(40, max_wait=8)
         assert len(sink.at("/fast")) == 40
         assert {item["channel_id"] for item in await relay.items("/deliveries?state=delivered")} == {"fast"}
-        slack.omitted.set()
+        slack.released.set()
         await relay.settled(80)

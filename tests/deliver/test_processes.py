@@ -1,4 +1,4 @@
-"""How do several relays share one outbox, and what does one leave behind that stops?"""
+"""Tests of several relays that share one outbox, and of a relay that stops."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ async def test_one_relay_receives_and_another_delivers(start_relay: RelayFactory
     await receiving.settled(3)
 
 
-async def test_what_was_received_while_nobody_delivered_is_delivered_later(
+async def test_webhooks_received_without_a_worker_are_delivered_later(
     start_relay: RelayFactory, sink: Sink
 ) -> None:
     receiving = await start_relay(deliver=False)
@@ -39,7 +39,7 @@ async def test_what_was_received_while_nobody_delivered_is_delivered_later(
     await receiving.settled(1)
 
 
-async def test_a_stop_waits_for_what_is_being_sent(database_url: str, sink: Sink) -> None:
+async def test_stopping_waits_for_attempts_in_flight(database_url: str, sink: Sink) -> None:
     async def slowly(_: web.Request) -> web.Response:
         await asyncio.sleep(0.5)
         return web.Response()
@@ -55,7 +55,9 @@ async def test_a_stop_waits_for_what_is_being_sent(database_url: str, sink: Sink
         assert (delivery["state"], delivery["attempt_count"]) == ("delivered", 1)
 
 
-async def test_what_a_stop_cannot_wait_for_is_delivered_by_another_at_once(database_url: str, sink: Sink) -> None:
+async def test_an_attempt_canceled_by_stopping_is_repeated_by_another_relay_immediately(
+    database_url: str, sink: Sink
+) -> None:
     never = asyncio.Event()
 
     async def hang(_: web.Request) -> web.Response:
@@ -83,7 +85,7 @@ async def test_what_a_stop_cannot_wait_for_is_delivered_by_another_at_once(datab
         assert [(one["outcome"], one["reason"]) for one in attempts] == [("retry", "interrupted"), ("sent", None)]
 
 
-async def test_a_stop_in_the_middle_of_a_backlog_loses_and_doubles_nothing(database_url: str, sink: Sink) -> None:
+async def test_stopping_during_a_backlog_loses_and_duplicates_nothing(database_url: str, sink: Sink) -> None:
     async def slowly(_: web.Request) -> web.Response:
         await asyncio.sleep(0.1)
         return web.Response()
@@ -100,17 +102,19 @@ async def test_a_stop_in_the_middle_of_a_backlog_loses_and_doubles_nothing(datab
     assert len(sink.received) == GROUPS
 
 
-async def test_two_relays_never_have_the_same_delivery_under_way(start_relay: RelayFactory, sink: Sink) -> None:
-    under_way: Counter[str] = Counter()
-    met: list[str] = []
+async def test_two_relays_never_send_the_same_delivery_at_the_same_time(
+    start_relay: RelayFactory, sink: Sink
+) -> None:
+    in_flight: Counter[str] = Counter()
+    sent_twice: list[str] = []
 
     async def script(request: web.Request) -> web.Response:
         delivery = json.loads(await request.read())["id"]
-        under_way[delivery] += 1
-        if under_way[delivery] > 1:
-            met.append(delivery)
+        in_flight[delivery] += 1
+        if in_flight[delivery] > 1:
+            sent_twice.append(delivery)
         await asyncio.sleep(0.02)
-        under_way[delivery] -= 1
+        in_flight[delivery] -= 1
         return web.Response()
 
     sink.script = script
@@ -121,6 +125,6 @@ async def test_two_relays_never_have_the_same_delivery_under_way(start_relay: Re
     await asyncio.gather(*(relays[at % 2].webhook(webhook(group=str(at))) for at in range(GROUPS)))
 
     await relays[0].settled(3 * GROUPS)
-    assert met == []
+    assert sent_twice == []
     assert len(sink.received) == 3 * GROUPS
     assert len({one.json["id"] for one in sink.received}) == 3 * GROUPS

@@ -1,4 +1,4 @@
-"""What happens to a delivery that the platform does not take at once?"""
+"""Tests of deliveries that the platform does not accept at the first attempt."""
 
 import asyncio
 import time
@@ -10,22 +10,22 @@ from relay.store.configuration.seal import new_key
 from tests.fixtures.relays import Relay, RelayFactory, webhook
 from tests.fixtures.sink import Script, Sink
 
-LONGER_THAN_THE_FIRST_BACKOFF = 1.6
+LONGER_THAN_THE_FIRST_BACKOFF = 1.3
 
 
-def in_turn(*answers: web.Response) -> Script:
-    """Give these answers, then 200."""
-    left = iter(answers)
-    return lambda _: next(left, web.Response(text="ok"))
+def in_turn(*responses: web.Response) -> Script:
+    """Respond with these, then with 200."""
+    remaining = iter(responses)
+    return lambda _: next(remaining, web.Response(text="ok"))
 
 
 async def detail(relay: Relay, delivery: dict[str, Any]) -> dict[str, Any]:
-    answer = await relay.call("GET", f"/deliveries/{delivery['id']}")
-    found: dict[str, Any] = answer.json
+    response = await relay.call("GET", f"/deliveries/{delivery['id']}")
+    found: dict[str, Any] = response.json
     return found
 
 
-async def test_what_a_platform_fails_to_take_is_tried_again_until_it_does(relay: Relay, sink: Sink) -> None:
+async def test_a_failed_delivery_is_retried_until_the_platform_accepts_it(relay: Relay, sink: Sink) -> None:
     sink.script = in_turn(web.Response(status=500, text="oh no"), web.Response(status=503, text="not yet"))
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
 
@@ -44,12 +44,12 @@ async def test_what_a_platform_fails_to_take_is_tried_again_until_it_does(relay:
     ]
 
 
-async def test_a_wait_that_the_platform_asks_for_is_kept_in_full(relay: Relay, sink: Sink) -> None:
-    came: list[float] = []
+async def test_retry_after_is_kept_in_full(relay: Relay, sink: Sink) -> None:
+    arrived_at: list[float] = []
 
     def script(_: web.Request) -> web.Response:
-        came.append(time.monotonic())
-        return web.Response(status=429, headers={"Retry-After": "1"}) if len(came) == 1 else web.Response()
+        arrived_at.append(time.monotonic())
+        return web.Response(status=429, headers={"Retry-After": "1"}) if len(arrived_at) == 1 else web.Response()
 
     sink.script = script
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
@@ -57,10 +57,10 @@ async def test_a_wait_that_the_platform_asks_for_is_kept_in_full(relay: Relay, s
     await relay.webhook(webhook())
 
     await relay.settled(1)
-    assert came[1] - came[0] >= 1
+    assert arrived_at[1] - arrived_at[0] >= 1
 
 
-async def test_what_is_refused_for_good_is_dead_and_never_sent_again(relay: Relay, sink: Sink) -> None:
+async def test_a_rejected_delivery_is_dead_and_not_retried(relay: Relay, sink: Sink) -> None:
     sink.script = in_turn(web.Response(status=400, text="no such field"))
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
 
@@ -69,20 +69,18 @@ async def test_what_is_refused_for_good_is_dead_and_never_sent_again(relay: Rela
     [delivery] = await relay.settled(1, state="dead")
     assert (delivery["last_reason"], delivery["last_error"]) == ("clientError", "400 no such field")
     assert delivery["next_attempt_at"] is None
-    [tried] = (await detail(relay, delivery))["attempts"]
-    assert (tried["outcome"], tried["status_code"]) == ("rejected", 400)
+    [attempt] = (await detail(relay, delivery))["attempts"]
+    assert (attempt["outcome"], attempt["status_code"]) == ("rejected", 400)
     await asyncio.sleep(LONGER_THAN_THE_FIRST_BACKOFF)
     assert len(sink.received) == 1
 
 
-async def test_a_retry_is_due_although_another_group_of_its_channel_is_still_on_its_way(
-    relay: Relay, sink: Sink
-) -> None:
-    answered, failed = asyncio.Event(), asyncio.Event()
+async def test_a_retry_does_not_wait_for_another_group_in_flight(relay: Relay, sink: Sink) -> None:
+    released, failed = asyncio.Event(), asyncio.Event()
 
     async def script(request: web.Request) -> web.Response:
         if b'group=\\"hangs\\"' in await request.read():
-            await answered.wait()
+            await released.wait()
         elif not failed.is_set():
             failed.set()
             return web.Response(status=500)
@@ -99,11 +97,11 @@ async def test_a_retry_is_due_although_another_group_of_its_channel_is_still_on_
         [delivery] = await relay.settled(1, max_wait=8)
         assert (delivery["group_key"], delivery["attempt_count"]) == ('{}:{group="fails once"}', 2)
     finally:
-        answered.set()
+        released.set()
     await relay.settled(2)
 
 
-async def test_a_channel_whose_secrets_cannot_be_opened_waits_and_harms_no_other(
+async def test_a_channel_whose_secrets_cannot_be_decrypted_waits_and_blocks_no_other(
     start_relay: RelayFactory, sink: Sink
 ) -> None:
     before = await start_relay(deliver=False, secret_key=new_key())
