@@ -1,11 +1,11 @@
-"""Which channels are told, in the pictures?"""
+"""The channels in the pictures."""
 
 from typing import Any, Final
 
 from relay.domain.channel_types import Channel
 from relay.domain.channels import parse_channel
 
-_made: Final[dict[str, dict[str, Any]]] = {
+_fields: Final[dict[str, dict[str, Any]]] = {
     "slack": {"bot_token": "xoxb-1234567890-abcdefghij", "slack_channel": "C0123456789"},
     "discord": {"webhook_url": "https://discord.com/api/webhooks/1/abc"},
     "teams": {"webhook_url": "https://example.logic.azure.com/workflows/1", "teams_title": "Operations"},
@@ -28,5 +28,5 @@ _made: Final[dict[str, dict[str, Any]]] = {
 
 
 def channel(channel_type: str) -> Channel:
-    """A channel of a type, with what it needs."""
-    return parse_channel({"channel_type": channel_type, "name": "Operations", "id": "ops"} | _made[channel_type])
+    """Make a channel of a type with its required fields."""
+    return parse_channel({"channel_type": channel_type, "name": "Operations", "id": "ops"} | _fields[channel_type])

@@ -1,4 +1,4 @@
-"""How do Slack, Discord, Teams and Telegram show a payload? As far as our messages need."""
+"""Slack, Discord, Teams and Telegram messages as HTML, as far as the relay's payloads require."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ _markdown_escape = re.compile(r"\\([\\*_~`|>#\[\]<@-])")
 
 
 def slack(body: dict[str, Any]) -> str:
-    """A message of a bot; one that is an edit says so, as Slack does."""
+    """A message of a bot; an edited one is marked, as in Slack."""
     [attachment] = body["attachments"]
     blocks = "".join(_block(block) for block in attachment["blocks"])
     edited = ' <span class="edited">(edited)</span>' if "ts" in body else ""
@@ -30,12 +30,12 @@ def slack(body: dict[str, Any]) -> str:
 def _block(block: dict[str, Any]) -> str:
     if block["type"] == "section":
         return f'<div class="section">{mrkdwn(block["text"]["text"])}</div>'
-    words = " ".join(mrkdwn(element["text"]) for element in block["elements"])
-    return f'<div class="context">{words}</div>'
+    elements = " ".join(mrkdwn(element["text"]) for element in block["elements"])
+    return f'<div class="context">{elements}</div>'
 
 
 def mrkdwn(given: str) -> str:
-    """https://docs.slack.dev/messaging/formatting-message-text, which is escaped as HTML is."""
+    """Slack's markup as HTML; both use the same escapes. https://docs.slack.dev/messaging/formatting-message-text"""
     written = _slack_link.sub(r'<a href="\1">\2</a>', given).replace("\n", "<br>")
     written = _code.sub(r"<code>\1</code>", written)
     return _slack_italic.sub(r"<i>\1</i>", _slack_bold.sub(r"<b>\1</b>", written))
@@ -59,14 +59,14 @@ def _embed(embed: dict[str, Any]) -> str:
 
 
 def markdown(given: str) -> str:
-    """https://support.discord.com/hc/en-us/articles/210298617"""
+    """Discord's Markdown as HTML. https://support.discord.com/hc/en-us/articles/210298617"""
     written = _code.sub(r"<code>\1</code>", text(given))
     written = _markdown_bold.sub(r"<b>\1</b>", _markdown_link.sub(r'<a href="\2">\1</a>', written))
     return _markdown_escape.sub(r"\1", written)
 
 
 def teams(body: dict[str, Any]) -> str:
-    """An Adaptive Card over the full width."""
+    """An Adaptive Card in full width."""
     [attachment] = body["attachments"]
     card = attachment["content"]
     elements = "".join(_element(element) for element in card["body"])
@@ -75,7 +75,7 @@ def teams(body: dict[str, Any]) -> str:
 
 
 def _element(element: dict[str, Any]) -> str:
-    """https://adaptivecards.io/explorer"""
+    """An element of a card. https://adaptivecards.io/explorer"""
     if element["type"] == "Container":
         inside = "".join(_element(item) for item in element["items"])
         return f'<div class="{"separator" if element.get("separator") else ""}">{inside}</div>'

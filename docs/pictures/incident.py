@@ -1,4 +1,4 @@
-"""What happened, in the pictures: an evening on which a shop's checkout failed?"""
+"""The incident in the pictures: a shop's checkout fails."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -8,12 +8,12 @@ import msgspec
 from relay.domain.alerts import Alert, Group, Status, fingerprint
 from relay.domain.notifications import AlertCount, Digest, Notification
 
-BEGAN: Final = datetime(2026, 11, 23, 18, 4, 12, tzinfo=UTC)
+START: Final = datetime(2026, 11, 23, 18, 4, 12, tzinfo=UTC)
 HISTORY: Final = "https://relay.example.com/api/v1/monitoring/alerts"
 
 
 def firing() -> Notification:
-    """The group as it is first told: three alerts fire, a fourth is over already."""
+    """The group as it is first sent: three alerts fire and one is already resolved."""
     return _notification(
         _alert(
             "CheckoutErrors",
@@ -45,16 +45,16 @@ def firing() -> Notification:
     )
 
 
-def nearly_over(message_refs: tuple[str, ...]) -> Notification:
-    """The same group 20 minutes later, in the message that was posted then: one alert still fires."""
-    told = firing()
-    errors, connections, latency, queue = told.alerts
-    alerts = (latency, _over(errors, 18), _over(connections, 14), queue)
-    return msgspec.structs.replace(told, alerts=alerts, message_refs=message_refs)
+def nearly_resolved(message_refs: tuple[str, ...]) -> Notification:
+    """The same group 20 minutes later, as an edit of the first message: one alert still fires."""
+    first = firing()
+    errors, connections, latency, queue = first.alerts
+    alerts = (latency, _resolved(errors, 18), _resolved(connections, 14), queue)
+    return msgspec.structs.replace(first, alerts=alerts, message_refs=message_refs)
 
 
 def storm() -> Digest:
-    """A zone is lost, and with it most of what runs there."""
+    """A digest after a zone has failed, with most of the services in it."""
     counts = (
         ("critical", "CheckoutErrors", 3, 0),
         ("critical", "NodeDown", 12, 2),
@@ -63,7 +63,7 @@ def storm() -> Digest:
         ("warning", "ProbeFailed", 40, 0),
         ("info", "DeploymentPaused", 0, 5),
     )
-    shown = (
+    alerts = (
         _alert("PostgresDown", "critical", "db-1 does not answer", "", minutes=1, instance="db-1:9187"),
         _alert("CheckoutErrors", "critical", "Checkout fails for 61 % of customers", "", minutes=2, zone="eu-1a"),
         _alert("NodeDown", "critical", "node-17 is down", "", minutes=0, instance="node-17:9100"),
@@ -73,10 +73,10 @@ def storm() -> Digest:
         channel_id="ops",
         groups=37,
         counts=tuple(
-            AlertCount(severity=severity, alertname=name, firing=fires, resolved=over)
-            for severity, name, fires, over in counts
+            AlertCount(severity=severity, alertname=name, firing=fires, resolved=resolved)
+            for severity, name, fires, resolved in counts
         ),
-        alerts=shown,
+        alerts=alerts,
         history_url=f"{HISTORY}/history?delivery_id=8121",
     )
 
@@ -111,23 +111,23 @@ def _alert(
     lasted: int | None = None,
     **labels: str,
 ) -> Alert:
-    """One that began so many minutes after the incident did, and is over if it `lasted` so many."""
+    """An alert that started `minutes` after the incident; it is resolved if `lasted` (in minutes) is given."""
     labels = {"alertname": name, "cluster": "eu-1", "service": "checkout", "severity": severity} | labels
     annotations = {"summary": summary, "description": description}
     annotations["runbook_url"] = f"https://runbooks.example.com/{name}"
-    began = BEGAN + timedelta(minutes=minutes)
+    starts_at = START + timedelta(minutes=minutes)
     alert = Alert(
         status=Status.FIRING,
         labels=labels,
         annotations={name: text for name, text in annotations.items() if text},
-        starts_at=began,
+        starts_at=starts_at,
         ends_at=None,
         generator_url=f"https://prometheus.example.com/graph?g0.expr={name}",
         fingerprint=fingerprint(labels),
     )
-    return alert if lasted is None else _over(alert, lasted)
+    return alert if lasted is None else _resolved(alert, lasted)
 
 
-def _over(alert: Alert, lasted: int) -> Alert:
+def _resolved(alert: Alert, lasted: int) -> Alert:
     ends_at = alert.starts_at + timedelta(minutes=lasted)
     return msgspec.structs.replace(alert, status=Status.RESOLVED, ends_at=ends_at)

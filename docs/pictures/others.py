@@ -1,4 +1,4 @@
-"""How are a mail, a text message, an incident, a webhook's body and Apprise's text shown?"""
+"""Emails, text messages, incidents, webhooks and Apprise notifications as HTML."""
 
 import html
 import json
@@ -15,16 +15,16 @@ from relay.notify.requests import Mail, Notice, Request
 
 
 def email(mail: Mail) -> str:
-    """What a mail program shows above a mail, and its HTML."""
-    read = message_from_bytes(mail.body, policy=SMTP)
-    assert isinstance(read, EmailMessage)
-    shown = read.get_body(("html",))
-    assert shown is not None
-    inside = shown.get_content().partition("<body")[2].partition(">")[2].rpartition("</body>")[0]
+    """An email as a mail client shows it: the headers, and the HTML part."""
+    sent = message_from_bytes(mail.body, policy=SMTP)
+    assert isinstance(sent, EmailMessage)
+    html_part = sent.get_body(("html",))
+    assert html_part is not None
+    inside = html_part.get_content().partition("<body")[2].partition(">")[2].rpartition("</body>")[0]
     return page(
         "email",
-        f'<div class="subject">{text(read["Subject"])}</div><div class="from"><b>{text(read["From"])}</b></div>'
-        f'<div class="to">to {text(read["To"])}</div><div class="mail">{inside}</div>',
+        f'<div class="subject">{text(sent["Subject"])}</div><div class="from"><b>{text(sent["From"])}</b></div>'
+        f'<div class="to">to {text(sent["To"])}</div><div class="mail">{inside}</div>',
     )
 
 
@@ -38,27 +38,27 @@ def sms(request: Request) -> str:
 
 
 def pagerduty(events: Sequence[dict[str, Any]]) -> str:
-    """Incidents, one an event."""
+    """Incidents, one per event."""
     return page("pagerduty", "".join(_incident(event) for event in events))
 
 
 def _incident(event: dict[str, Any]) -> str:
-    told, action = event["payload"], event["event_action"]
+    payload, action = event["payload"], event["event_action"]
     state = "RESOLVED" if action == "resolve" else "TRIGGERED"
-    details = told["custom_details"]
-    fields = {name: told[name] for name in ("source", "component", "group", "class") if name in told}
+    details = payload["custom_details"]
+    fields = {name: payload[name] for name in ("source", "component", "group", "class") if name in payload}
     fields["description"] = details["annotations"].get("description", "")
     fields["labels"] = ", ".join(f"{name}={value}" for name, value in details["labels"].items())
     rows = "".join(f"<tr><td>{name}</td><td>{text(value)}</td></tr>" for name, value in fields.items() if value)
     links = [f'<a href="{html.escape(link["href"])}">{text(link["text"])}</a>' for link in event["links"]]
     return (
-        f'<div class="incident {action}"><span class="state">{state} · {text(told["severity"])}</span>'
-        f'<div class="title">{text(told["summary"])}</div><table>{rows}</table>{" · ".join(links)}</div>'
+        f'<div class="incident {action}"><span class="state">{state} · {text(payload["severity"])}</span>'
+        f'<div class="title">{text(payload["summary"])}</div><table>{rows}</table>{" · ".join(links)}</div>'
     )
 
 
 def webhook(request: Request) -> str:
-    """The body as JSON, its first alert alone, and the headers."""
+    """The headers, and the body as JSON with its first alert only."""
     body = json.loads(request.body)
     alerts = [body["alerts"][0], f"… {len(body['alerts']) - 1} more"]
     written = json.dumps(body | {"alerts": alerts}, indent=2, ensure_ascii=False)
@@ -67,7 +67,7 @@ def webhook(request: Request) -> str:
 
 
 def apprise(notice: Notice) -> str:
-    """Title and text, as most of its services show them."""
+    """Title and text, as most services show them."""
     return page(
         "apprise",
         f'<div class="note"><div class="kind">Apprise · {text(notice.notify_type)}</div>'

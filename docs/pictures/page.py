@@ -1,4 +1,4 @@
-"""What makes a page of a picture, and the picture of a page?"""
+"""HTML pages, and pictures of them taken with Chromium."""
 
 import html
 import subprocess
@@ -20,45 +20,45 @@ CHROMIUM: Final = (
     "--hide-scrollbars",
     "--disable-lcd-text",
 )
-TALLEST: Final = 3000
+MAX_HEIGHT: Final = 3000
 MARGIN: Final = 16
-COLOURS: Final = 256
+COLORS: Final = 256
 MAX_BYTES: Final = 80_000
-"""Of a picture: they are kept with the code."""
+"""The size limit of a picture; pictures are committed with the code."""
 STYLES: Final = Path(__file__).parent / "styles"
 
 
 def page(client: str, body: str) -> str:
-    """A page in a client's style."""
+    """Make a page in a client's style."""
     styles = [(STYLES / f"{name}.css").read_text(encoding="utf-8") for name in ("all", client)]
     return f'<!DOCTYPE html>\n<meta charset="utf-8">\n<style>\n{"".join(styles)}</style>\n<body>{body}\n'
 
 
 def text(given: str) -> str:
-    """Text as HTML, its lines kept."""
+    """Escape text for HTML, with its line breaks."""
     return html.escape(given).replace("\n", "<br>")
 
 
 def take(chromium: str, page: str, width: int, picture: Path) -> None:
-    """Write a PNG of a page, as high as what is on it.
+    """Write a PNG of a page, cropped to its content.
 
     Raises:
-        ValueError: it is too large to be kept.
+        ValueError: the file is too large.
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "page.html")
         source.write_text(page, encoding="utf-8")
-        command = [chromium, *CHROMIUM, f"--user-data-dir={folder}/profile", f"--window-size={width},{TALLEST}"]
+        command = [chromium, *CHROMIUM, f"--user-data-dir={folder}/profile", f"--window-size={width},{MAX_HEIGHT}"]
         command += [f"--screenshot={folder}/page.png", source.as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603
         with Image.open(f"{folder}/page.png") as taken:
-            _cropped(taken.convert("RGB")).quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
+            _cropped(taken.convert("RGB")).quantize(COLORS, dither=Image.Dither.NONE).save(picture, optimize=True)
     if (size := picture.stat().st_size) > MAX_BYTES:
         raise ValueError(f"{picture.name} has {size} bytes")
 
 
 def _cropped(taken: Image.Image) -> Image.Image:
-    """Without the empty rest below."""
+    """Crop the empty space at the bottom."""
     empty = Image.new("RGB", taken.size, taken.getpixel((0, taken.height - 1)))
     _, _, _, end = ImageChops.difference(taken, empty).getbbox() or (0, 0, 0, 0)
     return taken.crop((0, 0, taken.width, min(end + MARGIN, taken.height)))

@@ -1,6 +1,7 @@
-"""What does each platform's message look like? Pictures beside this file, of what the notifiers really send.
+"""Render the pictures in this directory from the requests that the notifiers build.
 
-`make pictures` runs it; it wants Chromium, which CHROMIUM names, and the fonts Inter and Noto Color Emoji.
+`make pictures` runs it. It requires Chromium (named by CHROMIUM, or `chromium` on the path) and the fonts Inter,
+JetBrains Mono and Noto Color Emoji.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any
 import chats
 import others
 from channels import channel
-from incident import firing, nearly_over, storm
+from incident import firing, nearly_resolved, storm
 from page import take
 
 from relay.domain.notifications import Message
@@ -24,15 +25,15 @@ FOLDER = Path(__file__).parent
 
 
 def pages() -> dict[str, tuple[int, str]]:
-    """The width and the page of each picture, by its name."""
+    """The width and the page of each picture, by name."""
     message_refs = ("C0123456789 1764007632.000100",)
     return {
-        "slack": (760, chats.slack(told("slack", firing()))),
-        "slack-edited": (760, chats.slack(told("slack", nearly_over(message_refs)))),
-        "slack-digest": (760, chats.slack(told("slack", storm()))),
-        "discord": (640, chats.discord(told("discord", firing()))),
-        "teams": (760, chats.teams(told("teams", firing()))),
-        "telegram": (520, chats.telegram(told("telegram", firing()))),
+        "slack": (760, chats.slack(body_of("slack", firing()))),
+        "slack-edited": (760, chats.slack(body_of("slack", nearly_resolved(message_refs)))),
+        "slack-digest": (760, chats.slack(body_of("slack", storm()))),
+        "discord": (640, chats.discord(body_of("discord", firing()))),
+        "teams": (760, chats.teams(body_of("teams", firing()))),
+        "telegram": (520, chats.telegram(body_of("telegram", firing()))),
         "email": (720, others.email(*requests("email", firing()))),
         "sms": (380, others.sms(*requests("sms", firing()))),
         "pagerduty": (720, others.pagerduty([json.loads(one.body) for one in requests("pagerduty", firing())])),
@@ -41,21 +42,21 @@ def pages() -> dict[str, tuple[int, str]]:
     }
 
 
-def told(channel_type: str, message: Message) -> Any:
-    """The body of the one request that tells a message."""
+def body_of(channel_type: str, message: Message) -> Any:
+    """The body of a message that takes one request."""
     [request] = requests(channel_type, message)
     return json.loads(request.body)
 
 
 def requests(channel_type: str, message: Message) -> Sequence[Any]:
-    """What a channel of a type would be sent."""
-    receiver = channel(channel_type)
-    made: Sequence[AnyRequest] = notifier_for(receiver).requests(receiver, message)
-    return made
+    """The requests for a message to a channel of a type."""
+    destination = channel(channel_type)
+    built: Sequence[AnyRequest] = notifier_for(destination).requests(destination, message)
+    return built
 
 
 def main() -> None:
-    """Take all pictures, or those that are named."""
+    """Render all pictures, or those named as arguments."""
     chromium = os.environ.get("CHROMIUM", "chromium")
     for name, (width, page) in pages().items():
         if name in sys.argv[1:] or len(sys.argv) == 1:
