@@ -1,6 +1,5 @@
 """Classification of HTTP responses as outcomes."""
 
-from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -24,7 +23,7 @@ DESTINATION_STATUSES: Final = frozenset(
 """Errors in the channel's settings or on the platform. Once they are fixed, the same message can be sent."""
 
 
-def classify(response: Response, now: datetime | None = None) -> Outcome:
+def classify(response: Response) -> Outcome:
     """Classify a response by its status: 2xx is sent, a 4xx that concerns the message is rejected.
 
     All other statuses concern the destination or are temporary, so the message is retried.
@@ -33,15 +32,15 @@ def classify(response: Response, now: datetime | None = None) -> Outcome:
     if 200 <= status < 300:
         return Sent(status, text, until_reset(response.headers))
     if 400 <= status < 500 and status not in TEMPORARY_STATUSES | DESTINATION_STATUSES:
-        return Rejected(reason_for_status(status), f"{status} {text}".strip(), status)
+        return Rejected(_reason(status), f"{status} {text}".strip(), status)
     if 300 <= status < 400:
         text = f"redirects are not followed {text}"
-    return retry(reason_for_status(status), f"{status} {text}".strip(), response, now)
+    return retry(_reason(status), f"{status} {text}".strip(), response)
 
 
-def retry(reason: Reason, detail: str, response: Response, now: datetime | None = None) -> Retry:
+def retry(reason: Reason, detail: str, response: Response) -> Retry:
     """A retry after the wait that the response asks for."""
-    return Retry(reason, detail, response.status, retry_after(response, now))
+    return Retry(reason, detail, response.status, retry_after(response))
 
 
 def destination_gone(response: Response) -> Retry:
@@ -49,7 +48,7 @@ def destination_gone(response: Response) -> Retry:
     return retry(Reason.DESTINATION_GONE, f"{response.status} {response.text}".strip(), response)
 
 
-def reason_for_status(status: int) -> Reason:
+def _reason(status: int) -> Reason:
     """Alertmanager's failure reason for a status, and the relay's own for 410."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Reason.RATE_LIMITED

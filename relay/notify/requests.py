@@ -60,7 +60,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def body(self) -> bytes:
-        """Title and text."""
+        """Title and text, which identify the notice as a body does other requests."""
         return f"{self.title}\n\n{self.text}".encode()
 
 

@@ -18,10 +18,10 @@ RESET_AFTER: Final = "x-ratelimit-reset-after"
 """https://discord.com/developers/docs/topics/rate-limits#header-format; other platforms use the same names."""
 
 
-def retry_after(response: Response, now: datetime | None = None) -> float | None:
+def retry_after(response: Response) -> float | None:
     """The longest wait in a failed response's headers and body; None if there is none."""
     headers = response.headers
-    waits = [_retry_after_header(headers, now), until_reset(headers), *_waits_in_body(response)]
+    waits = [_retry_after_header(headers), until_reset(headers), *_waits_in_body(response)]
     if response.status == HTTPStatus.TOO_MANY_REQUESTS:
         waits.append(_number(headers.get(RESET_AFTER, "")))
     return max((wait for wait in waits if wait is not None), default=None)
@@ -33,7 +33,7 @@ def until_reset(headers: Mapping[str, str]) -> float | None:
     return _number(headers.get(RESET_AFTER, "")) or None if remaining == 0 else None
 
 
-def _retry_after_header(headers: Mapping[str, str], now: datetime | None) -> float | None:
+def _retry_after_header(headers: Mapping[str, str]) -> float | None:
     """The header Retry-After, a number or an HTTP date; None if it is missing or malformed.
 
     Source: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
@@ -47,7 +47,7 @@ def _retry_after_header(headers: Mapping[str, str], now: datetime | None) -> flo
     except (ValueError, OverflowError):
         return None
     date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return _bounded((date - (now or datetime.now(UTC))).total_seconds())
+    return _bounded((date - datetime.now(UTC)).total_seconds())
 
 
 def _waits_in_body(response: Response) -> Iterator[float | None]:
