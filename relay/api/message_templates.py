@@ -88,7 +88,7 @@ class MessageTemplatesController(Controller):
 
     @delete("/{template_id:str}")
     async def remove(self, template_id: FromPath[str], database: NamedDependency[Database]) -> None:
-        """Delete a message template and its versions. 409 with the channels that use it, if there are any."""
+        """Delete a message template and its versions. Fails with 409 while channels use it."""
         await run_in_transaction(database, lambda connection: message_templates.remove(connection, template_id))
 
     @get("/{template_id:str}/versions")

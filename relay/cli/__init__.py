@@ -59,8 +59,16 @@ def _app() -> App:
         print_error=False,
         exit_on_error=False,
     )
-    app.command("relay.cli.serve:serve", name="serve", help="Run the relay: API and delivery.")
-    app.command("relay.cli.serve:worker", name="worker", help="Run delivery only.")
+    app.command(
+        "relay.cli.serve:serve",
+        name="serve",
+        help="Run the relay: accept Alertmanager's webhooks, serve the API and deliver.",
+    )
+    app.command(
+        "relay.cli.serve:worker",
+        name="worker",
+        help="Run delivery only, in addition to relays started with or without --no-delivery.",
+    )
     app.command("relay.cli.channels:app", name="channels", help="Manage channels, the destinations of alerts.")
     app.command(
         "relay.cli.channel_templates:app",

@@ -55,7 +55,7 @@ HELP: Final = {
     "telegram_api_url": "The base URL of a self-hosted Bot API server.",
     "routing_key": "The integration key of the service: 32 characters.",
     "pagerduty_url": "The URL of the Events API, such as https://events.eu.pagerduty.com/v2/enqueue.",
-    "account_sid": "The Twilio account: AC and 32 digits.",
+    "account_sid": "The Twilio account: AC and 32 hexadecimal digits.",
     "auth_token": "The auth token of the account.",
     "sms_to": "A number to text, such as +4915112345678; repeatable.",
     "sms_from": "The number or name to send from.",

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from relay.settings import load
 
 NoDelivery = Annotated[
-    bool, Parameter(negative=(), show_default=False, help="Do not deliver; `relay worker` does.")
+    bool, Parameter(negative=(), show_default=False, help="Do not deliver; workers do (`relay worker`).")
 ]
 Migrate = Annotated[bool, Parameter(negative=(), show_default=False, help="Upgrade the database's schema first.")]
 
