@@ -1,4 +1,4 @@
-"""Is the environment read as people write it, and never shown with its secrets?"""
+"""Settings from the environment, and masking of their secrets."""
 
 import pathlib
 
@@ -37,80 +37,82 @@ def test_each_variable_is_read() -> None:
 
 
 @pytest.mark.parametrize("text", ["123", "null", "true", "1.0"])
-def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
+def test_text_that_looks_like_another_type_stays_text(text: str) -> None:
     settings = loaded(ADMIN_KEY=text, TENANT_LABEL=text)
     assert (settings.admin_key, settings.tenant_label) == (text, text)
 
 
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
-def test_each_variable_may_be_in_a_file(name: str, tmp_path: pathlib.Path) -> None:
+def test_each_variable_may_be_read_from_a_file(name: str, tmp_path: pathlib.Path) -> None:
     values = {"database_url": "postgresql://u@h/d", "database_password": "p", "log_format": "json"}
     text = values.get(name, "info" if name == "log_level" else "7")
-    beside = {"DATABASE_URL": "postgresql://u@h/d"} if name == "database_password" else {}
+    additional = {"DATABASE_URL": "postgresql://u@h/d"} if name == "database_password" else {}
     file = tmp_path / "value"
     file.write_text(f"{text}\n")
-    assert loaded(**{f"{name.upper()}_FILE": str(file)}, **beside) == loaded(**{name.upper(): text}, **beside)
+    assert loaded(**{f"{name.upper()}_FILE": str(file)}, **additional) == loaded(
+        **{name.upper(): text}, **additional
+    )
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [(None, "can't be read: No such file"), (b"\n", "is empty"), (b"\xff", "is not a text file")],
 )
-def test_a_file_without_a_value_is_refused(content: bytes | None, complaint: str, tmp_path: pathlib.Path) -> None:
+def test_a_file_without_a_value_is_rejected(content: bytes | None, message: str, tmp_path: pathlib.Path) -> None:
     file = tmp_path / "token"
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(SettingsError, match="RELAY_WEBHOOK_TOKEN_FILE: ") as caught:
         loaded(WEBHOOK_TOKEN_FILE=str(file))
-    assert complaint in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_value_that_is_given_twice_is_refused_and_not_shown() -> None:
+def test_a_value_in_both_variable_and_file_is_rejected() -> None:
     with pytest.raises(SettingsError, match="RELAY_KEY and RELAY_KEY_FILE are both set") as caught:
         loaded(KEY="s3cret", KEY_FILE="/dev/null")
     assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("url", "whole"),
+    ("url", "expected"),
     [
         ("postgresql://u@h:5432/d?sslmode=require", "postgresql://u:p%40%3A%2F%25@h:5432/d?sslmode=require"),
         ("postgres://u@h", "postgresql://u:p%40%3A%2F%25@h"),
         ("postgresql://u@/d?host=/run/a@b", "postgresql://u:p%40%3A%2F%25@/d?host=/run/a@b"),
     ],
 )
-def test_a_database_password_of_its_own_goes_into_the_url(url: str, whole: str) -> None:
+def test_a_separate_database_password_is_inserted_into_the_url(url: str, expected: str) -> None:
     settings = loaded(DATABASE_URL=url, DATABASE_PASSWORD="p@:/%")
-    assert settings.database_url == whole
+    assert settings.database_url == expected
     assert "p@:" not in "".join(masked_values(settings).values())
 
 
 @pytest.mark.parametrize("url", ["", "postgresql://h/d", "postgresql://u:other@h/d"])
-def test_a_database_password_wants_a_url_that_has_room_for_it(url: str) -> None:
+def test_a_database_password_requires_a_url_with_a_user_and_no_password(url: str) -> None:
     with pytest.raises(SettingsError, match="RELAY_DATABASE_PASSWORD requires a RELAY_DATABASE_URL") as caught:
         loaded(DATABASE_URL=url, DATABASE_PASSWORD="s3cret")
     assert "s3cret" not in str(caught.value)
 
 
-def test_other_variables_are_left_alone() -> None:
+def test_other_variables_are_ignored() -> None:
     assert load({"PORT": "1", "RELAY_UNKNOWN": "1", "relay_port": "1"}) == load({})
 
 
-def test_an_override_wins_unless_it_is_left_out() -> None:
+def test_an_override_takes_precedence_unless_it_is_none() -> None:
     settings = load({"RELAY_PORT": "1", "RELAY_HOST": "a"}, port=2, host=None)
     assert (settings.port, settings.host) == (2, "a")
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
-def test_three_spellings_of_the_database_url_are_one(scheme: str) -> None:
+def test_all_schemes_of_the_database_url_are_normalized(scheme: str) -> None:
     settings = loaded(DATABASE_URL=f"{scheme}://u:p@h:5432/d?sslmode=require")
     assert settings.database_url == "postgresql://u:p@h:5432/d?sslmode=require"
     assert not settings.embedded
 
 
-def test_the_data_directory_may_be_relative_or_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert loaded(DATA_DIR="~/relay").data_dir == pathlib.Path("/home/someone/relay")
+def test_the_data_directory_may_be_relative_or_in_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/user")
+    assert loaded(DATA_DIR="~/relay").data_dir == pathlib.Path("/home/user/relay")
     assert loaded(DATA_DIR="relay").data_dir == pathlib.Path.cwd() / "relay"
 
 
@@ -122,7 +124,7 @@ def test_the_data_directory_may_be_relative_or_at_home(monkeypatch: pytest.Monke
         (" , ", ()),
     ],
 )
-def test_allowed_targets_are_a_list_with_commas(text: str, targets: tuple[str, ...]) -> None:
+def test_allowed_targets_are_separated_by_commas(text: str, targets: tuple[str, ...]) -> None:
     assert loaded(ALLOWED_TARGETS=text).allowed_targets == targets
 
 
@@ -145,20 +147,20 @@ def test_allowed_targets_are_a_list_with_commas(text: str, targets: tuple[str, .
         ("LOG_LEVEL", "loud"),
     ],
 )
-def test_a_refusal_names_the_variable_and_shows_no_secret(variable: str, value: str) -> None:
+def test_an_error_names_the_variable_and_contains_no_secret(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"RELAY_{variable} ") as caught:
         load({f"RELAY_{variable}": value, "RELAY_ADMIN_KEY": "s3cret"})
     assert "s3cret" not in str(caught.value)
 
 
-def test_an_override_is_checked_like_a_variable() -> None:
+def test_an_override_is_validated_like_a_variable() -> None:
     with pytest.raises(SettingsError, match="RELAY_TENANT_LABEL must not be empty"):
         load({}, tenant_label="")
     with pytest.raises(SettingsError, match="RELAY_PORT must be between"):
         load({}, port=70_000)
 
 
-def test_every_setting_is_shown_by_its_variable() -> None:
+def test_every_setting_is_listed_by_its_variable() -> None:
     settings = loaded(PORT="9000", ALLOWED_TARGETS="10.0.0.0/8, localhost", DATA_DIR="/data")
     values = masked_values(settings)
     assert set(values) == {f"RELAY_{name.upper()}" for name in Settings.__struct_fields__}
@@ -190,5 +192,5 @@ def test_secrets_are_masked(variable: str) -> None:
         ("postgresql://u:s3cret@h/d?password=s3cret", f"postgresql://u:{MASK}@h/d?password={MASK}"),
     ],
 )
-def test_a_password_inside_the_database_url_is_masked(url: str, text: str) -> None:
+def test_a_password_in_the_database_url_is_masked(url: str, text: str) -> None:
     assert shown_url(url) == text

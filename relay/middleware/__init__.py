@@ -1,4 +1,4 @@
-"""What does an application export of itself, for alerts to be made of? Needs prometheus-client alone."""
+"""Metrics of an application, as the basis for alerts. Requires only prometheus-client."""
 
 from relay.middleware.asgi import ErrorTrackingMiddleware, MetricsMiddleware, RequestMetricsMiddleware
 from relay.middleware.decorator import track_errors

@@ -1,12 +1,13 @@
-"""What became of each request, how long did it take, and whose was it?
+"""ASGI middleware that counts requests with their result, duration and tenant.
 
-Around any ASGI application, best as the outermost layer, so that what other layers answer is counted too.
-A request is counted when its answer is complete, just before the server gets the last part of it; so work that a
-framework does afterwards is not in its time. What gets no complete answer is counted when the application returns:
+It wraps any ASGI application, best as the outermost layer, so that responses of other layers are counted too.
+A request is counted when its response is complete, just before the server gets the last part. Work that a
+framework does afterwards is not included in the duration. Without a complete response, the request is counted when
+the application returns:
 
-- it raised before it answered, or did not answer at all: 500, as the server then says;
-- its client went away before it answered, or the server cancelled it: 499, which nobody is sent;
-- its answer broke off: the status that had been sent.
+- as 500 if the application raised before its response, or sent none: the server then responds with 500;
+- as 499 if the client disconnected before the response, or the server canceled the request;
+- with the status that was sent if the response was interrupted.
 """
 
 import asyncio
@@ -15,12 +16,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any, ClassVar, Final
 
-from relay.middleware.answers import Answer, Count
-from relay.middleware.frameworks import NOTED
-from relay.middleware.labels import UNKNOWN, UNMATCHED, named
+from relay.middleware.frameworks import EXCEPTION_KEY
+from relay.middleware.labels import UNKNOWN, UNMATCHED, label_text
 from relay.middleware.metrics import ApplicationMetrics, application_metrics
+from relay.middleware.responses import Record, ResponseLabels
 from relay.middleware.routes import endpoint_of
-from relay.middleware.tenants import Tenant, nobody
+from relay.middleware.tenants import Tenant, no_tenant
 from relay.middleware.tracking import track_exception
 
 Message = MutableMapping[str, Any]
@@ -30,7 +31,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 CLIENT_GONE: Final = 499
-"""As nginx logs it."""
+"""The status that nginx logs when the client disconnects."""
 _BODY: Final = frozenset(("http.response.body", "http.response.pathsend", "http.response.zerocopysend"))
 # https://asgi.readthedocs.io/en/latest/extensions.html
 
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class MetricsMiddleware:
-    """Requests, their errors and their time, in one pass: what the two others below do, for less."""
+    """Counts requests, errors and durations in one pass; cheaper than the two middlewares below together."""
 
     _requests: ClassVar[bool] = True
     _errors: ClassVar[bool] = True
@@ -54,121 +55,126 @@ class MetricsMiddleware:
         """Wrap an application.
 
         Args:
-            app: the application; what is not HTTP passes through to it untouched.
-            metrics: where to count; by default `application_metrics()`.
-            tenant: whose request it is, by its scope: `from_state()`, `from_header("X-Tenant-ID")`, or any
-                callable; by default every tenant is `unknown`. Asked when the answer is complete, so that what an
-                inner layer wrote there can be read.
-            endpoint: the template of the route, by the scope; asked at the same moment. Nothing is `unmatched`.
+            app: the application; scopes other than HTTP are passed through unchanged.
+            metrics: the metrics to update; by default `application_metrics()`.
+            tenant: returns the tenant from the scope: `from_state()`, `from_header("X-Tenant-ID")`, or any
+                callable; by default every tenant is `unknown`. Called when the response is complete, so that it
+                can read what an inner layer wrote to the scope.
+            endpoint: returns the template of the route from the scope; called at the same time. An empty result
+                becomes `unmatched`.
         """
         self._app = app
         self._metrics = metrics or application_metrics()
-        self._tenant = tenant or nobody
+        self._tenant = tenant or no_tenant
         self._endpoint = endpoint
-        self._counts: dict[tuple[str, str, int, str], Count] = {}
-        self._mark = f"relay.middleware.{type(self).__name__}.{id(self._metrics)}"
+        self._recorders: dict[tuple[str, str, int, str], Record] = {}
+        self._scope_key = f"relay.middleware.{type(self).__name__}.{id(self._metrics)}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, watch, count."""
-        # A mounted application may wear the same: then the outer one counts.
-        if scope["type"] != "http" or self._mark in scope:
+        """Call the application, and count the request."""
+        # If a mounted application has the same middleware, only the outer one counts.
+        if scope["type"] != "http" or self._scope_key in scope:
             await self._app(scope, receive, send)
             return
-        scope[self._mark] = True
+        scope[self._scope_key] = True
         started = perf_counter()
         status = 0
-        complete = gone = False
+        complete = disconnected = False
 
-        async def heard() -> Message:
-            nonlocal gone
+        async def receive_wrapper() -> Message:
+            nonlocal disconnected
             message = await receive()
-            gone |= message["type"] == "http.disconnect"
+            disconnected |= message["type"] == "http.disconnect"
             return message
 
-        # Not a coroutine of its own: it hands on that of the server, which spares one for each message.
-        def watched(message: Message) -> Awaitable[None]:
+        # Not a coroutine function: it returns the server's awaitable, which saves one coroutine per message.
+        def send_wrapper(message: Message) -> Awaitable[None]:
             nonlocal status, complete
-            kind = message["type"]
-            if kind == "http.response.start":
-                # What is sent to a client that is gone, such as the framework's 500, nobody gets.
-                status = CLIENT_GONE if gone else message["status"]
-            elif kind in _BODY and not message.get("more_body") and not complete:
+            message_type = message["type"]
+            if message_type == "http.response.start":
+                # A client that has disconnected gets no response, such as the framework's 500.
+                status = CLIENT_GONE if disconnected else message["status"]
+            elif message_type in _BODY and not message.get("more_body") and not complete:
                 complete = True
-                self._answered(scope, status, perf_counter() - started)
+                self._count_response(scope, status, perf_counter() - started)
             return send(message)
 
         try:
-            await self._app(scope, heard, watched)
+            await self._app(scope, receive_wrapper, send_wrapper)
         except asyncio.CancelledError:
-            gone = True
+            disconnected = True
             raise
         except Exception as error:
-            # What an application raises because its client is gone is no fault of it.
-            if not gone or (complete and status != CLIENT_GONE):
-                self._raised(scope, error)
+            # An exception caused by the disconnect is not an error of the application.
+            if not disconnected or (complete and status != CLIENT_GONE):
+                self._count_exception(scope, error)
             raise
         finally:
             if not complete:
-                self._answered(scope, status or (CLIENT_GONE if gone else 500), perf_counter() - started)
+                self._count_response(
+                    scope, status or (CLIENT_GONE if disconnected else 500), perf_counter() - started
+                )
 
-    def _answered(self, scope: Scope, status: int, seconds: float) -> None:
+    def _count_response(self, scope: Scope, status: int, seconds: float) -> None:
         try:
             endpoint, tenant = self._endpoint(scope), self._tenant(scope)
             key = (
                 scope["method"],
-                endpoint if type(endpoint) is str else named(endpoint or UNMATCHED),
+                endpoint if type(endpoint) is str else label_text(endpoint or UNMATCHED),
                 status,
-                tenant if type(tenant) is str else named(tenant),
+                tenant if type(tenant) is str else label_text(tenant),
             )
         except Exception:
             key = (scope["method"], self._endpoint_of(scope), status, self._tenant_of(scope))
-        count = self._counts.get(key)
-        if count is None:
-            count = self._count_of(*key)
-        count(seconds)
-        if status >= 500 and NOTED in scope:
-            self._raised(scope, scope[NOTED])
+        record = self._recorders.get(key)
+        if record is None:
+            record = self._recorder(*key)
+        record(seconds)
+        if status >= 500 and EXCEPTION_KEY in scope:
+            self._count_exception(scope, scope[EXCEPTION_KEY])
 
-    def _raised(self, scope: Scope, error: Exception) -> None:
+    def _count_exception(self, scope: Scope, error: Exception) -> None:
         if not self._errors:
             return
         endpoint, tenant = self._endpoint_of(scope), self._tenant_of(scope)
         track_exception(error, endpoint=endpoint, tenant_id=tenant, metrics=self._metrics)
 
-    def _count_of(self, method: str, endpoint: str, status: int, tenant: str) -> Count:
-        """Kept under the labels after bounding, of which there can't be ever more."""
-        asked = Answer(method, endpoint or UNMATCHED, str(status), named(tenant), self._requests, self._errors)
-        answer = self._metrics.bounded(asked)
-        key = (answer.method, answer.endpoint, status, answer.tenant_id)
-        count = self._counts.get(key)
-        if count is None:
-            count = self._metrics.answers(answer)
-            if answer.status_code == asked.status_code:
-                self._counts[key] = count
-        return count
+    def _recorder(self, method: str, endpoint: str, status: int, tenant: str) -> Record:
+        """Return the recorder for these labels, cached by the bounded labels, whose number is limited."""
+        unbounded = ResponseLabels(
+            method, endpoint or UNMATCHED, str(status), label_text(tenant), self._requests, self._errors
+        )
+        labels = self._metrics.bounded(unbounded)
+        key = (labels.method, labels.endpoint, status, labels.tenant_id)
+        record = self._recorders.get(key)
+        if record is None:
+            record = self._metrics.recorder(labels)
+            if labels.status_code == unbounded.status_code:
+                self._recorders[key] = record
+        return record
 
     def _endpoint_of(self, scope: Scope) -> str:
         try:
-            return named(self._endpoint(scope) or UNMATCHED)
+            return label_text(self._endpoint(scope) or UNMATCHED)
         except Exception:
-            _log.warning("the endpoint of a request can't be told", exc_info=True)
+            _log.warning("the endpoint of a request can't be determined", exc_info=True)
             return UNMATCHED
 
     def _tenant_of(self, scope: Scope) -> str:
         try:
-            return named(self._tenant(scope))
+            return label_text(self._tenant(scope))
         except Exception:
-            _log.warning("the tenant of a request can't be told", exc_info=True)
+            _log.warning("the tenant of a request can't be determined", exc_info=True)
             return UNKNOWN
 
 
 class RequestMetricsMiddleware(MetricsMiddleware):
-    """How many requests, by status, and how long they take."""
+    """Counts requests by status, and their durations."""
 
     _errors = False
 
 
 class ErrorTrackingMiddleware(MetricsMiddleware):
-    """Answers of 400 and above, their time, and the exceptions that nobody handled."""
+    """Counts responses with a status of 400 or above, their durations, and unhandled exceptions."""
 
     _requests = False

@@ -1,6 +1,6 @@
-"""Was it the connection, or did the query take too long?
+"""Classification of database errors: connection failures and query timeouts.
 
-Told without any driver's classes: by SQLSTATE, which asyncpg and psycopg give, and else by Python's own classes.
+It needs no driver's classes: it uses SQLSTATE, which asyncpg and psycopg provide, or else Python's own exceptions.
 """
 
 from typing import Final
@@ -8,21 +8,21 @@ from typing import Final
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 CONNECTION_CLASS: Final = "08"
 CONNECTION_STATES: Final = frozenset(("53300", "57P01", "57P02", "57P03", "57P05"))
-"""Too many connections, shut down, crashed, starts up, idle for too long."""
+"""Too many connections, shutdown, crash, startup, idle timeout."""
 TIMEOUT_STATES: Final = frozenset(("57014", "55P03", "25P03", "25P04"))
-"""Cancelled, as `statement_timeout` does; not granted a lock in time; a transaction that took too long."""
+"""Canceled (by `statement_timeout`), lock timeout, and transaction timeouts."""
 
 
-def of_the_driver(error: BaseException) -> BaseException:
-    """What the driver raised, below what SQLAlchemy or Django makes of it."""
-    below = getattr(error, "orig", None) or error.__cause__
-    if _state(error) is None and isinstance(below, BaseException) and below is not error:
-        return of_the_driver(below)
+def driver_error(error: BaseException) -> BaseException:
+    """Return the driver's exception that SQLAlchemy or Django wraps."""
+    cause = getattr(error, "orig", None) or error.__cause__
+    if _state(error) is None and isinstance(cause, BaseException) and cause is not error:
+        return driver_error(cause)
     return error
 
 
 def is_query_timeout(error: str | BaseException) -> bool:
-    """Whether a query took too long."""
+    """Whether a query timed out."""
     if isinstance(error, str):
         return "timeout" in error.lower() and "connect" not in error.lower()
     state = _state(error)
@@ -30,7 +30,7 @@ def is_query_timeout(error: str | BaseException) -> bool:
 
 
 def is_connection_failure(error: str | BaseException) -> bool:
-    """Whether the database could not be reached, or hung up."""
+    """Whether the connection to the database failed."""
     if isinstance(error, str):
         return "connect" in error.lower()
     state = _state(error)

@@ -1,4 +1,4 @@
-"""Which exceptions leave this function?"""
+"""A decorator that counts the exceptions a function raises."""
 
 import functools
 import inspect
@@ -13,8 +13,8 @@ _log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Count = Callable[[Exception, Any, Any], None]
-"""Is given the exception, and the arguments of the call that it left."""
+CountException = Callable[[Exception, Any, Any], None]
+"""Takes the exception and the arguments of the call that raised it."""
 
 
 @overload
@@ -34,25 +34,25 @@ def track_errors(
     tenant_id: object = None,
     metrics: ApplicationMetrics | None = None,
 ) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
-    """Count the exceptions that leave a function, and let them go on: `@track_errors`, or with arguments.
+    """Count the exceptions that a function raises, and raise them again: `@track_errors`, or with arguments.
 
     Works on functions, coroutine functions, generators and asynchronous generators. Each exception counts in
-    `exceptions`, with an endpoint also in `exceptions_by_endpoint`; one that a middleware or another decorated
-    function sees too counts once. Cancellation, and what else is no `Exception`, is none.
+    `exceptions`, and with an endpoint also in `exceptions_by_endpoint`. An exception that a middleware or another
+    decorated function also sees counts once. Cancellation and other subclasses of BaseException do not count.
 
     Args:
         call: the function.
-        endpoint: where it belongs to.
-        tenant_id: whose calls they are; a callable is asked at each exception, with the function's arguments. One
-            that raises is logged, and costs the label.
-        metrics: where to count; by default `application_metrics()`.
+        endpoint: the endpoint that the function belongs to.
+        tenant_id: the tenant, or a callable that gets the function's arguments on each exception. If it raises,
+            the error is logged and the label is `unknown`.
+        metrics: the metrics to update; by default `application_metrics()`.
     """
 
     def count(error: Exception, args: Any, kwargs: Any) -> None:
         try:
             tenant = tenant_id(*args, **kwargs) if callable(tenant_id) else tenant_id
         except Exception:
-            _log.warning("the tenant of a call can't be told", exc_info=True)
+            _log.warning("the tenant of a call can't be determined", exc_info=True)
             tenant = None
         track_exception(error, endpoint=endpoint, tenant_id=tenant, metrics=metrics)
 
@@ -62,8 +62,8 @@ def track_errors(
     return decorated if call is None else decorated(call)
 
 
-def _counting(call: Callable[..., Any], count: Count) -> Callable[..., Any]:
-    """A function of the same kind, for frameworks look at the kind."""
+def _counting(call: Callable[..., Any], count: CountException) -> Callable[..., Any]:
+    """Wrap a function in one of the same kind, because frameworks depend on it."""
     if inspect.isasyncgenfunction(call):
         return _asynchronous_generator(call, count)
     if inspect.isgeneratorfunction(call):
@@ -73,27 +73,27 @@ def _counting(call: Callable[..., Any], count: Count) -> Callable[..., Any]:
     return _function(call, count)
 
 
-def _function(call: Callable[..., Any], count: Count) -> Callable[..., Any]:
+def _function(call: Callable[..., Any], count: CountException) -> Callable[..., Any]:
     def counting(*args: Any, **kwargs: Any) -> Any:
         try:
             result = call(*args, **kwargs)
         except Exception as error:
             count(error, args, kwargs)
             raise
-        # Wrapped by others, a coroutine function may look like any function.
+        # A coroutine function wrapped by another decorator can look like a plain function.
         return _awaited(result, count, args, kwargs) if inspect.iscoroutine(result) else result
 
     return counting
 
 
-def _coroutine_function(call: Callable[..., Any], count: Count) -> Callable[..., Any]:
+def _coroutine_function(call: Callable[..., Any], count: CountException) -> Callable[..., Any]:
     async def counting(*args: Any, **kwargs: Any) -> Any:
         return await _awaited(call(*args, **kwargs), count, args, kwargs)
 
     return counting
 
 
-async def _awaited(running: Awaitable[Any], count: Count, args: Any, kwargs: Any) -> Any:
+async def _awaited(running: Awaitable[Any], count: CountException, args: Any, kwargs: Any) -> Any:
     try:
         return await running
     except Exception as error:
@@ -101,7 +101,7 @@ async def _awaited(running: Awaitable[Any], count: Count, args: Any, kwargs: Any
         raise
 
 
-def _generator(call: Callable[..., Any], count: Count) -> Callable[..., Any]:
+def _generator(call: Callable[..., Any], count: CountException) -> Callable[..., Any]:
     def counting(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         try:
             return (yield from call(*args, **kwargs))
@@ -112,11 +112,11 @@ def _generator(call: Callable[..., Any], count: Count) -> Callable[..., Any]:
     return counting
 
 
-def _asynchronous_generator(call: Callable[..., Any], count: Count) -> Callable[..., Any]:
+def _asynchronous_generator(call: Callable[..., Any], count: CountException) -> Callable[..., Any]:
     async def counting(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = call(*args, **kwargs)
         try:
-            # What `yield from` does for others: FastAPI throws into its dependencies.
+            # Like `yield from`: FastAPI throws exceptions into its dependencies.
             step = inner.__anext__()
             while True:
                 try:

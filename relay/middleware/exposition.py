@@ -1,4 +1,4 @@
-"""How does Prometheus get at the metrics?"""
+"""The metrics page for Prometheus."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from relay.middleware.metrics import in_multiprocess_mode
 
 
 def metrics_app(registry: CollectorRegistry = REGISTRY) -> Any:
-    """An ASGI application that answers with the metrics, for a route `/metrics`.
+    """Return an ASGI application that serves the metrics, for a route `/metrics`.
 
-    In the text format or OpenMetrics, as Accept asks, and compressed for whoever accepts it. In multi-process mode
-    (PROMETHEUS_MULTIPROC_DIR) each process answers for all of them.
+    It responds in the text format or OpenMetrics, depending on Accept, and compresses if the client accepts it. In
+    multi-process mode (PROMETHEUS_MULTIPROC_DIR) each process serves the metrics of all processes.
     """
-    # Any: where the frameworks take an ASGI application as a route, not all of their types say so.
-    return _Page(make_asgi_app(_shown(registry)))
+    # Any: the type hints of some frameworks do not allow an ASGI application as a route.
+    return _Page(make_asgi_app(_source(registry)))
 
 
 class _Page:
-    """An object, for to a function Starlette's routes would give a request."""
+    """An object and not a function, because Starlette's routes would call a function with a request."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -29,13 +29,13 @@ class _Page:
 
 
 def metrics_page(registry: CollectorRegistry = REGISTRY) -> tuple[bytes, str]:
-    """The same page in the text format, for an endpoint of a framework: the body and its content type."""
-    return generate_latest(_shown(registry)), CONTENT_TYPE_LATEST
+    """Return the same page in the text format, for an endpoint of a framework: the body and its content type."""
+    return generate_latest(_source(registry)), CONTENT_TYPE_LATEST
 
 
-def _shown(registry: CollectorRegistry) -> CollectorRegistry:
+def _source(registry: CollectorRegistry) -> CollectorRegistry:
     if not in_multiprocess_mode():
         return registry
-    of_all = CollectorRegistry()
-    MultiProcessCollector(of_all)  # type: ignore[no-untyped-call]
-    return of_all
+    combined = CollectorRegistry()
+    MultiProcessCollector(combined)  # type: ignore[no-untyped-call]
+    return combined

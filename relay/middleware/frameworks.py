@@ -1,7 +1,7 @@
-"""How do frameworks that keep their routes or their exceptions to themselves tell of them?
+"""Integration with frameworks that do not expose routes or exceptions in the ASGI scope.
 
-The route goes into `scope["path_template"]`, which `endpoint_of` reads first; the exception that became a 5xx goes
-where `note_exception` puts it. No framework is imported before it is used.
+The route is written to `scope["path_template"]`, which `endpoint_of` reads first. An exception that became a 5xx
+is stored by `note_exception`. No framework is imported before it is used.
 """
 
 import sys
@@ -10,15 +10,15 @@ from typing import Any, Final
 
 Scope = MutableMapping[str, Any]
 
-NOTED: Final = "relay.middleware.exception"
+EXCEPTION_KEY: Final = "relay.middleware.exception"
 
 
 def note_exception(scope: Scope, error: Exception) -> None:
-    """Have the exception counted that the framework answers with a 5xx, instead of letting it out.
+    """Store an exception that the framework converts to a 5xx instead of raising it, so that it is counted.
 
-    FastAPI and Starlette let theirs out; the rest of this module does it for Litestar, Django and Quart.
+    FastAPI and Starlette raise exceptions; for Litestar, Django and Quart use the other functions of this module.
     """
-    scope[NOTED] = error
+    scope[EXCEPTION_KEY] = error
 
 
 async def litestar_exception(error: Exception, scope: Any) -> None:
@@ -33,28 +33,28 @@ class DjangoMiddleware:
     async_capable = True
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
-        """Stand before the rest of Django, synchronous or not as that is."""
+        """Wrap the rest of Django, synchronous or asynchronous."""
         from asgiref.sync import iscoroutinefunction, markcoroutinefunction
         from django.core.signals import got_request_exception
 
-        # Not process_exception: it isn't told of what other middlewares raise.
-        got_request_exception.connect(_note_of_django, dispatch_uid=NOTED)
+        # Not process_exception: it does not get exceptions of other middlewares.
+        got_request_exception.connect(_note_django_exception, dispatch_uid=EXCEPTION_KEY)
         self._get_response = get_response
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
 
     def __call__(self, request: Any) -> Any | Awaitable[Any]:
-        """Pass on."""
+        """Call the rest of Django."""
         return self._get_response(request)
 
     def process_view(self, request: Any, *_: Any) -> None:
-        """Name the route as it is written in the URL configuration, with a slash before it."""
-        # Under WSGI, as in Django's test client, there is no scope, and nobody who would read it.
+        """Store the route as in the URL configuration, with a leading slash."""
+        # Under WSGI, as in Django's test client, there is no scope.
         if hasattr(request, "scope"):
             request.scope["path_template"] = f"/{request.resolver_match.route}"
 
 
-def _note_of_django(request: Any = None, **_: Any) -> None:
+def _note_django_exception(request: Any = None, **_: Any) -> None:
     error = sys.exception()
     if isinstance(error, Exception) and hasattr(request, "scope"):
         note_exception(request.scope, error)
@@ -64,7 +64,7 @@ def watch_quart(app: Any) -> None:
     """For Quart: `watch_quart(app)`, once, before `app.asgi_app` is wrapped."""
     from quart import got_request_exception, request, request_started
 
-    # When it starts, for a request whose client goes away is not answered.
+    # At the start, because a request whose client disconnects gets no response.
     async def name_route(_: Any, **__: Any) -> None:
         scope: Any = request.scope
         if request.url_rule is not None:

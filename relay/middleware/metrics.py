@@ -1,4 +1,4 @@
-"""Which metrics does an application export, and who shares them?"""
+"""The metrics of an application, and their sharing within a process."""
 
 import math
 import os
@@ -10,16 +10,16 @@ from weakref import WeakKeyDictionary
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
 from relay.middleware import labels
-from relay.middleware.answers import Answer, Count, SharedAnswers, Tallies
+from relay.middleware.responses import MultiprocessResponses, Record, ResponseCollector, ResponseLabels
 
 MAX_TENANTS: Final = 200
 MAX_ENDPOINTS: Final = 500
 MAX_OTHERS: Final = 100
-"""Values of any other label: types of exceptions, operations, services and the like."""
+"""Values of any other label: exception types, operations, services."""
 
 EXCEPTION_COUNTERS: Final = {
     "exceptions": (
-        "Exceptions that ended requests or left tracked functions.",
+        "Exceptions that ended requests or were raised by tracked functions.",
         ("exception_type", "module", "tenant_id"),
     ),
     "exceptions_by_endpoint": (
@@ -28,20 +28,20 @@ EXCEPTION_COUNTERS: Final = {
     ),
 }
 TRACKED_COUNTERS: Final = {
-    "database_errors": ("Errors of the database.", ("error_type", "operation", "tenant_id")),
-    "database_connection_failures": ("Errors of the database's connection.", ("tenant_id",)),
-    "database_query_timeouts": ("Queries that took too long.", ("table", "operation", "tenant_id")),
-    "auth_failures": ("Attempts to authenticate that failed.", ("failure_reason", "tenant_id")),
-    "invalid_token_attempts": ("Attempts with a token that does not hold.", ("token_type", "tenant_id")),
-    "rate_limit_exceeded": ("Requests refused as too many.", ("endpoint", "tenant_id")),
-    "external_api_errors": ("Errors of other services' APIs.", ("service", "error_type", "tenant_id")),
-    "redis_errors": ("Errors of Redis.", ("operation", "tenant_id")),
-    "minio_errors": ("Errors of MinIO.", ("operation", "tenant_id")),
+    "database_errors": ("Database errors.", ("error_type", "operation", "tenant_id")),
+    "database_connection_failures": ("Database connection failures.", ("tenant_id",)),
+    "database_query_timeouts": ("Database queries that timed out.", ("table", "operation", "tenant_id")),
+    "auth_failures": ("Failed authentication attempts.", ("failure_reason", "tenant_id")),
+    "invalid_token_attempts": ("Authentication attempts with an invalid token.", ("token_type", "tenant_id")),
+    "rate_limit_exceeded": ("Requests rejected by a rate limit.", ("endpoint", "tenant_id")),
+    "external_api_errors": ("Errors of external APIs.", ("service", "error_type", "tenant_id")),
+    "redis_errors": ("Redis errors.", ("operation", "tenant_id")),
+    "minio_errors": ("MinIO errors.", ("operation", "tenant_id")),
 }
 
 
 class ApplicationMetrics:
-    """The metrics of one prefix in one registry. `application_metrics` makes them, or finds those there are."""
+    """The metrics of one prefix in one registry. `application_metrics` creates or returns them."""
 
     def __init__(
         self,
@@ -53,81 +53,82 @@ class ApplicationMetrics:
         max_endpoints: int = MAX_ENDPOINTS,
         tracking: bool = True,
     ) -> None:
-        """Register them all; ValueError when the registry has another metric of such a name."""
+        """Register all metrics; raises ValueError if the registry already has a metric of that name."""
         counters = EXCEPTION_COUNTERS | (TRACKED_COUNTERS if tracking else {})
         self._counters = {
-            name: Counter(f"{prefix}_{name}", text, of, registry=registry) for name, (text, of) in counters.items()
+            name: Counter(f"{prefix}_{name}", text, names, registry=registry)
+            for name, (text, names) in counters.items()
         }
-        limits = [float(limit) for limit in buckets]
-        if not limits or limits != sorted(set(limits)):
-            raise ValueError(f"the buckets of a histogram rise: {limits}")
-        kept = SharedAnswers if in_multiprocess_mode() else Tallies
-        self._answers = kept(prefix, registry, limits if math.isinf(limits[-1]) else [*limits, math.inf])
-        self._order = {name: of for name, (_, of) in counters.items()}
-        self._bounds: dict[str, Callable[[str], str]] = {
-            label: labels.Bound(MAX_OTHERS) for of in self._order.values() for label in of
+        bounds = [float(bound) for bound in buckets]
+        if not bounds or bounds != sorted(set(bounds)):
+            raise ValueError(f"histogram buckets must be increasing: {bounds}")
+        responses = MultiprocessResponses if in_multiprocess_mode() else ResponseCollector
+        self._responses = responses(prefix, registry, bounds if math.isinf(bounds[-1]) else [*bounds, math.inf])
+        self._label_names = {name: names for name, (_, names) in counters.items()}
+        self._limits: dict[str, Callable[[str], str]] = {
+            label: labels.LabelLimit(MAX_OTHERS) for names in self._label_names.values() for label in names
         }
-        self._bounds |= {
+        self._limits |= {
             "method": labels.method,
             "status_code": labels.status_code,
-            "tenant_id": labels.Bound(max_tenants),
-            "endpoint": labels.Bound(max_endpoints),
+            "tenant_id": labels.LabelLimit(max_tenants),
+            "endpoint": labels.LabelLimit(max_endpoints),
         }
 
-    def bounded(self, answer: Answer) -> Answer:
-        """The same answer, with `other` for each label that is one value too many."""
-        of = self._bounds
-        return Answer(
-            of["method"](answer.method),
-            of["endpoint"](answer.endpoint),
-            of["status_code"](answer.status_code),
-            of["tenant_id"](answer.tenant_id),
-            answer.as_request,
-            answer.as_error,
+    def bounded(self, unbounded: ResponseLabels) -> ResponseLabels:
+        """Return the labels with `other` for each value beyond its limit."""
+        limit = self._limits
+        return ResponseLabels(
+            limit["method"](unbounded.method),
+            limit["endpoint"](unbounded.endpoint),
+            limit["status_code"](unbounded.status_code),
+            limit["tenant_id"](unbounded.tenant_id),
+            unbounded.as_request,
+            unbounded.as_error,
         )
 
-    def answers(self, answer: Answer) -> Count:
-        """What counts such an answer, whose labels are bounded."""
-        return self._answers.of(answer)
+    def recorder(self, bounded: ResponseLabels) -> Record:
+        """Return the function that records responses with these bounded labels."""
+        return self._responses.recorder(bounded)
 
     def counter(self, name: str, **values: object) -> Counter:
-        """The series of a counter, named without prefix and `_total`, for labels of any value."""
+        """Return the series of a counter, named without prefix and `_total`, for label values of any type."""
         return self._counters[name].labels(
-            *(self._bounds[of](labels.named(values[of])) for of in self._order[name])
+            *(self._limits[label](labels.label_text(values[label])) for label in self._label_names[name])
         )
 
 
-_made: WeakKeyDictionary[CollectorRegistry, dict[str, tuple[dict[str, Any], ApplicationMetrics]]]
-_made = WeakKeyDictionary()
-_making = threading.RLock()
+_instances: WeakKeyDictionary[CollectorRegistry, dict[str, tuple[dict[str, Any], ApplicationMetrics]]]
+_instances = WeakKeyDictionary()
+_lock = threading.RLock()
 
 
 def application_metrics(
     prefix: str = "dotmac", registry: CollectorRegistry = REGISTRY, **options: Any
 ) -> ApplicationMetrics:
-    """The metrics of a prefix in a registry, made when first asked for and shared from then on.
+    """Return the metrics of a prefix in a registry, created on the first call and shared afterwards.
 
     Args:
-        prefix: what the names begin with, without the underscore.
-        registry: where they are registered. In multi-process mode all registries share one: there, each process
-            writes one file, in which the same series can't stand twice.
+        prefix: the start of the metric names, without the underscore.
+        registry: the registry for the metrics. In multi-process mode all registries share one set of metrics,
+            because each process writes one file, which can't contain a series twice.
         options: `buckets` of the histograms, in seconds; `max_tenants` and `max_endpoints`, the numbers of values
-            before `other`; `tracking=False` leaves out what only the functions `track_…` count.
+            before `other`; `tracking=False` omits the metrics that only the `track_…` functions update.
 
     Raises:
-        ValueError: they were made with other options, or the registry has another metric of such a name.
+        ValueError: the metrics exist with other options, or the registry already has a metric of that name.
     """
     shared = REGISTRY if in_multiprocess_mode() else registry
-    with _making:
-        of_registry = _made.setdefault(shared, {})
+    with _lock:
+        of_registry = _instances.setdefault(shared, {})
         if prefix not in of_registry:
             of_registry[prefix] = (options, ApplicationMetrics(prefix, shared, **options))
-        made_with, metrics = of_registry[prefix]
-    if options and options != made_with:
-        raise ValueError(f"the metrics {prefix}_… were made with the options {made_with}, not {options}")
+        existing, metrics = of_registry[prefix]
+    if options and options != existing:
+        raise ValueError(f"the metrics {prefix}_… already exist with the options {existing}, not {options}")
     return metrics
 
 
 def in_multiprocess_mode() -> bool:
-    """Whether prometheus-client keeps its values in files that the processes of one application share."""
+    """Whether prometheus-client stores its values in files that the processes of an application share."""
     return "PROMETHEUS_MULTIPROC_DIR" in os.environ

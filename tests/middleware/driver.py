@@ -1,4 +1,4 @@
-"""How do tests call an ASGI application in their own process, and read what was counted?"""
+"""Calls of ASGI applications in the test's process, and the resulting metrics."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,8 +11,8 @@ from relay.middleware import MetricsMiddleware, application_metrics, from_state
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-class Answered(NamedTuple):
-    """What the application sent."""
+class Response(NamedTuple):
+    """The response of the application."""
 
     status: int
     headers: dict[str, str]
@@ -20,7 +20,7 @@ class Answered(NamedTuple):
 
 
 def http(path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
-    """A scope as uvicorn makes it."""
+    """A scope as uvicorn creates it."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -41,7 +41,7 @@ def http(path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
     }
 
 
-async def call(application: Application, path: str, method: str = "GET", **headers: str) -> Answered:
+async def call(application: Application, path: str, method: str = "GET", **headers: str) -> Response:
     """One request without a body."""
     sent: list[Any] = []
     arriving = [{"type": "http.request", "body": b"", "more_body": False}]
@@ -53,12 +53,12 @@ async def call(application: Application, path: str, method: str = "GET", **heade
         sent.append(message)
 
     await application(http(path, method, **headers), receive, send)
-    answered = {name.decode(): text.decode() for name, text in sent[0]["headers"]}
-    return Answered(sent[0]["status"], answered, b"".join(message.get("body", b"") for message in sent[1:]))
+    received = {name.decode(): text.decode() for name, text in sent[0]["headers"]}
+    return Response(sent[0]["status"], received, b"".join(message.get("body", b"") for message in sent[1:]))
 
 
 def counted(registry: CollectorRegistry, name: str, *labels: str, prefix: str = "dotmac") -> dict[Any, float]:
-    """What a counter, or the count of a histogram, says: by the values of these labels."""
+    """The values of a counter, or of a histogram's samples, by the values of these labels."""
     found: dict[Any, float] = {}
     for family in registry.collect():
         for sample in family.samples:
@@ -69,24 +69,24 @@ def counted(registry: CollectorRegistry, name: str, *labels: str, prefix: str = 
     return found
 
 
-SEEN = ("endpoint", "status_code")
+ENDPOINT_AND_STATUS = ("endpoint", "status_code")
 
 
-class Worn:
-    """An application with the middleware outermost, and what it counted."""
+class Instrumented:
+    """An application with the middleware as the outermost layer, and its metrics."""
 
     def __init__(self, application: Application) -> None:
         self.registry = CollectorRegistry()
         metrics = application_metrics(registry=self.registry)
         self.application = MetricsMiddleware(application, metrics=metrics, tenant=from_state())
 
-    async def seen(self, *paths: str, method: str = "GET") -> list[tuple[str, str]]:
-        """Endpoint and status of each request, as it was counted."""
+    async def count_requests(self, *paths: str, method: str = "GET") -> list[tuple[str, str]]:
+        """Send a request to each path; return the endpoint and status under which it was counted."""
         found = []
         for path in paths:
-            before = counted(self.registry, "http_requests_total", *SEEN)
+            before = counted(self.registry, "http_requests_total", *ENDPOINT_AND_STATUS)
             await call(self.application, path, method)
-            after = counted(self.registry, "http_requests_total", *SEEN)
+            after = counted(self.registry, "http_requests_total", *ENDPOINT_AND_STATUS)
             [changed] = [key for key, count in after.items() if count != before.get(key)]
             found.append(changed)
         return found

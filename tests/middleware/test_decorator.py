@@ -1,4 +1,4 @@
-"""Does a decorated function do what it did, and are the exceptions that leave it counted?"""
+"""The decorator counts exceptions and preserves the function's behavior."""
 
 import asyncio
 import functools
@@ -25,7 +25,7 @@ def metrics(registry: CollectorRegistry) -> ApplicationMetrics:
     return application_metrics(registry=registry)
 
 
-def kinds(registry: CollectorRegistry) -> dict[Any, float]:
+def exceptions(registry: CollectorRegistry) -> dict[Any, float]:
     return counted(registry, "exceptions_total", "exception_type")
 
 
@@ -43,11 +43,11 @@ def test_a_function_keeps_result_name_and_signature(
 
     assert (divide.__name__, divide.__doc__) == ("divide", "The quotient.")
     assert list(inspect.signature(divide).parameters) == ["one", "by"]
-    assert kinds(registry) == {"ZeroDivisionError": 1}
+    assert exceptions(registry) == {"ZeroDivisionError": 1}
     assert counted(registry, "exceptions_total", "module") == {__name__: 1}
 
 
-async def test_a_coroutine_function_stays_one(registry: CollectorRegistry, metrics: ApplicationMetrics) -> None:
+async def test_a_coroutine_function_remains_one(registry: CollectorRegistry, metrics: ApplicationMetrics) -> None:
     @track_errors(metrics=metrics, endpoint="/items/{id}", tenant_id=lambda tenant: tenant)
     async def failing(tenant: str) -> None:
         raise KeyError(tenant)
@@ -73,7 +73,7 @@ def _wrapped(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("hide", [_partial, _wrapped])
-async def test_a_coroutine_function_is_known_under_wrappings(
+async def test_a_wrapped_coroutine_function_is_recognized(
     registry: CollectorRegistry, metrics: ApplicationMetrics, hide: Callable[..., Any]
 ) -> None:
     async def failing() -> None:
@@ -83,10 +83,12 @@ async def test_a_coroutine_function_is_known_under_wrappings(
     with pytest.raises(KeyError):
         await track_errors(metrics=metrics)(hide(failing))()
 
-    assert kinds(registry) == {"KeyError": 1}
+    assert exceptions(registry) == {"KeyError": 1}
 
 
-async def test_a_cancelled_coroutine_is_no_error(registry: CollectorRegistry, metrics: ApplicationMetrics) -> None:
+async def test_a_canceled_coroutine_is_not_an_error(
+    registry: CollectorRegistry, metrics: ApplicationMetrics
+) -> None:
     @track_errors(metrics=metrics)
     async def waiting() -> None:
         await asyncio.Event().wait()
@@ -97,12 +99,10 @@ async def test_a_cancelled_coroutine_is_no_error(registry: CollectorRegistry, me
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert kinds(registry) == {}
+    assert exceptions(registry) == {}
 
 
-def test_a_generator_gives_takes_and_returns_as_before(
-    registry: CollectorRegistry, metrics: ApplicationMetrics
-) -> None:
+def test_a_generator_yields_receives_and_raises(registry: CollectorRegistry, metrics: ApplicationMetrics) -> None:
     @track_errors(metrics=metrics)
     def items() -> Iterator[Any]:
         got = yield 1
@@ -115,10 +115,10 @@ def test_a_generator_gives_takes_and_returns_as_before(
     with pytest.raises(KeyError):
         next(running)
 
-    assert kinds(registry) == {"KeyError": 1}
+    assert exceptions(registry) == {"KeyError": 1}
 
 
-async def test_an_asynchronous_generator_can_be_a_context(
+async def test_an_asynchronous_generator_can_be_a_context_manager(
     registry: CollectorRegistry, metrics: ApplicationMetrics
 ) -> None:
     cleaned: list[str] = []
@@ -141,10 +141,10 @@ async def test_an_asynchronous_generator_can_be_a_context(
             raise KeyError
 
     assert cleaned == ["closed", "rolled back", "closed"]
-    assert kinds(registry) == {"KeyError": 1}
+    assert exceptions(registry) == {"KeyError": 1}
 
 
-async def test_an_asynchronous_generator_takes_what_is_sent_and_is_closed_early(
+async def test_an_asynchronous_generator_receives_values_and_can_be_closed(
     registry: CollectorRegistry, metrics: ApplicationMetrics
 ) -> None:
     closed: list[bool] = []
@@ -162,10 +162,10 @@ async def test_an_asynchronous_generator_takes_what_is_sent_and_is_closed_early(
     await running.aclose()
 
     assert closed == [True]
-    assert kinds(registry) == {}
+    assert exceptions(registry) == {}
 
 
-async def test_an_exception_seen_by_decorator_and_middleware_counts_once(
+async def test_an_exception_in_decorator_and_middleware_counts_once(
     registry: CollectorRegistry, metrics: ApplicationMetrics
 ) -> None:
     @track_errors(metrics=metrics)
@@ -179,7 +179,7 @@ async def test_an_exception_seen_by_decorator_and_middleware_counts_once(
     with pytest.raises(KeyError):
         await call(MetricsMiddleware(application, metrics=metrics), "/")
 
-    assert kinds(registry) == {"KeyError": 1}
+    assert exceptions(registry) == {"KeyError": 1}
     assert counted(registry, "exceptions_by_endpoint_total", "exception_type") == {"KeyError": 1}
 
 
@@ -194,7 +194,7 @@ def test_a_counted_exception_can_still_be_pickled(metrics: ApplicationMetrics) -
     assert pickle.loads(pickle.dumps(raised.value)).args == ("name",)
 
 
-def test_a_callable_for_the_tenant_that_fails_does_not_hide_the_exception(
+def test_a_failing_tenant_callable_does_not_hide_the_exception(
     registry: CollectorRegistry, metrics: ApplicationMetrics
 ) -> None:
     @track_errors(tenant_id=lambda: "takes no arguments", metrics=metrics)

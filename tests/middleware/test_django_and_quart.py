@@ -1,4 +1,4 @@
-"""Do frameworks that keep route and exception to themselves tell of them, with a line in their settings?"""
+"""Routes and exceptions of Django and Quart."""
 
 import asyncio
 from typing import Any
@@ -7,12 +7,12 @@ import pytest
 from quart import Quart
 
 from relay.middleware import watch_quart
-from tests.middleware.driver import SEEN, Application, Worn, call, counted, http
+from tests.middleware.driver import ENDPOINT_AND_STATUS, Application, Instrumented, call, counted, http
 
 
 @pytest.fixture(scope="module")
 def django() -> Application:
-    """An application whose settings and URLs are below: a process can have one."""
+    """The Django application; a process can have only one."""
     from django.conf import settings
     from django.core.asgi import get_asgi_application
 
@@ -20,7 +20,7 @@ def django() -> Application:
         ROOT_URLCONF=__name__,
         MIDDLEWARE=["relay.middleware.DjangoMiddleware", f"{__name__}.strict"],
         ALLOWED_HOSTS=["*"],
-        SECRET_KEY="of a test",
+        SECRET_KEY="test",
         LOGGING_CONFIG=None,
     )
     application: Application = get_asgi_application()
@@ -28,7 +28,7 @@ def django() -> Application:
 
 
 def strict(get_response: Any) -> Any:
-    """Middleware of Django's, which fails by itself."""
+    """A Django middleware that raises."""
 
     def respond(request: Any) -> Any:
         if request.path == "/items/13/":
@@ -65,31 +65,31 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(name)
 
 
-async def test_django_names_routes_and_tells_of_exceptions(django: Application) -> None:
-    worn = Worn(django)
+async def test_django_routes_and_exceptions_are_counted(django: Application) -> None:
+    instrumented = Instrumented(django)
 
-    assert await worn.seen("/items/7/", "/users/ann/", "/failing/", "/x") == [
+    assert await instrumented.count_requests("/items/7/", "/users/ann/", "/failing/", "/x") == [
         ("/items/<int:number>/", "200"),
         ("/users/<name>/", "200"),
         ("/failing/", "500"),
         ("unmatched", "404"),
     ]
-    assert counted(worn.registry, "http_requests_total", "tenant_id") == {"acme": 1, "unknown": 3}
-    by_endpoint = counted(worn.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
+    assert counted(instrumented.registry, "http_requests_total", "tenant_id") == {"acme": 1, "unknown": 3}
+    by_endpoint = counted(instrumented.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
     assert by_endpoint == {("/failing/", "ZeroDivisionError"): 1}
 
 
-async def test_django_tells_of_exceptions_in_its_middleware(django: Application) -> None:
-    worn = Worn(django)
+async def test_exceptions_in_django_middleware_are_counted(django: Application) -> None:
+    instrumented = Instrumented(django)
 
-    await call(worn.application, "/items/13/")
+    await call(instrumented.application, "/items/13/")
 
-    by_endpoint = counted(worn.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
+    by_endpoint = counted(instrumented.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
     assert by_endpoint == {("unmatched", "LookupError"): 1}
 
 
 @pytest.mark.usefixtures("django")
-def test_django_works_under_wsgi_as_before() -> None:
+def test_django_works_under_wsgi() -> None:
     from django.test import Client
 
     client = Client(raise_request_exception=False)
@@ -98,7 +98,7 @@ def test_django_works_under_wsgi_as_before() -> None:
     assert client.get("/failing/").status_code == 500
 
 
-async def test_quart_names_routes_and_tells_of_exceptions() -> None:
+async def test_quart_routes_and_exceptions_are_counted() -> None:
     app = Quart(__name__)
 
     @app.get("/items/<int:number>")
@@ -110,18 +110,18 @@ async def test_quart_names_routes_and_tells_of_exceptions() -> None:
         raise ZeroDivisionError
 
     watch_quart(app)
-    worn = Worn(app.asgi_app)
+    instrumented = Instrumented(app.asgi_app)
 
-    assert await worn.seen("/items/7", "/failing", "/x") == [
+    assert await instrumented.count_requests("/items/7", "/failing", "/x") == [
         ("/items/<int:number>", "200"),
         ("/failing", "500"),
         ("unmatched", "404"),
     ]
-    by_endpoint = counted(worn.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
+    by_endpoint = counted(instrumented.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
     assert by_endpoint == {("/failing", "ZeroDivisionError"): 1}
 
 
-async def test_quart_names_the_route_of_a_client_that_goes_before_the_answer() -> None:
+async def test_the_quart_route_is_known_if_the_client_disconnects() -> None:
     app = Quart(__name__)
 
     @app.get("/slow/<int:number>")
@@ -130,7 +130,7 @@ async def test_quart_names_the_route_of_a_client_that_goes_before_the_answer() -
         return "late"
 
     watch_quart(app)
-    worn = Worn(app.asgi_app)
+    instrumented = Instrumented(app.asgi_app)
     arriving = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Any:
@@ -139,6 +139,8 @@ async def test_quart_names_the_route_of_a_client_that_goes_before_the_answer() -
     async def send(_: Any) -> None:
         raise AssertionError
 
-    await worn.application(http("/slow/7"), receive, send)
+    await instrumented.application(http("/slow/7"), receive, send)
 
-    assert counted(worn.registry, "http_requests_total", *SEEN) == {("/slow/<int:number>", "499"): 1}
+    assert counted(instrumented.registry, "http_requests_total", *ENDPOINT_AND_STATUS) == {
+        ("/slow/<int:number>", "499"): 1
+    }

@@ -1,4 +1,4 @@
-"""Can Prometheus read what the application serves?"""
+"""The metrics page."""
 
 import gzip
 
@@ -16,12 +16,12 @@ from tests.middleware.driver import Application, call
 
 
 def registry() -> CollectorRegistry:
-    made = CollectorRegistry()
-    track_redis_error("get", "acme", metrics=application_metrics(registry=made))
-    return made
+    created = CollectorRegistry()
+    track_redis_error("get", "acme", metrics=application_metrics(registry=created))
+    return created
 
 
-async def test_the_application_serves_the_format_that_was_asked_for() -> None:
+async def test_the_application_serves_the_requested_format() -> None:
     application = metrics_app(registry())
 
     plain = await call(application, "/metrics")
@@ -29,20 +29,20 @@ async def test_the_application_serves_the_format_that_was_asked_for() -> None:
 
     assert plain.headers["Content-Type"].startswith("text/plain")
     assert open_metrics.headers["Content-Type"].startswith("application/openmetrics-text")
-    for page, read in ((plain, text), (open_metrics, openmetrics)):
-        samples = [sample for family in read(page.body.decode()) for sample in family.samples]
+    for page, parse in ((plain, text), (open_metrics, openmetrics)):
+        samples = [sample for family in parse(page.body.decode()) for sample in family.samples]
         values = {sample.name: sample.value for sample in samples}
         assert values["dotmac_redis_errors_total"] == 1
 
 
-async def test_the_page_is_compressed_for_whoever_takes_it() -> None:
-    answered = await call(metrics_app(registry()), "/metrics", accept_encoding="gzip")
+async def test_the_page_is_compressed_if_accepted() -> None:
+    response = await call(metrics_app(registry()), "/metrics", accept_encoding="gzip")
 
-    assert b"dotmac_redis_errors_total" in gzip.decompress(answered.body)
+    assert b"dotmac_redis_errors_total" in gzip.decompress(response.body)
 
 
 @pytest.mark.parametrize("framework", ["fastapi", "starlette", "litestar"])
-async def test_it_can_be_a_route(framework: str) -> None:
+async def test_the_application_can_be_a_route(framework: str) -> None:
     page = metrics_app(registry())
     if framework == "litestar":
         application: Application = Litestar([asgi("/metrics", copy_scope=True)(page)], openapi_config=None)
@@ -52,13 +52,13 @@ async def test_it_can_be_a_route(framework: str) -> None:
         application = FastAPI()
         application.add_route("/metrics", page)
 
-    answered = await call(application, "/metrics")
+    response = await call(application, "/metrics")
 
-    assert answered.status == 200
-    assert b"dotmac_redis_errors_total" in answered.body
+    assert response.status == 200
+    assert b"dotmac_redis_errors_total" in response.body
 
 
-def test_the_function_gives_a_page_and_its_type() -> None:
+def test_the_function_returns_a_page_and_its_type() -> None:
     page, content_type = metrics_page(registry())
 
     assert b'dotmac_redis_errors_total{operation="get",tenant_id="acme"} 1.0' in page

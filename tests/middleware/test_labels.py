@@ -1,4 +1,4 @@
-"""Can a client, or many at once, make ever more series?"""
+"""Limits on the number of series that clients can create."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,12 +12,12 @@ from relay.middleware import (
     metrics_page,
     track_redis_error,
 )
-from relay.middleware.labels import Bound
+from relay.middleware.labels import LabelLimit
 from tests.middleware.driver import call, counted
 
 
 async def not_found(scope: Any, receive: Any, send: Any) -> None:
-    scope["path_template"] = scope["path"]  # as a framework never should
+    scope["path_template"] = scope["path"]  # which no framework should do
     await send({"type": "http.response.start", "status": 404, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 
@@ -37,7 +37,7 @@ async def test_methods_tenants_and_endpoints_are_bounded() -> None:
     assert endpoints == {"/0": 1, "/1": 1, "/2": 1, "/3": 1, "/4": 1, "other": 45}
 
 
-async def test_a_method_in_small_letters_is_another_one() -> None:
+async def test_a_lowercase_method_is_not_recognized() -> None:
     registry = CollectorRegistry()
     application = MetricsMiddleware(not_found, metrics=application_metrics(registry=registry))
 
@@ -46,15 +46,15 @@ async def test_a_method_in_small_letters_is_another_one() -> None:
     assert counted(registry, "http_requests_total", "method") == {"OTHER": 1}
 
 
-def test_the_cap_holds_when_many_threads_reach_it_at_once() -> None:
-    bound = Bound(10)
+def test_the_limit_holds_with_many_threads() -> None:
+    bound = LabelLimit(10)
     with ThreadPoolExecutor(16) as pool:
         passed = set(pool.map(bound, [f"value-{at % 500}" for at in range(10_000)]))
 
     assert len(passed - {"other"}) == 10
 
 
-def test_counts_are_exact_when_many_threads_count_at_once() -> None:
+def test_counts_are_exact_with_many_threads() -> None:
     registry = CollectorRegistry()
     metrics = application_metrics(registry=registry, max_tenants=10)
     with ThreadPoolExecutor(16) as pool:
@@ -66,7 +66,7 @@ def test_counts_are_exact_when_many_threads_count_at_once() -> None:
     assert sum(counts.values()) == 6000
 
 
-def test_a_value_that_no_page_can_show_becomes_other() -> None:
+def test_an_unencodable_or_long_value_becomes_other() -> None:
     registry = CollectorRegistry()
     metrics = application_metrics(registry=registry)
     for tenant in ("\ud800", "x" * 10_000, 'quo"te\n\\'):

@@ -1,4 +1,4 @@
-"""Is the endpoint the route's template, and is every answer counted, in Litestar with a line in its settings?"""
+"""Routes and exceptions of Litestar."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from litestar.params import FromPath
 from starlette.responses import PlainTextResponse
 
 from relay.middleware import litestar_exception
-from tests.middleware.driver import Worn, counted
+from tests.middleware.driver import Instrumented, counted
 
 
 def litestar() -> Litestar:
@@ -21,34 +21,34 @@ def litestar() -> Litestar:
     async def failing() -> None:
         raise ZeroDivisionError
 
-    @get("/refusing")
-    async def refusing() -> None:
+    @get("/rejecting")
+    async def rejecting() -> None:
         raise ClientException("no")
 
     @asgi("/mounted", is_mount=True, copy_scope=True)
     async def mounted(scope: Any, receive: Any, send: Any) -> None:
         await PlainTextResponse("ok")(scope, receive, send)
 
-    return Litestar([item, failing, refusing, mounted], openapi_config=None, after_exception=[litestar_exception])
+    return Litestar([item, failing, rejecting, mounted], openapi_config=None, after_exception=[litestar_exception])
 
 
-async def test_litestar_names_routes_and_mounts_and_counts_what_no_route_took() -> None:
-    worn = Worn(litestar())
+async def test_litestar_routes_mounts_and_unmatched_requests_are_counted() -> None:
+    instrumented = Instrumented(litestar())
 
-    assert await worn.seen("/items/7", "/mounted/x", "/x", "/refusing") == [
+    assert await instrumented.count_requests("/items/7", "/mounted/x", "/x", "/rejecting") == [
         ("/items/{number}", "200"),
         ("/mounted", "200"),
         ("unmatched", "404"),
-        ("/refusing", "400"),
+        ("/rejecting", "400"),
     ]
-    assert counted(worn.registry, "http_requests_total", "tenant_id") == {"acme": 1, "unknown": 3}
-    assert counted(worn.registry, "exceptions_total", "exception_type") == {}
+    assert counted(instrumented.registry, "http_requests_total", "tenant_id") == {"acme": 1, "unknown": 3}
+    assert counted(instrumented.registry, "exceptions_total", "exception_type") == {}
 
 
-async def test_litestar_tells_of_the_exception_that_it_answers_itself() -> None:
-    worn = Worn(litestar())
+async def test_an_exception_that_litestar_handles_is_counted() -> None:
+    instrumented = Instrumented(litestar())
 
-    assert await worn.seen("/failing") == [("/failing", "500")]
-    by_endpoint = counted(worn.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
+    assert await instrumented.count_requests("/failing") == [("/failing", "500")]
+    by_endpoint = counted(instrumented.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
     assert by_endpoint == {("/failing", "ZeroDivisionError"): 1}
-    assert counted(worn.registry, "exceptions_total", "module") == {__name__: 1}
+    assert counted(instrumented.registry, "exceptions_total", "module") == {__name__: 1}

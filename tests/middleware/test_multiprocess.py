@@ -1,4 +1,4 @@
-"""Does each of several worker processes answer for all of them, with exact counts?"""
+"""Multi-process mode: each worker process serves the exact metrics of all."""
 
 import asyncio
 import os
@@ -13,8 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 WORKERS = 4
-AT_ONCE = 32
-PATIENCE = 60.0
+CONCURRENCY = 32
+TIMEOUT = 60.0
 APPLICATION = """
 import asyncio, os
 from fastapi import FastAPI, HTTPException
@@ -33,14 +33,14 @@ async def work(number: int) -> int:
     return os.getpid()
 
 app = MetricsMiddleware(api)
-# A second application in the same processes, with a registry of its own.
+# A second application in the same processes, with its own registry.
 MetricsMiddleware(api, metrics=application_metrics(registry=CollectorRegistry()))
 """
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[str]:
-    """The URL of an application that several processes serve."""
+def served_url(tmp_path: Path) -> Iterator[str]:
+    """The URL of an application with several worker processes."""
     (tmp_path / "counted_application.py").write_text(APPLICATION)
     (tmp_path / "metrics").mkdir()
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")}
@@ -56,7 +56,7 @@ def served(tmp_path: Path) -> Iterator[str]:
 
 
 def when_started(process: subprocess.Popen[str]) -> str:
-    """The URL, once all workers listen."""
+    """The URL, as soon as all workers listen."""
     assert process.stderr is not None
     url, started = "", 0
     for line in process.stderr:
@@ -68,23 +68,23 @@ def when_started(process: subprocess.Popen[str]) -> str:
     raise AssertionError("uvicorn did not start")
 
 
-async def ask(session: aiohttp.ClientSession, url: str) -> str:
-    async with session.get(url, headers={"Connection": "close"}) as answer:
-        return await answer.text()
+async def fetch(session: aiohttp.ClientSession, url: str) -> str:
+    async with session.get(url, headers={"Connection": "close"}) as response:
+        return await response.text()
 
 
-async def test_the_sum_over_four_workers_is_exact_whoever_is_asked(served: str) -> None:
+async def test_every_worker_serves_the_exact_sum_over_all(served_url: str) -> None:
     processes: set[str] = set()
-    asked = 0
-    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
+    sent = 0
+    async with aiohttp.ClientSession() as session, asyncio.timeout(TIMEOUT):
         while len(processes) < WORKERS:
-            urls = [f"{served}/work/{number}" for number in range(AT_ONCE)]
-            answers = await asyncio.gather(*(ask(session, url) for url in urls))
-            asked += len(answers)
-            processes |= set(answers[::2])
+            urls = [f"{served_url}/work/{number}" for number in range(CONCURRENCY)]
+            responses = await asyncio.gather(*(fetch(session, url) for url in urls))
+            sent += len(responses)
+            processes |= set(responses[::2])
 
         for _ in range(WORKERS):
-            page = await ask(session, f"{served}/metrics")
+            page = await fetch(session, f"{served_url}/metrics")
             samples = [
                 sample
                 for family in text_string_to_metric_families(page)
@@ -95,12 +95,12 @@ async def test_the_sum_over_four_workers_is_exact_whoever_is_asked(served: str) 
             def total(name: str, **labels: str) -> float:
                 return sum(
                     sample.value
-                    for sample in samples  # noqa: B023 -- asked within this round
+                    for sample in samples  # noqa: B023 -- called within this iteration
                     if sample.name == f"dotmac_{name}" and labels.items() <= sample.labels.items()
                 )
 
-            assert total("http_requests_total", status_code="200") == asked / 2
-            assert total("http_requests_total", status_code="404") == asked / 2
-            assert total("http_4xx_errors_total") == asked / 2
-            assert total("http_request_duration_seconds_count") == asked
-            assert total("redis_errors_total", operation="get", tenant_id="acme") == asked
+            assert total("http_requests_total", status_code="200") == sent / 2
+            assert total("http_requests_total", status_code="404") == sent / 2
+            assert total("http_4xx_errors_total") == sent / 2
+            assert total("http_request_duration_seconds_count") == sent
+            assert total("redis_errors_total", operation="get", tenant_id="acme") == sent

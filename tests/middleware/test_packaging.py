@@ -1,4 +1,4 @@
-"""Is the middleware as light as it says?"""
+"""The dependencies and types of the middleware package."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-OF_THE_SERVICE = (
+SERVICE_LIBRARIES = (
     "litestar",
     "sqlalchemy",
     "asyncpg",
@@ -17,7 +17,7 @@ OF_THE_SERVICE = (
     "structlog",
     "cryptography",
 )
-OF_APPLICATIONS = ("fastapi", "starlette", "django", "quart", "asgiref")
+FRAMEWORKS = ("fastapi", "starlette", "django", "quart", "asgiref")
 
 
 def run(script: str) -> str:
@@ -26,23 +26,23 @@ def run(script: str) -> str:
     return ran.stdout.strip()
 
 
-def test_importing_it_loads_none_of_the_libraries_of_service_or_applications() -> None:
-    heavy = (*OF_THE_SERVICE, *OF_APPLICATIONS)
+def test_the_import_loads_no_library_of_the_service_or_a_framework() -> None:
+    heavy = (*SERVICE_LIBRARIES, *FRAMEWORKS)
     script = f"import sys, relay.middleware; print([name for name in {heavy!r} if name in sys.modules])"
 
     assert run(script) == "[]"
 
 
-def test_it_works_where_nothing_but_prometheus_client_is_installed() -> None:
+def test_it_works_with_prometheus_client_alone() -> None:
     script = """
 import sys
 
-class Nothing:
+class OnlyAllowed:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] not in {*sys.stdlib_module_names, "relay", "prometheus_client"}:
             raise ModuleNotFoundError(name)
 
-sys.meta_path.insert(0, Nothing())
+sys.meta_path.insert(0, OnlyAllowed())
 import asyncio
 from relay.middleware import MetricsMiddleware, metrics_page, track_errors, track_redis_error
 
@@ -59,19 +59,19 @@ print("dotmac_http_4xx_errors_total{" in metrics_page()[0].decode())
     assert run(script) == "True"
 
 
-def test_the_plain_install_asks_for_prometheus_client_alone() -> None:
-    plain = [wanted for wanted in requires("alert-relay") or () if "extra ==" not in wanted]
+def test_the_plain_install_requires_prometheus_client_alone() -> None:
+    plain = [requirement for requirement in requires("alert-relay") or () if "extra ==" not in requirement]
 
     assert len(plain) == 1
     assert plain[0].startswith("prometheus-client")
 
 
 @pytest.mark.parametrize("module", ["asgi", "decorator", "exposition", "frameworks", "routes"])
-def test_each_part_can_be_imported_alone(module: str) -> None:
+def test_each_module_can_be_imported_alone(module: str) -> None:
     run(f"import relay.middleware.{module}")
 
 
-def test_the_types_of_an_application_that_uses_it_are_checked(tmp_path: Path) -> None:
+def test_the_types_of_an_application_are_checked(tmp_path: Path) -> None:
     script = tmp_path / "application.py"
     script.write_text("""
 from relay.middleware import MetricsMiddleware, from_state, metrics_page, track_errors

@@ -1,4 +1,4 @@
-"""Do applications in one process count together or apart, as their registries say?"""
+"""Metrics of several applications in one process, by registry and prefix."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ async def ok(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def test_two_applications_on_one_registry_count_together() -> None:
+async def test_two_applications_on_one_registry_share_metrics() -> None:
     registry = CollectorRegistry()
     for _ in range(2):
         await call(MetricsMiddleware(ok, metrics=application_metrics(registry=registry)), "/")
@@ -24,7 +24,7 @@ async def test_two_applications_on_one_registry_count_together() -> None:
     assert counted(registry, "http_requests_total", "status_code") == {"200": 2}
 
 
-async def test_two_applications_on_two_registries_count_apart() -> None:
+async def test_two_applications_on_two_registries_have_separate_metrics() -> None:
     one, other = CollectorRegistry(), CollectorRegistry()
     await call(MetricsMiddleware(ok, metrics=application_metrics(registry=one)), "/")
     application_metrics(registry=other)
@@ -33,7 +33,7 @@ async def test_two_applications_on_two_registries_count_apart() -> None:
     assert counted(other, "http_requests_total", "status_code") == {}
 
 
-async def test_prefixes_stand_side_by_side_on_one_registry() -> None:
+async def test_several_prefixes_share_one_registry() -> None:
     registry = CollectorRegistry()
     for prefix in ("shop", "billing"):
         await call(MetricsMiddleware(ok, metrics=application_metrics(prefix, registry)), "/")
@@ -42,7 +42,7 @@ async def test_prefixes_stand_side_by_side_on_one_registry() -> None:
         assert counted(registry, "http_requests_total", "status_code", prefix=prefix) == {"200": 1}
 
 
-def test_a_time_stands_in_the_bucket_whose_bound_it_does_not_exceed() -> None:
+def test_a_duration_counts_in_the_bucket_whose_bound_it_does_not_exceed() -> None:
     registry = CollectorRegistry()
     metrics = application_metrics(registry=registry, buckets=(0.1, 1, 10))
     for seconds in (0.05, 0.1, 0.5, 100.0):
@@ -57,8 +57,8 @@ def test_a_time_stands_in_the_bucket_whose_bound_it_does_not_exceed() -> None:
 
 
 @pytest.mark.parametrize("buckets", [(), (1.0, 0.5), (1.0, 1.0)])
-def test_buckets_that_do_not_rise_are_refused(buckets: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="rise"):
+def test_buckets_that_do_not_increase_are_rejected(buckets: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="must be increasing"):
         application_metrics(registry=CollectorRegistry(), buckets=buckets)
 
 
@@ -68,12 +68,12 @@ def test_buckets_are_configurable_once() -> None:
 
     assert application_metrics(registry=registry) is metrics
     assert application_metrics(registry=registry, buckets=(0.1, 1.0)) is metrics
-    with pytest.raises(ValueError, match="were made with the options"):
+    with pytest.raises(ValueError, match="already exist with the options"):
         application_metrics(registry=registry, buckets=(0.5,))
 
 
 @pytest.mark.parametrize("name", ["dotmac_redis_errors", "dotmac_http_requests"])
-def test_a_name_that_is_taken_is_told_at_the_start(name: str) -> None:
+def test_a_duplicate_metric_name_is_an_error_at_the_start(name: str) -> None:
     registry = CollectorRegistry()
     Counter(name, "The application's own.", registry=registry)
 
@@ -81,7 +81,7 @@ def test_a_name_that_is_taken_is_told_at_the_start(name: str) -> None:
         application_metrics(registry=registry)
 
 
-def test_a_signal_may_count_what_is_just_being_counted_read_or_begun() -> None:
+def test_a_signal_handler_may_count_at_any_time() -> None:
     script = """
 import signal
 from itertools import count

@@ -1,4 +1,4 @@
-"""Is the endpoint the route's template, and is every answer counted, in Starlette and FastAPI as they are?"""
+"""Routes and exceptions of Starlette and FastAPI."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ from starlette.routing import Host, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from relay.middleware import MetricsMiddleware, application_metrics
-from tests.middleware.driver import SEEN, Worn, call, counted, http
+from tests.middleware.driver import ENDPOINT_AND_STATUS, Instrumented, call, counted, http
 
 
 def starlette(path: Path | None = None) -> Starlette:
@@ -65,27 +65,30 @@ def fastapi() -> FastAPI:
     return application
 
 
-async def test_starlette_names_routes_with_the_templates_of_their_mounts() -> None:
-    worn = Worn(starlette())
+async def test_starlette_routes_include_the_templates_of_their_mounts() -> None:
+    instrumented = Instrumented(starlette())
 
-    assert await worn.seen("/items/7", "/same/x", "/of/acme/b/x", "/of/acme/deep/c") == [
+    assert await instrumented.count_requests("/items/7", "/same/x", "/of/acme/b/x", "/of/acme/deep/c") == [
         ("/items/{number:int}", "200"),
         ("/same/{one}", "200"),
         ("/of/{tenant}/b/{name}", "200"),
         ("/of/{tenant}/deep/c", "200"),
     ]
-    assert await worn.seen("/static/driver.py", "/static/none") == [("/static", "200"), ("/static", "404")]
+    assert await instrumented.count_requests("/static/driver.py", "/static/none") == [
+        ("/static", "200"),
+        ("/static", "404"),
+    ]
 
 
-async def test_starlette_names_no_route_where_none_was_taken() -> None:
-    worn = Worn(starlette())
+async def test_starlette_requests_without_a_route_are_unmatched() -> None:
+    instrumented = Instrumented(starlette())
 
     unmatched = ("unmatched", "404")
-    assert await worn.seen("/x", "/of/acme/x", "/of/acme/deep/x") == [unmatched] * 3
-    assert await worn.seen("/items/7", method="DELETE") == [("/items/{number:int}", "405")]
+    assert await instrumented.count_requests("/x", "/of/acme/x", "/of/acme/deep/x") == [unmatched] * 3
+    assert await instrumented.count_requests("/items/7", method="DELETE") == [("/items/{number:int}", "405")]
 
 
-async def test_an_older_starlette_that_names_no_route_is_understood_by_its_endpoint() -> None:
+async def test_the_route_of_an_older_starlette_is_found_by_its_endpoint() -> None:
     application = starlette()
 
     async def older(scope: Any, receive: Any, send: Any) -> None:
@@ -102,7 +105,9 @@ async def test_an_older_starlette_that_names_no_route_is_understood_by_its_endpo
 
         await application(seen, receive, sending)
 
-    assert await Worn(older).seen("/items/7", "/same/x", "/of/acme/b/x", "/x", "/static/driver.py") == [
+    assert await Instrumented(older).count_requests(
+        "/items/7", "/same/x", "/of/acme/b/x", "/x", "/static/driver.py"
+    ) == [
         ("/items/{number:int}", "200"),
         ("/same/{one}", "200"),
         ("/of/{tenant}/b/{name}", "200"),
@@ -111,11 +116,11 @@ async def test_an_older_starlette_that_names_no_route_is_understood_by_its_endpo
     ]
 
 
-async def test_fastapi_names_routes_with_the_prefixes_of_routers_and_mounts() -> None:
-    worn = Worn(fastapi())
+async def test_fastapi_routes_include_the_prefixes_of_routers_and_mounts() -> None:
+    instrumented = Instrumented(fastapi())
 
     paths = ("/plain/1", "/v1/r/items/1", "/v1/r/deeper/x", "/mounted/inner/1", "/of/acme/inner/1")
-    assert await worn.seen(*paths, "/mounted/r/items/1", "/static/driver.py") == [
+    assert await instrumented.count_requests(*paths, "/mounted/r/items/1", "/static/driver.py") == [
         ("/plain/{number}", "200"),
         ("/v1/r/items/{number}", "200"),
         ("/v1/r/deeper/{name}", "200"),
@@ -124,27 +129,29 @@ async def test_fastapi_names_routes_with_the_prefixes_of_routers_and_mounts() ->
         ("/mounted/r/items/{number}", "200"),
         ("/static", "200"),
     ]
-    assert await worn.seen("/x", "/v1/r/x", "/mounted/x") == [("unmatched", "404")] * 3
-    assert await worn.seen("/v1/r/items/1", method="POST") == [("/v1/r/items/{number}", "405")]
+    assert await instrumented.count_requests("/x", "/v1/r/x", "/mounted/x") == [("unmatched", "404")] * 3
+    assert await instrumented.count_requests("/v1/r/items/1", method="POST") == [("/v1/r/items/{number}", "405")]
 
 
 @pytest.mark.parametrize("application", [fastapi, starlette])
-async def test_an_exception_in_a_handler_is_counted_by_where_it_was_raised(application: Any) -> None:
-    worn = Worn(application())
+async def test_an_exception_in_a_handler_is_counted_by_its_module(application: Any) -> None:
+    instrumented = Instrumented(application())
 
     with pytest.raises(ZeroDivisionError):
-        await call(worn.application, "/failing")
+        await call(instrumented.application, "/failing")
 
-    assert counted(worn.registry, "http_5xx_errors_total", *SEEN) == {("/failing", "500"): 1}
-    assert counted(worn.registry, "exceptions_total", "exception_type", "module") == {
+    assert counted(instrumented.registry, "http_5xx_errors_total", *ENDPOINT_AND_STATUS) == {
+        ("/failing", "500"): 1
+    }
+    assert counted(instrumented.registry, "exceptions_total", "exception_type", "module") == {
         ("ZeroDivisionError", __name__): 1
     }
-    by_endpoint = counted(worn.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
+    by_endpoint = counted(instrumented.registry, "exceptions_by_endpoint_total", "endpoint", "exception_type")
     assert by_endpoint == {("/failing", "ZeroDivisionError"): 1}
 
 
 @pytest.mark.parametrize("inside", [False, True])
-async def test_an_upload_that_the_client_breaks_off_is_a_499_and_no_exception(inside: bool) -> None:
+async def test_an_upload_that_the_client_aborts_is_a_499_without_an_exception(inside: bool) -> None:
     application, registry = FastAPI(), CollectorRegistry()
 
     @application.post("/upload")
@@ -164,11 +171,11 @@ async def test_an_upload_that_the_client_breaks_off_is_a_499_and_no_exception(in
     with pytest.raises(ClientDisconnect):
         await outermost(http("/upload", "POST"), receive, send)
 
-    assert counted(registry, "http_requests_total", *SEEN) == {("/upload", "499"): 1}
+    assert counted(registry, "http_requests_total", *ENDPOINT_AND_STATUS) == {("/upload", "499"): 1}
     assert counted(registry, "exceptions_total", "exception_type") == {}
 
 
-async def test_add_middleware_counts_404s_and_exceptions_too() -> None:
+async def test_add_middleware_also_counts_404s_and_exceptions() -> None:
     application, registry = fastapi(), CollectorRegistry()
     application.add_middleware(MetricsMiddleware, metrics=application_metrics(registry=registry))
 
@@ -177,27 +184,27 @@ async def test_add_middleware_counts_404s_and_exceptions_too() -> None:
     with pytest.raises(ZeroDivisionError):
         await call(application, "/failing")
 
-    assert counted(registry, "http_requests_total", *SEEN) == {
+    assert counted(registry, "http_requests_total", *ENDPOINT_AND_STATUS) == {
         ("unmatched", "404"): 1,
         ("/v1/r/items/{number}", "200"): 1,
         ("/failing", "500"): 1,
     }
 
 
-async def test_a_tenant_from_an_inner_middleware_of_starlette_is_seen() -> None:
+async def test_a_tenant_from_an_inner_starlette_middleware_is_counted() -> None:
     async def authenticate(request: Any, call_next: Any) -> Any:
         request.state.tenant_id = "acme"
         return await call_next(request)
 
     application = starlette()
     application.add_middleware(BaseHTTPMiddleware, dispatch=authenticate)
-    worn = Worn(application)
+    instrumented = Instrumented(application)
 
-    assert await worn.seen("/items/7") == [("/items/{number:int}", "200")]
-    assert counted(worn.registry, "http_requests_total", "tenant_id") == {"acme": 1}
+    assert await instrumented.count_requests("/items/7") == [("/items/{number:int}", "200")]
+    assert counted(instrumented.registry, "http_requests_total", "tenant_id") == {"acme": 1}
 
 
-async def test_a_background_task_is_not_in_the_time() -> None:
+async def test_a_background_task_is_not_in_the_duration() -> None:
     done: list[dict[Any, float]] = []
     registry = CollectorRegistry()
 
@@ -213,7 +220,7 @@ async def test_a_background_task_is_not_in_the_time() -> None:
     assert done == [{"/": 1}]
 
 
-async def test_a_stream_of_fastapi_counts_with_its_template() -> None:
+async def test_a_fastapi_stream_counts_with_its_template() -> None:
     application = FastAPI()
 
     @application.get("/stream/{name}")
@@ -225,7 +232,7 @@ async def test_a_stream_of_fastapi_counts_with_its_template() -> None:
 
         return StreamingResponse(parts())
 
-    assert await Worn(application).seen("/stream/x") == [("/stream/{name}", "200")]
+    assert await Instrumented(application).count_requests("/stream/x") == [("/stream/{name}", "200")]
 
 
 async def test_a_websocket_is_served_and_not_counted() -> None:
@@ -237,7 +244,7 @@ async def test_a_websocket_is_served_and_not_counted() -> None:
         await socket.send_text("hello")
         await socket.close()
 
-    worn = Worn(application)
+    instrumented = Instrumented(application)
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -246,17 +253,17 @@ async def test_a_websocket_is_served_and_not_counted() -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await worn.application(
+    await instrumented.application(
         {"type": "websocket", "path": "/talk", "headers": [], "query_string": b"", "subprotocols": []},
         receive,
         send,
     )
 
     assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send", "websocket.close"]
-    assert counted(worn.registry, "http_requests_total", *SEEN) == {}
+    assert counted(instrumented.registry, "http_requests_total", *ENDPOINT_AND_STATUS) == {}
 
 
-async def test_the_lifespan_is_run() -> None:
+async def test_the_lifespan_runs() -> None:
     ran: list[str] = []
 
     async def lifespan(application: Any) -> Any:
@@ -272,6 +279,6 @@ async def test_the_lifespan_is_run() -> None:
 
     async def send(_: Any) -> None: ...
 
-    await Worn(application).application({"type": "lifespan", "state": {}}, receive, send)
+    await Instrumented(application).application({"type": "lifespan", "state": {}}, receive, send)
 
     assert ran == ["started", "stopped"]

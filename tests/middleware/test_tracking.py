@@ -1,4 +1,4 @@
-"""Does each function count what it says, where dashboards look for it?"""
+"""The track functions and their metrics."""
 
 from collections.abc import Callable
 from typing import Any
@@ -66,7 +66,7 @@ def test_one_event_is_one_count(
     assert registry.get_sample_value(f"dotmac_{name}_total", labels | {"tenant_id": "acme"}) == 1
 
 
-def test_an_http_error_counts_in_all_and_in_its_class(
+def test_an_http_error_counts_in_total_and_in_its_class(
     registry: CollectorRegistry, metrics: ApplicationMetrics
 ) -> None:
     track_http_error("GET", "/items/{id}", 503, "acme", seconds=0.2, metrics=metrics)
@@ -106,7 +106,7 @@ OTHERS = ["deadlock", asyncpg.UniqueViolationError(), ValueError()]
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-def test_an_error_of_the_database_is_told_apart(
+def test_connection_failures_and_query_timeouts_are_distinguished(
     registry: CollectorRegistry, metrics: ApplicationMetrics, error: Any, connection: int, timeout: int
 ) -> None:
     track_database_error(error, "select", table="items", tenant_id="acme", metrics=metrics)
@@ -118,9 +118,7 @@ def test_an_error_of_the_database_is_told_apart(
     assert timeouts == ({("items", "select", "acme"): 1} if timeout else {})
 
 
-def test_an_error_of_the_database_is_named_by_the_driver(
-    registry: CollectorRegistry, metrics: ApplicationMetrics
-) -> None:
+def test_a_database_error_is_named_by_the_driver(registry: CollectorRegistry, metrics: ApplicationMetrics) -> None:
     error = sqlalchemy.exc.IntegrityError("INSERT", {}, asyncpg.UniqueViolationError())
 
     track_database_error(error, "insert", metrics=metrics)
@@ -132,7 +130,7 @@ def test_an_error_of_the_database_is_named_by_the_driver(
     ("reason", "token_type", "tokens"),
     [("wrong_password", None, {}), ("expired", "jwt", {"jwt": 1}), ("invalid_token", None, {"unknown": 1})],
 )
-def test_a_token_that_does_not_hold_counts_as_such_too(
+def test_an_invalid_token_also_counts_as_such(
     registry: CollectorRegistry,
     metrics: ApplicationMetrics,
     reason: str,
@@ -145,19 +143,19 @@ def test_a_token_that_does_not_hold_counts_as_such_too(
     assert counted(registry, "invalid_token_attempts_total", "token_type") == tokens
 
 
-def test_an_exception_counts_once_and_by_endpoint_where_one_is_given(
+def test_an_exception_counts_once_and_by_endpoint_if_given(
     registry: CollectorRegistry, metrics: ApplicationMetrics
 ) -> None:
     error = ValueError("never raised")
     track_exception(error, tenant_id="acme", metrics=metrics)
     track_exception(error, endpoint="/items/{id}", tenant_id="acme", metrics=metrics)
 
-    kinds = counted(registry, "exceptions_total", "exception_type", "module", "tenant_id")
-    assert kinds == {("ValueError", "builtins", "acme"): 1}
+    exceptions = counted(registry, "exceptions_total", "exception_type", "module", "tenant_id")
+    assert exceptions == {("ValueError", "builtins", "acme"): 1}
     assert counted(registry, "exceptions_by_endpoint_total", "endpoint") == {"/items/{id}": 1}
 
 
-def test_without_metrics_of_their_own_they_count_on_the_default_ones() -> None:
+def test_the_default_metrics_are_used_without_others() -> None:
     from prometheus_client import REGISTRY
 
     before = counted(REGISTRY, "minio_errors_total", "operation").get("of_the_default", 0)
@@ -166,7 +164,7 @@ def test_without_metrics_of_their_own_they_count_on_the_default_ones() -> None:
     assert counted(REGISTRY, "minio_errors_total", "operation")["of_the_default"] == before + 1
 
 
-def test_a_label_takes_what_is_no_text_for_the_error_that_is_told_of_matters_more(
+def test_label_values_other_than_text_are_converted(
     registry: CollectorRegistry, metrics: ApplicationMetrics
 ) -> None:
     no_text: Any = None
@@ -184,7 +182,7 @@ def test_a_label_takes_what_is_no_text_for_the_error_that_is_told_of_matters_mor
     assert counted(registry, "http_errors_total", "endpoint") == {"unknown": 1}
 
 
-def test_a_group_of_one_exception_counts_as_that_one(
+def test_an_exception_group_of_one_counts_as_its_exception(
     registry: CollectorRegistry, metrics: ApplicationMetrics
 ) -> None:
     error = ValueError("in a task")

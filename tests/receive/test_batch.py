@@ -1,4 +1,4 @@
-"""Does a batch of webhooks keep every alert, once, and every word of every webhook?"""
+"""Conversion of a batch of webhooks into rows."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 23, 16, 0, tzinfo=UTC)
 EVERYTHING = {"all": Filters()}
 
 
-def told(instance: str, status: str = "firing", **more: Any) -> dict[str, Any]:
+def alert(instance: str, status: str = "firing", **more: Any) -> dict[str, Any]:
     labels = {"alertname": "DiskFull", "instance": instance, "tenant_id": "t"} | more.pop("labels", {})
     ended = {"endsAt": "2026-11-23T15:50:00Z"} if status == "resolved" else {}
     return {"status": status, "labels": labels, "startsAt": "2026-11-23T15:33:27Z"} | ended | more
@@ -35,24 +35,24 @@ def delivered(built: Batch) -> list[dict[str, tuple[int, ...] | None]]:
     return [{row.channel_id: row.positions for row in webhook.deliveries} for webhook in built.webhooks]
 
 
-def test_the_alerts_are_distinct_and_sorted() -> None:
+def test_alerts_are_distinct_and_sorted() -> None:
     names = ["c", "a", "b", "a"]
-    built = batch(*[webhook(told(name), told(f"{name}2"), groupKey=name) for name in names])
+    built = batch(*[webhook(alert(name), alert(f"{name}2"), groupKey=name) for name in names])
     keys = [(row.tenant_id, row.fingerprint, row.starts_at) for row in built.alerts]
     assert keys == sorted(set(keys))
     assert len(keys) == 6
 
 
-def test_a_webhooks_alerts_are_found_again_in_the_order_of_its_body() -> None:
+def test_a_webhook_refers_to_its_alerts_in_the_order_of_its_body() -> None:
     instances = ["c", "a", "b"]
-    built = batch(webhook(*map(told, instances)))
+    built = batch(webhook(*map(alert, instances)))
     found = [json.loads(built.alerts[at].labels)["instance"] for at in built.webhooks[0].alerts]
     assert found == instances
 
 
-def test_an_alert_is_written_with_what_people_search_for() -> None:
+def test_an_alert_row_has_the_searchable_columns() -> None:
     labels = {"severity": "critical", "category": "errors"}
-    sent = told("a", labels=labels, annotations={"summary": "ä"}, generatorURL="http://p", fingerprint="f")
+    sent = alert("a", labels=labels, annotations={"summary": "ä"}, generatorURL="http://p", fingerprint="f")
     (row,) = batch(webhook(sent)).alerts
     assert (row.tenant_id, row.fingerprint, row.status, row.alertname) == ("t", "f", "firing", "DiskFull")
     assert (row.severity, row.category, row.generator_url) == ("critical", "errors", "http://p")
@@ -60,16 +60,16 @@ def test_an_alert_is_written_with_what_people_search_for() -> None:
     assert json.loads(row.labels) == sent["labels"]
 
 
-def test_a_webhook_is_kept_as_it_came() -> None:
-    came = webhook(told("a"), told("b", "resolved"))
-    (row,) = batch(came).webhooks
-    assert (row.body, row.group_key, row.receiver, row.status) == (came.body, "g1", "relay", "firing")
+def test_a_webhook_is_stored_unchanged() -> None:
+    received = webhook(alert("a"), alert("b", "resolved"))
+    (row,) = batch(received).webhooks
+    assert (row.body, row.group_key, row.receiver, row.status) == (received.body, "g1", "relay", "firing")
     assert row.firing == (True, False)
     assert row.group_hash == group_hash("g1")
 
 
-def test_an_alert_in_two_groups_is_written_once_and_told_in_both() -> None:
-    built = batch(webhook(told("a"), groupKey="g1"), webhook(told("a"), groupKey="g2"))
+def test_an_alert_in_two_groups_is_written_once_and_delivered_for_both() -> None:
+    built = batch(webhook(alert("a"), groupKey="g1"), webhook(alert("a"), groupKey="g2"))
     assert len(built.alerts) == 1
     assert [row.alerts for row in built.webhooks] == [(0,), (0,)]
     assert delivered(built) == [{"all": None}, {"all": None}]
@@ -77,8 +77,8 @@ def test_an_alert_in_two_groups_is_written_once_and_told_in_both() -> None:
     assert {int(text) for text in hashes} == {group_hash("g1"), group_hash("g2")}
 
 
-def test_firing_then_resolved_leaves_it_resolved_and_both_are_told() -> None:
-    built = batch(webhook(told("a")), webhook(told("a", "resolved")))
+def test_firing_then_resolved_is_resolved_and_delivers_both() -> None:
+    built = batch(webhook(alert("a")), webhook(alert("a", "resolved")))
     (row,) = built.alerts
     assert (row.status, row.ends_at) == ("resolved", datetime(2026, 11, 23, 15, 50, tzinfo=UTC))
     assert [row.firing for row in built.webhooks] == [(True,), (False,)]
@@ -87,34 +87,34 @@ def test_firing_then_resolved_leaves_it_resolved_and_both_are_told() -> None:
     assert built.late == (0, 0)
 
 
-def test_resolved_then_firing_stays_resolved_and_the_late_report_is_not_told() -> None:
-    built = batch(webhook(told("a", "resolved")), webhook(told("a")))
+def test_a_late_firing_report_is_not_delivered() -> None:
+    built = batch(webhook(alert("a", "resolved")), webhook(alert("a")))
     assert [row.status for row in built.alerts] == ["resolved"]
     assert delivered(built) == [{"all": None}, {}]
     assert built.late == (0, 1)
 
 
-def test_of_a_late_webhook_the_rest_is_told() -> None:
+def test_the_other_alerts_of_a_late_webhook_are_delivered() -> None:
     channels = {"all": Filters(), "b": Filters(matchers=("instance=b",)), "a": Filters(matchers=("instance=a",))}
-    built = batch(webhook(told("a", "resolved")), webhook(told("a"), told("b")), channels=channels)
+    built = batch(webhook(alert("a", "resolved")), webhook(alert("a"), alert("b")), channels=channels)
     assert delivered(built)[1] == {"all": (1,), "b": (1,)}
     assert built.late == (0, 1)
 
 
-def test_the_same_alert_that_starts_anew_is_another_occurrence() -> None:
-    again = told("a", startsAt="2026-11-23T15:55:00Z")
-    built = batch(webhook(told("a", "resolved")), webhook(again))
+def test_an_alert_with_a_new_start_is_another_occurrence() -> None:
+    again = alert("a", startsAt="2026-11-23T15:55:00Z")
+    built = batch(webhook(alert("a", "resolved")), webhook(again))
     assert [row.status for row in built.alerts] == ["resolved", "firing"]
     assert built.late == (0, 0)
 
 
-def test_a_resolved_alert_without_an_end_ended_when_it_was_received() -> None:
-    (row,) = batch(webhook(told("a", "resolved", endsAt="0001-01-01T00:00:00Z"))).alerts
+def test_a_resolved_alert_without_an_end_ends_at_its_receipt() -> None:
+    (row,) = batch(webhook(alert("a", "resolved", endsAt="0001-01-01T00:00:00Z"))).alerts
     assert row.ends_at == NOW
 
 
 @pytest.mark.parametrize(
-    "again",
+    "changes",
     [
         {},
         {"externalURL": "http://peer-2:9093"},
@@ -122,49 +122,49 @@ def test_a_resolved_alert_without_an_end_ended_when_it_was_received() -> None:
         {"notification_reason": "repeat interval elapsed"},
     ],
 )
-def test_the_same_state_again_shares_a_row(again: dict[str, Any]) -> None:
-    built = batch(webhook(told("a")), webhook(told("b"), groupKey="g2"), webhook(told("a"), **again))
+def test_webhooks_with_the_same_state_share_a_row(changes: dict[str, Any]) -> None:
+    built = batch(webhook(alert("a")), webhook(alert("b"), groupKey="g2"), webhook(alert("a"), **changes))
     assert built.row_of == (0, 1, 0)
     assert len(built.webhooks) == 2
 
 
-def test_the_order_of_the_alerts_makes_no_news() -> None:
-    built = batch(webhook(told("a"), told("b")), webhook(told("b"), told("a")))
+def test_the_order_of_alerts_does_not_change_the_state() -> None:
+    built = batch(webhook(alert("a"), alert("b")), webhook(alert("b"), alert("a")))
     assert built.row_of == (0, 0)
 
 
-def test_changed_annotations_make_no_news_and_the_newest_are_kept() -> None:
+def test_annotations_do_not_change_the_state_and_the_newest_are_kept() -> None:
     old, new = ({"value": "1"}, {"value": "2"})
-    built = batch(webhook(told("a", annotations=old)), webhook(told("a", annotations=new)))
+    built = batch(webhook(alert("a", annotations=old)), webhook(alert("a", annotations=new)))
     assert built.row_of == (0, 0)
     assert json.loads(built.alerts[0].annotations) == new
 
 
 @pytest.mark.parametrize(
-    "news",
+    "second",
     [
-        webhook(told("a", "resolved"), told("b")),
-        webhook(told("a")),
-        webhook(told("a"), told("b"), told("c")),
-        webhook(told("a"), told("b", startsAt="2026-11-23T15:34:00Z")),
-        webhook(told("a"), told("b"), truncatedAlerts=1),
-        webhook(told("a"), told("b"), groupKey="g2"),
+        webhook(alert("a", "resolved"), alert("b")),
+        webhook(alert("a")),
+        webhook(alert("a"), alert("b"), alert("c")),
+        webhook(alert("a"), alert("b", startsAt="2026-11-23T15:34:00Z")),
+        webhook(alert("a"), alert("b"), truncatedAlerts=1),
+        webhook(alert("a"), alert("b"), groupKey="g2"),
     ],
 )
-def test_another_state_is_news(news: Webhook) -> None:
-    assert batch(webhook(told("a"), told("b")), news).row_of == (0, 1)
+def test_another_state_has_its_own_row(second: Webhook) -> None:
+    assert batch(webhook(alert("a"), alert("b")), second).row_of == (0, 1)
 
 
-def test_tenants_never_share_an_alert_or_a_row() -> None:
-    ours, theirs = (told("a", labels={"tenant_id": tenant}, fingerprint="same") for tenant in ("t1", "t2"))
+def test_tenants_share_neither_alerts_nor_rows() -> None:
+    ours, theirs = (alert("a", labels={"tenant_id": tenant}, fingerprint="same") for tenant in ("t1", "t2"))
     built = batch(webhook(ours), webhook(theirs))
     assert [row.tenant_id for row in built.alerts] == ["t1", "t2"]
     assert built.row_of == (0, 1)
 
 
-def test_long_labels_are_cut_where_they_are_indexed_and_kept_whole_beside() -> None:
+def test_long_labels_are_truncated_only_in_indexed_columns() -> None:
     labels = dict.fromkeys(("tenant_id", "alertname", "severity", "category"), "é" * 5000)
-    (row,) = batch(webhook(told("a", labels=labels))).alerts
+    (row,) = batch(webhook(alert("a", labels=labels))).alerts
     assert row.tenant_id == row.alertname == row.severity == row.category == "é" * 255
     assert json.loads(row.labels)["tenant_id"] == "é" * 5000
 
@@ -175,16 +175,16 @@ def test_an_alert_without_labels_has_no_tenant_and_no_severity() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "g1", "{}:{}", "ü" * 100_000])
-def test_the_hash_of_a_group_is_stable_and_fits_a_bigint(key: str) -> None:
+def test_a_group_hash_is_stable_and_fits_a_bigint(key: str) -> None:
     assert group_hash(key) == group_hash(key)
     assert -(2**63) <= group_hash(key) < 2**63
 
 
-def test_the_hash_of_a_group_is_the_same_in_every_release() -> None:
+def test_a_group_hash_is_the_same_in_every_release() -> None:
     assert group_hash('{}:{alertname="Watchdog"}') == 4411843364382118425
 
 
-def test_hashes_of_groups_take_both_signs_and_do_not_collide() -> None:
+def test_group_hashes_have_both_signs_and_do_not_collide() -> None:
     hashes = {group_hash(str(n)) for n in range(10_000)}
     assert len(hashes) == 10_000
     assert min(hashes) < 0 < max(hashes)

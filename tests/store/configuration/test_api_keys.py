@@ -1,4 +1,4 @@
-"""Are keys kept so that the table opens nothing?"""
+"""Storage of API keys."""
 
 import pytest
 from sqlalchemy import select
@@ -9,7 +9,7 @@ from relay.store.postgres.database import Database
 from relay.store.tables import api_keys as table
 
 
-async def test_the_secret_is_not_in_the_table(database: Database) -> None:
+async def test_the_secret_is_not_stored(database: Database) -> None:
     async with database.begin() as connection:
         _, secret = await api_keys.create(connection, "deploy")
         row = (await connection.execute(select(table))).one()
@@ -33,7 +33,7 @@ async def test_a_key_is_found_by_its_secret_until_it_is_revoked(database: Databa
             await api_keys.revoke(connection, key.id)
 
 
-async def test_all_are_listed_the_revoked_ones_too(database: Database) -> None:
+async def test_all_keys_are_listed_including_revoked_ones(database: Database) -> None:
     async with database.begin() as connection:
         await api_keys.create(connection, "first")
     async with database.begin() as connection:

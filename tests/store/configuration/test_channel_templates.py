@@ -1,4 +1,4 @@
-"""Are people's own channel templates kept, and listed in one order with the built-in ones?"""
+"""Storage of custom channel templates, listed in one order with the built-in ones."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ BUILT_IN = "critical-to-slack"
 
 def template(template_id: str = "mine", **more: Any) -> ChannelTemplate:
     body = {"channel_type": "slack", "name": "A", "webhook_url": {"$": "url"}, "severities": ["critical"]}
-    parameters = [{"name": "url", "description": "Where to."}]
+    parameters = [{"name": "url", "description": "The URL."}]
     given = {"id": template_id, "name": "Mine", "parameters": parameters, "channels": [body]} | more
     return validate_channel_template(parse_channel_template(given))
 
@@ -28,12 +28,12 @@ async def store(database: Database, *templates: ChannelTemplate) -> None:
             await channel_templates.add(connection, one)
 
 
-async def test_a_template_comes_back_as_it_was_stored_until_it_is_deleted(database: Database) -> None:
+async def test_a_template_is_stored_changed_and_deleted(database: Database) -> None:
     await store(database, template())
     async with database.begin() as connection:
         assert await channel_templates.get(connection, "mine") == template()
 
-        changed = template(name="Ours", description="Better.")
+        changed = template(name="Ours", description="Changed.")
         await channel_templates.change(connection, changed)
         assert await channel_templates.get_custom(connection, "mine") == changed
 
@@ -43,16 +43,16 @@ async def test_a_template_comes_back_as_it_was_stored_until_it_is_deleted(databa
                 await read(connection, "mine")
 
 
-async def test_an_id_is_taken_once_and_never_a_built_in_ones(database: Database) -> None:
+async def test_an_id_must_be_unique_and_not_built_in(database: Database) -> None:
     await store(database, template())
     with pytest.raises(Conflict, match="'mine' is taken"):
         await store(database, template())
     for template_id in IDS:
-        with pytest.raises(Conflict, match="built-in"):
+        with pytest.raises(Conflict, match="reserved for a built-in"):
             await store(database, template(template_id))
 
 
-async def test_a_built_in_one_is_read_and_nothing_else(database: Database) -> None:
+async def test_a_built_in_template_is_read_only(database: Database) -> None:
     async with database.begin() as connection:
         assert await channel_templates.get(connection, BUILT_IN) == built_in_templates()[BUILT_IN]
         for write in (channel_templates.get_custom, channel_templates.remove):
@@ -60,7 +60,7 @@ async def test_a_built_in_one_is_read_and_nothing_else(database: Database) -> No
                 await write(connection, BUILT_IN)
 
 
-async def test_pages_hold_all_in_one_order_whatever_the_page(database: Database) -> None:
+async def test_pages_contain_all_templates_in_one_order(database: Database) -> None:
     own = ["a_b", "a-b", "a1", "critical", "critical_to", "z", "0", *(f"m{at}" for at in range(5))]
     await store(database, *map(template, own))
     expected = sorted([*own, *built_in_templates()])
@@ -74,7 +74,7 @@ async def test_pages_hold_all_in_one_order_whatever_the_page(database: Database)
             assert seen == expected
 
 
-async def test_ones_own_goes_before_a_built_in_one_that_a_later_release_brought(database: Database) -> None:
+async def test_a_custom_template_takes_precedence_over_a_later_built_in_one(database: Database) -> None:
     mine = template("later", name="Mine")
     await store(database, mine)
     async with database.begin() as connection:
@@ -87,7 +87,7 @@ async def test_ones_own_goes_before_a_built_in_one_that_a_later_release_brought(
         assert (await channel_templates.get(connection, BUILT_IN)).builtin
 
 
-async def test_one_of_another_release_says_so(database: Database) -> None:
+async def test_a_template_of_another_release_is_unreadable(database: Database) -> None:
     await store(database, template())
     async with database.begin() as connection:
         await connection.execute(text("""UPDATE channel_templates SET body = body || '{"loops": 3}'"""))

@@ -1,4 +1,4 @@
-"""Are the secrets of channels sealed at rest, and readable through a change of keys?"""
+"""Encryption of channel secrets at rest, and key rotation."""
 
 from sqlalchemy import select
 
@@ -18,7 +18,7 @@ CHANNEL = WebhookChannel(
 )
 
 
-async def test_no_column_holds_a_secret(database: Database) -> None:
+async def test_no_column_contains_a_secret(database: Database) -> None:
     async with database.begin() as connection:
         await channels.add(connection, CHANNEL, Seal(new_key()))
         row = (await connection.execute(select(table))).one()
@@ -28,7 +28,7 @@ async def test_no_column_holds_a_secret(database: Database) -> None:
     assert "s3cret" not in str(row.config)
 
 
-async def test_a_channel_comes_back_as_it_was_stored(database: Database) -> None:
+async def test_a_stored_channel_is_read_unchanged(database: Database) -> None:
     seal = Seal(new_key())
     async with database.begin() as connection:
         await channels.add(connection, CHANNEL, seal)
@@ -36,7 +36,7 @@ async def test_a_channel_comes_back_as_it_was_stored(database: Database) -> None
         assert await channels.get(connection, "ops", seal) == CHANNEL
 
 
-async def test_a_seal_moved_to_another_channel_does_not_open(start_relay: RelayFactory, sink: Sink) -> None:
+async def test_a_sealed_value_of_another_channel_is_not_decrypted(start_relay: RelayFactory, sink: Sink) -> None:
     relay = await start_relay()
     for name in ("a", "b"):
         await relay.channel(name=name, channel_type="webhook", webhook_url=sink.url)
@@ -44,14 +44,12 @@ async def test_a_seal_moved_to_another_channel_does_not_open(start_relay: RelayF
         sealed = select(table.c.sealed).where(table.c.id == "a").scalar_subquery()
         await connection.execute(table.update().where(table.c.id == "b").values(sealed=sealed))
 
-    answer = await relay.call("GET", "/channels/b")
+    response = await relay.call("GET", "/channels/b")
 
-    assert (answer.status, "belong to another channel" in answer.json["detail"]) == (500, True)
+    assert (response.status, "belong to another channel" in response.json["detail"]) == (500, True)
 
 
-async def test_a_key_that_is_gone_is_told_for_the_channels_that_it_sealed_alone(
-    start_relay: RelayFactory, sink: Sink
-) -> None:
+async def test_a_missing_key_affects_only_the_channels_it_sealed(start_relay: RelayFactory, sink: Sink) -> None:
     old = await start_relay(secret_key=new_key(), deliver=False)
     await old.channel(name="Lost", channel_type="webhook", webhook_url=sink.url)
     relay = await start_relay()
@@ -68,7 +66,7 @@ async def test_a_key_that_is_gone_is_told_for_the_channels_that_it_sealed_alone(
     assert (await relay.call("DELETE", "/channels/lost")).status == 204
 
 
-async def test_after_a_rotation_old_channels_open_and_changed_ones_are_sealed_anew(
+async def test_after_a_rotation_old_channels_are_readable_and_changed_ones_use_the_new_key(
     start_relay: RelayFactory, sink: Sink
 ) -> None:
     new = new_key()

@@ -1,4 +1,4 @@
-"""Are message templates kept with all their versions, and is what names them told of a change?"""
+"""Storage of message templates and their versions, and their effect on channels and lanes."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ async def test_every_version_is_kept_until_the_template_is_deleted(database: Dat
         assert (await message_templates.add(connection, template())).version == 1
 
 
-async def test_an_id_is_taken_once(database: Database) -> None:
+async def test_an_id_must_be_unique(database: Database) -> None:
     async with database.begin() as connection:
         await message_templates.add(connection, template())
     with pytest.raises(Conflict, match="'ours' is taken"):
@@ -64,7 +64,7 @@ async def test_an_id_is_taken_once(database: Database) -> None:
             await message_templates.add(connection, template())
 
 
-async def test_a_channel_names_a_template_that_is_there_and_holds_it(database: Database) -> None:
+async def test_a_channel_needs_an_existing_template_and_prevents_its_deletion(database: Database) -> None:
     async with database.begin() as connection:
         await message_templates.add(connection, template())
         with pytest.raises(InvalidInput, match="template: there is no message template 'other'"):
@@ -82,7 +82,7 @@ async def test_a_channel_names_a_template_that_is_there_and_holds_it(database: D
         await message_templates.remove(connection, "ours")
 
 
-async def test_a_lease_carries_the_template_and_a_change_makes_it_stale(database: Database, driver: Any) -> None:
+async def test_a_lease_includes_the_template_and_a_change_makes_it_stale(database: Database, driver: Any) -> None:
     async with database.begin() as connection:
         await message_templates.add(connection, template())
         await channels.add(connection, channel("with", template="ours"), SEAL)

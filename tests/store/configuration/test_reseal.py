@@ -1,4 +1,4 @@
-"""Can a rotation of keys be finished, so that the old key may be thrown away?"""
+"""The last step of a key rotation."""
 
 import pytest
 
@@ -21,7 +21,7 @@ async def store(database: Database, channel_id: str, key: str) -> None:
         await channels.add(connection, channel(channel_id), Seal(key))
 
 
-async def test_afterwards_the_new_key_alone_opens_every_channel(database: Database) -> None:
+async def test_the_new_key_decrypts_every_channel_afterwards(database: Database) -> None:
     await store(database, "before", OLD)
     await store(database, "since", NEW)
 
@@ -34,7 +34,7 @@ async def test_afterwards_the_new_key_alone_opens_every_channel(database: Databa
         assert await reseal(connection, Seal(f"{NEW},{OLD}")) == 0
 
 
-async def test_a_key_that_is_missing_is_told_and_nothing_is_changed(database: Database) -> None:
+async def test_a_missing_key_is_an_error_and_changes_nothing(database: Database) -> None:
     await store(database, "a", OLD)
     await store(database, "b", new_key())
 
