@@ -1,4 +1,4 @@
-"""The whole way: a real Alertmanager, the relay as a process, and a sink for each type of channel."""
+"""End to end: a real Alertmanager, the relay as a process, and a sink for several channel types."""
 
 import shutil
 import tempfile
@@ -33,46 +33,51 @@ receivers:
         send_resolved: true
 """
 
-pytestmark = pytest.mark.skipif(
-    ALERTMANAGER is None, reason="no Alertmanager here; Debian has it: apt-get install prometheus-alertmanager"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        ALERTMANAGER is None, reason="Alertmanager is missing: apt-get install prometheus-alertmanager"
+    ),
+]
 
 
-async def test_alerts_pushed_to_alertmanager_arrive_firing_and_resolved_on_every_platform(
+async def test_alerts_sent_to_alertmanager_arrive_firing_and_resolved_on_every_platform(
     database_url: str, sink: Sink
 ) -> None:
     async with relay_process(on_database(database_url)) as relay:
-        for kind in TYPES:
-            await create_channel(relay.url, name=kind, channel_type=kind, webhook_url=f"{sink.url}/{kind}")
+        for channel_type in TYPES:
+            await create_channel(
+                relay.url, name=channel_type, channel_type=channel_type, webhook_url=f"{sink.url}/{channel_type}"
+            )
         async with alertmanager(f"{relay.url}{BASE_PATH}/webhook") as push:
-            # Of this moment: alerts that are older than group_wait are told at once, each as it comes.
+            # Alertmanager sends alerts that are older than group_wait immediately, one by one, so they start now.
             started = datetime.now(UTC)
             await push(pushed("api-1", started), pushed("api-2", started))
-            firing = {kind: (await sink.wait_for(1, f"/{kind}"))[0] for kind in TYPES}
+            firing = {channel_type: (await sink.wait_for(1, f"/{channel_type}"))[0] for channel_type in TYPES}
             await push(pushed("api-1", started, ended=True), pushed("api-2", started, ended=True))
-            resolved = {kind: (await sink.wait_for(2, f"/{kind}"))[1] for kind in TYPES}
+            resolved = {channel_type: (await sink.wait_for(2, f"/{channel_type}"))[1] for channel_type in TYPES}
 
         assert_formatted(firing, "FIRING:2", slack="#D32F2F", discord=0xD32F2F, teams="attention")
         assert_formatted(resolved, "RESOLVED:2", slack="#2E7D32", discord=0x2E7D32, teams="good")
         assert {alert["status"] for alert in await history(relay.url)} == {"resolved"}
 
 
-def assert_formatted(messages: dict[str, Received], counts: str, **colours: str | int) -> None:
-    """Each platform got its own format, with the counts, the colour, the labels, the words and the links."""
+def assert_formatted(messages: dict[str, Received], counts: str, **colors: str | int) -> None:
+    """Each platform got its own format, with the counts, the color, the labels, the texts and the links."""
     slack, discord = messages["slack"].json, messages["discord"].json["embeds"][0]
     teams = messages["teams"].json["attachments"][0]
     assert slack["text"] == f"*[{counts}] HighErrorRate*"
-    assert slack["attachments"][0]["color"] == colours["slack"]
+    assert slack["attachments"][0]["color"] == colors["slack"]
     assert discord["title"] == f"\\[{counts}\\] HighErrorRate"
-    assert discord["color"] == colours["discord"]
+    assert discord["color"] == colors["discord"]
     assert teams["contentType"] == "application/vnd.microsoft.card.adaptive"
     heading = teams["content"]["body"][0]["inlines"][0]
-    assert (heading["text"], heading["color"]) == (f"[{counts}] HighErrorRate", colours["teams"])
+    assert (heading["text"], heading["color"]) == (f"[{counts}] HighErrorRate", colors["teams"])
     plain = messages["webhook"].json
     assert f"{plain['status'].upper()}:{len(plain['alerts'])}" == counts
-    for kind in TYPES:
-        text = messages[kind].body.decode()
-        for said in (
+    for channel_type in TYPES:
+        text = messages[channel_type].body.decode()
+        for expected in (
             "High error rate",
             "12.4 errors/sec",
             "api-1:8000",
@@ -80,11 +85,11 @@ def assert_formatted(messages: dict[str, Received], counts: str, **colours: str 
             "tenant-a",
             "prometheus.example",
         ):
-            assert said in text, (kind, said)
+            assert expected in text, (channel_type, expected)
 
 
 def pushed(instance: str, started: datetime, *, ended: bool = False) -> dict[str, Any]:
-    """An alert as Prometheus pushes it."""
+    """An alert as Prometheus sends it."""
     alert = {
         "startsAt": started.isoformat(),
         "labels": {
@@ -101,7 +106,7 @@ def pushed(instance: str, started: datetime, *, ended: bool = False) -> dict[str
 
 @asynccontextmanager
 async def alertmanager(webhook_url: str) -> AsyncIterator[Any]:
-    """A running Alertmanager that sends to the URL; what it yields pushes alerts to it."""
+    """A running Alertmanager that sends to the URL; yields a function that sends alerts to it."""
     assert ALERTMANAGER is not None
     url = f"http://127.0.0.1:{free_port()}"
     with tempfile.TemporaryDirectory() as folder:

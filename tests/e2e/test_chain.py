@@ -1,6 +1,6 @@
-"""The whole chain: an application's errors, Prometheus, Alertmanager, the relay, and a person on Slack.
+"""End to end: an application's errors, Prometheus, Alertmanager, the relay, and Slack.
 
-All with the files of deploy/, but for addresses and for the times, which are minutes there and seconds here.
+It uses the files of deploy/ with other addresses, and with seconds in place of minutes.
 """
 
 import asyncio
@@ -24,17 +24,20 @@ PROMETHEUS = shutil.which("prometheus")
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 TOKEN = "token-of-the-webhook"
 RATE = 30
-"""Errors a second: many enough for HighErrorRate, too few for CriticalErrorRate, which would inhibit it."""
+"""Errors per second: enough for HighErrorRate, too few for CriticalErrorRate, which would inhibit it."""
 MAX_LOAD = 60
-PATIENCE = 90.0
+MAX_WAIT = 90.0
 
-pytestmark = pytest.mark.skipif(
-    PROMETHEUS is None or ALERTMANAGER is None,
-    reason="Prometheus or Alertmanager is missing: apt-get install prometheus prometheus-alertmanager",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        PROMETHEUS is None or ALERTMANAGER is None,
+        reason="Prometheus or Alertmanager is missing: apt-get install prometheus prometheus-alertmanager",
+    ),
+]
 
 
-async def test_errors_of_an_application_are_told_on_slack_and_that_they_stopped(
+async def test_errors_of_an_application_are_sent_to_slack_and_resolved_when_they_stop(
     database_url: str, sink: Sink, tmp_path: Path
 ) -> None:
     sink.script = slack = StrictSlack()
@@ -48,8 +51,8 @@ async def test_errors_of_an_application_are_told_on_slack_and_that_they_stopped(
             alert_names=["HighErrorRate"],
         )
         async with load(demo):
-            await told(slack, 1)
-        await told(slack, 2)
+            await wait_for_messages(slack, 1)
+        await wait_for_messages(slack, 2)
 
     firing, resolved = slack.told
     assert firing.startswith("*[FIRING:1] HighErrorRate*")
@@ -57,22 +60,22 @@ async def test_errors_of_an_application_are_told_on_slack_and_that_they_stopped(
     assert resolved.startswith("*[RESOLVED:1] HighErrorRate*")
 
 
-async def told(slack: StrictSlack, count: int) -> None:
-    """Return when so many messages are there."""
-    async with asyncio.timeout(PATIENCE):
+async def wait_for_messages(slack: StrictSlack, count: int) -> None:
+    """Wait for a number of messages."""
+    async with asyncio.timeout(MAX_WAIT):
         while len(slack.messages) < count:
             await asyncio.sleep(0.1)
 
 
 @asynccontextmanager
 async def monitored(folder: Path, relay_url: str) -> AsyncIterator[str]:
-    """The demo application, Prometheus that scrapes it, and an Alertmanager that sends to the relay."""
+    """The demo application, a Prometheus that scrapes it, and an Alertmanager that sends to the relay."""
     assert PROMETHEUS is not None
     assert ALERTMANAGER is not None
     demo, prometheus, alertmanager = (f"127.0.0.1:{free_port()}" for _ in range(3))
-    moved = {"demo:8000": demo, "alertmanager:9093": alertmanager, "http://relay:8080": relay_url}
+    replacements = {"demo:8000": demo, "alertmanager:9093": alertmanager, "http://relay:8080": relay_url}
     (folder / "token").write_text(TOKEN)
-    moved["/run/secrets/relay_webhook_token"] = str(folder / "token")
+    replacements["/run/secrets/relay_webhook_token"] = str(folder / "token")
     for name in (
         "prometheus/prometheus.yml",
         "alertmanager/alertmanager.yml",
@@ -80,7 +83,7 @@ async def monitored(folder: Path, relay_url: str) -> AsyncIterator[str]:
     ):
         copy = folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(hurried((DEPLOY / name).read_text(), moved))
+        copy.write_text(sped_up((DEPLOY / name).read_text(), replacements))
     async with AsyncExitStack() as stack:
         for ready, *command in (
             (f"{demo}/ok", sys.executable, DEMO, "serve", "--port", demo.rpartition(":")[2]),
@@ -104,9 +107,9 @@ async def monitored(folder: Path, relay_url: str) -> AsyncIterator[str]:
         yield f"http://{demo}"
 
 
-def hurried(text: str, moved: dict[str, str]) -> str:
-    """A file of deploy/ with other addresses, and with seconds for minutes."""
-    for before, after in moved.items():
+def sped_up(text: str, replacements: dict[str, str]) -> str:
+    """A file of deploy/ with other addresses, and with seconds in place of minutes."""
+    for before, after in replacements.items():
         text = text.replace(before, after)
     text = re.sub(r"\[\d+m\]", "[8s]", text)
     text = re.sub(r"\bfor: \S+", "for: 1s", text)
@@ -115,7 +118,7 @@ def hurried(text: str, moved: dict[str, str]) -> str:
 
 @asynccontextmanager
 async def load(demo: str) -> AsyncIterator[None]:
-    """The application answers with errors for as long as a block lasts, and no longer than MAX_LOAD seconds."""
+    """Make the application respond with errors during a block, for at most MAX_LOAD seconds."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, DEMO, "load", "--url", demo, "--rate", str(RATE), "--seconds", str(MAX_LOAD)),
         stdout=asyncio.subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""How does `relay serve` live as a process: its start, its stop, its own database, and what it refuses?"""
+"""Tests of `relay serve` as a process: start, stop, embedded database, and start errors."""
 
 import asyncio
 import os
@@ -24,6 +24,8 @@ from tests.fixtures.processes import ROOT, RelayProcess, create_channel, free_po
 from tests.fixtures.relays import ADMIN_KEY, webhook
 from tests.fixtures.sink import Response, Sink
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
@@ -31,12 +33,12 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-async def run(*words: str, **environ: str) -> tuple[int, str, str]:
-    """Run `relay` to its end: exit code, output, errors."""
+async def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
+    """Run `relay` and return its exit code, output and errors."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
 
     def wait() -> tuple[int, str, str]:
-        command = [sys.executable, "-m", "relay", *words]
+        command = [sys.executable, "-m", "relay", *arguments]
         ran = subprocess.run(command, env=kept | environ, cwd=ROOT, capture_output=True, text=True, timeout=30)
         return ran.returncode, ran.stdout, ran.stderr
 
@@ -52,13 +54,13 @@ async def items(url: str, key: str = ADMIN_KEY) -> Any:
 
 
 async def post_webhook(url: str) -> int:
-    """The status that a webhook is answered with."""
+    """Post a webhook; return the response's status."""
     url += f"{BASE_PATH}/webhook"
     async with aiohttp.ClientSession() as session, session.post(url, json=webhook()) as response:
         return response.status
 
 
-async def test_the_first_start_says_all_that_is_needed_and_the_next_ones_keep_the_key_to_themselves(
+async def test_the_first_start_prints_the_admin_key_and_the_configuration_and_later_ones_no_key(
     folder: Path,
 ) -> None:
     home = {"RELAY_DATA_DIR": str(folder)}
@@ -82,13 +84,13 @@ async def test_the_first_start_says_all_that_is_needed_and_the_next_ones_keep_th
         assert await relay.stop() == 0
 
 
-async def test_a_stop_finishes_what_is_being_delivered_and_takes_nothing_new(
+async def test_stopping_finishes_attempts_in_flight_and_accepts_no_connection(
     database_url: str, sink: Sink
 ) -> None:
-    answer = asyncio.Event()
+    respond = asyncio.Event()
 
     async def slowly(_: Any) -> Response:
-        await answer.wait()
+        await respond.wait()
         return Response()
 
     sink.script = slowly
@@ -102,7 +104,7 @@ async def test_a_stop_finishes_what_is_being_delivered_and_takes_nothing_new(
             while await accepts(relay.port):
                 await asyncio.sleep(0.02)
         assert not stopping.done()
-        answer.set()
+        respond.set()
         assert (await stopping, "Traceback" in relay.output) == (0, False)
 
         await relay.start()
@@ -111,7 +113,7 @@ async def test_a_stop_finishes_what_is_being_delivered_and_takes_nothing_new(
 
 
 async def accepts(port: int) -> bool:
-    """Whether a new connection is taken."""
+    """Whether a new connection is accepted."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except ConnectionRefusedError:
@@ -120,27 +122,27 @@ async def accepts(port: int) -> bool:
     return True
 
 
-async def test_what_stands_in_the_way_of_a_start_is_one_line(database_url: str) -> None:
+async def test_a_start_error_is_one_line(database_url: str) -> None:
     given = on_database(database_url)
     unused = f"postgresql://nobody@127.0.0.1:{free_port()}/relay"
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        refused = {
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = occupied.getsockname()[1]
+        errors = {
             f"can't listen on 127.0.0.1 port {port}": given | {"RELAY_PORT": str(port)},
             "RELAY_SECRET_KEY: key 1 is not 32 bytes": given | {"RELAY_SECRET_KEY": "short"},
             "RELAY_SECRET_KEY is required": {"RELAY_DATABASE_URL": database_url},
             "the database can't be used": given | {"RELAY_DATABASE_URL": unused},
             "can't be used: Not a directory": {"RELAY_DATA_DIR": str(ROOT / "alembic.ini" / "data")},
         }
-        starts = (run("serve", **{"RELAY_PORT": "0"} | environ) for environ in refused.values())
-        ended = dict(zip(refused, await asyncio.gather(*starts), strict=True))
-    for words, (code, out, err) in ended.items():
-        assert (code, out) == (1, ""), (words, err)
+        starts = (run("serve", **{"RELAY_PORT": "0"} | environ) for environ in errors.values())
+        results = dict(zip(errors, await asyncio.gather(*starts), strict=True))
+    for error, (code, out, err) in results.items():
+        assert (code, out) == (1, ""), (error, err)
         assert re.fullmatch(r"relay: [^\n]+\n", err), err
-        assert words in err
+        assert error in err
 
 
-async def test_a_database_behind_is_refused_and_mended_by_migrate_even_twice_at_once(
+async def test_an_outdated_database_is_rejected_and_migrated_with_migrate_even_by_two_processes(
     empty_database_url: str,
 ) -> None:
     given = on_database(empty_database_url)
@@ -157,8 +159,8 @@ async def test_a_database_behind_is_refused_and_mended_by_migrate_even_twice_at_
         await asyncio.gather(one.kill(), other.kill())
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as an ordinary user already")
-async def test_an_ordinary_user_needs_nothing_but_a_folder(folder: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests already run as an ordinary user")
+async def test_an_ordinary_user_needs_only_a_data_directory(folder: Path) -> None:
     user = pwd.getpwnam("nobody")
     os.chown(folder, user.pw_uid, user.pw_gid)
     libraries = os.pathsep.join([str(ROOT), *(path for path in sys.path if path)])
@@ -167,16 +169,16 @@ async def test_an_ordinary_user_needs_nothing_but_a_folder(folder: Path) -> None
     settings |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "stdout": subprocess.PIPE}
     python = reachable_python(settings)
     if python is None:
-        pytest.skip("no Python with the relay and its libraries can be reached by an ordinary user")
+        pytest.skip("no Python with the relay and its libraries is readable for an ordinary user")
 
     process = await asyncio.create_subprocess_exec(python, "-m", "relay", "serve", **settings)
     try:
         assert process.stdout is not None
         async with asyncio.timeout(60):
-            said = [await process.stdout.readline()]
-            while b"alertmanager.yml" not in said[-1]:
-                assert said[-1], said
-                said.append(await process.stdout.readline())
+            lines = [await process.stdout.readline()]
+            while b"alertmanager.yml" not in lines[-1]:
+                assert lines[-1], lines
+                lines.append(await process.stdout.readline())
         assert await post_webhook(f"http://127.0.0.1:{environ['RELAY_PORT']}") == 202
         process.send_signal(signal.SIGTERM)
         await process.communicate()
@@ -190,7 +192,7 @@ async def test_an_ordinary_user_needs_nothing_but_a_folder(folder: Path) -> None
 
 
 def reachable_python(settings: dict[str, Any]) -> str | None:
-    """A Python that can run the relay with these settings: the one of the tests, or the system's own."""
+    """A Python that can run the relay with these settings: that of the tests, or that of the system."""
     system = shutil.which(f"python3.{sys.version_info.minor}", path=os.defpath)
     for python in filter(None, (sys.executable, system)):
         with suppress(OSError):

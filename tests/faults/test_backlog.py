@@ -1,4 +1,4 @@
-"""Does a lane in which very much waits hold up another, or take the process's memory?"""
+"""Tests of a very long backlog: it delays no other lane, and takes little memory."""
 
 import asyncio
 from pathlib import Path
@@ -18,6 +18,8 @@ WAITING = 100_000
 MAX_MEMORY = 250 * 1024
 """KiB."""
 QUIET = 5
+
+pytestmark = pytest.mark.slow
 
 BACKLOG = """
 WITH alert AS (
@@ -44,7 +46,7 @@ BODY = """{"groupKey": "#", "alerts": [{"status": "firing", "startsAt": "2026-11
 
 
 @pytest.mark.parametrize("limit", [None, {"per_second": 1, "burst": 1}], ids=["unlimited", "limited"])
-async def test_a_hundred_thousand_that_wait_hold_up_nobody_else(
+async def test_a_hundred_thousand_waiting_deliveries_delay_no_other_channel(
     limit: dict[str, float] | None, database_url: str, sink: Sink
 ) -> None:
     async def slowly(_: web.Request) -> web.Response:
@@ -54,39 +56,44 @@ async def test_a_hundred_thousand_that_wait_hold_up_nobody_else(
     sink.script = slowly
     database = await asyncpg.connect(database_url)
     async with relay_process(on_database(database_url)) as relay:
-        await create_channel(relay.url, name="Quiet", alert_names=["Quiet"], **hook(sink, "quiet"))
-        await create_channel(relay.url, name="Busy", alert_names=["Storm"], rate_limit=limit, **hook(sink, "busy"))
+        await create_channel(relay.url, name="Quiet", alert_names=["Quiet"], **webhook_channel(sink, "quiet"))
+        await create_channel(
+            relay.url, name="Busy", alert_names=["Storm"], rate_limit=limit, **webhook_channel(sink, "busy")
+        )
         await database.execute(BACKLOG, WAITING, BODY, timeout=120)
         await database.execute("ANALYZE")
         await database.execute(
             "UPDATE lanes SET enqueued = enqueued + 1, next_due = now() WHERE channel_id = 'busy'"
         )
         for number in range(1, QUIET + 1):
-            await tell(relay.url, sink, number)
+            await post_and_wait(relay.url, sink, number)
         busy = len(sink.at("/busy"))
         if limit is not None:
             await sink.wait_for(1, "/busy", max_wait=180)
             assert sink.at("/busy")[0].json["digest"]["groups"] == WAITING
         memory = peak_memory(relay.pid)
     await database.close()
-    assert busy < WAITING / 10, "there was no backlog any more"
+    assert busy < WAITING / 10, "the backlog was delivered too fast for the test"
     assert memory < MAX_MEMORY
 
 
-async def tell(url: str, sink: Sink, number: int) -> None:
-    """Post a webhook, and return when it arrived at the quiet channel's platform."""
+async def post_and_wait(url: str, sink: Sink, number: int) -> None:
+    """Post a webhook, and wait until it arrives at the quiet channel's platform."""
     body = webhook(alert("Quiet", number=str(number)), group=f"quiet {number}")
-    async with aiohttp.ClientSession() as session, session.post(f"{url}{BASE_PATH}/webhook", json=body) as answer:
-        assert answer.status == 202
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{url}{BASE_PATH}/webhook", json=body) as response,
+    ):
+        assert response.status == 202
     await sink.wait_for(number, "/quiet")
 
 
-def hook(sink: Sink, path: str) -> dict[str, Any]:
-    """A plain webhook."""
+def webhook_channel(sink: Sink, path: str) -> dict[str, Any]:
+    """The fields of a webhook channel."""
     return {"channel_type": "webhook", "webhook_url": f"{sink.url}/{path}"}
 
 
 def peak_memory(pid: int) -> int:
-    """The most that a process had in memory so far, in KiB."""
+    """The peak resident memory of a process in KiB."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1])

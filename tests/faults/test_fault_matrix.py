@@ -1,4 +1,4 @@
-"""What becomes of a delivery, for each way a platform can fail, and what when the platform recovers?"""
+"""Tests of a delivery for each way a platform can fail, and after the platform recovers."""
 
 import asyncio
 import email.utils
@@ -19,12 +19,12 @@ from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 SEND_TIMEOUT = 2
 TOLERANCE = 0.05
 NOWHERE = "http://does-not-exist.invalid/"
-GARBAGE = b"\x00\xff\x16\x03\x01this is no HTTP\r\n\r\n"
+GARBAGE = b"\x00\xff\x16\x03\x01this is not HTTP\r\n\r\n"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to fail, and what follows: the first attempt's outcome, the delivery's state, and the reason."""
+    """One way to fail, and the expected outcome of the first attempt and its reason."""
 
     name: str
     behavior: Behavior
@@ -39,19 +39,19 @@ class Fault:
 
 def discord_limits(seconds: float) -> Behavior:
     """https://docs.discord.com/developers/topics/rate-limits#exceeding-a-rate-limit"""
-    words = {"message": "You are being rate limited.", "retry_after": seconds, "global": False}
-    return answers(429, json.dumps(words), {"Content-Type": "application/json"})
+    body = {"message": "You are being rate limited.", "retry_after": seconds, "global": False}
+    return answers(429, json.dumps(body), {"Content-Type": "application/json"})
 
 
 async def limits_until_a_date(writer: asyncio.StreamWriter) -> None:
-    """The header as an HTTP date, which has whole seconds: at least two from now."""
+    """Retry-After as an HTTP date in whole seconds, at least two from now."""
     date = email.utils.formatdate(math.ceil(time.time() + 2), usegmt=True)
     await answers(429, headers={"Retry-After": date})(writer)
 
 
-def slack_refuses(word: str) -> Behavior:
-    """Slack's no inside a 200."""
-    return answers(200, json.dumps({"ok": False, "error": word}), {"Content-Type": "application/json"})
+def slack_error(code: str) -> Behavior:
+    """An error of Slack inside a 200."""
+    return answers(200, json.dumps({"ok": False, "error": code}), {"Content-Type": "application/json"})
 
 
 FAULTS = [
@@ -76,17 +76,17 @@ FAULTS = [
     Fault("400", answers(400, "bad"), "rejected", "clientError"),
     Fault("413", answers(413, "too large"), "rejected", "clientError"),
     Fault("418", answers(418, "short and stout"), "rejected", "clientError"),
-    Fault("200 with ok: false", slack_refuses("invalid_blocks"), "rejected", "clientError", "slack"),
+    Fault("200 with ok: false", slack_error("invalid_blocks"), "rejected", "clientError", "slack"),
 ]
 
 
 @pytest.fixture
 async def relay(start_relay: RelayFactory) -> Relay:
-    """One that waits no longer than two seconds for a platform."""
+    """A relay that waits at most two seconds for a platform."""
     return await start_relay(send_timeout=SEND_TIMEOUT, allowed_targets="127.0.0.0/8,does-not-exist.invalid")
 
 
-async def told_once(relay: Relay, url: str, channel_type: str = "webhook") -> Any:
+async def attempt_once(relay: Relay, url: str, channel_type: str = "webhook") -> Any:
     """The delivery of one alert to a new channel, after its first attempt."""
     await relay.channel(name="Ops", channel_type=channel_type, webhook_url=url)
     await relay.webhook(webhook(group="first"))
@@ -94,9 +94,9 @@ async def told_once(relay: Relay, url: str, channel_type: str = "webhook") -> An
 
 
 async def attempted(relay: Relay) -> Any:
-    """The first delivery with its attempts, once there is one."""
+    """The first delivery, once it has an attempt."""
     [delivery] = await relay.items("/deliveries")
-    return await until(
+    return await wait_until(
         lambda: detail(relay, delivery["id"]), lambda found: found["attempts"] and found["state"] != "sending"
     )
 
@@ -111,33 +111,36 @@ async def channel_of(relay: Relay) -> Any:
     return (await relay.call("GET", "/channels/ops")).json
 
 
-async def until(look: Callable[[], Any], holds: Callable[[Any], bool], patience: float = 30) -> Any:
-    """What a look at the relay shows once it holds."""
+async def wait_until(read: Callable[[], Any], condition: Callable[[Any], bool], max_wait: float = 30) -> Any:
+    """Read until the condition holds; return what was read."""
     found = None
     try:
-        async with asyncio.timeout(patience):
-            while not holds(found := await look()):
+        async with asyncio.timeout(max_wait):
+            while not condition(found := await read()):
                 await asyncio.sleep(0.02)
     except TimeoutError:
-        raise AssertionError(f"it came to no more than {found}") from None
+        raise AssertionError(f"timed out with {found}") from None
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-async def test_what_follows_from_a_fault(fault: Fault, relay: Relay, platform: Platform) -> None:
+async def test_a_fault_leads_to_the_expected_state_and_recovery(
+    fault: Fault, relay: Relay, platform: Platform
+) -> None:
     platform.always(fault.behavior)
 
-    delivery = await told_once(relay, platform.url, fault.channel_type)
+    delivery = await attempt_once(relay, platform.url, fault.channel_type)
 
     first = delivery["attempts"][0]
     assert (first["outcome"], first["reason"]) == (fault.outcome, fault.reason)
     assert (delivery["state"], delivery["last_reason"]) == (fault.state, fault.reason)
     assert platform.at("/followed") == []
-    await what_follows_when_it_recovers(fault, relay, platform, delivery["id"])
+    await check_recovery(fault, relay, platform, delivery["id"])
 
 
-async def what_follows_when_it_recovers(fault: Fault, relay: Relay, platform: Platform, first: int) -> None:
-    """What waited is delivered, what was final stays so, and what comes later is delivered in any case."""
+async def check_recovery(fault: Fault, relay: Relay, platform: Platform, first: int) -> None:
+    """A pending delivery is delivered, a final one stays unchanged, and a later one is delivered."""
     platform.always(answers(200, "ok"))
     await relay.webhook(webhook(group="later"))
     await relay.settled(1 if fault.outcome == "rejected" else 2)
@@ -149,11 +152,12 @@ async def what_follows_when_it_recovers(fault: Fault, relay: Relay, platform: Pl
         assert (delivery["state"], delivery["attempt_count"]) == (fault.state, 1)
 
 
-async def test_a_refused_connection_is_tried_again_until_somebody_listens(
+@pytest.mark.slow
+async def test_a_refused_connection_is_retried_until_the_platform_listens(
     relay: Relay, platform: Platform
 ) -> None:
     await platform.stop()
-    delivery = await told_once(relay, platform.url)
+    delivery = await attempt_once(relay, platform.url)
     assert (delivery["state"], delivery["last_reason"]) == ("pending", "connectionError")
 
     await platform.start()
@@ -162,10 +166,11 @@ async def test_a_refused_connection_is_tried_again_until_somebody_listens(
     assert len(platform.received) == 1
 
 
-async def test_a_name_that_is_not_found_waits_until_the_channel_is_mended(
+@pytest.mark.slow
+async def test_an_unresolvable_name_is_retried_until_the_channel_is_corrected(
     relay: Relay, platform: Platform
 ) -> None:
-    delivery = await told_once(relay, NOWHERE)
+    delivery = await attempt_once(relay, NOWHERE)
     assert (delivery["state"], delivery["attempts"][0]["reason"]) == ("pending", "connectionError")
     assert "does-not-exist.invalid" in delivery["last_error"]
 
@@ -174,8 +179,11 @@ async def test_a_name_that_is_not_found_waits_until_the_channel_is_mended(
     await relay.settled(1)
 
 
-async def test_tls_to_a_plain_port_waits_until_the_channel_is_mended(relay: Relay, platform: Platform) -> None:
-    delivery = await told_once(relay, platform.url.replace("http:", "https:"))
+@pytest.mark.slow
+async def test_tls_to_a_plain_port_is_retried_until_the_channel_is_corrected(
+    relay: Relay, platform: Platform
+) -> None:
+    delivery = await attempt_once(relay, platform.url.replace("http:", "https:"))
     assert (delivery["state"], delivery["attempts"][0]["reason"]) == ("pending", "connectionError")
     assert platform.received == []
 
@@ -184,11 +192,12 @@ async def test_tls_to_a_plain_port_waits_until_the_channel_is_mended(relay: Rela
     await relay.settled(1)
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_told_nothing(
+@pytest.mark.slow
+async def test_a_server_with_an_untrusted_certificate_gets_no_message(
     relay: Relay, platform: Platform, tmp_path: Path
 ) -> None:
     async with listening(self_signed(tmp_path)) as impostor:
-        delivery = await told_once(relay, impostor.url)
+        delivery = await attempt_once(relay, impostor.url)
         assert (delivery["state"], delivery["attempts"][0]["reason"]) == ("pending", "connectionError")
         assert impostor.received == []
 
@@ -198,13 +207,13 @@ async def test_a_certificate_that_nobody_vouches_for_is_told_nothing(
         assert impostor.received == []
 
 
-async def test_a_destination_that_is_gone_disables_the_channel_until_people_mend_it(
+async def test_a_gone_destination_disables_the_channel_until_it_is_enabled(
     relay: Relay, platform: Platform
 ) -> None:
     platform.always(answers(410, "gone"))
-    delivery = await told_once(relay, platform.url)
+    delivery = await attempt_once(relay, platform.url)
     assert (delivery["state"], delivery["last_reason"]) == ("pending", "destinationGone")
-    channel = await until(lambda: channel_of(relay), lambda found: not found["enabled"])
+    channel = await wait_until(lambda: channel_of(relay), lambda found: not found["enabled"])
     assert "410" in channel["disabled_reason"]
 
     platform.always(answers(200, "ok"))
@@ -219,7 +228,7 @@ async def test_a_destination_that_is_gone_disables_the_channel_until_people_mend
 
 @dataclass(frozen=True)
 class Pause:
-    """How a platform asks for a pause, of so many seconds at least."""
+    """A response that asks for a pause of at least `seconds`."""
 
     name: str
     behavior: Behavior
@@ -235,19 +244,20 @@ PAUSES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", PAUSES, ids=lambda pause: pause.name)
-async def test_a_platform_that_asks_for_a_pause_gets_nothing_at_all_before_its_end(
+async def test_a_platform_that_asks_for_a_pause_gets_no_request_before_its_end(
     pause: Pause, relay: Relay, platform: Platform
 ) -> None:
     def asks_once(arrival: Arrival) -> Behavior:
         return pause.behavior if arrival is platform.received[0] else answers(200, "ok")
 
     platform.script = asks_once
-    await told_once(relay, platform.url, pause.channel_type)
+    await attempt_once(relay, platform.url, pause.channel_type)
 
     for group in ("second", "third"):
         await relay.webhook(webhook(alert(group), group=group))
 
     await relay.settled(3)
-    asked, *later = platform.received
-    assert min(arrival.at for arrival in later) - asked.at >= pause.seconds - TOLERANCE
+    first, *later = platform.received
+    assert min(arrival.at for arrival in later) - first.at >= pause.seconds - TOLERANCE

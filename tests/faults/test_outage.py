@@ -1,4 +1,4 @@
-"""What arrives of groups that went on changing while their platform was down?"""
+"""Tests of groups that change while their platform is down."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -13,14 +13,16 @@ from tests.fixtures.relays import Relay, alert, webhook
 
 GROUPS = 24
 NO_LIMIT = {"per_second": 1000, "burst": 1000}
-PATIENCE = 60.0
-"""Seconds; the circuit breaker looks after a platform that was down in growing intervals."""
+MAX_WAIT = 60.0
+"""Seconds; the circuit breaker probes a platform that was down at growing intervals."""
+
+pytestmark = pytest.mark.slow
 
 
 def states(group: str) -> list[dict[str, Any]]:
     """The webhooks of a group: A fires, B fires as well, A is resolved, all is resolved.
 
-    What is resolved is left out of the next one, as Alertmanager does once it has been told of.
+    A resolved alert is missing in the next webhook, as from Alertmanager after it sent the resolution.
     """
     a, b = (f"{group}-a", f"{group}-b")
     return [
@@ -31,12 +33,12 @@ def states(group: str) -> list[dict[str, Any]]:
     ]
 
 
-Facts = dict[str, tuple[str, bool]]
-"""By alert name: its status, and whether the message tells its firing as well."""
+AlertStates = dict[str, tuple[str, bool]]
+"""By alert name: its status, and whether its firing was not sent before."""
 
 
-def facts(arrival: Arrival) -> Facts:
-    """What a message tells of its alerts."""
+def alert_states(arrival: Arrival) -> AlertStates:
+    """The alerts of a message."""
     return {
         one["alertname"].rpartition("-")[2]: (one["status"], one["untold_firing"])
         for one in arrival.json["alerts"]
@@ -44,50 +46,50 @@ def facts(arrival: Arrival) -> Facts:
 
 
 @asynccontextmanager
-async def outage(platform: Platform, kind: str) -> AsyncIterator[None]:
-    """The platform is down for a block, and what it got before and meanwhile is forgotten at the end."""
+async def outage(platform: Platform, failure: str) -> AsyncIterator[None]:
+    """The platform is down for a block; what it received before the end is discarded."""
     platform.received.clear()
-    if kind == "refused":
+    if failure == "refused":
         await platform.stop()
     else:
         platform.always(answers(503))
     yield
     platform.received.clear()
-    if kind == "refused":
+    if failure == "refused":
         await platform.start()
     else:
         platform.always(answers(200, "ok"))
 
 
-def told(platform: Platform, group: str) -> list[Facts]:
-    """The messages of a group, in the order in which they arrived."""
+def messages_of(platform: Platform, group: str) -> list[AlertStates]:
+    """The messages of a group in the order of arrival."""
     key = webhook(group=group)["groupKey"]
-    return [facts(arrival) for arrival in platform.received if arrival.json["group_key"] == key]
+    return [alert_states(arrival) for arrival in platform.received if arrival.json["group_key"] == key]
 
 
 async def post(relay: Relay, bodies: Sequence[dict[str, Any]]) -> None:
-    """Post webhooks, each of which must be taken as news."""
+    """Post webhooks, none of which may be a duplicate."""
     for body in bodies:
-        answer = await relay.webhook(body)
-        assert (answer.status, answer.json["duplicate"]) == (202, False)
+        response = await relay.webhook(body)
+        assert (response.status, response.json["duplicate"]) == (202, False)
 
 
 async def all_settled(relay: Relay, count: int) -> list[dict[str, Any]]:
     """All deliveries, once as many as expected were delivered or merged; none may be dead."""
-    ended: list[dict[str, Any]] = []
+    settled: list[dict[str, Any]] = []
     try:
-        async with asyncio.timeout(PATIENCE):
-            while len(ended) < count:
+        async with asyncio.timeout(MAX_WAIT):
+            while len(settled) < count:
                 await asyncio.sleep(0.1)
-                ended = [
+                settled = [
                     delivery
                     for state in ("delivered", "merged")
                     for delivery in await relay.items(f"/deliveries?state={state}&limit=500")
                 ]
     except TimeoutError:
-        raise AssertionError(f"{len(ended)} of {count} deliveries were delivered or merged") from None
+        raise AssertionError(f"{len(settled)} of {count} deliveries were delivered or merged") from None
     assert len(await relay.items("/deliveries?limit=500")) == count
-    return ended
+    return settled
 
 
 @pytest.fixture
@@ -97,23 +99,23 @@ async def groups(relay: Relay, platform: Platform) -> list[str]:
     return [f"g{number:02}" for number in range(GROUPS)]
 
 
-@pytest.mark.parametrize("kind", ["refused", "503"])
-async def test_a_group_that_came_and_went_in_an_outage_is_told_once_as_both(
-    kind: str, relay: Relay, platform: Platform, groups: list[str]
+@pytest.mark.parametrize("failure", ["refused", "503"])
+async def test_a_group_that_fires_and_resolves_during_an_outage_is_sent_once_as_both(
+    failure: str, relay: Relay, platform: Platform, groups: list[str]
 ) -> None:
-    async with outage(platform, kind):
+    async with outage(platform, failure):
         for step in range(4):
             await post(relay, [states(group)[step] for group in groups])
 
     deliveries = await all_settled(relay, 4 * GROUPS)
     both = ("resolved", True)
-    assert {group: told(platform, group) for group in groups} == {
+    assert {group: messages_of(platform, group) for group in groups} == {
         group: [{"a": both, "b": both}] for group in groups
     }
-    every_delivery_is_told(deliveries)
+    check_deliveries(deliveries)
 
 
-async def test_what_was_told_before_an_outage_is_not_told_again_after_it(
+async def test_alerts_sent_before_an_outage_are_not_sent_as_firing_again(
     relay: Relay, platform: Platform, groups: list[str]
 ) -> None:
     await post(relay, [states(group)[0] for group in groups])
@@ -128,33 +130,33 @@ async def test_what_was_told_before_an_outage_is_not_told_again_after_it(
     deliveries = await all_settled(relay, 4 * GROUPS)
     resolved = ("resolved", False)
     for group in groups[: GROUPS // 2]:
-        assert told(platform, group) == [{"a": resolved, "b": resolved}]
+        assert messages_of(platform, group) == [{"a": resolved, "b": resolved}]
     for group in groups[GROUPS // 2 :]:
-        assert told(platform, group) == [{"a": resolved, "b": ("resolved", True)}]
-    every_delivery_is_told(deliveries)
+        assert messages_of(platform, group) == [{"a": resolved, "b": ("resolved", True)}]
+    check_deliveries(deliveries)
 
 
-async def test_what_still_fires_after_an_outage_is_told_as_firing_and_then_as_resolved(
+async def test_an_alert_that_fires_after_an_outage_is_sent_as_firing_and_later_as_resolved(
     relay: Relay, platform: Platform, groups: list[str]
 ) -> None:
     async with outage(platform, "refused"):
         for step in range(3):
             await post(relay, [states(group)[step] for group in groups])
-    await relay.settled(GROUPS, max_wait=PATIENCE)
+    await relay.settled(GROUPS, max_wait=MAX_WAIT)
 
     await post(relay, [states(group)[3] for group in groups])
 
     deliveries = await all_settled(relay, 4 * GROUPS)
     for group in groups:
-        assert told(platform, group) == [
+        assert messages_of(platform, group) == [
             {"a": ("resolved", True), "b": ("firing", False)},
             {"b": ("resolved", False)},
         ]
-    every_delivery_is_told(deliveries)
+    check_deliveries(deliveries)
 
 
-def every_delivery_is_told(deliveries: list[dict[str, Any]]) -> None:
-    """Each was delivered, or says into which one it was merged, down to one that was delivered."""
+def check_deliveries(deliveries: list[dict[str, Any]]) -> None:
+    """Each delivery was delivered, or merged into one that was delivered."""
     by_id = {delivery["id"]: delivery for delivery in deliveries}
     for delivery in deliveries:
         into = delivery

@@ -1,4 +1,4 @@
-"""Do several servers and workers on one Postgres obey a limit together, and take over from one another?"""
+"""Tests of several servers and workers on one Postgres: they share limits, and take over lanes."""
 
 import asyncio
 import json
@@ -27,43 +27,45 @@ from tests.fixtures.processes import (
 from tests.fixtures.relays import alert, webhook
 
 GROUPS = 30
-MOST_MESSAGES = 15
+MAX_MESSAGES = 15
 WINDOW = 1.0
 TOLERANCE = 0.05
-"""Seconds by which the way over loopback may differ from one request to the next."""
+"""Seconds by which the latency of loopback may differ between requests."""
+
+pytestmark = pytest.mark.slow
 
 
-class OneASecond:
-    """A platform that takes one request a second, and answers 429 to what comes sooner."""
+class OnePerSecond:
+    """A platform that accepts one request per second, and responds with 429 to others."""
 
     def __init__(self, platform: Platform) -> None:
-        self.told: set[str] = set()
+        self.names: set[str] = set()
         self.messages = 0
-        self.refused = 0
+        self.rejected = 0
         self._platform = platform
         platform.script = self._answer
 
     def _answer(self, arrival: Arrival) -> Behavior:
         before = [one.at for one in self._platform.received if one is not arrival]
         if before and arrival.at - max(before) < WINDOW - TOLERANCE:
-            self.refused += 1
+            self.rejected += 1
             return answers(429, headers={"Retry-After": "1"})
         self.messages += 1
-        self.told |= names_in(arrival.json)
+        self.names |= names_in(arrival.json)
         return answers(200, "ok")
 
 
 def names_in(message: dict[str, Any]) -> set[str]:
-    """The alerts that a message tells of: all of its group's, or all that its digest counts."""
+    """The alerts of a message, or all that its digest counts."""
     if digest := message.get("digest"):
         return {count["alertname"] for count in digest["counts"]}
     return {one["alertname"] for one in message["alerts"]}
 
 
-async def test_replicas_obey_a_limit_together_and_tell_a_burst_in_few_messages(
+async def test_replicas_share_a_rate_limit_and_send_a_burst_in_few_messages(
     database_url: str, platform: Platform
 ) -> None:
-    sink = OneASecond(platform)
+    sink = OnePerSecond(platform)
     environ = on_database(database_url)
     async with (
         relay_process(environ) as one,
@@ -82,41 +84,41 @@ async def test_replicas_obey_a_limit_together_and_tell_a_burst_in_few_messages(
         )
 
         await outbox_drained(database_url)
-    assert sink.told == set(names)
-    assert sink.messages < MOST_MESSAGES
-    assert sink.refused == 0
+    assert sink.names == set(names)
+    assert sink.messages < MAX_MESSAGES
+    assert sink.rejected == 0
     gaps = [later.at - earlier.at for earlier, later in pairwise(platform.received)]
     assert all(gap >= WINDOW - TOLERANCE for gap in gaps), gaps
 
 
 def group_of(name: str) -> dict[str, Any]:
-    """A webhook with one alert in a group of its own."""
+    """A webhook with one alert, named like its group."""
     return webhook(alert(name), group=name)
 
 
 @dataclass(frozen=True)
-class Held:
-    """A lane at work: the first worker's request hangs at the platform, and a second worker stands by."""
+class HeldLane:
+    """A lane held by a worker whose request hangs at the platform, with a second worker running."""
 
     database_url: str
     first: WorkerProcess
     platform: Platform
 
     async def lease_until(self) -> datetime:
-        """When the lease of the lane ends that a worker holds."""
+        """When the lease of the held lane ends."""
         [row] = await fetch(self.database_url, "SELECT lease_until FROM lanes WHERE owner IS NOT NULL")
         until: datetime = row["lease_until"]
         return until
 
     async def attempts(self) -> list[Any]:
-        """The attempts of the one delivery once it is delivered, in their order."""
+        """The attempts of the delivery, in order, once it is delivered."""
         await outbox_drained(self.database_url)
         return await fetch(self.database_url, "SELECT * FROM attempts ORDER BY number")
 
 
 @pytest.fixture
-async def held(database_url: str, platform: Platform) -> AsyncIterator[Held]:
-    """See `Held`; the platform answers whatever comes after the first request."""
+async def held(database_url: str, platform: Platform) -> AsyncIterator[HeldLane]:
+    """See `HeldLane`; the platform responds to all requests after the first."""
     platform.script = lambda arrival: hangs if arrival is platform.received[0] else answers(200, "ok")
     environ = on_database(database_url) | {"RELAY_SEND_TIMEOUT": "60", "RELAY_SHUTDOWN_TIMEOUT": "0.2"}
     async with AsyncExitStack() as stack:
@@ -126,10 +128,10 @@ async def held(database_url: str, platform: Platform) -> AsyncIterator[Held]:
         await post_webhook(server.url, group_of("Stuck"))
         await platform.wait_for(1)
         await stack.enter_async_context(worker_process(environ))
-        yield Held(database_url, first, platform)
+        yield HeldLane(database_url, first, platform)
 
 
-async def test_the_lanes_of_a_killed_worker_are_taken_over_when_its_lease_ends(held: Held) -> None:
+async def test_the_lanes_of_a_killed_worker_are_taken_over_when_its_lease_ends(held: HeldLane) -> None:
     await held.first.kill()
     lease_until = await held.lease_until()
 
@@ -142,7 +144,7 @@ async def test_the_lanes_of_a_killed_worker_are_taken_over_when_its_lease_ends(h
     assert json.loads(held.platform.received[1].body)["id"] == json.loads(held.platform.received[0].body)["id"]
 
 
-async def test_the_lanes_of_a_worker_that_is_stopped_are_taken_over_at_once(held: Held) -> None:
+async def test_the_lanes_of_a_stopped_worker_are_taken_over_immediately(held: HeldLane) -> None:
     lease_until = await held.lease_until()
     assert await held.first.stop() == 0
 

@@ -1,10 +1,8 @@
-"""Are the promises held while replicas are killed, Postgres crashes and platforms fail? The run in short."""
+"""A short torture run: nothing is lost or sent out of order while everything fails."""
 
-from random import Random
+import pytest
 
-from relay.domain.alerts import Status
 from tests.faults.torture.__main__ import lines
-from tests.faults.torture.groups import states
 from tests.faults.torture.records import Verdict
 from tests.faults.torture.run import Plan, run
 
@@ -15,34 +13,19 @@ PLAN = Plan(
     groups=25,
     kill_every=(0.5, 1.5),
     restarts=("immediate",),
-    patience=90,
+    timeout=90,
 )
 
 
-async def test_nothing_is_lost_or_told_out_of_order_while_everything_fails() -> None:
+@pytest.mark.slow
+async def test_nothing_is_lost_or_sent_out_of_order_while_everything_fails() -> None:
     report = await run(PLAN)
 
-    told = "\n".join(lines(report))
-    assert report.breaches == [], told
-    assert len(report.acknowledged) == PLAN.webhooks, told
-    assert len(report.interruptions) > PLAN.least_kills, told
-    assert {one.verdict for sink in report.sinks for one in sink.requests} == set(Verdict), told
-    assert report.ends["merged"] > 0, told
+    text = "\n".join(lines(report))
+    assert report.violations == [], text
+    assert len(report.acknowledged) == PLAN.webhooks, text
+    assert len(report.interruptions) > PLAN.min_kills, text
+    assert {one.verdict for sink in report.sinks for one in sink.requests} == set(Verdict), text
+    assert report.ends["merged"] > 0, text
     limited = next(sink for sink in report.sinks if sink.channel == "limited")
-    assert any(one.group is None for one in limited.requests), told
-
-
-def test_each_state_of_a_group_is_news_and_each_occurrence_fires_until_it_is_resolved_once() -> None:
-    before: dict[str, Status] = {}
-    over: set[str] = set()
-    for state in states("g001", 200, Random(PLAN.seed)):
-        now = dict(state.record.alerts)
-        assert now
-        assert now != before
-        assert not over & now.keys()
-        resolved = {name for name, status in now.items() if status is Status.RESOLVED}
-        assert all(before.get(name) is Status.FIRING for name in resolved)
-        assert {name for name, status in before.items() if status is Status.FIRING} <= now.keys()
-        over |= resolved
-        before = now
-    assert len(over) > 50
+    assert any(one.group is None for one in limited.requests), text

@@ -1,1 +1,1 @@
-"""Is anything lost or told out of order while everything fails at once? `make torture` finds out."""
+"""A run of replicas in which everything fails at once; nothing may be lost or sent out of order."""

@@ -1,15 +1,15 @@
-"""Do the messages that the sinks accepted tell all that was acknowledged, in order, and not too often?
+"""The audit of a run: whether the accepted messages contain all that was acknowledged, in order.
 
 Pure: records in, findings out. For each channel:
 
-lost          an acknowledged occurrence whose last status no accepted message tells. A firing may also be told by
-              the message that tells it as resolved, for what is over is told once, as both.
+lost          an acknowledged occurrence whose last status is in no accepted message. A message that contains it
+              as resolved counts for its firing, too: an alert that is over is sent once, as both.
 out of order  an accepted message of a group whose highest sequence number is lower than that of one accepted
-              before, or any accepted message (a digest too) that tells an occurrence as firing after one told it
-              as resolved. Sent once more after a kill, the same message has the same number: that is a duplicate.
-unannounced   an accepted message of a group that tells an occurrence as resolved, and not as both, although no
-              message that the sink read before told it as firing.
-duplicates    accepted requests of a delivery that was accepted before; no more than were on their way when
+              before, or any accepted message (or digest) that contains an occurrence as firing after one contained
+              it as resolved. A message repeated after a kill has the same number; it counts as a duplicate.
+unannounced   an accepted message of a group that contains an occurrence as resolved, and not as both, although no
+              message that the sink read before contained it as firing.
+duplicates    accepted requests of a delivery that was accepted before; at most as many as were in flight when
               something was killed.
 """
 
@@ -23,7 +23,7 @@ from tests.faults.torture.records import Acknowledged, Interruption, Request, Ve
 
 @dataclass
 class Findings:
-    """What is wrong, in words that name channel, group and occurrence; and the duplicates, counted."""
+    """The violations, each as text with its channel and occurrence, and the number of duplicates."""
 
     lost: list[str] = field(default_factory=list)
     out_of_order: list[str] = field(default_factory=list)
@@ -33,9 +33,9 @@ class Findings:
 
     @property
     def clean(self) -> bool:
-        """Whether all promises were kept."""
-        wrong = self.lost or self.out_of_order or self.unannounced
-        return not wrong and self.duplicates <= self.duplicates_allowed
+        """Whether there are no violations."""
+        violations = self.lost or self.out_of_order or self.unannounced
+        return not violations and self.duplicates <= self.duplicates_allowed
 
 
 def audit(
@@ -43,7 +43,7 @@ def audit(
     requests: Mapping[str, Sequence[Request]],
     interruptions: Iterable[Interruption],
 ) -> Findings:
-    """Compare what was acknowledged with what each channel's sink read, in the order in which it came."""
+    """Compare what was acknowledged with what each channel's sink read, in the order of arrival."""
     last = last_status(acknowledged)
     findings = Findings(duplicates_allowed=sum(one.in_flight for one in interruptions))
     for channel, read in requests.items():
@@ -58,7 +58,7 @@ def audit(
 
 
 def last_status(acknowledged: Iterable[Acknowledged]) -> dict[str, Status]:
-    """By occurrence: its status in the last state that was acknowledged with it."""
+    """By occurrence: its status in the last acknowledged state."""
     last: dict[str, Status] = {}
     for state in sorted(acknowledged, key=lambda one: one.seq):
         last.update(state.alerts)
@@ -66,18 +66,18 @@ def last_status(acknowledged: Iterable[Acknowledged]) -> dict[str, Status]:
 
 
 def lost(channel: str, last: Mapping[str, Status], accepted: Sequence[Request]) -> list[str]:
-    """The occurrences whose last status was not told."""
+    """The occurrences whose last status was not sent."""
     resolved = {name for one in accepted for name in one.resolved}
-    told = {Status.RESOLVED: resolved, Status.FIRING: resolved | {name for one in accepted for name in one.firing}}
+    sent = {Status.RESOLVED: resolved, Status.FIRING: resolved | {name for one in accepted for name in one.firing}}
     return [
-        f"{channel}: {name} is {status}, and was never told so"
+        f"{channel}: {name} is {status}, but was never sent as such"
         for name, status in sorted(last.items())
-        if name not in told[status]
+        if name not in sent[status]
     ]
 
 
 def groups_out_of_order(channel: str, accepted: Sequence[Request]) -> list[str]:
-    """The messages of groups that are older than one before them."""
+    """The messages of groups that are older than an earlier one."""
     found = []
     newest: dict[str, int] = {}
     for one in accepted:
@@ -85,18 +85,18 @@ def groups_out_of_order(channel: str, accepted: Sequence[Request]) -> list[str]:
             continue
         before = newest.get(one.group, 0)
         if one.seq < before:
-            found.append(f"{channel}: delivery {one.delivery} tells {one.group} at {one.seq} after {before}")
+            found.append(f"{channel}: delivery {one.delivery} contains {one.group} at {one.seq} after {before}")
         newest[one.group] = max(before, one.seq)
     return found
 
 
 def firing_again(channel: str, accepted: Sequence[Request]) -> list[str]:
-    """The occurrences that were told as firing after they had been told as resolved."""
+    """The occurrences that were sent as firing after they were sent as resolved."""
     found = []
     over: set[str] = set()
     for one in accepted:
         found += [
-            f"{channel}: delivery {one.delivery} tells {name} as firing after it was told as resolved"
+            f"{channel}: delivery {one.delivery} contains {name} as firing after it was sent as resolved"
             for name in sorted(one.firing & over)
         ]
         over |= one.resolved
@@ -104,16 +104,16 @@ def firing_again(channel: str, accepted: Sequence[Request]) -> list[str]:
 
 
 def unannounced(channel: str, read: Sequence[Request]) -> list[str]:
-    """The occurrences that were told as resolved alone, and never as firing before."""
+    """The occurrences that were sent as resolved only, and never as firing before."""
     found = []
     announced: set[str] = set()
     for one in read:
         if one.verdict is Verdict.ACCEPTED and one.group is not None:
             found += [
-                f"{channel}: delivery {one.delivery} tells {name} as resolved, whose firing was never told"
-                for name in sorted(one.resolved - one.untold - announced)
+                f"{channel}: delivery {one.delivery} contains {name} as resolved, whose firing was never sent"
+                for name in sorted(one.resolved - one.unnotified - announced)
             ]
-        # A request that was broken off has been read all the same, and the relay can't know which way it went.
-        if one.verdict is not Verdict.REFUSED:
+        # An aborted request was read, but the relay cannot know whether it was accepted.
+        if one.verdict is not Verdict.REJECTED:
             announced |= one.firing | one.resolved
     return found

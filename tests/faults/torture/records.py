@@ -1,4 +1,4 @@
-"""What is written down during a run, for the audit?"""
+"""The records of a run, which the audit reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from relay.domain.alerts import Status
 
 
 class Verdict(StrEnum):
-    """What a sink did with a request. A broken one was read, and no whole answer came back."""
+    """What a sink did with a request. An aborted one was read, but got no complete response."""
 
     ACCEPTED = "accepted"
-    REFUSED = "refused"
-    BROKEN = "broken"
+    REJECTED = "rejected"
+    ABORTED = "aborted"
 
 
 @dataclass(frozen=True)
 class Acknowledged:
-    """A state of a group that the relay answered with 2xx: the status of each occurrence in it."""
+    """A state of a group that the relay acknowledged with 2xx: the status of each occurrence in it."""
 
     group: str
     seq: int
@@ -26,9 +26,9 @@ class Acknowledged:
 
 @dataclass
 class Request:
-    """What a sink read, in the order in which it came. `group` is None for a digest, whose `seq` is 0.
+    """A request that a sink read. `group` is None for a digest, whose `seq` is 0.
 
-    `untold` are those of the resolved alerts whose firing the message tells as well.
+    `unnotified` are the resolved alerts whose firing was not sent before.
     """
 
     channel: str
@@ -37,13 +37,13 @@ class Request:
     seq: int
     firing: frozenset[str]
     resolved: frozenset[str]
-    untold: frozenset[str] = frozenset()
-    verdict: Verdict = Verdict.BROKEN
+    unnotified: frozenset[str] = frozenset()
+    verdict: Verdict = Verdict.ABORTED
 
 
 @dataclass(frozen=True)
 class Interruption:
-    """A kill, and how many deliveries were on their way at that moment: so many may be told again."""
+    """A kill, and the number of deliveries in flight then, which may be sent again."""
 
-    what: str
+    kind: str
     in_flight: int

@@ -1,4 +1,4 @@
-"""How does a run go: start everything, let it fail, wait until nothing waits, and look at the books?"""
+"""A run: start everything, cause faults, wait until the outbox is empty, and audit the records."""
 
 import asyncio
 import time
@@ -28,10 +28,10 @@ ENDS: Final = "SELECT state, merged_into IS NULL AS alone, count(*) FROM deliver
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is like; all chance in it follows from the seed, but for what the machine's own timing decides.
+    """The parameters of a run; all random choices follow from the seed, except for the machine's timing.
 
-    `failing` is the share of requests that the sinks fail; `limit` is the limited channel's, in messages a second;
-    `patience` is in seconds, for the senders to end and then for the outbox.
+    `failing` is the share of requests that the sinks fail; `limit` is the limited channel's, in messages per
+    second; `timeout` is in seconds, for the senders to finish and then for the outbox.
     """
 
     seed: int
@@ -39,16 +39,16 @@ class Plan:
     seconds: float = 60.0
     groups: int = 100
     kill_every: tuple[float, float] = (2.0, 5.0)
-    least_kills: int = 2
+    min_kills: int = 2
     restarts: tuple[str, ...] = RESTARTS
     failing: float = 1 / 3
     limit: float = 1.0
-    patience: float = 180.0
+    timeout: float = 180.0
 
 
 @dataclass
 class Report:
-    """What came out of a run; `ends` counts the deliveries by how they ended."""
+    """The results of a run; `ends` counts the deliveries by their final state."""
 
     plan: Plan
     acknowledged: list[Acknowledged] = field(default_factory=list)
@@ -63,25 +63,25 @@ class Report:
     seconds: float = 0.0
 
     @property
-    def breaches(self) -> list[str]:
-        """Everything that must not be, one a line."""
+    def violations(self) -> list[str]:
+        """All violations, one per line."""
         found = [*self.findings.lost, *self.findings.out_of_order, *self.findings.unannounced]
-        again, allowed = self.findings.duplicates, self.findings.duplicates_allowed
+        repeated, allowed = self.findings.duplicates, self.findings.duplicates_allowed
         checks = {
-            f"{again} messages were accepted again, {allowed} were on their way at the kills": again > allowed,
+            f"{repeated} messages were accepted twice, {allowed} were in flight at the kills": repeated > allowed,
             f"{self.waiting} deliveries still wait": self.waiting > 0,
             f"{self.ends['dead']} deliveries are dead": self.ends["dead"] > 0,
-            f"{self.ends['merged, nobody knows where']} were merged into nothing": (
-                self.ends["merged, nobody knows where"] > 0
+            f"{self.ends['merged without a target']} have no merge target": (
+                self.ends["merged without a target"] > 0
             ),
             "redirects were followed": any(sink.followed for sink in self.sinks),
-            f"replicas ended with {self.exit_codes}": any(self.exit_codes),
+            f"replicas exited with {self.exit_codes}": any(self.exit_codes),
         }
-        return found + [words for words, wrong in checks.items() if wrong]
+        return found + [text for text, violated in checks.items() if violated]
 
 
 async def run(plan: Plan) -> Report:
-    """One run from beginning to end, on a Postgres and with processes of its own."""
+    """One complete run, with its own Postgres and processes."""
     report = Report(plan)
     started = time.monotonic()
     async with AsyncExitStack() as stack:
@@ -93,7 +93,7 @@ async def run(plan: Plan) -> Report:
         replicas = await stack.enter_async_context(started_replicas(postgres.url))
         for sink in report.sinks:
             await create_channel(replicas[0].url, **sink.fields)
-        await torment(plan, replicas, postgres, report)
+        await cause_faults(plan, replicas, postgres, report)
         await drain(plan, postgres.url, report)
         report.exit_codes = [await replica.stop() for replica in replicas]
         report.tracebacks = sum(replica.output.count("Traceback") for replica in replicas)
@@ -103,51 +103,53 @@ async def run(plan: Plan) -> Report:
     return report
 
 
-async def torment(plan: Plan, replicas: Sequence[RelayProcess], postgres: OwnPostgres, report: Report) -> None:
-    """Send all states while everything fails; at the end everything is mended."""
-    chance = Random(f"{plan.seed} chaos")
+async def cause_faults(
+    plan: Plan, replicas: Sequence[RelayProcess], postgres: OwnPostgres, report: Report
+) -> None:
+    """Send all states while everything fails; at the end everything works again."""
+    rng = Random(f"{plan.seed} chaos")
     share = plan.seconds / (len(plan.restarts) + 1)
-    restarts_at = {kind: share * (at + chance.uniform(0.5, 1)) for at, kind in enumerate(plan.restarts)}
-    chaos = Chaos(replicas, postgres, report.sinks, chance, plan.kill_every, restarts_at, plan.least_kills)
+    restarts_at = {kind: share * (at + rng.uniform(0.5, 1)) for at, kind in enumerate(plan.restarts)}
+    chaos = Chaos(replicas, postgres, report.sinks, rng, plan.kill_every, restarts_at, plan.min_kills)
     end = asyncio.Event()
-    async with asyncio.timeout(plan.seconds + plan.patience), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(plan.seconds + plan.timeout), asyncio.TaskGroup() as tasks:
         tasks.create_task(chaos.run(end))
         await send_all(plan, [replica.url for replica in replicas], report.acknowledged)
         end.set()
     report.interruptions, report.outages = chaos.interruptions, chaos.outages
     for sink in report.sinks:
-        sink.well = True
+        sink.recovered = True
 
 
 async def send_all(plan: Plan, urls: Sequence[str], acknowledged: list[Acknowledged]) -> None:
-    """Send the states of all groups, the groups at the same time."""
+    """Send the states of all groups concurrently."""
     count, more = divmod(plan.webhooks, plan.groups)
     async with asyncio.TaskGroup() as tasks:
         for number in range(plan.groups):
-            chance = Random(f"{plan.seed} group {number}")
+            rng = Random(f"{plan.seed} group {number}")
             length = count + (number < more)
-            walk = states(f"g{number:03}", length, chance)
-            tasks.create_task(send_group(walk, urls, plan.seconds / max(length, 1), chance, acknowledged))
+            walk = states(f"g{number:03}", length, rng)
+            tasks.create_task(send_group(walk, urls, plan.seconds / max(length, 1), rng, acknowledged))
 
 
 async def drain(plan: Plan, database_url: str, report: Report) -> None:
-    """Wait until the outbox has nothing waiting, or patience ends; then count how deliveries ended."""
+    """Wait until no delivery waits, at most the timeout; then count deliveries by state."""
     connection = await asyncpg.connect(database_url)
     try:
-        until = time.monotonic() + plan.patience
+        until = time.monotonic() + plan.timeout
         while (waiting := await connection.fetchval(STILL_WAITING)) and time.monotonic() < until:
             await asyncio.sleep(0.2)
         report.waiting = waiting
         for state, alone, count in await connection.fetch(ENDS):
-            nowhere = state == "merged" and alone
-            report.ends["merged, nobody knows where" if nowhere else state] += count
+            without_target = state == "merged" and alone
+            report.ends["merged without a target" if without_target else state] += count
     finally:
         await connection.close()
 
 
 @asynccontextmanager
 async def own_postgres() -> AsyncIterator[OwnPostgres]:
-    """A migrated Postgres in a folder of its own."""
+    """A separate, migrated Postgres."""
     with short_folder() as folder:
         postgres = OwnPostgres(folder)
         await asyncio.to_thread(postgres.start)
@@ -155,13 +157,13 @@ async def own_postgres() -> AsyncIterator[OwnPostgres]:
             await migrate(postgres.url)
             yield postgres
         finally:
-            await asyncio.to_thread(postgres.start)  # it may be down, if the run broke off in the middle
+            await asyncio.to_thread(postgres.start)  # it may be down after an error
             await asyncio.to_thread(postgres.stop)
 
 
 @asynccontextmanager
 async def started_replicas(database_url: str) -> AsyncIterator[list[RelayProcess]]:
-    """Started replicas, killed at the end if they still run."""
+    """Running replicas, killed at the end if they still run."""
     environ: dict[str, Any] = on_database(database_url) | {
         "RELAY_SEND_TIMEOUT": "1",
         "RELAY_DIGEST_AFTER": "1",

@@ -1,4 +1,4 @@
-"""How do the groups' states reach the relay: as Alertmanager sends them, until they are acknowledged?"""
+"""Senders of the groups' states, which retry until they are acknowledged, as Alertmanager does."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -11,31 +11,31 @@ from relay.app import BASE_PATH
 from tests.faults.torture.groups import State
 from tests.faults.torture.records import Acknowledged
 
-ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=5.0)
+RESPONSE_TIMEOUT: Final = aiohttp.ClientTimeout(total=5.0)
 RETRY_EVERY: Final = 0.1
 
 
 async def send_group(
-    states: Iterator[State], urls: Sequence[str], gap: float, chance: Random, acknowledged: list[Acknowledged]
+    states: Iterator[State], urls: Sequence[str], gap: float, rng: Random, acknowledged: list[Acknowledged]
 ) -> None:
     """Send a group's states one after the other, with pauses of `gap` seconds on average.
 
-    Each goes to either replica until one answers with 2xx, and the next one only then.
+    Each is sent to random replicas until one responds with 2xx; only then the next one is sent.
     """
-    async with aiohttp.ClientSession(timeout=ANSWER_TIMEOUT) as session:
+    async with aiohttp.ClientSession(timeout=RESPONSE_TIMEOUT) as session:
         for state in states:
-            await asyncio.sleep(chance.uniform(0, 2 * gap))
-            while not await taken(session, chance.choice(urls), state.body):
+            await asyncio.sleep(rng.uniform(0, 2 * gap))
+            while not await accepted(session, rng.choice(urls), state.body):
                 await asyncio.sleep(RETRY_EVERY)
             acknowledged.append(state.record)
 
 
-async def taken(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> bool:
-    """Whether a replica answered with 2xx; one that refuses for good has a fault that no retry mends."""
+async def accepted(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> bool:
+    """Whether a replica responds with 2xx. A 4xx fails the run, because no retry would help."""
     try:
         async with session.post(f"{url}{BASE_PATH}/webhook", json=body) as response:
             if 400 <= response.status < 500:
-                raise AssertionError(f"refused with {response.status}: {await response.text()}")
+                raise AssertionError(f"rejected with {response.status}: {await response.text()}")
             return response.ok
     except (aiohttp.ClientError, OSError, TimeoutError):
         return False

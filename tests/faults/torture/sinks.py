@@ -1,4 +1,4 @@
-"""What stands in for the platforms: sinks that read every message, and fail a third of the time in every way?"""
+"""The platforms of a run: sinks that read every message, and fail a share of them in every way."""
 
 import asyncio
 import email.utils
@@ -16,22 +16,22 @@ from tests.fixtures.behaviors import Behavior, answers, drips_forever, hangs, re
 from tests.fixtures.platforms import OK, Arrival, Platform
 
 FOLLOWED: Final = "/followed"
-SLOWEST: Final = 0.2
-"""Seconds; answers take up to so long, so that a kill meets some requests under way."""
+MAX_LATENCY: Final = 0.2
+"""Seconds before a response, so that some requests are in flight at each kill."""
 UNLIMITED: Final = {"per_second": 10_000, "burst": 10_000}
 
-SLACK_UNTOLD: Final = "before that could be told"
-"""Of the words that say on Slack that a message tells a firing, too."""
+SLACK_UNNOTIFIED: Final = "before that could be told"
+"""Part of the text that marks an alert on Slack whose firing was not sent before."""
 
 _slack_alert = re.compile(r"((g\d+)-o\d+) seq (\d+)")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to fail. A body that never ends is no failure: the status has said yes."""
+    """One way to fail. An endless body after a 200 is no failure: the status counts."""
 
     behavior: Behavior
-    verdict: Verdict = Verdict.REFUSED
+    verdict: Verdict = Verdict.REJECTED
 
 
 async def limits_until_a_date(writer: asyncio.StreamWriter) -> None:
@@ -39,9 +39,9 @@ async def limits_until_a_date(writer: asyncio.StreamWriter) -> None:
     await answers(429, headers={"Retry-After": email.utils.formatdate(time.time() + 1, usegmt=True)})(writer)
 
 
-def slack_says(word: str) -> Behavior:
-    """Slack's no inside a 200."""
-    return answers(200, json.dumps({"ok": False, "error": word}), {"Content-Type": "application/json"})
+def slack_error(code: str) -> Behavior:
+    """An error of Slack inside a 200."""
+    return answers(200, json.dumps({"ok": False, "error": code}), {"Content-Type": "application/json"})
 
 
 FAULTS: Final = (
@@ -52,37 +52,37 @@ FAULTS: Final = (
     Fault(answers(503, headers={"Retry-After": "1"})),
     Fault(drips_forever(500)),
     Fault(drips_forever(200), Verdict.ACCEPTED),
-    Fault(hangs, Verdict.BROKEN),
-    Fault(resets_after(b""), Verdict.BROKEN),
-    Fault(resets_after(b"HTTP/1.1 20"), Verdict.BROKEN),
-    Fault(sends(b"\x00\xffthis is no HTTP\r\n\r\n"), Verdict.BROKEN),
+    Fault(hangs, Verdict.ABORTED),
+    Fault(resets_after(b""), Verdict.ABORTED),
+    Fault(resets_after(b"HTTP/1.1 20"), Verdict.ABORTED),
+    Fault(sends(b"\x00\xffthis is not HTTP\r\n\r\n"), Verdict.ABORTED),
 )
-SLACK_FAULTS: Final = (*FAULTS, Fault(slack_says("ratelimited")), Fault(slack_says("internal_error")))
+SLACK_FAULTS: Final = (*FAULTS, Fault(slack_error("ratelimited")), Fault(slack_error("internal_error")))
 
 
 @dataclass
 class Sink:
-    """One channel's platform, and what it read; `well` ends its failing."""
+    """The platform of one channel, and the requests it read; it stops failing when `recovered` is set."""
 
     channel: str
     channel_type: str
     rate_limit: Mapping[str, float]
-    chance: Random
+    rng: Random
     faults: tuple[Fault, ...]
     read: Callable[[str, Arrival], Request]
     share: float
-    """Of the requests that fail."""
+    """The share of requests that fail."""
     platform: Platform = field(default_factory=Platform)
     requests: list[Request] = field(default_factory=list)
     followed: int = 0
-    well: bool = False
+    recovered: bool = False
 
     def __post_init__(self) -> None:
         self.platform.script = self._answer
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The channel to be created for it."""
+        """The fields of its channel."""
         return {
             "name": self.channel,
             "channel_type": self.channel_type,
@@ -97,13 +97,13 @@ class Sink:
         request = self.read(self.channel, arrival)
         self.requests.append(request)
         fault = Fault(OK, Verdict.ACCEPTED)
-        if not self.well and self.chance.random() < self.share:
-            fault = self.chance.choice(self.faults)
-        pause = self.chance.uniform(0, SLOWEST)
+        if not self.recovered and self.rng.random() < self.share:
+            fault = self.rng.choice(self.faults)
+        pause = self.rng.uniform(0, MAX_LATENCY)
 
         async def behave(writer: asyncio.StreamWriter) -> None:
             await asyncio.sleep(pause)
-            if not arrival.gone:  # else nobody waits for the answer any more: it was killed, or ran out of time
+            if not arrival.gone:  # else the client was killed or timed out
                 request.verdict = fault.verdict
                 await fault.behavior(writer)
 
@@ -111,21 +111,21 @@ class Sink:
 
 
 def sinks(seed: int, share: float, limit: float) -> list[Sink]:
-    """A webhook without a limit, one with a limit (so that it gets digests), and a Slack."""
+    """A webhook without a rate limit, one with a limit (so that it gets digests), and a Slack channel."""
 
-    def chance(name: str) -> Random:
+    def rng(name: str) -> Random:
         return Random(f"{seed} {name}")
 
     limited = {"per_second": limit, "burst": 1}
     return [
-        Sink("plain", "webhook", UNLIMITED, chance("plain"), FAULTS, read_webhook, share),
-        Sink("limited", "webhook", limited, chance("limited"), FAULTS, read_webhook, share),
-        Sink("slack", "slack", UNLIMITED, chance("slack"), SLACK_FAULTS, read_slack, share),
+        Sink("plain", "webhook", UNLIMITED, rng("plain"), FAULTS, read_webhook, share),
+        Sink("limited", "webhook", limited, rng("limited"), FAULTS, read_webhook, share),
+        Sink("slack", "slack", UNLIMITED, rng("slack"), SLACK_FAULTS, read_slack, share),
     ]
 
 
 def read_webhook(channel: str, arrival: Arrival) -> Request:
-    """What a message of the plain webhook tells: one group, or a digest's counts."""
+    """The content of a webhook message: one group, or a digest's counts."""
     message = arrival.json
     if digest := message.get("digest"):
         counts = digest["counts"]
@@ -145,14 +145,14 @@ def read_webhook(channel: str, arrival: Arrival) -> Request:
         seq=max(int(one["annotations"]["seq"]) for one in alerts),
         firing=frozenset(one["alertname"] for one in alerts if one["status"] == "firing"),
         resolved=frozenset(one["alertname"] for one in alerts if one["status"] == "resolved"),
-        untold=frozenset(one["alertname"] for one in alerts if one.get("untold_firing")),
+        unnotified=frozenset(one["alertname"] for one in alerts if one.get("untold_firing")),
     )
 
 
 def read_slack(channel: str, arrival: Arrival) -> Request:
-    """What a message in Slack's blocks tells of a group.
+    """The content of a Slack message.
 
-    It carries no delivery's id, but no two deliveries say the same.
+    It has no delivery id, but no two deliveries have the same text.
     """
     blocks = [block for attachment in arrival.json["attachments"] for block in attachment["blocks"]]
     texts = [block["text"]["text"] for block in blocks if block["type"] == "section"]
@@ -164,5 +164,5 @@ def read_slack(channel: str, arrival: Arrival) -> Request:
         seq=max((int(match[3]) for match, _ in found), default=0),
         firing=frozenset(match[1] for match, text in found if "✅" not in text),
         resolved=frozenset(match[1] for match, text in found if "✅" in text),
-        untold=frozenset(match[1] for match, text in found if SLACK_UNTOLD in text),
+        unnotified=frozenset(match[1] for match, text in found if SLACK_UNNOTIFIED in text),
     )

@@ -1,4 +1,6 @@
-"""Is an incident still one message when two replicas share the work, and one is killed in between?"""
+"""Tests of edited messages with two replicas, one of which is killed."""
+
+import pytest
 
 from tests.fixtures.editing import EDITING_TYPES, EditingPlatforms, editing_channel
 from tests.fixtures.processes import (
@@ -13,13 +15,15 @@ from tests.fixtures.sink import Sink
 
 A, B = {"instance": "a"}, {"instance": "b"}
 
+pytestmark = pytest.mark.slow
 
-async def test_replicas_edit_one_message_also_when_one_of_them_is_killed(database_url: str, sink: Sink) -> None:
-    sink.script = places = EditingPlatforms()
+
+async def test_replicas_edit_one_message_even_if_one_of_them_is_killed(database_url: str, sink: Sink) -> None:
+    sink.script = script = EditingPlatforms()
     environ = on_database(database_url)
     async with relay_process(environ) as one, relay_process(environ) as other:
-        for place in EDITING_TYPES:
-            await create_channel(one.url, **editing_channel(place, sink.url))
+        for channel_type in EDITING_TYPES:
+            await create_channel(one.url, **editing_channel(channel_type, sink.url))
 
         await post_webhook(one.url, webhook(alert("DiskFull", **A)))
         await outbox_drained(database_url)
@@ -33,7 +37,7 @@ async def test_replicas_edit_one_message_also_when_one_of_them_is_killed(databas
         await post_webhook(one.url, webhook(alert("DiskFull", "resolved", **B)))
         await outbox_drained(database_url)
 
-    for place in EDITING_TYPES:
-        [message] = places.platforms[place].messages
-        marks = [(text.count("🔥 "), text.count("✅ ")) for text in message.versions]
-        assert marks == [(1, 0), (2, 0), (1, 1), (0, 2)], place
+    for channel_type in EDITING_TYPES:
+        [message] = script.platforms[channel_type].messages
+        symbols = [(text.count("🔥 "), text.count("✅ ")) for text in message.versions]
+        assert symbols == [(1, 0), (2, 0), (1, 1), (0, 2)], channel_type
