@@ -58,7 +58,7 @@ async def update(connection: HeldConnection, metrics: Metrics, give_up_after: fl
     for channel_type in channel_types():
         of_type = [channel for channel in channels if channel.channel_type == channel_type]
         _set_waiting(metrics, channel_type, of_type)
-        metrics.channels_gone.labels(channel_type).set(sum(channel.gone for channel in of_type))
+        metrics.channels_gone.labels(channel_type).set(sum(channel.disabled_by_relay for channel in of_type))
         metrics.dead_letters.labels(channel_type).set(dead.get(channel_type, 0))
 
 

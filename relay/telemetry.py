@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from relay.domain.alerts import Status
 from relay.domain.channel_types import channel_types
 from relay.domain.health import ChannelState
-from relay.domain.outcomes import Reason
+from relay.domain.outcomes import OutcomeKind, Reason
 
 FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 SLOW: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
@@ -148,7 +148,7 @@ class Metrics:
                 metric.labels(channel_type)
             for gauge in (self.waiting, self.held, self.oldest_waiting, self.channels_gone, self.dead_letters):
                 gauge.labels(channel_type)
-            self.attempts.labels(channel_type, "sent", "")
+            self.attempts.labels(channel_type, OutcomeKind.SENT, "")
             for into in MERGED_INTO:
                 self.merged.labels(channel_type, into)
             for reason in Reason:

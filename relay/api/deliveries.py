@@ -96,7 +96,7 @@ class DeliveriesController(Controller):
     ) -> RedeliverResult:
         """Redeliver all deliveries that match, oldest first; by default the dead ones."""
         require_storable(data.channel_id, "channel_id")
-        wanted = redelivery.Wanted(
+        wanted = redelivery.RedeliveryFilter(
             state=data.state,
             channel_id=data.channel_id,
             since=utc("since", data.since),
@@ -105,12 +105,12 @@ class DeliveriesController(Controller):
         return await _redeliver_all(database, wanted)
 
 
-async def _redeliver_all(database: Database, wanted: redelivery.Wanted) -> RedeliverResult:
+async def _redeliver_all(database: Database, wanted: redelivery.RedeliveryFilter) -> RedeliverResult:
     ends = time.monotonic() + BULK_SECONDS
-    last = await run_in_transaction(database, redelivery.newest)
+    last = await run_in_transaction(database, redelivery.last_id)
     count, after = 0, 0
     while True:
-        some = partial(redelivery.redeliver_some, wanted=wanted, after=after, last=last)
+        some = partial(redelivery.redeliver_chunk, wanted=wanted, after=after, last=last)
         chunk = await run_in_transaction(database, some)
         count += chunk.redelivered
         if chunk.after is None:

@@ -10,8 +10,8 @@ import structlog
 
 from relay.deliver.decision import decide
 from relay.deliver.message_edits import PreparedMessage, destination_hash_of, updated
-from relay.domain.history import State
-from relay.domain.notifications import REFRESH, Message, Notification
+from relay.domain.history import Kind, State
+from relay.domain.notifications import Message, Notification
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.registry import notifier_for
 from relay.notify.sender import Sender
@@ -66,7 +66,7 @@ class RunningAttempt:
         """Send the message; `pace` is awaited before each of its requests but the first."""
         if self._lease.channel is None:
             self.outcome = Retry(Reason.OTHER, self._lease.unreadable)
-        elif self._claimed.rank == REFRESH and not self._edits_message:
+        elif self._claimed.kind is Kind.REFRESH and not self._edits_message:
             self.outcome = Sent(detail="nothing was sent: the message to refresh is no longer edited")
         elif self._message is not None:
             channel = self._lease.channel
@@ -115,7 +115,7 @@ class RunningAttempt:
 
     def refresh_channel(self) -> str | None:
         """The channel whose edited messages are outdated now, because a digest was sent."""
-        digest_sent = self._claimed.receipt_id is None and isinstance(self.outcome, Sent)
+        digest_sent = self._claimed.kind is Kind.DIGEST and isinstance(self.outcome, Sent)
         edited = destination_hash_of(self._lease.channel) is not None
         return self._lease.channel_id if digest_sent and edited else None
 
@@ -135,7 +135,7 @@ class RunningAttempt:
             metrics.rate_limited.labels(channel_type).inc()
         if reason == Reason.DESTINATION_GONE:
             metrics.channels_disabled.labels(channel_type).inc()
-        metrics.attempts.labels(channel_type, type(outcome).__name__.lower(), reason).inc()
+        metrics.attempts.labels(channel_type, outcome.kind, reason).inc()
         metrics.attempt_seconds.labels(channel_type).observe(self._duration)
         if isinstance(outcome, Sent):
             age = (datetime.now(UTC) - self._claimed.created_at).total_seconds()

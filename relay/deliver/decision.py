@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from relay.domain.health import latency_bucket
-from relay.domain.history import State
+from relay.domain.history import Kind, State
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent, backoff
 from relay.store.outbox.claims import Claimed
 from relay.store.outbox.settle import Settlement
@@ -43,11 +43,11 @@ def decide(
     return Settlement(
         delivery_id=claimed.id,
         attempt=claimed.attempt,
-        state=state.value,
+        state=state,
         delay=delay,
         started_at=started_at,
         duration=duration,
-        outcome=type(outcome).__name__.lower(),
+        outcome=outcome.kind,
         reason=reason,
         status_code=outcome.status_code,
         detail=detail,
@@ -59,7 +59,7 @@ def decide(
 
 def _pending_since(claimed: Claimed) -> datetime:
     """The start of the time after which a delivery expires. A digest is as old as its newest delivery."""
-    is_digest = claimed.receipt_id is None
+    is_digest = claimed.kind is Kind.DIGEST
     return max(claimed.created_at, claimed.waiting_since) if is_digest else claimed.waiting_since
 
 
@@ -68,11 +68,11 @@ def unsent(claimed: Claimed, now: datetime) -> Settlement:
     return Settlement(
         delivery_id=claimed.id,
         attempt=claimed.attempt,
-        state=State.PENDING.value,
+        state=State.PENDING,
         delay=0.0,
         started_at=now,
         duration=0.0,
-        outcome="unsent",
+        outcome=None,
         reason=None,
         status_code=None,
         detail=None,

@@ -18,7 +18,8 @@ from relay.deliver.result_writer import AttemptResult, ResultWriter
 from relay.deliver.throttle import Throttle
 from relay.domain.outcomes import Reason, Sent
 from relay.store.outbox.claims import Claimed
-from relay.store.outbox.lanes import LaneState, Lease
+from relay.store.outbox.lane_states import LaneState
+from relay.store.outbox.lanes import Lease
 
 STATE_INTERVAL: Final = 1.0
 """Seconds between successes that are written to the lane's row; failures are written immediately."""
@@ -182,6 +183,6 @@ class Dispatcher:
             held_for=self.held_for(now),
             succeeded=isinstance(outcome, Sent),
             failed=failed,
-            reason=None if isinstance(outcome, Sent) else outcome.reason.value,
+            reason=None if isinstance(outcome, Sent) else outcome.reason,
             error=None if isinstance(outcome, Sent) else outcome.detail,
         )

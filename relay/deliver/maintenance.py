@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from relay.domain.outcomes import Reason
 from relay.store.outbox import message_edits, overdue
 from relay.store.postgres.database import FAILED, Database, HeldConnection, in_words
+from relay.store.postgres.statements import DriverConnection
 from relay.store.reports import channel_health
 from relay.telemetry import Metrics
 
@@ -51,7 +52,7 @@ class Maintenance:
                 runs += 1
                 await self._move(overdue.fall_back, self._fallback_after, Reason.CIRCUIT_OPEN)
                 if runs % EXPIRE_EVERY == 0:
-                    await self._move(overdue.give_up, self._give_up_after, Reason.EXPIRED)
+                    await self._move(overdue.expire, self._give_up_after, Reason.EXPIRED)
                 if runs % PURGE_EVERY == 0:
                     await self._purge()
         finally:
@@ -64,7 +65,10 @@ class Maintenance:
                 await message_edits.purge(driver)
 
     async def _move(
-        self, move: Callable[[Any, float], Awaitable[Sequence[overdue.Moved]]], after: float, reason: Reason
+        self,
+        move: Callable[[DriverConnection, float], Awaitable[Sequence[overdue.Moved]]],
+        after: float,
+        reason: Reason,
     ) -> None:
         """Move overdue deliveries, a limited number in each transaction."""
         moved: Sequence[overdue.Moved] = ()

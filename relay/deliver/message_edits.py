@@ -41,7 +41,7 @@ def is_same_incident(editable: EditableMessage, alert_ids: frozenset[int], *, fi
     A message that shows firing alerts is always edited, so that none stays firing in it. When all of its alerts
     are resolved, a firing alert is a new incident, and people have to be notified of it.
     """
-    return not editable.ended or (not firing and not alert_ids.isdisjoint(editable.alert_ids))
+    return not editable.all_resolved or (not firing and not alert_ids.isdisjoint(editable.alert_ids))
 
 
 def prepare_edit(
@@ -58,7 +58,7 @@ def prepare_edit(
     """
     firing = bool(notification.firing)
     if editable is None or not is_same_incident(editable, frozenset(alert_ids), firing=firing):
-        new = EditableMessage(group_hash, (), tuple(alert_ids), 0, ended=not firing)
+        new = EditableMessage(group_hash, (), tuple(alert_ids), 0, all_resolved=not firing)
         return PreparedMessage(notification, new)
     # An alert that fires with a later start was resolved in between, even if no webhook reported that.
     starts = {alert.fingerprint: alert.starts_at for alert in notification.alerts}
@@ -75,7 +75,8 @@ def prepare_edit(
     )
     all_ids = (*alert_ids, *(alert_id for alert_id, _ in shown))
     return PreparedMessage(
-        message, EditableMessage(group_hash, editable.message_refs, all_ids, omitted, ended=not message.firing)
+        message,
+        EditableMessage(group_hash, editable.message_refs, all_ids, omitted, all_resolved=not message.firing),
     )
 
 
@@ -91,4 +92,6 @@ def updated(editable: EditableMessage, outcome: Outcome) -> EditableMessage | No
         return None
     if not sent and message_refs == editable.message_refs:
         return None
-    return msgspec.structs.replace(editable, message_refs=message_refs, ended=editable.ended and sent)
+    return msgspec.structs.replace(
+        editable, message_refs=message_refs, all_resolved=editable.all_resolved and sent
+    )

@@ -9,6 +9,7 @@ from relay.deliver.message_edits import PreparedMessage, prepare_edit
 from relay.deliver.receipt_cache import ReceiptCache
 from relay.domain.alerts import Group
 from relay.domain.folding import FoldedGroup, MergedNotification, matched_alert_ids
+from relay.domain.history import Kind
 from relay.domain.notifications import Digest, Message, Notification
 from relay.store.outbox import contents, digests, message_edits
 from relay.store.outbox.claims import Claimed
@@ -46,9 +47,9 @@ class MessageReader:
         if destination_hash is None:
             messages = await self._messages(claimed, now)
             return {delivery_id: PreparedMessage(message) for delivery_id, message in messages.items()}
-        groups = [one for one in claimed if one.receipt_id is not None]
+        groups = [one for one in claimed if one.kind is not Kind.DIGEST]
         folded = await self._folded(groups) if groups else {}
-        prepared = {one.id: PreparedMessage(await self._digest(one)) for one in claimed if one.receipt_id is None}
+        prepared = {one.id: PreparedMessage(await self._digest(one)) for one in claimed if one.kind is Kind.DIGEST}
         return prepared | await self._edits([one for one in groups if one.id in folded], folded, destination_hash)
 
     async def _edits(
@@ -94,9 +95,9 @@ class MessageReader:
     async def _current(self, claimed: Sequence[Claimed]) -> dict[int, Message]:
         """Messages with all that was merged into them, and the current state of each alert."""
         messages: dict[int, Message] = {
-            one.id: await self._digest(one) for one in claimed if one.receipt_id is None
+            one.id: await self._digest(one) for one in claimed if one.kind is Kind.DIGEST
         }
-        if groups := [one for one in claimed if one.receipt_id is not None]:
+        if groups := [one for one in claimed if one.kind is not Kind.DIGEST]:
             folded = await self._folded(groups)
             messages |= {delivery_id: notification for delivery_id, (notification, _) in folded.items()}
         return messages
@@ -125,7 +126,7 @@ class MessageReader:
         async with self._digest_connection.use() as driver:
             origins = await contents.origins(driver, [claimed.id])
         async with self._digest_connection.use() as driver:
-            content = await digests.told(driver, claimed.id)
+            content = await digests.content(driver, claimed.id)
         return Digest(
             id=str(claimed.id),
             channel_id=claimed.channel_id,
@@ -156,7 +157,7 @@ class MessageReader:
 def is_verbatim(claimed: Claimed, now: datetime) -> bool:
     """Whether the message contains the alerts of its own webhook alone, as they were received."""
     return (
-        claimed.receipt_id is not None
+        claimed.kind is not Kind.DIGEST
         and claimed.attempt == 1
         and not (claimed.carries or claimed.redelivered or claimed.fallback_of is not None)
         and now - claimed.waiting_since < STALE_AFTER

@@ -14,7 +14,7 @@ from relay.domain.errors import NotFound
 from relay.domain.history import State
 from relay.domain.notifications import Message, Notification
 from relay.store.outbox import contents
-from relay.store.outbox.contents import Seen
+from relay.store.outbox.contents import DeliverySnapshot
 from relay.store.postgres.database import Database, HeldConnection
 
 
@@ -28,7 +28,7 @@ async def preview_delivery(
     """
     async with _held_connection(database) as connection:
         async with connection.use() as driver:
-            seen = await contents.seen(driver, delivery_id)
+            seen = await contents.snapshot(driver, delivery_id)
         if seen is None:
             raise NotFound(f"there is no delivery {delivery_id}")
         prepared = await _prepare(connection, seen, channel, history_url)
@@ -47,7 +47,7 @@ async def _held_connection(database: Database) -> AsyncIterator[HeldConnection]:
 
 
 async def _prepare(
-    connection: HeldConnection, seen: Seen, channel: Channel, history_url: str
+    connection: HeldConnection, seen: DeliverySnapshot, channel: Channel, history_url: str
 ) -> PreparedMessage | None:
     receipts = ReceiptCache(connection)
     reader = MessageReader(connection, connection, receipts, history_url)
@@ -61,7 +61,7 @@ async def _prepare(
     return prepared.get(claimed.id)
 
 
-def _notes(seen: Seen, message: Message, channel: Channel) -> list[str]:
+def _notes(seen: DeliverySnapshot, message: Message, channel: Channel) -> list[str]:
     """How the preview may differ from what was or will be sent."""
     claimed, notes = seen.claimed, []
     if seen.state is State.MERGED:

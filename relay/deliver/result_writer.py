@@ -8,8 +8,8 @@ import msgspec
 import structlog
 
 from relay.deliver.batcher import Batcher
-from relay.store.outbox import lanes, message_edits
-from relay.store.outbox.lanes import LaneState
+from relay.store.outbox import message_edits
+from relay.store.outbox.lane_states import LaneState, disable, write_states
 from relay.store.outbox.message_edits import EditableMessageUpdate
 from relay.store.outbox.settle import Settlement, settle
 from relay.store.postgres.database import AWAY, Database, HeldConnection, in_words
@@ -94,13 +94,15 @@ class ResultWriter:
                 await message_edits.write(driver, self._worker, message_updates)
             for result in batch:
                 if result.refresh_channel is not None:
-                    await message_edits.set_right(driver, result.settlement.delivery_id, result.refresh_channel)
+                    await message_edits.queue_refreshes(
+                        driver, result.settlement.delivery_id, result.refresh_channel
+                    )
             fallbacks = await settle(driver, [result.settlement for result in batch])
             if lane_states:
-                await lanes.write_states(driver, self._worker, list(lane_states.values()))
+                await write_states(driver, self._worker, list(lane_states.values()))
             for result in batch:
                 if result.disable_reason is not None and result.lane_state is not None:
                     channel_id = result.lane_state.channel_id
-                    await lanes.disable(driver, channel_id, result.config_version, result.disable_reason)
+                    await disable(driver, channel_id, result.config_version, result.disable_reason)
         if fallbacks:
             self._wake(fallbacks)

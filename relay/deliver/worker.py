@@ -150,7 +150,7 @@ class Worker:
             await asyncio.wait(self._tasks, timeout=SETTLE_TIMEOUT)
         with contextlib.suppress(*FAILED):
             async with asyncio.timeout(SETTLE_TIMEOUT), self._connection.use() as driver:
-                await lanes.give_back(driver, self._context.worker)
+                await lanes.release_all(driver, self._context.worker)
         self._stopped.set()
 
     async def _claim_lanes(self) -> None:

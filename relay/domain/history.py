@@ -42,10 +42,14 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kind(StrEnum):
-    """What a delivery contains: one group, or a digest of many."""
+    """What a delivery sends: a notification of one group, a digest of many, or an edit of a group's message.
+
+    A `refresh` edits a message that shows an older state than a digest that was sent after it.
+    """
 
     GROUP = "group"
     DIGEST = "digest"
+    REFRESH = "refresh"
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

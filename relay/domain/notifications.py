@@ -130,11 +130,8 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
 
 Message = Notification | Digest
 
-REFRESH: Final = 100
-"""The rank of a delivery that only refreshes an edited message after a digest reported the same alerts.
-
-It is neither merged into digests nor counted as pending, and has no fallback.
-"""
+LOWEST_RANK: Final = 100
+"""The rank of refreshes, below that of any notification."""
 
 
 def rank_of(alerts: Iterable[Alert]) -> int:

@@ -1,7 +1,7 @@
 """The outcome of an attempt, and the wait before the next one."""
 
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -28,12 +28,22 @@ class Reason(StrEnum):
     MESSAGE_GONE = "messageGone"
 
 
+class OutcomeKind(StrEnum):
+    """How an attempt ended, as the database, the API and the metrics name it."""
+
+    SENT = "sent"
+    RETRY = "retry"
+    REJECTED = "rejected"
+
+
 class Sent(msgspec.Struct, frozen=True):
     """The platform accepted the message. `detail` is the response, or what went wrong before it was accepted.
 
     `after`: seconds for which the platform accepts no more messages from this channel. `message_refs`, here and
     below: the platform's references of the group's messages, which may be edited later.
     """
+
+    kind: ClassVar[OutcomeKind] = OutcomeKind.SENT
 
     status_code: int | None = None
     detail: str | None = None
@@ -49,6 +59,8 @@ class Retry(msgspec.Struct, frozen=True):
     several requests: which of them were sent.
     """
 
+    kind: ClassVar[OutcomeKind] = OutcomeKind.RETRY
+
     reason: Reason
     detail: str
     status_code: int | None = None
@@ -62,6 +74,8 @@ class Rejected(msgspec.Struct, frozen=True):
 
     MESSAGE_GONE: the message to edit no longer exists or can no longer be edited.
     """
+
+    kind: ClassVar[OutcomeKind] = OutcomeKind.REJECTED
 
     reason: Reason
     detail: str

@@ -128,7 +128,7 @@ def _alert_row(state: _AlertState, received_at: datetime) -> AlertRow:
         annotations=_encoder.encode(alert.annotations).decode(),
         ends_at=(alert.ends_at or received_at) if resolved else None,
         generator_url=alert.generator_url,
-        group_hashes="{" + ",".join(map(str, sorted(state.groups))) + "}",
+        group_hashes=tuple(sorted(state.groups)),
     )
 
 

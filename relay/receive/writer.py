@@ -151,7 +151,7 @@ class Writer:
             return
         self._report(taken, batch, written)
 
-    async def _commit(self, webhooks: list[Webhook]) -> tuple[Batch, list[ingest.Written]]:
+    async def _commit(self, webhooks: list[Webhook]) -> tuple[Batch, list[ingest.IngestResult]]:
         """Route and write, and repeat until the routing table is current at the commit."""
         for _ in range(ATTEMPTS):
             table = self._table or await self._load_table()
@@ -179,7 +179,7 @@ class Writer:
         self._metrics.config_version.set(version)
         return self._table
 
-    def _report(self, taken: list[_Pending], batch: Batch, written: list[ingest.Written]) -> None:
+    def _report(self, taken: list[_Pending], batch: Batch, written: list[ingest.IngestResult]) -> None:
         first_of_row: set[int] = set()
         for pending, row in zip(taken, batch.row_of, strict=True):
             stored = written[row]

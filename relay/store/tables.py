@@ -1,4 +1,4 @@
-"""Which tables are there? The same as the migrations make; a test holds the two together."""
+"""The tables, as the migrations create them; a test compares the two."""
 
 from typing import Final
 
@@ -33,7 +33,7 @@ config_version = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("version", BigInteger, nullable=False),
     CheckConstraint("id = 1", name="config_version_one_row"),
-    comment="One row; a trigger counts up with every change of the configuration.",
+    comment="One row; a trigger increments the version at every change of the configuration.",
 )
 
 channels = Table(
@@ -41,10 +41,10 @@ channels = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("channel_type", Text, nullable=False),
-    Column("config", JSONB, nullable=False, comment="All fields but the id, the type and the secret ones."),
-    Column("sealed", LargeBinary, nullable=False, comment="The secret fields, sealed with the id bound in."),
+    Column("config", JSONB, nullable=False, comment="The settings, without id, type and secret fields."),
+    Column("sealed", LargeBinary, nullable=False, comment="The secret fields, encrypted and bound to the id."),
     Column("enabled", Boolean, Computed("(config ->> 'enabled')::boolean", persisted=True), nullable=False),
-    Column("disabled_reason", Text, comment="Why the relay itself disabled it."),
+    Column("disabled_reason", Text, comment="Why the relay disabled the channel."),
     Column("created_at", _moment, nullable=False, server_default=text("now()")),
     Column("updated_at", _moment, nullable=False, server_default=text("now()")),
 )
@@ -53,18 +53,18 @@ channel_templates = Table(
     "channel_templates",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("body", JSONB, nullable=False, comment="All but the id; secrets stand in none of them."),
+    Column("body", JSONB, nullable=False, comment="All fields but the id; they contain no secrets."),
     Column("created_at", _moment, nullable=False, server_default=text("now()")),
     Column("updated_at", _moment, nullable=False, server_default=text("now()")),
-    comment="Those of people; the built-in ones are in the code.",
+    comment="Templates of users; the built-in ones are in the code.",
 )
 
 message_templates = Table(
     "message_templates",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("version", Integer, nullable=False, comment="The one in force."),
-    Column("body", JSONB, nullable=False, comment="Of that version."),
+    Column("version", Integer, nullable=False, comment="The current version."),
+    Column("body", JSONB, nullable=False, comment="The body of that version."),
     Column("updated_at", _moment, nullable=False, server_default=text("now()")),
 )
 
@@ -73,9 +73,9 @@ message_template_versions = Table(
     metadata,
     Column("template_id", Text, ForeignKey("message_templates.id", ondelete="CASCADE"), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("body", JSONB, nullable=False, comment="All but the id."),
+    Column("body", JSONB, nullable=False, comment="All fields but the id."),
     Column("created_at", _moment, nullable=False, server_default=text("now()")),
-    comment="All that a template ever said.",
+    comment="All versions of each message template.",
 )
 
 api_keys = Table(
@@ -109,7 +109,7 @@ alerts = Table(
     Column("first_received_at", _moment, nullable=False),
     Column("last_received_at", _moment, nullable=False),
     Column("resolved_received_at", _moment),
-    Column("group_hashes", ARRAY(BigInteger), nullable=False, comment="The groups that carried it."),
+    Column("group_hashes", ARRAY(BigInteger), nullable=False, comment="The groups that contained the alert."),
     UniqueConstraint("tenant_id", "fingerprint", "starts_at", name="alerts_occurrence_key"),
     CheckConstraint("status IN ('firing', 'resolved')", name="alerts_status"),
 )
@@ -120,7 +120,7 @@ group_states = Table(
     Column("state_hash", LargeBinary, primary_key=True),
     Column("accepted_at", _moment, nullable=False),
     Index("group_states_accepted_at", "accepted_at"),
-    comment="When a state of a group was last taken for news; the same again soon after is a duplicate.",
+    comment="When a state of a group was last accepted; the same state soon after that is a duplicate.",
 )
 
 receipts = Table(
@@ -128,12 +128,17 @@ receipts = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("state_hash", LargeBinary, nullable=False),
-    Column("group_hash", BigInteger, nullable=False, comment="Of the group_key, which may be too long to index."),
+    Column(
+        "group_hash",
+        BigInteger,
+        nullable=False,
+        comment="A hash of the group_key, which may be too long to index.",
+    ),
     Column("group_key", Text, nullable=False),
     Column("receiver", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("received_at", _moment, nullable=False),
-    Column("body", LargeBinary, nullable=False, comment="The webhook as it came."),
+    Column("body", LargeBinary, nullable=False, comment="The body of the webhook."),
     Column("alert_ids", ARRAY(BigInteger), nullable=False, comment="In the order of the body's alerts."),
     Index("receipts_group", "group_hash", "received_at"),
 )
@@ -147,19 +152,29 @@ lanes = Table(
         BigInteger,
         nullable=False,
         server_default=text("0"),
-        comment="Counts up with every commit.",
+        comment="Incremented by every commit that queues a delivery.",
     ),
-    Column("next_due", _moment, comment="When something may be sent; NULL when nothing waits."),
+    Column("next_due", _moment, comment="When a delivery is due; NULL when none is pending."),
     Column("owner", Text, comment="The worker that holds the lease."),
     Column("lease_until", _moment),
-    Column("epoch", BigInteger, nullable=False, server_default=text("0"), comment="Counts up with every lease."),
-    Column("tokens", Double, comment="Of the bucket, at tokens_at; NULL for a full one."),
+    Column("epoch", BigInteger, nullable=False, server_default=text("0"), comment="Incremented with every lease."),
+    Column("tokens", Double, comment="Tokens in the bucket at tokens_at; NULL when it is full."),
     Column("tokens_at", _moment),
-    Column("held_until", _moment, comment="Nothing is sent before: the platform asked so, or the breaker."),
-    Column("failures", Integer, nullable=False, server_default=text("0"), comment="One after the other."),
-    Column("opened_at", _moment, comment="Since when the circuit breaker is open; NULL when it is closed."),
-    Column("probes", Integer, nullable=False, server_default=text("0"), comment="Tries since it opened."),
-    Column("digested_at", _moment, comment="When the last digest was begun."),
+    Column(
+        "held_until",
+        _moment,
+        comment="Nothing is sent before: the platform or the circuit breaker holds the channel back.",
+    ),
+    Column("failures", Integer, nullable=False, server_default=text("0"), comment="Consecutive failures."),
+    Column("opened_at", _moment, comment="When the circuit breaker opened; NULL when it is closed."),
+    Column(
+        "probes",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="Attempts since the circuit breaker opened.",
+    ),
+    Column("digested_at", _moment, comment="When the last digest was claimed."),
     Column("last_success_at", _moment),
     Column("last_failure_at", _moment),
     Column("last_reason", Text),
@@ -171,7 +186,7 @@ lanes = Table(
     },
 )
 
-# Partitioned by the state into deliveries_waiting and deliveries_finished; their own indexes are in the migration.
+# Partitioned by state into deliveries_waiting and deliveries_finished; their own indexes are in the migrations.
 deliveries = Table(
     "deliveries",
     metadata,
@@ -184,49 +199,65 @@ deliveries = Table(
     ),
     Column("receipt_id", BigInteger, comment="NULL for a digest."),
     Column("channel_id", Text, nullable=False, comment="No foreign key: the history outlives the channel."),
+    Column("kind", Text, nullable=False, server_default=text("'group'"), comment="group, digest or refresh."),
     Column("group_hash", BigInteger, nullable=False, comment="0 for a digest."),
-    Column("positions", ARRAY(Integer), comment="Which alerts of the body it tells; NULL for all."),
-    Column("rank", SmallInteger, nullable=False, comment="Its place in the queue: 0 is critical."),
+    Column("positions", ARRAY(Integer), comment="Positions of the alerts in the body; NULL for all."),
+    Column(
+        "rank",
+        SmallInteger,
+        nullable=False,
+        comment="Its place in the queue: 0 is critical, 100 is for refreshes.",
+    ),
     Column("state", Text, primary_key=True),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     Column("created_at", _moment, nullable=False),
-    Column("waiting_since", _moment, nullable=False, comment="Of now when it is asked for again."),
+    Column(
+        "waiting_since", _moment, nullable=False, comment="When it became pending, at first or by a redelivery."
+    ),
     Column("next_attempt_at", _moment),
     Column("delivered_at", _moment),
     Column("redelivered_at", _moment),
-    Column("merged_into", BigInteger, comment="The delivery that tells this one too."),
+    Column("merged_into", BigInteger, comment="The delivery that this one was merged into."),
     Column("fallback_of", BigInteger, comment="The delivery in whose place this one is sent."),
-    Column("progress", Text, comment="How many of its requests were taken, when it needs several."),
+    Column("progress", Text, comment="Which of its requests were accepted, when it needs several."),
     Column("last_reason", Text),
     Column("last_error", Text),
     CheckConstraint("state IN ('pending', 'sending', 'delivered', 'merged', 'dead')", name="deliveries_state"),
+    CheckConstraint("kind IN ('group', 'digest', 'refresh')", name="deliveries_kind"),
+    CheckConstraint("(kind = 'digest') = (receipt_id IS NULL)", name="deliveries_kind_receipt"),
     Index("deliveries_receipt", "receipt_id"),
     postgresql_partition_by="LIST (state)",
 )
 
-living_messages = Table(
-    "living_messages",
+edited_messages = Table(
+    "edited_messages",
     metadata,
     Column("channel_id", Text, ForeignKey("lanes.channel_id", ondelete="CASCADE"), primary_key=True),
     Column("group_hash", BigInteger, primary_key=True, autoincrement=False),
-    Column("place", LargeBinary, nullable=False, comment="A hash of where on the platform they are."),
-    Column("posted", JSONB, nullable=False, comment="The platform's references, one a part."),
-    Column("alert_ids", ARRAY(BigInteger), nullable=False, comment="Those it tells."),
-    Column("let_go", Integer, nullable=False, comment="How many it told once, and tells no more."),
-    Column("ended", Boolean, nullable=False, comment="None of them fires."),
+    Column(
+        "destination_hash", LargeBinary, nullable=False, comment="A hash of where on the platform the message is."
+    ),
+    Column("message_refs", JSONB, nullable=False, comment="The platform's references, one for each part."),
+    Column("alert_ids", ARRAY(BigInteger), nullable=False, comment="The alerts that the message shows."),
+    Column(
+        "omitted", Integer, nullable=False, comment="Alerts that the message showed once, and no longer shows."
+    ),
+    Column("all_resolved", Boolean, nullable=False, comment="Whether none of the alerts fires."),
     Column("updated_at", _moment, nullable=False),
-    comment="The messages that groups are told in, for as long as they are edited.",
+    comment="The messages of groups that are still edited.",
 )
 
 tallies = Table(
     "tallies",
     metadata,
     Column("channel_id", Text, primary_key=True),
-    Column("period", _moment, primary_key=True, comment="Where its five minutes begin."),
+    Column("period", _moment, primary_key=True, comment="The start of the five minutes."),
     Column("outcome", Text, primary_key=True),
-    Column("bucket", SmallInteger, primary_key=True, comment="Of the duration; see store/health.py."),
+    Column(
+        "bucket", SmallInteger, primary_key=True, comment="The bucket of the duration; see relay/domain/health.py."
+    ),
     Column("attempts", BigInteger, nullable=False),
-    comment="How attempts ended, counted: what a channel's health is told from.",
+    comment="Attempts counted by outcome and duration, for the health of channels.",
     postgresql_with={"fillfactor": "70"},
 )
 

@@ -147,8 +147,8 @@ async def test_a_digest_and_a_fallback_include_all_alerts_merged_into_them(
         await relay.webhook(webhook(alert(name), group=name))
     a, b, c, d = reversed([item["id"] for item in await relay.items("/deliveries")])
     made = """
-        INSERT INTO deliveries (channel_id, state, group_hash, rank, created_at, waiting_since, fallback_of)
-        VALUES ('ops', $1, 0, 0, now(), now(), $2) RETURNING id
+        INSERT INTO deliveries (channel_id, kind, state, group_hash, rank, created_at, waiting_since, fallback_of)
+        VALUES ('ops', 'digest', $1, 0, 0, now(), now(), $2) RETURNING id
     """
     digest = await sql.fetchval(made, "dead", None)
     fallback = await sql.fetchval(made, "delivered", digest)

@@ -42,8 +42,10 @@ async def rows(sql: Any, channel_id: str, state: str, count: int = 1, **columns:
     places = "".join(f", ${at}" for at in range(4, 4 + len(columns)))
     inserted = await sql.fetch(
         f"""
-        INSERT INTO deliveries (channel_id, state, group_hash, rank, attempt, created_at, waiting_since{names})
-        SELECT $1, $2, 0, 0, 3, now(), now(){places} FROM generate_series(1, $3::int) RETURNING id
+        INSERT INTO deliveries (
+          channel_id, kind, state, group_hash, rank, attempt, created_at, waiting_since{names}
+        )
+        SELECT $1, 'digest', $2, 0, 0, 3, now(), now(){places} FROM generate_series(1, $3::int) RETURNING id
         """,
         *(channel_id, state, count, *columns.values()),
     )

@@ -17,7 +17,7 @@ from relay.domain.alertmanager import decode_webhook
 from relay.domain.channel_types import Filters
 from relay.receive.batch import Webhook, build_batch
 from relay.route.table import RoutingTable
-from relay.store.outbox.ingest import INGEST, arguments
+from relay.store.outbox.ingest import INGEST, parameters
 from tests.bench.figures import Amount, Figure, quantile
 from tests.fixtures.postgres import migrated_database
 from tests.fixtures.processes import create_channel, on_database, relay_process
@@ -68,9 +68,12 @@ async def bare_rate(connection: Any, prefix: str) -> float:
     while elapsed < SECONDS:
         webhooks = [Webhook(body, decode_webhook(body)) for body in itertools.islice(bodies, CONNECTIONS)]
         batch = build_batch(webhooks, routes, now)
-        values = arguments(batch.alerts, batch.webhooks)
+        values = parameters(batch.alerts, batch.webhooks)
+        arguments = INGEST.arguments(
+            {"version": version, "received_at": now, "window": timedelta(seconds=60), **values}
+        )
         started = time.perf_counter()
-        rows = await connection.fetch(INGEST, version, now, timedelta(seconds=60), *values)
+        rows = await connection.fetch(INGEST.sql, *arguments)
         elapsed += time.perf_counter() - started
         assert len(rows) == CONNECTIONS
         done += CONNECTIONS

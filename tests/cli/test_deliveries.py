@@ -77,9 +77,9 @@ async def test_a_delivery_is_redelivered(api: FakeApi, relay_at: Relay) -> None:
 
 
 async def test_a_rejected_redelivery_is_reported_in_one_line(api: FakeApi, relay_at: Relay) -> None:
-    api.respond_problem(409, "the delivery 17 was merged into 18; send that one again")
+    api.respond_problem(409, "the delivery 17 was merged into 18; redeliver that one")
     result = await relay_at("deliveries", "redeliver", "17")
-    assert (result.code, result.err) == (1, "relay: the delivery 17 was merged into 18; send that one again\n")
+    assert (result.code, result.err) == (1, "relay: the delivery 17 was merged into 18; redeliver that one\n")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from relay.deliver.decision import decide
+from relay.domain.history import Kind
 from relay.domain.outcomes import MAX_DELAY, Outcome, Reason, Rejected, Retry, Sent
 from relay.store.outbox.claims import Claimed
 from relay.store.outbox.settle import Settlement
@@ -25,8 +26,8 @@ def claimed(*, attempt: int = 1, age: timedelta = timedelta(0)) -> Claimed:
     return Claimed(
         id=7,
         channel_id="ops",
+        kind=Kind.GROUP,
         group_hash=7,
-        rank=0,
         receipt_id=1,
         positions=None,
         attempt=attempt,
@@ -90,7 +91,7 @@ def test_a_delivery_expires_when_it_has_failed_for_too_long() -> None:
 
 
 def test_a_digest_is_as_old_as_its_newest_delivery() -> None:
-    digest = msgspec.structs.replace(claimed(age=GIVE_UP_AFTER), receipt_id=None, created_at=NOW)
+    digest = msgspec.structs.replace(claimed(age=GIVE_UP_AFTER), kind=Kind.DIGEST, created_at=NOW)
 
     assert decide(digest, FAILED, NOW, 0.25, 0.5, GIVE_UP_AFTER, None).state == "pending"
 

@@ -14,56 +14,53 @@ from relay.domain.errors import Conflict, InvalidInput, NotFound, SealBroken, Un
 from relay.domain.outcomes import Reason
 from relay.store.configuration.fallbacks import check_dependents, check_fallback, dependents, format_ids
 from relay.store.configuration.seal import Seal
+from relay.store.outbox.fragments import DEAD, MERGED, PENDING, SENDING, content_tree, wake_lanes
 from relay.store.postgres.listen import WAKE_CHANNEL
+from relay.store.postgres.statements import DriverConnection, Statement
 from relay.store.tables import channels, config_version, lanes, message_templates
 
 # A channel that the relay itself disabled still gets its alerts: they are pending until the channel is fixed, or
 # go to its fallback. One statement reads version and filters consistently; without channels its one row has the
 # version alone.
-LOAD_FILTERS: Final = """
-SELECT
-  v.version,
-  c.id,
-  CASE WHEN c.disabled_reason IS NULL THEN c.config ELSE c.config || '{"enabled": true}' END AS config
-FROM config_version v LEFT JOIN channels c ON true
-ORDER BY c.id
-"""
-
-# A row that a worker is about to claim or to settle is left to it.
-MADE_DUE: Final = text(
+LOAD_FILTERS: Final = Statement(
     """
+    SELECT v.version, c.id,
+      CASE WHEN c.disabled_reason IS NULL THEN c.config ELSE c.config || '{"enabled": true}' END AS config
+    FROM config_version v LEFT JOIN channels c ON true
+    ORDER BY c.id
+    """
+)
+
+# A row that a worker is about to claim or to settle is skipped.
+MADE_DUE: Final = text(
+    f"""
     UPDATE deliveries SET next_attempt_at = now()
-    WHERE state = 'pending' AND id = ANY (ARRAY(
-      SELECT id FROM deliveries WHERE channel_id = :channel_id AND state = 'pending' AND next_attempt_at > now()
+    WHERE state = {PENDING} AND id = ANY (ARRAY(
+      SELECT id FROM deliveries WHERE channel_id = :channel_id AND state = {PENDING} AND next_attempt_at > now()
       ORDER BY id FOR UPDATE SKIP LOCKED
     ))
     """
 )
 
-# What another channel could not be told goes back to it, unless that one is gone too.
+WAKE: Final = text(wake_lanes("SELECT :channel_id"))
+
+# What was to be sent in place of another channel's deliveries goes back to that channel, if it still exists.
 BURY: Final = text(
-    """
+    f"""
     WITH RECURSIVE buried AS (
-      UPDATE deliveries SET state = 'dead', next_attempt_at = NULL, last_reason = :reason,
+      UPDATE deliveries SET state = {DEAD}, next_attempt_at = NULL, last_reason = '{Reason.CHANNEL_DELETED}',
         last_error = 'the channel was deleted before this could be sent'
-      WHERE channel_id = :id AND state IN ('pending', 'sending')
-      RETURNING id, fallback_of
-    ), told AS (
-      SELECT id, fallback_of FROM buried
-      UNION
-      SELECT m.id, m.fallback_of FROM told t CROSS JOIN LATERAL (
-        SELECT * FROM deliveries d WHERE d.merged_into = t.id AND d.state = 'merged'
-        UNION ALL SELECT * FROM deliveries d WHERE d.id = t.fallback_of
-      ) AS m
-    ), returned AS (
-      UPDATE deliveries d SET state = 'pending', merged_into = NULL, next_attempt_at = now(), waiting_since = now()
-      FROM told t
-      WHERE d.id = ANY (ARRAY(SELECT id FROM told)) AND d.id = t.id AND d.state = 'merged'
+      WHERE channel_id = :id AND state IN ({PENDING}, {SENDING})
+      RETURNING id, receipt_id, positions, fallback_of
+    ), {content_tree("buried d")}, returned AS (
+      UPDATE deliveries d SET
+        state = {PENDING}, merged_into = NULL, next_attempt_at = now(), waiting_since = now()
+      FROM content t
+      WHERE d.id = ANY (ARRAY(SELECT id FROM content)) AND d.id = t.id AND d.state = {MERGED}
         AND d.channel_id IN (SELECT c.id FROM channels c WHERE c.id <> :id)
       RETURNING d.channel_id
     )
-    UPDATE lanes SET enqueued = enqueued + 1, next_due = least(next_due, greatest(now(), held_until))
-    WHERE channel_id IN (SELECT channel_id FROM returned)
+    {wake_lanes("SELECT channel_id FROM returned")}
     """
 )
 
@@ -141,21 +138,11 @@ async def change(
 
 
 async def start_over(connection: AsyncConnection, channel_id: str) -> None:
-    """Forget the failures of a channel that was mended, and let what waits for it go out at once."""
-    statement = (
-        update(lanes)
-        .where(lanes.c.channel_id == channel_id)
-        .values(
-            failures=0,
-            opened_at=None,
-            probes=0,
-            held_until=None,
-            next_due=func.now(),
-            enqueued=lanes.c.enqueued + 1,
-        )
-    )
-    await connection.execute(statement)
+    """Reset the circuit breaker of a channel that was corrected, and make what waits for it due."""
+    reset = update(lanes).where(lanes.c.channel_id == channel_id)
+    await connection.execute(reset.values(failures=0, opened_at=None, probes=0, held_until=None))
     await connection.execute(MADE_DUE, {"channel_id": channel_id})
+    await connection.execute(WAKE, {"channel_id": channel_id})
     await wake(connection)
 
 
@@ -184,7 +171,7 @@ async def remove(connection: AsyncConnection, channel_id: str) -> None:
 
 async def _bury(connection: AsyncConnection, channel_id: str) -> None:
     """Make the pending deliveries of a channel dead; those it got as a fallback return to their own channel."""
-    await connection.execute(BURY, {"id": channel_id, "reason": Reason.CHANNEL_DELETED})
+    await connection.execute(BURY, {"id": channel_id})
 
 
 async def lock_configuration(connection: AsyncConnection) -> None:
@@ -204,9 +191,9 @@ async def _check_template(connection: AsyncConnection, channel: Channel) -> None
         raise InvalidInput("template", f"there is no message template {channel.template!r}")
 
 
-async def load_filters(driver: Any) -> tuple[int, dict[str, Filters]]:
+async def load_filters(connection: DriverConnection) -> tuple[int, dict[str, Filters]]:
     """Return the configuration version and the filters of all channels by id, from one snapshot."""
-    rows = await driver.fetch(LOAD_FILTERS)
+    rows = await LOAD_FILTERS.rows(connection)
     filters = {row["id"]: msgspec.convert(row["config"], Filters) for row in rows if row["id"] is not None}
     return rows[0]["version"], filters
 

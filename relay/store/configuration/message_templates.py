@@ -3,6 +3,7 @@
 A change of a template updates the channels that use it, so that their lanes load it before the next message.
 """
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -133,13 +134,16 @@ async def version(connection: AsyncConnection, template_id: str, number: int) ->
     return _version(row)
 
 
-def from_lease(row: Any) -> MessageTemplate | None:
+def from_lease(
+    template_id: str | None, version: int | None, body: dict[str, Any] | None, updated_at: datetime | None
+) -> MessageTemplate | None:
     """Return the template of a lane's channel; None without one, or if it was stored by another release."""
-    if row["template_id"] is None:
+    if template_id is None or body is None:
         return None
-    version_fields = {"version": row["template_version"], "updated_at": row["template_updated_at"]}
     try:
-        return msgspec.convert(row["template_body"] | {"id": row["template_id"]} | version_fields, MessageTemplate)
+        return msgspec.convert(
+            body | {"id": template_id, "version": version, "updated_at": updated_at}, MessageTemplate
+        )
     except msgspec.ValidationError:
         return None
 

@@ -1,4 +1,4 @@
-"""How does a batch of webhooks become durable, in one statement?"""
+"""Ingest: a batch of webhooks, written in one statement."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -6,12 +6,16 @@ from typing import Any, Final
 
 import msgspec
 
+from relay.domain.alerts import Status
+from relay.store.outbox.fragments import PENDING, wake_lanes
+from relay.store.postgres.statements import DriverConnection, Query, Records, Statement
+
 MAX_INDEXED_TEXT: Final = 255
-"""Characters of the columns that are searched and indexed; the labels hold the whole text."""
+"""Characters of the columns that are searched and indexed; the labels have the whole text."""
 
 
 class AlertRow(msgspec.Struct, frozen=True):
-    """An occurrence of an alert, as the batch leaves it. `labels` and `annotations` are JSON text."""
+    """An occurrence of an alert, in its state after the batch. `labels` and `annotations` are JSON text."""
 
     tenant_id: str
     fingerprint: str
@@ -24,11 +28,11 @@ class AlertRow(msgspec.Struct, frozen=True):
     annotations: str
     ends_at: datetime | None
     generator_url: str
-    group_hashes: str
+    group_hashes: tuple[int, ...]
 
 
 class DeliveryRow(msgspec.Struct, frozen=True):
-    """What one channel is to be told of one webhook; `positions` is None for all its alerts.
+    """A notification of one webhook for one channel. `positions` is None for all alerts.
 
     `rank` is its place in the queue, 0 for the most urgent.
     """
@@ -39,9 +43,9 @@ class DeliveryRow(msgspec.Struct, frozen=True):
 
 
 class WebhookRow(msgspec.Struct, frozen=True):
-    """One webhook of the batch. `alerts` holds, in the body's order, indices into the batch's alerts.
+    """One webhook of the batch. `alerts` has, in the body's order, indices into the batch's alerts.
 
-    `firing` says for each whether this webhook reports it as firing.
+    `firing` has for each of them whether this webhook reports it as firing.
     """
 
     state_hash: bytes
@@ -55,165 +59,214 @@ class WebhookRow(msgspec.Struct, frozen=True):
     deliveries: tuple[DeliveryRow, ...]
 
 
-class Written(msgspec.Struct, frozen=True):
-    """What became of one webhook. `late` counts firing reports of alerts that had been resolved before."""
+class IngestResult(msgspec.Struct, frozen=True):
+    """The result for one webhook. `late` counts firing reports of alerts that had been resolved before."""
 
     duplicate: bool
     late: int
     notifications: int
 
 
-# Everything hangs on `config`: when the version moved on, it is empty and nothing is written. FOR SHARE
-# lets no change of the configuration commit between this check and our own commit.
-#
-# `stored` keeps a resolved alert resolved against a late firing report, one within the window after it was
-# resolved; what is late is not delivered. After the window it fires again: Prometheus keeps startsAt when it was
-# cut off from Alertmanager for so long that the alert was taken for resolved meanwhile. An alert that was resolved
-# before this batch keeps its old resolved_received_at, which tells it from one that this batch resolved.
-#
-# `accepted` returns a state of a group only if it is news: never seen, or seen longer ago than the window.
-#
-# Rows are locked in a fixed order everywhere, so that two processes can't deadlock.
-INGEST: Final = """
-WITH config AS MATERIALIZED (
-  SELECT version FROM config_version WHERE version = $1 FOR SHARE
-), incoming AS MATERIALIZED (
-  SELECT t.* FROM config, unnest(
-    $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
-    $12::text[], $13::timestamptz[], $14::text[], $15::text[]
-  ) WITH ORDINALITY AS t (
-    tenant_id, fingerprint, starts_at, status, alertname, severity, category, labels,
-    annotations, ends_at, generator_url, group_hashes, k
-  )
-), stored AS (
+class _ReportRow(msgspec.Struct, frozen=True):
+    """An alert at a position of a webhook. Webhooks and alerts are counted from 1, as ORDINALITY does."""
+
+    webhook: int
+    position: int
+    alert: int
+    firing: bool
+
+
+class _RoutedRow(msgspec.Struct, frozen=True):
+    """A delivery with the webhook that it is of, counted from 1."""
+
+    webhook: int
+    channel_id: str
+    positions: tuple[int, ...] | None
+    rank: int
+
+
+_IS_RECENT: Final = "a.resolved_received_at > :received_at - :window::interval"
+"""Whether the stored alert `a` was resolved within the window."""
+
+# A resolved alert stays resolved when a report that it fires comes within the window after that: the report is
+# late, and is not delivered. After the window the alert fires again: Prometheus keeps startsAt when it was cut off
+# from Alertmanager for so long that the alert was considered resolved meanwhile.
+_STORED: Final = f"""
   INSERT INTO alerts AS a (
     tenant_id, fingerprint, starts_at, status, alertname, severity, category, labels, annotations, ends_at,
     generator_url, first_received_at, last_received_at, resolved_received_at, group_hashes
   )
   SELECT
     tenant_id, fingerprint, starts_at, status, alertname, severity, category, labels::jsonb, annotations::jsonb,
-    ends_at, generator_url, $2, $2, CASE WHEN status = 'resolved' THEN $2::timestamptz END, group_hashes::bigint[]
-  FROM incoming ORDER BY k
+    ends_at, generator_url, :received_at, :received_at,
+    CASE WHEN status = '{Status.RESOLVED}' THEN :received_at::timestamptz END, group_hashes::bigint[]
+  FROM incoming ORDER BY ordinality
   ON CONFLICT (tenant_id, fingerprint, starts_at) DO UPDATE SET
-    status = CASE WHEN a.resolved_received_at > $2 - $3::interval THEN a.status ELSE excluded.status END,
-    annotations = CASE WHEN a.resolved_received_at > $2 - $3::interval
-      THEN a.annotations ELSE excluded.annotations END,
-    ends_at = CASE WHEN a.status = 'resolved' AND (
-      excluded.status = 'resolved' OR a.resolved_received_at > $2 - $3::interval
+    status = CASE WHEN {_IS_RECENT} THEN a.status ELSE excluded.status END,
+    annotations = CASE WHEN {_IS_RECENT} THEN a.annotations ELSE excluded.annotations END,
+    ends_at = CASE WHEN a.status = '{Status.RESOLVED}' AND (
+      excluded.status = '{Status.RESOLVED}' OR {_IS_RECENT}
     ) THEN a.ends_at ELSE excluded.ends_at END,
     generator_url = excluded.generator_url,
     first_received_at = least(a.first_received_at, excluded.first_received_at),
     last_received_at = greatest(a.last_received_at, excluded.last_received_at),
-    resolved_received_at = CASE WHEN a.resolved_received_at > $2 - $3::interval OR excluded.status = 'resolved'
+    resolved_received_at = CASE WHEN {_IS_RECENT} OR excluded.status = '{Status.RESOLVED}'
       THEN coalesce(a.resolved_received_at, excluded.resolved_received_at) END,
     group_hashes = CASE WHEN a.group_hashes @> excluded.group_hashes THEN a.group_hashes
       ELSE ARRAY(SELECT DISTINCT unnest(a.group_hashes || excluded.group_hashes)) END
-  RETURNING a.id, a.tenant_id, a.fingerprint, a.starts_at, a.resolved_received_at
-), known AS MATERIALIZED (
-  SELECT i.k, s.id, s.resolved_received_at <> $2 AND s.resolved_received_at > $2 - $3::interval AS was_resolved
-  FROM incoming i JOIN stored s USING (tenant_id, fingerprint, starts_at)
-), webhooks AS MATERIALIZED (
-  SELECT t.* FROM config, unnest(
-    $16::bytea[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::bytea[]
-  ) WITH ORDINALITY AS t (state_hash, group_hash, group_key, receiver, status, body, w)
-), accepted AS (
+  RETURNING a.id, a.tenant_id, a.fingerprint, a.starts_at,
+    a.resolved_received_at <> :received_at AND {_IS_RECENT} AS was_resolved
+"""
+
+_ACCEPTED: Final = """
   INSERT INTO group_states AS g (state_hash, accepted_at)
-  SELECT state_hash, $2 FROM webhooks ORDER BY state_hash
+  SELECT state_hash, :received_at FROM webhooks ORDER BY state_hash
   ON CONFLICT (state_hash) DO UPDATE SET accepted_at = excluded.accepted_at
-  WHERE g.accepted_at <= excluded.accepted_at - $3::interval
+  WHERE g.accepted_at <= excluded.accepted_at - :window::interval
   RETURNING state_hash
-), contents AS MATERIALIZED (
-  SELECT t.w, array_agg(known.id ORDER BY t.position) AS alert_ids,
-    coalesce(array_agg(t.position) FILTER (WHERE t.firing AND known.was_resolved), '{}') AS late
-  FROM unnest($22::bigint[], $23::int[], $24::bigint[], $25::boolean[]) AS t (w, position, k, firing)
-  JOIN known USING (k) GROUP BY t.w
-), receipt AS (
+"""
+
+_CONTENTS: Final = """
+  SELECT r.webhook, array_agg(known.id ORDER BY r.position) AS alert_ids,
+    coalesce(array_agg(r.position) FILTER (WHERE r.firing AND known.was_resolved), '{}') AS late
+  FROM :reports AS r JOIN known USING (alert) GROUP BY r.webhook
+"""
+
+_RECEIPTS: Final = """
   INSERT INTO receipts (state_hash, group_hash, group_key, receiver, status, received_at, body, alert_ids)
-  SELECT state_hash, group_hash, group_key, receiver, status, $2, body, alert_ids
-  FROM webhooks JOIN accepted USING (state_hash) JOIN contents USING (w) ORDER BY w
+  SELECT state_hash, group_hash, group_key, receiver, status, :received_at, body, alert_ids
+  FROM webhooks JOIN accepted USING (state_hash) JOIN contents USING (webhook) ORDER BY webhook
   RETURNING id, state_hash
-), wanted AS (
-  SELECT t.n, t.w, t.channel_id, t.rank, webhooks.group_hash, receipt.id AS receipt_id,
-    CASE WHEN contents.late = '{}' THEN t.positions::int[] ELSE ARRAY(
+"""
+
+_ROUTED: Final = """
+  SELECT r.ordinality, r.channel_id, r.rank, webhooks.group_hash, receipts_added.id AS receipt_id,
+    CASE WHEN contents.late = '{}' THEN r.positions::int[] ELSE ARRAY(
       SELECT position FROM unnest(
-        coalesce(t.positions::int[], ARRAY(SELECT generate_series(0, cardinality(contents.alert_ids) - 1)))
+        coalesce(r.positions::int[], ARRAY(SELECT generate_series(0, cardinality(contents.alert_ids) - 1)))
       ) AS position WHERE position <> ALL (contents.late)
     ) END AS positions
-  FROM unnest($26::bigint[], $27::text[], $28::text[], $29::int[]) WITH ORDINALITY
-    AS t (w, channel_id, positions, rank, n)
-  JOIN webhooks USING (w) JOIN receipt USING (state_hash) JOIN contents USING (w)
-), queued AS (
+  FROM :deliveries WITH ORDINALITY AS r
+  JOIN webhooks USING (webhook) JOIN receipts_added USING (state_hash) JOIN contents USING (webhook)
+"""
+
+_QUEUED: Final = f"""
   INSERT INTO deliveries (
     receipt_id, channel_id, group_hash, positions, rank, state, created_at, waiting_since, next_attempt_at
   )
-  SELECT receipt_id, channel_id, group_hash, positions, rank, 'pending', $2, $2, now()
-  FROM wanted WHERE positions IS NULL OR positions <> '{}' ORDER BY n
+  SELECT receipt_id, channel_id, group_hash, positions, rank, {PENDING}, :received_at, :received_at, now()
+  FROM routed WHERE positions IS NULL OR positions <> '{{}}' ORDER BY ordinality
   RETURNING receipt_id, channel_id
-), woken AS (
-  UPDATE lanes SET enqueued = enqueued + 1, next_due = least(next_due, greatest(now(), held_until))
-  WHERE channel_id = ANY (ARRAY(
-    SELECT channel_id FROM lanes WHERE channel_id IN (SELECT channel_id FROM queued)
-    ORDER BY channel_id FOR NO KEY UPDATE
-  ))
-)
-SELECT
-  receipt.id IS NULL AS duplicate,
-  coalesce(cardinality(contents.late), 0) AS late,
-  (SELECT count(*) FROM queued WHERE queued.receipt_id = receipt.id) AS notifications
-FROM webhooks LEFT JOIN contents USING (w) LEFT JOIN receipt USING (state_hash) ORDER BY w
 """
+
+# Rows are locked in a fixed order everywhere, so that two processes can't deadlock.
+INGEST: Final = Query(
+    IngestResult,
+    f"""
+    WITH
+    -- Everything depends on this row: when the configuration has another version by now, there is none, and
+    -- nothing is written. FOR SHARE lets no change of the configuration be committed before this statement is.
+    config AS MATERIALIZED (SELECT version FROM config_version WHERE version = :version FOR SHARE),
+    -- Store the alerts. One that was resolved before this batch has an older resolved_received_at.
+    incoming AS MATERIALIZED (SELECT i.* FROM config, :alerts WITH ORDINALITY AS i),
+    stored AS ({_STORED}),
+    known AS MATERIALIZED (
+      SELECT incoming.ordinality AS alert, stored.id, stored.was_resolved
+      FROM incoming JOIN stored USING (tenant_id, fingerprint, starts_at)
+    ),
+    -- Accept the webhooks whose group has a new state: one never seen, or seen longer ago than the window.
+    webhooks AS MATERIALIZED (
+      SELECT w.*, w.ordinality AS webhook FROM config, :webhooks WITH ORDINALITY AS w
+    ),
+    accepted AS ({_ACCEPTED}),
+    -- The alerts of each webhook, and the positions of reports that are late.
+    contents AS MATERIALIZED ({_CONTENTS}),
+    receipts_added AS ({_RECEIPTS}),
+    -- Queue the deliveries of the accepted webhooks, without late reports, and wake their lanes.
+    routed AS ({_ROUTED}),
+    queued AS ({_QUEUED}),
+    woken AS ({wake_lanes("SELECT channel_id FROM queued")})
+    SELECT
+      receipts_added.id IS NULL AS duplicate,
+      coalesce(cardinality(contents.late), 0) AS late,
+      (SELECT count(*) FROM queued WHERE queued.receipt_id = receipts_added.id) AS notifications
+    FROM webhooks LEFT JOIN contents USING (webhook) LEFT JOIN receipts_added USING (state_hash)
+    ORDER BY webhook
+    """,
+    alerts=Records(
+        AlertRow,
+        tenant_id="text",
+        fingerprint="text",
+        starts_at="timestamptz",
+        status="text",
+        alertname="text",
+        severity="text",
+        category="text",
+        labels="text",
+        annotations="text",
+        ends_at="timestamptz",
+        generator_url="text",
+        group_hashes="bigint[]",
+    ),
+    webhooks=Records(
+        WebhookRow,
+        state_hash="bytea",
+        group_hash="bigint",
+        group_key="text",
+        receiver="text",
+        status="text",
+        body="bytea",
+    ),
+    reports=Records(_ReportRow, webhook="bigint", position="int", alert="bigint", firing="boolean"),
+    deliveries=Records(_RoutedRow, webhook="bigint", channel_id="text", positions="int[]", rank="int"),
+)
+
+PURGE_GROUP_STATES: Final = Statement("DELETE FROM group_states WHERE accepted_at < now() - :older_than::interval")
 
 
 async def write(
-    driver: Any,
+    connection: DriverConnection,
     version: int,
     received_at: datetime,
-    repeat_after: timedelta,
+    window: timedelta,
     alerts: Sequence[AlertRow],
     webhooks: Sequence[WebhookRow],
-) -> list[Written] | None:
+) -> list[IngestResult] | None:
     """Write a batch in one implicit transaction; it is durable when this returns.
 
-    The alerts must be distinct occurrences and the webhooks distinct states. The answer is in the order of
-    the webhooks, or None when the configuration is not at `version` any more: then nothing was written.
+    The alerts must be distinct occurrences and the webhooks distinct states. The same state within the `window`
+    is a duplicate. The results are in the order of the webhooks, or None when the configuration is no longer at
+    `version`: then nothing was written.
     """
-    rows = await driver.fetch(INGEST, version, received_at, repeat_after, *arguments(alerts, webhooks))
-    if not rows:
-        return None
-    return [Written(row["duplicate"], row["late"], row["notifications"]) for row in rows]
+    values = parameters(alerts, webhooks)
+    return (
+        await INGEST.fetch(connection, version=version, received_at=received_at, window=window, **values) or None
+    )
 
 
-def arguments(alerts: Sequence[AlertRow], webhooks: Sequence[WebhookRow]) -> list[list[Any]]:
-    """The statement's arrays, one a column: from $4 on."""
-    contents = [
-        (w, position, k + 1, firing)
-        for w, webhook in enumerate(webhooks, start=1)
-        for position, (k, firing) in enumerate(zip(webhook.alerts, webhook.firing, strict=True))
-    ]
-    deliveries = [
-        (w, delivery.channel_id, _array(delivery.positions), delivery.rank)
-        for w, webhook in enumerate(webhooks, start=1)
-        for delivery in webhook.deliveries
-    ]
-    heads = [(w.state_hash, w.group_hash, w.group_key, w.receiver, w.status, w.body) for w in webhooks]
-    return [
-        *_columns(map(msgspec.structs.astuple, alerts), len(AlertRow.__struct_fields__)),
-        *_columns(heads, 6),
-        *_columns(contents, 4),
-        *_columns(deliveries, 4),
-    ]
+def parameters(alerts: Sequence[AlertRow], webhooks: Sequence[WebhookRow]) -> dict[str, Any]:
+    """The statement's records."""
+    return {
+        "alerts": alerts,
+        "webhooks": webhooks,
+        "reports": [
+            _ReportRow(webhook=number, position=position, alert=alert + 1, firing=firing)
+            for number, webhook in enumerate(webhooks, start=1)
+            for position, (alert, firing) in enumerate(zip(webhook.alerts, webhook.firing, strict=True))
+        ],
+        "deliveries": [
+            _RoutedRow(
+                webhook=number,
+                channel_id=delivery.channel_id,
+                positions=delivery.positions,
+                rank=delivery.rank,
+            )
+            for number, webhook in enumerate(webhooks, start=1)
+            for delivery in webhook.deliveries
+        ],
+    }
 
 
-def _columns(rows: Any, width: int) -> list[list[Any]]:
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return columns or [[] for _ in range(width)]
-
-
-def _array(values: tuple[int, ...] | None) -> str | None:
-    """A Postgres array literal; arrays of arrays of different lengths can't be bound."""
-    return None if values is None else "{" + ",".join(map(str, values)) + "}"
-
-
-async def purge_group_states(driver: Any, older_than: timedelta) -> None:
-    """Forget states of groups that can't make a duplicate any more."""
-    await driver.execute("DELETE FROM group_states WHERE accepted_at < now() - $1::interval", older_than)
+async def purge_group_states(connection: DriverConnection, older_than: timedelta) -> None:
+    """Delete states of groups that are too old for anything to be their duplicate."""
+    await PURGE_GROUP_STATES.execute(connection, older_than=older_than)

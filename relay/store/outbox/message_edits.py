@@ -1,130 +1,164 @@
-"""Where is the message that a channel was told a group in, and of which alerts does it tell?
+"""Messages of groups that are edited, and the alerts that they show.
 
-Kept with the channel's lane, so that whoever holds the lane edits the same message.
+They are kept with the channel's lane, so that whoever holds the lane edits the same message.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from relay.domain.alerts import Alert
-from relay.domain.notifications import REFRESH
-from relay.store.outbox.digests import TOLD, alert_of
+from relay.domain.notifications import LOWEST_RANK
+from relay.store.outbox.fragments import DIGEST, PENDING, REFRESH, content_tree
+from relay.store.postgres.statements import DriverConnection, Query, Records, Statement, read
 
-FORGET_AFTER: Final = "1 day"
-"""Since the last edit. Alertmanager tells what fires again every few hours, so what is told later is news, and no
+EDITED_FOR: Final = "1 day"
+"""After the last edit. Alertmanager repeats what fires every few hours, so that what comes later is news, and no
 platform lets much older messages be edited."""
 
 
 class EditableMessage(msgspec.Struct, frozen=True):
-    """The message of a group in a channel: `posted` are the platform's references of its parts, in order.
+    """The message of a group in a channel. `message_refs` are the platform's references of its parts, in order.
 
-    `alert_ids` are those that it tells, `let_go` counts those that it told once. `ended`: none of them fires.
+    `alert_ids` are the alerts that it shows; `omitted` counts those that it showed once. `all_resolved`: none of
+    them fires.
     """
 
     group_hash: int
     message_refs: tuple[str, ...]
     alert_ids: tuple[int, ...]
     omitted: int
-    ended: bool
+    all_resolved: bool
 
 
 class EditableMessageUpdate(msgspec.Struct, frozen=True):
-    """A living message to be written, by the holder of the channel's lane. `place` is as `load` takes it."""
+    """A message to be written by the holder of the channel's lane. `destination_hash` is as `load` takes it."""
 
     channel_id: str
     epoch: int
     destination_hash: bytes
-    living: EditableMessage
+    message: EditableMessage
 
 
-LOAD: Final = f"""
-SELECT group_hash, posted, alert_ids, let_go, ended FROM living_messages
-WHERE channel_id = $1 AND place = $2 AND group_hash = ANY ($3) AND posted <> '[]'
-  AND updated_at > now() - interval '{FORGET_AFTER}'
-"""
+class _MessageRow(msgspec.Struct, frozen=True):
+    """An update as a row of the statement."""
 
-# Only by the lane's holder: who lost the lane may not overwrite what its next holder posted.
-WRITE: Final = """
-INSERT INTO living_messages AS m (channel_id, group_hash, place, posted, alert_ids, let_go, ended, updated_at)
-SELECT t.channel_id, t.group_hash, t.place, t.posted::jsonb, t.alert_ids::bigint[], t.let_go, t.ended, now()
-FROM unnest(
-  $2::text[], $3::bigint[], $4::bytea[], $5::bigint[], $6::text[], $7::text[], $8::int[], $9::boolean[]
-) AS t (channel_id, epoch, place, group_hash, posted, alert_ids, let_go, ended)
-JOIN lanes l ON l.channel_id = t.channel_id AND l.owner = $1 AND l.epoch = t.epoch
-ORDER BY t.channel_id, t.group_hash
-ON CONFLICT (channel_id, group_hash) DO UPDATE SET
-  place = excluded.place, posted = excluded.posted, alert_ids = excluded.alert_ids, let_go = excluded.let_go,
-  ended = excluded.ended, updated_at = excluded.updated_at
-"""
+    channel_id: str
+    epoch: int
+    destination_hash: bytes
+    group_hash: int
+    message_refs: str
+    alert_ids: tuple[int, ...]
+    omitted: int
+    all_resolved: bool
 
-# What a digest told stands otherwise in the messages of its groups that are still edited.
-SET_RIGHT: Final = f"""
-WITH RECURSIVE told AS ({TOLD})
-INSERT INTO deliveries (
-  receipt_id, channel_id, group_hash, positions, rank, state, created_at, waiting_since, next_attempt_at
+
+LOAD: Final = Query(
+    EditableMessage,
+    f"""
+    SELECT group_hash, message_refs, alert_ids, omitted, all_resolved FROM edited_messages
+    WHERE channel_id = :channel_id AND destination_hash = :destination_hash AND group_hash = ANY (:group_hashes)
+      AND message_refs <> '[]' AND updated_at > now() - interval '{EDITED_FOR}'
+    """,
 )
-SELECT d.receipt_id, d.channel_id, d.group_hash, d.positions, {REFRESH}, 'pending', now(), now(), now()
-FROM told t JOIN deliveries d ON d.id = t.id
-JOIN living_messages m ON m.channel_id = d.channel_id AND m.group_hash = d.group_hash
-WHERE d.receipt_id IS NOT NULL AND d.channel_id = $2 AND m.posted <> '[]' AND NOT m.ended
-ORDER BY d.id
-"""
 
-ALERTS: Final = """
-SELECT * FROM alerts WHERE id = ANY ($1) ORDER BY status, ends_at DESC NULLS FIRST, id DESC
-"""
+# Only the lane's holder may write: a worker that lost the lane must not overwrite what the next one sent.
+WRITE: Final = Statement(
+    """
+    INSERT INTO edited_messages AS m (
+      channel_id, group_hash, destination_hash, message_refs, alert_ids, omitted, all_resolved, updated_at
+    )
+    SELECT t.channel_id, t.group_hash, t.destination_hash, t.message_refs::jsonb, t.alert_ids::bigint[], t.omitted,
+      t.all_resolved, now()
+    FROM :messages AS t JOIN lanes l ON l.channel_id = t.channel_id AND l.owner = :worker AND l.epoch = t.epoch
+    ORDER BY t.channel_id, t.group_hash
+    ON CONFLICT (channel_id, group_hash) DO UPDATE SET
+      destination_hash = excluded.destination_hash,
+      message_refs = excluded.message_refs,
+      alert_ids = excluded.alert_ids,
+      omitted = excluded.omitted,
+      all_resolved = excluded.all_resolved,
+      updated_at = excluded.updated_at
+    """,
+    messages=Records(
+        _MessageRow,
+        channel_id="text",
+        epoch="bigint",
+        destination_hash="bytea",
+        group_hash="bigint",
+        message_refs="text",
+        alert_ids="bigint[]",
+        omitted="int",
+        all_resolved="boolean",
+    ),
+)
+
+# After a digest, the messages of its groups that are still edited show an older state.
+QUEUE_REFRESHES: Final = Statement(
+    f"""
+    WITH RECURSIVE {content_tree("deliveries d WHERE d.id = :digest_id")}
+    INSERT INTO deliveries (
+      receipt_id, channel_id, kind, group_hash, positions, rank, state, created_at, waiting_since, next_attempt_at
+    )
+    SELECT d.receipt_id, d.channel_id, {REFRESH}, d.group_hash, d.positions, {LOWEST_RANK}, {PENDING},
+      now(), now(), now()
+    FROM content t JOIN deliveries d ON d.id = t.id
+    JOIN edited_messages m ON m.channel_id = d.channel_id AND m.group_hash = d.group_hash
+    WHERE d.kind <> {DIGEST} AND d.channel_id = :channel_id AND m.message_refs <> '[]' AND NOT m.all_resolved
+    ORDER BY d.id
+    """
+)
+
+ALERTS: Final = Statement(
+    "SELECT * FROM alerts WHERE id = ANY (:alert_ids) ORDER BY status, ends_at DESC NULLS FIRST, id DESC"
+)
+
+PURGE: Final = Statement(f"DELETE FROM edited_messages WHERE updated_at < now() - interval '{EDITED_FOR}'")
 
 
 async def load(
-    driver: Any, channel_id: str, destination_hash: bytes, group_hashes: Sequence[int]
+    connection: DriverConnection, channel_id: str, destination_hash: bytes, group_hashes: Sequence[int]
 ) -> dict[int, EditableMessage]:
-    """The messages of groups that a channel can edit, by the group's hash. `place` is a hash of where they are."""
-    rows = await driver.fetch(LOAD, channel_id, destination_hash, group_hashes)
-    return {row["group_hash"]: _living(row) for row in rows}
+    """The messages of groups that a channel can edit, by the group's hash.
 
-
-async def write(driver: Any, worker: str, told: Sequence[EditableMessageUpdate]) -> None:
-    """Write what messages tell; a lane that the worker lost meanwhile is left alone."""
-    columns = zip(*map(_row, told), strict=True)
-    await driver.execute(WRITE, worker, *map(list, columns))
-
-
-async def set_right(driver: Any, digest_id: int, channel_id: str) -> None:
-    """Queue edits of the living messages whose groups a digest told of."""
-    await driver.execute(SET_RIGHT, [digest_id], channel_id)
-
-
-async def alerts(driver: Any, alert_ids: Sequence[int]) -> list[tuple[int, Alert]]:
-    """Alerts as they are by now, with their ids: what fires first, then what was resolved last."""
-    return [(row["id"], alert_of(row)) for row in await driver.fetch(ALERTS, alert_ids)]
-
-
-async def purge(driver: Any) -> None:
-    """Forget messages that were edited last long ago."""
-    await driver.execute(f"DELETE FROM living_messages WHERE updated_at < now() - interval '{FORGET_AFTER}'")
-
-
-def _living(row: Any) -> EditableMessage:
-    return EditableMessage(
-        group_hash=row["group_hash"],
-        message_refs=tuple(row["posted"]),
-        alert_ids=tuple(row["alert_ids"]),
-        omitted=row["let_go"],
-        ended=row["ended"],
+    `destination_hash` is a hash of where on the platform they are.
+    """
+    found = await LOAD.fetch(
+        connection, channel_id=channel_id, destination_hash=destination_hash, group_hashes=group_hashes
     )
+    return {message.group_hash: message for message in found}
 
 
-def _row(told: EditableMessageUpdate) -> tuple[Any, ...]:
-    living = told.living
-    return (
-        told.channel_id,
-        told.epoch,
-        told.destination_hash,
-        living.group_hash,
-        msgspec.json.encode(living.message_refs).decode(),
-        "{" + ",".join(map(str, living.alert_ids)) + "}",
-        living.omitted,
-        living.ended,
+async def write(connection: DriverConnection, worker: str, updates: Sequence[EditableMessageUpdate]) -> None:
+    """Write messages; those of a lane that the worker lost meanwhile are ignored."""
+    await WRITE.execute(connection, worker=worker, messages=[_row(update) for update in updates])
+
+
+async def queue_refreshes(connection: DriverConnection, digest_id: int, channel_id: str) -> None:
+    """Queue edits of the messages whose groups a digest contained."""
+    await QUEUE_REFRESHES.execute(connection, digest_id=digest_id, channel_id=channel_id)
+
+
+async def alerts(connection: DriverConnection, alert_ids: Sequence[int]) -> list[tuple[int, Alert]]:
+    """Alerts in their present state, with their ids: those that fire first, then the last resolved first."""
+    return [(row["id"], read(row, Alert)) for row in await ALERTS.rows(connection, alert_ids=alert_ids)]
+
+
+async def purge(connection: DriverConnection) -> None:
+    """Delete messages that were edited last long ago."""
+    await PURGE.execute(connection)
+
+
+def _row(update: EditableMessageUpdate) -> _MessageRow:
+    message = update.message
+    return _MessageRow(
+        channel_id=update.channel_id,
+        epoch=update.epoch,
+        destination_hash=update.destination_hash,
+        group_hash=message.group_hash,
+        message_refs=msgspec.json.encode(message.message_refs).decode(),
+        alert_ids=message.alert_ids,
+        omitted=message.omitted,
+        all_resolved=message.all_resolved,
     )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 from sqlalchemy import URL, make_url, text
@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from relay.domain.errors import SettingsError
+from relay.store.postgres.statements import DriverConnection
 
 CONNECT_TIMEOUT: Final = 0.8
 """Seconds; a webhook that finds Postgres away is refused within one second."""
@@ -96,9 +97,9 @@ class Database:
         await self.engine.dispose()
 
 
-async def driver_connection(connection: AsyncConnection) -> Any:
+async def driver_connection(connection: AsyncConnection) -> DriverConnection:
     """Return the asyncpg connection of a SQLAlchemy connection."""
-    driver = (await connection.get_raw_connection()).driver_connection
+    driver: DriverConnection | None = (await connection.get_raw_connection()).driver_connection
     if driver is None:
         raise ConnectionError("the pool returned a connection without a driver")
     return driver
@@ -126,11 +127,11 @@ class HeldConnection:
         self._patience = patience
         self._server_settings = PLANNED_ONCE | server_settings
         self._pooled: AsyncConnection | None = None
-        self._driver: Any = None
+        self._driver: DriverConnection | None = None
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def use(self) -> AsyncIterator[Any]:
+    async def use(self) -> AsyncIterator[DriverConnection]:
         """The asyncpg connection for a block, bounded in time.
 
         If one of `AWAY` comes out of it, or it is cancelled, the next user gets a fresh connection.
@@ -151,7 +152,7 @@ class HeldConnection:
                 await self.drop()
                 raise
 
-    async def _open(self) -> Any:
+    async def _open(self) -> DriverConnection:
         if self._driver is not None and not self._driver.is_closed():
             return self._driver
         await self.drop()

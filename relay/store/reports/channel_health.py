@@ -1,4 +1,4 @@
-"""How are channels: what do their tallies, their lanes and what waits for them say?"""
+"""The health of channels, from their tallies, their lanes and what is pending for them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,14 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.domain.channel_types import caveats_of
 from relay.domain.errors import NotFound
 from relay.domain.health import ChannelHealth, quantile, rate, state_of
-
-SENT: Final = "sent"
-"""The outcome of an attempt that the platform answered with yes."""
+from relay.domain.outcomes import OutcomeKind
+from relay.store.outbox.fragments import PENDING, SENDING
+from relay.store.postgres.statements import DriverConnection, Statement
 
 _ids = bindparam("ids", type_=ARRAY(Text))
 
 LANES: Final = text(
-    """
+    f"""
     SELECT
       c.id, c.channel_type, c.enabled, c.disabled_reason, coalesce(l.failures, 0) AS failures, l.opened_at,
       CASE WHEN l.held_until > now() THEN l.held_until END AS held_until,
@@ -28,7 +28,7 @@ LANES: Final = text(
     LEFT JOIN lanes l ON l.channel_id = c.id
     LEFT JOIN (
       SELECT channel_id, count(*) AS waiting, min(waiting_since) AS oldest_waiting
-      FROM deliveries WHERE channel_id = ANY (:ids) AND state IN ('pending', 'sending') GROUP BY channel_id
+      FROM deliveries WHERE channel_id = ANY (:ids) AND state IN ({PENDING}, {SENDING}) GROUP BY channel_id
     ) w ON w.channel_id = c.id
     WHERE c.id = ANY (:ids)
     """
@@ -43,20 +43,21 @@ TALLIES: Final = text(
     """
 ).bindparams(_ids)
 
+PURGE_TALLIES: Final = Statement("DELETE FROM tallies WHERE period < now() - interval '25 hours'")
+
 
 class _Tally(msgspec.Struct):
-    """What a channel's tallies add up to."""
+    """The sums of a channel's tallies. `durations` counts the last hour's successes by bucket."""
 
     sent_in_hour: int = 0
     sent_in_day: int = 0
     all_in_hour: int = 0
     all_in_day: int = 0
     durations: dict[int, int] = msgspec.field(default_factory=dict)
-    """How many of the last hour's successes fell into which bucket."""
 
 
 async def of_channel(connection: AsyncConnection, channel_id: str) -> ChannelHealth:
-    """How one channel is.
+    """The health of one channel.
 
     Raises:
         NotFound: there is none.
@@ -68,7 +69,7 @@ async def of_channel(connection: AsyncConnection, channel_id: str) -> ChannelHea
 
 
 async def of_channels(connection: AsyncConnection, channel_ids: Sequence[str]) -> dict[str, ChannelHealth]:
-    """How channels are, by id, in two statements whatever their number; ids that don't exist are left out."""
+    """The health of channels by id, in two statements whatever their number; ids that don't exist are omitted."""
     wanted = {"ids": list(channel_ids)}
     rows = (await connection.execute(LANES, wanted)).all()
     tallies: dict[str, _Tally] = {}
@@ -80,7 +81,7 @@ async def of_channels(connection: AsyncConnection, channel_ids: Sequence[str]) -
 def _count(tally: _Tally, counted: Any) -> None:
     tally.all_in_hour += counted.of_hour
     tally.all_in_day += counted.of_day
-    if counted.outcome == SENT:
+    if counted.outcome == OutcomeKind.SENT:
         tally.sent_in_hour += counted.of_hour
         tally.sent_in_day += counted.of_day
         tally.durations[counted.bucket] = counted.of_hour
@@ -119,6 +120,6 @@ def _age(since: datetime | None, moment: datetime) -> float | None:
     return None if since is None else (moment - since).total_seconds()
 
 
-async def purge_tallies(driver: Any) -> None:
-    """Forget attempts that no rate is made of any more."""
-    await driver.execute("DELETE FROM tallies WHERE period < now() - interval '25 hours'")
+async def purge_tallies(connection: DriverConnection) -> None:
+    """Delete tallies that are too old for any rate."""
+    await PURGE_TALLIES.execute(connection)

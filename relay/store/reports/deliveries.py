@@ -1,4 +1,4 @@
-"""What is in the outbox, and what was?"""
+"""The deliveries in the outbox, pending and finished."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,6 +16,7 @@ _shown = [
     deliveries.c.id,
     deliveries.c.receipt_id,
     deliveries.c.channel_id,
+    deliveries.c.kind,
     receipts.c.group_key,
     deliveries.c.state,
     deliveries.c.attempt.label("attempt_count"),
@@ -32,7 +33,7 @@ _joined = deliveries.outerjoin(receipts, receipts.c.id == deliveries.c.receipt_i
 
 
 class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller asks for; None asks for nothing. `since` and `until` bound the time of creation."""
+    """A caller's filter; None matches all. `since` and `until` bound the time of creation."""
 
     channel_id: str | None = None
     state: State | None = None
@@ -45,7 +46,7 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
 async def page(
     connection: AsyncConnection, wanted: DeliveryFilter, before: int | None, limit: int
 ) -> list[Delivery]:
-    """Deliveries, newest first, those before the id `before`."""
+    """Deliveries before the id `before`, newest first."""
     statement = select(*_shown).select_from(_joined).order_by(deliveries.c.id.desc()).limit(limit)
     if wanted.channel_id is not None:
         statement = statement.where(deliveries.c.channel_id == wanted.channel_id)
@@ -97,14 +98,13 @@ async def details(connection: AsyncConnection, delivery_ids: Sequence[int]) -> l
 
 
 def _constant(state: State) -> Any:
-    """A state in the statement's own text, so that its plan has one partition, and the indexes for that state."""
+    """A state as part of the statement's text, so that its plan uses one partition and that state's indexes."""
     return bindparam(None, state.value, literal_execute=True)
 
 
 def _delivery(row: Any) -> dict[str, Any]:
-    kind = Kind.DIGEST if row.receipt_id is None else Kind.GROUP
-    shown = {name: getattr(row, name) for name in Delivery.__struct_fields__ if name != "kind"}
-    return shown | {"kind": kind, "state": State(row.state)}
+    shown = {name: getattr(row, name) for name in Delivery.__struct_fields__}
+    return shown | {"kind": Kind(row.kind), "state": State(row.state)}
 
 
 def _alert_ids(row: Any) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What happened to alerts?"""
+"""The history of alerts."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -11,29 +11,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.domain.alerts import Status
 from relay.domain.errors import NotFound
 from relay.domain.history import HistoryDetail, HistoryItem, Receipt
+from relay.store.outbox.fragments import content_tree
 from relay.store.reports import deliveries as outbox
 from relay.store.tables import alerts, deliveries, receipts
 
 MAX_TIMELINE = 500
-"""Receipts that a timeline shows, the newest ones."""
+"""The newest receipts that a timeline shows."""
 
-# What a delivery tells is a tree: what was merged into it, and what that one told in whose place it is sent.
-# As an array it is read once, and the alerts are then looked up by their ids.
-TOLD_BY_DELIVERY: Final = text(
-    """
+# As an array the ids are read once, and the alerts are then looked up by them.
+IN_DELIVERY: Final = text(
+    f"""
     alerts.id = ANY (ARRAY(
-      WITH RECURSIVE told (id) AS (
-        SELECT CAST(:delivery_id AS bigint)
-        UNION
-        SELECT more.id FROM told CROSS JOIN LATERAL (
-          SELECT d.id FROM deliveries d WHERE d.merged_into = told.id AND d.state = 'merged'
-          UNION ALL
-          SELECT d.fallback_of FROM deliveries d WHERE d.id = told.id AND d.fallback_of IS NOT NULL
-        ) AS more
-      )
-      SELECT unnest(CASE WHEN d.positions IS NULL THEN r.alert_ids
-        ELSE ARRAY(SELECT r.alert_ids[position + 1] FROM unnest(d.positions) AS position) END)
-      FROM told JOIN deliveries d ON d.id = told.id JOIN receipts r ON r.id = d.receipt_id
+      WITH RECURSIVE {content_tree("deliveries d WHERE d.id = :delivery_id")}
+      SELECT unnest(CASE WHEN t.positions IS NULL THEN r.alert_ids
+        ELSE ARRAY(SELECT r.alert_ids[position + 1] FROM unnest(t.positions) AS position) END)
+      FROM content t JOIN receipts r ON r.id = t.receipt_id
     ))
     """
 )
@@ -42,7 +34,7 @@ _shown = [alerts.c[name] for name in HistoryItem.__struct_fields__]
 
 
 class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller asks for; None asks for nothing. `delivery_id` asks for the alerts that a delivery tells."""
+    """A caller's filter; None matches all. `delivery_id` matches the alerts that a delivery contains."""
 
     status: Status | None = None
     alertname: str | None = None
@@ -58,7 +50,7 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
 async def page(
     connection: AsyncConnection, wanted: HistoryFilter, before: int | None, limit: int
 ) -> list[HistoryItem]:
-    """Alerts, newest first, those before the id `before`; `since` and `until` bound the time of last receipt."""
+    """Alerts before the id `before`, newest first; `since` and `until` bound the time of last receipt."""
     statement = select(*_shown).order_by(alerts.c.id.desc()).limit(limit)
     for name in ("status", "alertname", "severity", "category", "tenant_id", "fingerprint"):
         if (value := getattr(wanted, name)) is not None:
@@ -68,7 +60,7 @@ async def page(
     if wanted.until is not None:
         statement = statement.where(alerts.c.last_received_at < wanted.until)
     if wanted.delivery_id is not None:
-        statement = statement.where(TOLD_BY_DELIVERY.bindparams(delivery_id=wanted.delivery_id))
+        statement = statement.where(IN_DELIVERY.bindparams(delivery_id=wanted.delivery_id))
     if before is not None:
         statement = statement.where(alerts.c.id < before)
     return [HistoryItem(**_item(row)) for row in await connection.execute(statement)]
@@ -101,7 +93,7 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
         .limit(MAX_TIMELINE)
     )
     rows = (await connection.execute(found)).all()[::-1]
-    told = await _told(connection, alert_id, [receipt.id for receipt in rows])
+    found_deliveries = await _deliveries(connection, alert_id, [receipt.id for receipt in rows])
     timeline = tuple(
         Receipt(
             id=receipt.id,
@@ -109,15 +101,15 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
             receiver=receipt.receiver,
             group_key=receipt.group_key,
             status=Status(receipt.status),
-            deliveries=tuple(told.get(receipt.id, ())),
+            deliveries=tuple(found_deliveries.get(receipt.id, ())),
         )
         for receipt in rows
     )
     return HistoryDetail(**_item(row), timeline=timeline)
 
 
-async def _told(connection: AsyncConnection, alert_id: int, receipt_ids: list[int]) -> dict[int, list[Any]]:
-    """The deliveries of receipts that tell the alert, by receipt."""
+async def _deliveries(connection: AsyncConnection, alert_id: int, receipt_ids: list[int]) -> dict[int, list[Any]]:
+    """The deliveries of receipts that contain the alert, by receipt."""
     position = func.array_position(receipts.c.alert_ids, cast(alert_id, BigInteger)) - 1
     statement = (
         select(deliveries.c.id, deliveries.c.receipt_id)

@@ -145,7 +145,7 @@ async def test_what_was_not_sent_at_all_waits_as_before(driver: Any, ops: str) -
     lease = await take(driver, "one")
     [claimed] = await claim(driver, "one", lease)
 
-    await settle(driver, [ended(claimed, "pending", outcome="unsent", reason=None, bucket=None)])
+    await settle(driver, [ended(claimed, "pending", outcome=None, reason=None, bucket=None)])
 
     row = await driver.fetchrow("SELECT state, attempt, last_reason FROM deliveries")
     assert tuple(row) == ("pending", 0, None)

@@ -21,8 +21,8 @@ WITH alert AS (
   SELECT '', n, n::text, '', 'firing', now(), '', ARRAY[id] FROM alert
   RETURNING id, group_hash
 ), digest AS (
-  INSERT INTO deliveries (channel_id, group_hash, rank, state, created_at, waiting_since, next_attempt_at)
-  VALUES ('ops', 0, 0, 'pending', now(), now(), now())
+  INSERT INTO deliveries (channel_id, kind, group_hash, rank, state, created_at, waiting_since, next_attempt_at)
+  VALUES ('ops', 'digest', 0, 0, 'pending', now(), now(), now())
   RETURNING id
 ), merged AS (
   INSERT INTO deliveries (
@@ -42,8 +42,9 @@ async def test_a_digest_reads_its_groups_once_also_when_nothing_else_was_ever_me
     await driver.execute("ANALYZE")
     async with database.engine.connect() as connection:
         before = await rows_read(connection)
-        told = await digests.told((await connection.get_raw_connection()).driver_connection, digest_id)
+        raw: Any = (await connection.get_raw_connection()).driver_connection
+        content = await digests.content(raw, digest_id)
         read = await rows_read(connection) - before
 
-    assert told.groups == GROUPS
+    assert content.groups == GROUPS
     assert read < 20 * GROUPS

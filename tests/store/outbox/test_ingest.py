@@ -11,13 +11,13 @@ from relay.receive.batch import Webhook, build_batch
 from relay.route.table import RoutingTable
 from relay.store.configuration import channels
 from relay.store.outbox import ingest
-from relay.store.outbox.ingest import Written
+from relay.store.outbox.ingest import IngestResult
 from tests.fixtures.relays import alert, webhook
 
 WINDOW = timedelta(minutes=1)
 
 
-async def write(driver: Any, *bodies: dict[str, Any], version: int | None = None) -> list[Written] | None:
+async def write(driver: Any, *bodies: dict[str, Any], version: int | None = None) -> list[IngestResult] | None:
     """Write webhooks as the one writer of a process would."""
     known, filters = await channels.load_filters(driver)
     received = [json.dumps(body).encode() for body in bodies]
@@ -48,13 +48,13 @@ async def test_on_an_older_configuration_nothing_is_written(driver: Any, ops: st
     for table in ("alerts", "group_states", "receipts", "deliveries"):
         assert await count(driver, table) == 0
     assert await driver.fetchval("SELECT next_due FROM lanes") is None
-    assert await write(driver, webhook()) == [Written(duplicate=False, late=0, notifications=1)]
+    assert await write(driver, webhook()) == [IngestResult(duplicate=False, late=0, notifications=1)]
 
 
 async def test_all_of_it_is_written_together(driver: Any, ops: str) -> None:
     assert await write(driver, webhook(alert("A"), alert("B")), webhook(alert("A"), group="h")) == [
-        Written(duplicate=False, late=0, notifications=1),
-        Written(duplicate=False, late=0, notifications=1),
+        IngestResult(duplicate=False, late=0, notifications=1),
+        IngestResult(duplicate=False, late=0, notifications=1),
     ]
 
     assert [await count(driver, table) for table in ("alerts", "receipts", "deliveries")] == [2, 2, 2]
@@ -83,5 +83,5 @@ async def test_states_that_can_make_no_duplicate_any_more_are_forgotten(driver: 
     await ingest.purge_group_states(driver, WINDOW * 2)
 
     assert await count(driver, "group_states") == 1
-    assert await write(driver, webhook(group="new")) == [Written(duplicate=True, late=0, notifications=0)]
-    assert await write(driver, webhook(group="old")) == [Written(duplicate=False, late=0, notifications=1)]
+    assert await write(driver, webhook(group="new")) == [IngestResult(duplicate=True, late=0, notifications=0)]
+    assert await write(driver, webhook(group="old")) == [IngestResult(duplicate=False, late=0, notifications=1)]

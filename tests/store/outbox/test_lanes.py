@@ -3,8 +3,9 @@
 import asyncio
 from typing import Any
 
-from relay.store.outbox import lanes
-from relay.store.outbox.lanes import LaneState
+from relay.domain.outcomes import Reason
+from relay.store.outbox import lane_states, lanes
+from relay.store.outbox.lane_states import LaneState
 from relay.store.outbox.settle import settle
 from tests.store.makers import SEAL, ask, claim, ended, expire, queue, release, states, take
 
@@ -80,8 +81,8 @@ async def test_a_lane_given_back_says_when_it_is_due_again(driver: Any, ops: str
 async def test_a_lane_that_is_held_is_left_alone_until_then_whatever_is_queued(driver: Any, ops: str) -> None:
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
-    state = LaneState(ops, lease.epoch, 5, 0, True, 60.0, False, True, "serverError", "500 oh")
-    await lanes.write_states(driver, "one", [state])
+    state = LaneState(ops, lease.epoch, 5, 0, True, 60.0, False, True, Reason.SERVER_ERROR, "500 oh")
+    await lane_states.write_states(driver, "one", [state])
     answer = await ask(driver, "one", lease)
     assert (answer.held, answer.usable, answer.claimed) == (True, False, ())
 
@@ -99,16 +100,16 @@ async def test_a_lane_that_is_held_is_left_alone_until_then_whatever_is_queued(d
 async def test_what_a_lane_says_of_its_channel_goes_on_with_the_next_holder(driver: Any, ops: str) -> None:
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
-    await lanes.write_states(
-        driver, "one", [LaneState(ops, lease.epoch, 7, 2, True, 0.0, False, True, "other", "x")]
+    await lane_states.write_states(
+        driver, "one", [LaneState(ops, lease.epoch, 7, 2, True, 0.0, False, True, Reason.OTHER, "x")]
     )
-    await lanes.give_back(driver, "one")
+    await lanes.release_all(driver, "one")
 
     again = await take(driver, "two")
     assert (again.failures, again.probes, again.is_open) == (7, 2, True)
 
     late = LaneState(ops, lease.epoch, 0, 0, False, 0.0, True, False, None, None)
-    await lanes.write_states(driver, "one", [late])
+    await lane_states.write_states(driver, "one", [late])
     assert await driver.fetchval("SELECT failures FROM lanes") == 7
 
 
@@ -119,7 +120,7 @@ async def test_a_disabled_channel_is_not_claimed(driver: Any, ops: str) -> None:
 
     answer = await ask(driver, "one", lease)
     assert (answer.usable, answer.claimed) == (False, ())
-    await lanes.give_back(driver, "one")
+    await lanes.release_all(driver, "one")
     assert await lanes.claim_lanes(driver, "one", SEAL, 10, held=[]) == []
 
 
@@ -142,12 +143,12 @@ async def test_a_destination_that_is_gone_disables_its_channel_unless_that_was_c
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
     await driver.execute("UPDATE channels SET updated_at = now() + interval '1 second'")
-    await lanes.disable(driver, ops, lease.config_version, "gone")
+    await lane_states.disable(driver, ops, lease.config_version, "gone")
     assert await driver.fetchval("SELECT enabled FROM channels")
 
     renewed = await lanes.read_lease(driver, "one", SEAL, ops, lease.epoch)
     assert renewed is not None
-    await lanes.disable(driver, ops, renewed.config_version, "gone")
+    await lane_states.disable(driver, ops, renewed.config_version, "gone")
 
     row = await driver.fetchrow("SELECT enabled, disabled_reason FROM channels")
     assert (row["enabled"], row["disabled_reason"]) == (False, "gone")

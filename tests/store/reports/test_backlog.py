@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from relay.domain.health import ChannelState
+from relay.store.postgres.statements import Statement
 from relay.store.reports import backlog
 from relay.store.reports.backlog import ChannelBacklog
 
@@ -63,7 +64,7 @@ async def test_a_channel_for_which_nothing_waits(driver: Any) -> None:
     await deliveries(driver, ["delivered", "merged", "dead"], age=3600)
 
     assert await only(driver) == ChannelBacklog(
-        channel_type="slack", state=ChannelState.HEALTHY, gone=False, waiting=0, oldest_age=None
+        channel_type="slack", state=ChannelState.HEALTHY, disabled_by_relay=False, waiting=0, oldest_age=None
     )
 
 
@@ -140,13 +141,13 @@ async def test_a_channel_is_degraded_by_what_waits_for_long(driver: Any) -> None
 
 async def test_a_channel_is_gone_when_the_relay_disabled_it_and_not_when_people_did(driver: Any) -> None:
     await channel(driver, enabled=False)
-    assert ((await only(driver)).state, (await only(driver)).gone) == (ChannelState.DISABLED, False)
+    assert ((await only(driver)).state, (await only(driver)).disabled_by_relay) == (ChannelState.DISABLED, False)
 
     await driver.execute("UPDATE channels SET disabled_reason = '404: no_team'")
-    assert (await only(driver)).gone
+    assert (await only(driver)).disabled_by_relay
 
     await driver.execute("""UPDATE channels SET config = '{"enabled": true}'""")
-    assert not (await only(driver)).gone
+    assert not (await only(driver)).disabled_by_relay
 
 
 async def test_dead_letters_are_counted_for_a_day_after_they_may_have_died(driver: Any) -> None:
@@ -193,7 +194,7 @@ async def test_nothing_reads_all_that_is_finished_nor_all_tallies(driver: Any) -
     await driver.execute("ANALYZE")
 
     channels = await plan(driver, backlog.CHANNELS)
-    dead = await plan(driver, backlog.DEAD, DAY)
+    dead = await plan(driver, backlog.DEAD_LETTERS, counted_for=DAY)
 
     assert "deliveries_finished" not in channels
     assert "Seq Scan on tallies" not in channels
@@ -201,6 +202,6 @@ async def test_nothing_reads_all_that_is_finished_nor_all_tallies(driver: Any) -
     assert "Seq Scan on deliveries_finished" not in dead
 
 
-async def plan(driver: Any, statement: str, *values: Any) -> str:
-    rows = await driver.fetch(f"EXPLAIN {statement}", *values)
+async def plan(driver: Any, statement: Statement, **values: Any) -> str:
+    rows = await driver.fetch(f"EXPLAIN {statement.sql}", *statement.arguments(values))
     return "\n".join(row[0] for row in rows)

@@ -25,8 +25,8 @@ async def wait(driver: Any, count: int, state: str = "pending", minutes: int = 0
     """Deliveries of `ops` that have been waiting for some minutes."""
     await driver.execute(
         """
-        INSERT INTO deliveries (channel_id, state, group_hash, rank, created_at, waiting_since)
-        SELECT 'ops', $2, 0, 0, now(), now() - make_interval(mins => $3) FROM generate_series(1, $1::int)
+        INSERT INTO deliveries (receipt_id, channel_id, state, group_hash, rank, created_at, waiting_since)
+        SELECT 1, 'ops', $2, 0, 0, now(), now() - make_interval(mins => $3) FROM generate_series(1, $1::int)
         """,
         *(count, state, minutes),
     )

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.history import State
 from relay.store.outbox import redelivery
-from relay.store.outbox.redelivery import Wanted
+from relay.store.outbox.redelivery import RedeliveryFilter
 from relay.store.postgres.database import Database
 from relay.store.reports import deliveries, history
 from relay.store.reports.deliveries import DeliveryFilter
@@ -85,7 +85,7 @@ async def test_the_alerts_of_a_digest_are_looked_up_one_by_one(long: AsyncConnec
 
 async def test_a_bulk_redelivery_reads_what_it_puts_back(long: AsyncConnection) -> None:
     before = await rows_read(long)
-    chunk = await redelivery.redeliver_some(long, Wanted(channel_id="ops"), 0, 100_000)
+    chunk = await redelivery.redeliver_chunk(long, RedeliveryFilter(channel_id="ops"), 0, 100_000)
 
     assert (chunk.redelivered, chunk.after) == (100, None)
     assert 0 < await rows_read(long) - before < FEW

@@ -1,0 +1,100 @@
+"""Parts of SQL statements that several statements share, and the values of enums as SQL literals.
+
+In each, `d` is a delivery, `l` a lane, `a` a channel's rate limit and `f` a fallback channel.
+"""
+
+from typing import Final
+
+from relay.domain.history import Kind, State
+from relay.domain.notifications import LOWEST_RANK
+
+PENDING: Final = f"'{State.PENDING}'"
+SENDING: Final = f"'{State.SENDING}'"
+DELIVERED: Final = f"'{State.DELIVERED}'"
+MERGED: Final = f"'{State.MERGED}'"
+DEAD: Final = f"'{State.DEAD}'"
+DIGEST: Final = f"'{Kind.DIGEST}'"
+REFRESH: Final = f"'{Kind.REFRESH}'"
+
+IN_FLIGHT: Final = f"""(
+  SELECT s.id FROM deliveries s
+  WHERE s.channel_id = d.channel_id AND s.group_hash = d.group_hash AND s.state = {SENDING}
+  ORDER BY s.group_hash LIMIT 1
+)"""
+"""The delivery of the same group as `d` that is being sent, or NULL."""
+
+# A sub-select with a limit, not a join or NOT EXISTS: the planner can only look it up for each row, on the index,
+# and stops as soon as it has as many rows as asked for. A join would read all that waits, every time. ORDER BY
+# before LIMIT 1 keeps such a look-up on its index: without it the planner may expect to meet a row soon.
+IS_HEAD: Final = f"""(d.id = (
+  SELECT e.id FROM deliveries e
+  WHERE e.channel_id = d.channel_id AND e.group_hash = d.group_hash AND e.state = {PENDING}
+  ORDER BY e.rank, e.id LIMIT 1
+) AND {IN_FLIGHT} IS NULL)"""
+"""Whether `d` is the most urgent pending delivery of its group, and none of the group is being sent."""
+
+IS_NO_REFRESH: Final = f"(d.rank < {LOWEST_RANK} AND d.kind <> {REFRESH})"
+"""Whether `d` is not a refresh. Refreshes have the lowest rank, which ends a scan of the index before them."""
+
+WAITING_DIGEST: Final = f"""
+  SELECT d.id FROM deliveries d
+  WHERE d.channel_id = l.channel_id AND d.state = {PENDING} AND d.kind = {DIGEST} AND d.fallback_of IS NULL
+  ORDER BY d.id LIMIT 1
+"""
+"""The id of the pending digest of the channel of `l`; not one that fell back to it."""
+
+TOKENS: Final = """least(a.burst, coalesce(
+  l.tokens + greatest(0, extract(epoch FROM now() - l.tokens_at)::float8) * a.per_second, a.burst
+))"""
+"""The tokens in the bucket of `l` now, by the limit `a`. A clock that was set back adds none."""
+
+USABLE_FALLBACK: Final = """(
+  f.enabled OR (f.disabled_reason IS NOT NULL AND f.config ->> 'fallback_channel_id' IS NOT NULL)
+)"""
+"""Whether `f` can be sent to, or has a fallback itself. A fallback that a person disabled would only keep it."""
+
+NOT_LEASED: Final = "(l.lease_until IS NULL OR l.lease_until <= now())"
+
+
+def wake_lanes(channel_ids: str) -> str:
+    """Make the lanes of channels due; `channel_ids` is a query.
+
+    Lanes are locked in the order of their ids everywhere, so that two transactions can't deadlock.
+    """
+    return f"""
+      UPDATE lanes SET enqueued = enqueued + 1, next_due = least(next_due, greatest(now(), held_until))
+      WHERE channel_id = ANY (ARRAY(
+        SELECT channel_id FROM lanes WHERE channel_id IN ({channel_ids}) ORDER BY channel_id FOR NO KEY UPDATE
+      ))
+    """
+
+
+def content_tree(roots: str) -> str:
+    """The recursive query `content`: all deliveries whose notifications a message contains, by `root`.
+
+    It is a tree: what was merged into a delivery, and the delivery in whose place it is sent. `roots` is the FROM
+    and WHERE of the deliveries `d` at its top.
+    """
+    return f"""content AS (
+      SELECT d.id AS root, d.id, d.receipt_id, d.positions, d.fallback_of FROM {roots}
+      UNION
+      SELECT t.root, m.id, m.receipt_id, m.positions, m.fallback_of
+      FROM content t CROSS JOIN LATERAL (
+        SELECT * FROM deliveries d WHERE d.merged_into = t.id AND d.state = {MERGED}
+        UNION ALL SELECT * FROM deliveries d WHERE d.id = t.fallback_of
+      ) AS m
+    )"""
+
+
+def insert_fallbacks(source: str) -> str:
+    """Queue deliveries in place of those of `source`, which has their columns and the channel's id `fallback`."""
+    return f"""
+      INSERT INTO deliveries (
+        receipt_id, channel_id, kind, group_hash, positions, rank, state, created_at, waiting_since,
+        next_attempt_at, fallback_of
+      )
+      SELECT d.receipt_id, d.fallback, d.kind, d.group_hash, d.positions, d.rank, {PENDING}, now(), now(),
+        now(), d.id
+      FROM {source} d WHERE d.fallback IS NOT NULL AND d.kind <> {REFRESH} ORDER BY d.id
+      RETURNING id, channel_id, fallback_of
+    """

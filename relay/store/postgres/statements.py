@@ -1,0 +1,159 @@
+"""SQL statements with named parameters, run on the driver's own connection."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import msgspec
+
+RowStruct = TypeVar("RowStruct", bound=msgspec.Struct)
+Row = Mapping[str, Any]
+
+# String literals, comments and casts come first, so that a colon in them starts no parameter.
+_TOKEN: Final = re.compile(
+    r"'(?:[^']|'')*'|--[^\n]*|::|:(?P<name>[a-z_][a-z0-9_]*)(?P<table> (?:WITH ORDINALITY )?AS [a-z_]+)?"
+)
+
+
+class DriverConnection(Protocol):
+    """The methods of an asyncpg connection that the relay uses."""
+
+    async def fetch(self, query: str, /, *arguments: object) -> Sequence[Row]:
+        """Run a statement and return its rows."""
+
+    async def fetchrow(self, query: str, /, *arguments: object) -> Row | None:
+        """Run a statement and return its first row."""
+
+    async def fetchval(self, query: str, /, *arguments: object) -> Any:
+        """Run a statement and return the first column of its first row."""
+
+    async def execute(self, query: str, /, *arguments: object) -> str:
+        """Run a statement and return its status, such as `UPDATE 3`."""
+
+    async def add_listener(self, channel: str, callback: Callable[[Any, int, str, str], None], /) -> None:
+        """Call back with each notification of a channel."""
+
+    def add_termination_listener(self, callback: Callable[[Any], None], /) -> None:
+        """Call back when the connection ends."""
+
+    def is_closed(self) -> bool:
+        """Whether the connection has ended."""
+
+    def terminate(self) -> None:
+        """Close the connection without waiting for the server."""
+
+
+class Records:
+    """Many structs as one parameter of a statement: an array for each field.
+
+    `FROM :alerts AS a` in a statement becomes `FROM unnest(…) AS a (…)` with a column for each field; `WITH
+    ORDINALITY` adds the column `ordinality`, which counts from 1.
+
+    Postgres has no arrays of arrays that differ in length, so that a field of an array type is bound as the text
+    of an array, which the statement casts (`a.positions::int[]`).
+    """
+
+    def __init__(self, struct: type[msgspec.Struct], **types: str) -> None:
+        """Bind the fields of `struct` that `types` names, as the Postgres types that it gives.
+
+        Raises:
+            TypeError: the struct has no such field.
+        """
+        if unknown := types.keys() - set(struct.__struct_fields__):
+            raise TypeError(f"{struct.__name__} has no field {', '.join(sorted(unknown))}")
+        self.columns: Final = tuple(types)
+        self.types: Final = tuple("text" if name.endswith("[]") else name for name in types.values())
+        self._fields: Final = [(attrgetter(name), types[name].endswith("[]")) for name in types]
+
+    def arrays(self, structs: Sequence[msgspec.Struct]) -> list[list[Any]]:
+        """The arrays, in the order of `columns`."""
+        return [
+            [_array_text(value) for value in map(field, structs)] if is_array else list(map(field, structs))
+            for field, is_array in self._fields
+        ]
+
+
+class Statement:
+    """SQL with `:name` parameters, which are numbered once, when the statement is defined."""
+
+    def __init__(self, text: str, **records: Records) -> None:
+        """Compile `text`; `records` describes the parameters that are sequences of structs.
+
+        Raises:
+            TypeError: the text has no such parameter.
+        """
+        self._records: Final = records
+        self._positions: Final[dict[str, int]] = {}
+        self._size = 0
+        self.sql: Final = _TOKEN.sub(self._compile, text)
+        if unused := records.keys() - self._positions.keys():
+            raise TypeError(f"the statement has no parameter {', '.join(sorted(unused))}")
+
+    def _compile(self, token: re.Match[str]) -> str:
+        name, table = token["name"], token["table"] or ""
+        if name is None:
+            return "" if token[0].startswith("--") else token[0]
+        records = self._records.get(name)
+        first = self._positions.setdefault(name, self._size + 1)
+        if first > self._size:
+            self._size += 1 if records is None else len(records.columns)
+        if records is None:
+            return f"${first}{table}"
+        arrays = ", ".join(f"${number}::{of}[]" for number, of in enumerate(records.types, start=first))
+        return f"unnest({arrays}){table} ({', '.join(records.columns)})"
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        """The driver's positional arguments.
+
+        Raises:
+            TypeError: a parameter is missing, or one is not in the statement.
+        """
+        if values.keys() != self._positions.keys():
+            wrong = ", ".join(sorted(values.keys() ^ self._positions.keys()))
+            raise TypeError(f"missing or unknown parameters of a statement: {wrong}")
+        arguments: list[Any] = []
+        for name in self._positions:
+            records = self._records.get(name)
+            if records is None:
+                arguments.append(values[name])
+            else:
+                arguments += records.arrays(values[name])
+        return arguments
+
+    async def rows(self, connection: DriverConnection, /, **values: Any) -> Sequence[Row]:
+        """Run the statement and return its rows as they are."""
+        return await connection.fetch(self.sql, *self.arguments(values))
+
+    async def execute(self, connection: DriverConnection, /, **values: Any) -> int:
+        """Run the statement and return how many rows it wrote."""
+        status = await connection.execute(self.sql, *self.arguments(values))
+        return int(status.rpartition(" ")[2])
+
+
+class Query(Statement, Generic[RowStruct]):
+    """A statement whose rows are read into structs, by the columns' names."""
+
+    def __init__(self, row: type[RowStruct], text: str, **records: Records) -> None:
+        """Compile `text`, as a Statement does; columns that are no field of `row` are ignored."""
+        super().__init__(text, **records)
+        self._row: Final = row
+
+    async def fetch(self, connection: DriverConnection, /, **values: Any) -> list[RowStruct]:
+        """Run the statement and return its rows."""
+        return [read(row, self._row) for row in await self.rows(connection, **values)]
+
+    async def fetch_one(self, connection: DriverConnection, /, **values: Any) -> RowStruct | None:
+        """Run the statement and return its only row, or None."""
+        row = await connection.fetchrow(self.sql, *self.arguments(values))
+        return None if row is None else read(row, self._row)
+
+
+def read(row: Row, struct: type[RowStruct]) -> RowStruct:
+    """A row as a struct; columns that are no field of it are ignored."""
+    return msgspec.convert(dict(row), struct)
+
+
+def _array_text(values: Sequence[int] | None) -> str | None:
+    """An array of numbers as Postgres reads it from text."""
+    return None if values is None else "{" + ",".join(map(str, values)) + "}"
