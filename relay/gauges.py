@@ -10,7 +10,7 @@ import structlog
 
 from relay.domain.channel_types import channel_types
 from relay.domain.health import ChannelState
-from relay.store.postgres.database import FAILED, Database, HeldConnection, in_words
+from relay.store.postgres.database import FAILED, Database, HeldConnection, error_message
 from relay.store.reports import backlog
 from relay.store.reports.backlog import ChannelBacklog
 from relay.telemetry import Metrics
@@ -36,7 +36,7 @@ async def run(database: Database, metrics: Metrics, give_up_after: float, interv
                 await update(connection, metrics, give_up_after)
             except FAILED as error:
                 metrics.database_up.set(0)
-                log.warning("gauges_failed", error=in_words(error))
+                log.warning("gauges_failed", error=error_message(error))
             # Queries take at most half of the time, even if one takes longer than the interval.
             elapsed = time.monotonic() - started
             await asyncio.sleep(max(interval - elapsed, elapsed))

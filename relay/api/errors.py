@@ -13,7 +13,7 @@ from relay.api.pages import query_parameters
 from relay.domain.errors import Conflict, InvalidInput, NotFound, RelayError, Unavailable, Unreadable
 from relay.domain.fields import field_and_message
 from relay.domain.problems import PROBLEM_TYPE, FieldError, Problem
-from relay.store.postgres.database import AWAY
+from relay.store.postgres.database import UNAVAILABLE
 
 RETRY_SECONDS: Final = "5"
 
@@ -71,7 +71,7 @@ HANDLERS: Final[ExceptionHandlersMap] = {
     HTTPException: on_http_error,
     RecursionError: on_deep_nesting,
     Exception: on_unexpected_error,
-    **dict.fromkeys(AWAY, on_database_unavailable),
+    **dict.fromkeys(UNAVAILABLE, on_database_unavailable),
 }
 
 

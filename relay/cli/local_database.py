@@ -8,7 +8,7 @@ import asyncpg
 from relay.domain.errors import Unavailable
 from relay.settings import Settings
 from relay.store.postgres import migrations
-from relay.store.postgres.database import AWAY, Database, in_words
+from relay.store.postgres.database import UNAVAILABLE, Database, error_message
 from relay.store.postgres.embedded import EmbeddedPostgres
 
 
@@ -27,8 +27,8 @@ async def local_database(settings: Settings) -> AsyncIterator[Database]:
                 yield database
             finally:
                 await database.close()
-    except (*AWAY, asyncpg.PostgresError) as error:
-        raise Unavailable(f"the database can't be used: {in_words(error)}") from error
+    except (*UNAVAILABLE, asyncpg.PostgresError) as error:
+        raise Unavailable(f"the database can't be used: {error_message(error)}") from error
 
 
 @asynccontextmanager

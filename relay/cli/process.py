@@ -20,7 +20,7 @@ from relay.cli.data_dir import ensure_keys, write_address
 from relay.domain.errors import SettingsError
 from relay.settings import Settings, http_url
 from relay.store.postgres import migrations
-from relay.store.postgres.database import AWAY, Database, in_words
+from relay.store.postgres.database import UNAVAILABLE, Database, error_message
 from relay.store.postgres.embedded import EmbeddedPostgres
 from relay.telemetry import Metrics, configure_logging
 
@@ -203,8 +203,8 @@ async def _bring_to_head(database: Database, *, migrate: bool) -> None:
         if migrate:
             await migrations.upgrade(database)
         await migrations.require_head(database)
-    except (*AWAY, asyncpg.PostgresError) as error:
-        raise SettingsError(f"the database can't be used: {in_words(error)}") from None
+    except (*UNAVAILABLE, asyncpg.PostgresError) as error:
+        raise SettingsError(f"the database can't be used: {error_message(error)}") from None
 
 
 def _greet(prepared: Prepared, url: str) -> None:

@@ -9,7 +9,7 @@ import structlog
 
 from relay.domain.outcomes import Reason
 from relay.store.outbox import message_edits, overdue
-from relay.store.postgres.database import FAILED, Database, HeldConnection, in_words
+from relay.store.postgres.database import FAILED, Database, HeldConnection, error_message
 from relay.store.postgres.statements import DriverConnection
 from relay.store.reports import channel_health
 from relay.telemetry import Metrics
@@ -80,7 +80,7 @@ class Maintenance:
                     return
                 self._observe(moved, reason)
         except FAILED as error:
-            log.warning("maintenance_failed", error=in_words(error))
+            log.warning("maintenance_failed", error=error_message(error))
 
     def _observe(self, moved: Sequence[overdue.Moved], reason: Reason) -> None:
         for delivery in moved:

@@ -12,7 +12,7 @@ from relay.store.outbox import message_edits
 from relay.store.outbox.lane_states import LaneState, disable, write_states
 from relay.store.outbox.message_edits import EditableMessageUpdate
 from relay.store.outbox.settle import Settlement, settle
-from relay.store.postgres.database import AWAY, Database, HeldConnection, in_words
+from relay.store.postgres.database import UNAVAILABLE, Database, HeldConnection, error_message
 
 RETRY_INTERVAL: Final = 0.5
 """Seconds."""
@@ -69,8 +69,8 @@ class ResultWriter:
         while True:
             try:
                 await self._write(batch)
-            except AWAY as error:
-                log.warning("settle_retried", results=len(batch), error=in_words(error))
+            except UNAVAILABLE as error:
+                log.warning("settle_retried", results=len(batch), error=error_message(error))
                 await asyncio.sleep(RETRY_INTERVAL)
                 continue
             except Exception:  # a result that cannot be stored must not lose the others of its batch

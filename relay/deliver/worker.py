@@ -25,7 +25,7 @@ from relay.store.configuration.seal import Seal
 from relay.store.outbox import claims, lanes
 from relay.store.outbox.claims import ClaimRequest, ClaimResult
 from relay.store.outbox.lanes import Release
-from relay.store.postgres.database import FAILED, Database, HeldConnection, in_words
+from relay.store.postgres.database import FAILED, Database, HeldConnection, error_message
 from relay.telemetry import Metrics
 
 POLL_INTERVAL: Final = 1.0
@@ -171,7 +171,7 @@ class Worker:
                     only=None if claim_any else sorted(woken),
                 )
         except FAILED as error:
-            log.warning("claim_failed", error=in_words(error))
+            log.warning("claim_failed", error=error_message(error))
             return
         for lease in leases:
             self._start_lane(lease)
@@ -190,7 +190,7 @@ class Worker:
         try:
             due_in = await lane.run()
         except FAILED as error:
-            log.warning("lane_failed", channel_id=lane.channel_id, error=in_words(error))
+            log.warning("lane_failed", channel_id=lane.channel_id, error=error_message(error))
         finally:
             await lane.drain()
             del self._lanes[lane.channel_id]

@@ -17,7 +17,7 @@ from relay.receive.batch import Batch, Webhook, build_batch
 from relay.route.table import RoutingTable
 from relay.store.configuration import channels
 from relay.store.outbox import ingest
-from relay.store.postgres.database import AWAY, FAILED, RETRYABLE, Database, HeldConnection, in_words
+from relay.store.postgres.database import FAILED, RETRYABLE, UNAVAILABLE, Database, HeldConnection, error_message
 from relay.telemetry import Metrics
 
 MAX_PENDING_WEBHOOKS: Final = 2_000
@@ -137,7 +137,7 @@ class Writer:
             batch, written = await self._commit([pending.webhook for pending in taken])
             self._metrics.commit_seconds.observe(time.perf_counter() - started)
             self._metrics.commit_webhooks.observe(len(taken))
-        except AWAY as error:
+        except UNAVAILABLE as error:
             for pending in taken:
                 _reject(pending, "the database is unavailable")
             raise ConnectionError(str(error)) from error
@@ -212,7 +212,7 @@ class Writer:
 
     async def _handle_outage(self, error: Exception) -> None:
         self._unavailable = True
-        log.error("database_unavailable", error=in_words(error))
+        log.error("database_unavailable", error=error_message(error))
         self._reject_all("the database is unavailable")
         await self._connection.drop()
 

@@ -1,4 +1,4 @@
-"""How is Postgres reached: through SQLAlchemy's pool, or with the driver's own connection taken from it?"""
+"""Connections to Postgres: SQLAlchemy's pool, and driver connections that are held for the hot path."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,18 +14,18 @@ from relay.domain.errors import SettingsError
 from relay.store.postgres.statements import DriverConnection
 
 CONNECT_TIMEOUT: Final = 0.8
-"""Seconds; a webhook that finds Postgres away is refused within one second."""
+"""Seconds; without Postgres a webhook is rejected within one second."""
 STATEMENT_TIMEOUT: Final = 5.0
-"""Seconds for a use of a held connection, but where it is given more. Alertmanager waits ten for an answer; a
-Postgres that hangs for longer than this counts as away, and what was being written is sent again."""
+"""Seconds for one use of a held connection, unless it is given more. Alertmanager waits ten seconds for a
+response; a Postgres that hangs for longer than this is unavailable, and the statement is retried."""
 QUERY_TIMEOUT: Final = 15.0
-"""Seconds for a transaction of the API."""
+"""Seconds for one transaction of the API."""
 POOL_SIZE: Final = 10
-PLANNED_ONCE: Final = {"plan_cache_mode": "force_generic_plan"}
-"""The hot path's statements get arrays, whose values say nothing to the planner; planning a claim anew each time
-took four times as long as the claim itself."""
+GENERIC_PLANS: Final = {"plan_cache_mode": "force_generic_plan"}
+"""The hot path binds arrays, whose values are of no use to the planner; planning a claim each time took four
+times as long as the claim itself."""
 
-AWAY: Final[tuple[type[Exception], ...]] = (
+UNAVAILABLE: Final[tuple[type[Exception], ...]] = (
     OSError,
     TimeoutError,
     SQLAlchemyError,
@@ -41,27 +41,27 @@ AWAY: Final[tuple[type[Exception], ...]] = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
 )
-"""What says that Postgres can't be used now: nothing was asked of it that it could not do later."""
+"""Postgres can't be used now; the same statement may succeed later."""
 
-FAILED: Final[tuple[type[Exception], ...]] = (*AWAY, asyncpg.PostgresError)
-"""What a loop that tries again anyway goes on after: a cancelled or deadlocked statement, too."""
+FAILED: Final[tuple[type[Exception], ...]] = (*UNAVAILABLE, asyncpg.PostgresError)
+"""The errors after which a loop continues that retries anyway; they include canceled and deadlocked statements."""
 
 RETRYABLE: Final[tuple[type[Exception], ...]] = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-"""What says that two transactions met, and that the same statement will succeed when it is sent again."""
+"""Two transactions conflicted; the same statement succeeds when it is retried."""
 
 
-def in_words(error: Exception) -> str:
-    """One line of the driver's own words: SQLAlchemy would add the statement, and a link for developers."""
+def error_message(error: Exception) -> str:
+    """Return the driver's message in one line; SQLAlchemy would add the statement, and a link for developers."""
     original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    words = str(original).strip().splitlines()
-    return words[0] if words else f"it does not answer ({type(original).__name__})"
+    lines = str(original).strip().splitlines()
+    return lines[0] if lines else f"no response ({type(original).__name__})"
 
 
 class Database:
-    """One Postgres: an engine for the API, and long-held driver connections for the hot path."""
+    """A Postgres database: an engine for the API, and held driver connections for the hot path."""
 
     def __init__(self, url: str) -> None:
-        """Remember where Postgres is (`postgresql://…`, as libpq knows it); nothing is connected yet.
+        """Use the Postgres at `url` (`postgresql://…`, as in libpq); nothing is connected yet.
 
         Raises:
             SettingsError: the URL is malformed.
@@ -79,16 +79,16 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that commits at the end, or rolls back when the block raises; bounded in time."""
+        """Open a transaction that commits at the end, or rolls back when the block raises; bounded in time."""
         async with asyncio.timeout(QUERY_TIMEOUT), self.engine.begin() as connection:
             yield connection
 
     async def answers(self) -> bool:
-        """Whether Postgres answers a query now."""
+        """Whether Postgres responds to a query."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT), self.engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
-        except AWAY:
+        except UNAVAILABLE:
             return False
         return True
 
@@ -116,36 +116,36 @@ def _engine_url(url: str) -> URL:
 
 
 class HeldConnection:
-    """A driver connection kept over many statements, and opened anew after it broke.
+    """A driver connection that is held over many statements, and replaced after it broke.
 
     It serves one user at a time; the others wait.
     """
 
-    def __init__(self, database: Database, patience: float = STATEMENT_TIMEOUT, **server_settings: str) -> None:
-        """Take connections of `database`, apply `SET name = value` to each, and allow seconds for a use of it."""
+    def __init__(self, database: Database, timeout: float = STATEMENT_TIMEOUT, **server_settings: str) -> None:
+        """Take connections from `database`, and apply `SET name = value` to each; `timeout` is for one use."""
         self._database = database
-        self._patience = patience
-        self._server_settings = PLANNED_ONCE | server_settings
+        self._timeout = timeout
+        self._server_settings = GENERIC_PLANS | server_settings
         self._pooled: AsyncConnection | None = None
         self._driver: DriverConnection | None = None
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[DriverConnection]:
-        """The asyncpg connection for a block, bounded in time.
+        """Provide the asyncpg connection for a block, bounded in time.
 
-        If one of `AWAY` comes out of it, or it is cancelled, the next user gets a fresh connection.
+        When the block raises one of `UNAVAILABLE`, or is canceled, the next user gets a new connection.
         """
         async with self._lock:
             try:
                 driver = await self._open()
-                # Cut off, not cancelled: to be cancelled, the driver would have to talk to the server that hangs.
-                late = asyncio.get_running_loop().call_later(self._patience, driver.terminate)
+                # Terminated, not canceled: to cancel, the driver would have to reach the server that hangs.
+                timeout = asyncio.get_running_loop().call_later(self._timeout, driver.terminate)
                 try:
                     yield driver
                 finally:
-                    late.cancel()
-            except AWAY:
+                    timeout.cancel()
+            except UNAVAILABLE:
                 await self.drop()
                 raise
             except asyncio.CancelledError:
@@ -170,11 +170,11 @@ class HeldConnection:
         return driver
 
     async def drop(self) -> None:
-        """Throw the connection away; the next use opens another."""
+        """Discard the connection; the next use opens a new one."""
         pooled, driver, self._pooled, self._driver = self._pooled, self._driver, None, None
         if driver is not None:
-            driver.terminate()  # a polite goodbye would wait for a server that may hang
+            driver.terminate()  # an orderly close would wait for a server that may hang
         if pooled is not None:
-            with suppress(*AWAY):
+            with suppress(*UNAVAILABLE):
                 await pooled.invalidate()
                 await pooled.close()

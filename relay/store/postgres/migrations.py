@@ -1,4 +1,4 @@
-"""At which revision is the schema, and how does it move?"""
+"""Migrations of the schema."""
 
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ LOCK: Final = 0x52454C4159
 
 
 def _scripts() -> Path:
-    """In a wheel the migrations lie inside the package, in a checkout beside it."""
+    """The folder of the migrations: inside the package in a wheel, beside it in a checkout."""
     package = Path(__file__).resolve().parents[2]
     inside = package / "migrations"
     return inside if inside.is_dir() else package.parent / "migrations"
@@ -31,14 +31,14 @@ def _config() -> Config:
 
 
 def head() -> str:
-    """The newest revision that this release knows."""
+    """Return the newest revision that this release knows."""
     revision = ScriptDirectory.from_config(_config()).get_current_head()
     assert revision is not None, "there are no migrations"
     return revision
 
 
 async def current(database: Database) -> str | None:
-    """The revision that the database is at, or None when it is empty."""
+    """Return the revision of the database, or None when it is empty."""
 
     def read(connection: Connection) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
@@ -48,7 +48,7 @@ async def current(database: Database) -> str | None:
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
-    """Migrate up; replicas that race wait for one another."""
+    """Migrate up; concurrent replicas wait for each other."""
     await _run(database, revision, up=True)
 
 
@@ -58,10 +58,10 @@ async def downgrade(database: Database, revision: str) -> None:
 
 
 async def require_head(database: Database) -> None:
-    """Refuse to work on a schema that is not this release's.
+    """Require the schema of this release.
 
     Raises:
-        SettingsError: says the command that mends it.
+        SettingsError: it is another one; the message names the command to run.
     """
     at, wanted = await current(database), head()
     if at == wanted:
