@@ -17,9 +17,9 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Notice
-from relay.notify.text.content import AlertText, Content, content_of, cut, labels_line, left_out
+from relay.notify.text.content import AlertText, Content, content_of, cut, labels_line, not_shown_line
 from relay.notify.text.markup import PLAIN
-from relay.notify.text.summary import Room, summary_lines
+from relay.notify.text.summary import SummaryLimits, summary_lines
 from relay.notify.transport.apprise import NOT_INSTALLED, load_apprise, service_for
 from relay.notify.transport.egress_policy import is_address
 
@@ -111,7 +111,7 @@ def _text(content: Content) -> str:
         opening.append(PLAIN.cut(content.body, MAX_BODY))
     room = MAX_TEXT - sum(len(line) + 2 for line in [*opening, *_closing(content, content.total)])
     if content.counts:
-        lines = summary_lines(content.counts, Room(total=room, line=MAX_LINE))
+        lines = summary_lines(content.counts, SummaryLimits(total=room, line=MAX_LINE))
         opening.append("\n".join(lines))
         room -= len(opening[-1]) + 2
     shown: list[str] = []
@@ -125,8 +125,8 @@ def _text(content: Content) -> str:
 
 
 def _closing(content: Content, left: int) -> list[str]:
-    lines = [*([left_out(left)] if left else []), *([content.truncated] if content.truncated else [])]
-    return [*lines, *(f"{text}: {url}" for text, url in content.links_after(left))]
+    lines = [*([not_shown_line(left)] if left else []), *([content.truncated] if content.truncated else [])]
+    return [*lines, *(f"{text}: {url}" for text, url in content.closing_links(left))]
 
 
 def _alert(alert: AlertText) -> str:

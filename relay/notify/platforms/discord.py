@@ -1,4 +1,4 @@
-"""How is a message told on Discord, over a webhook?
+"""Messages for Discord, over a webhook.
 
 https://discord.com/developers/docs/resources/webhook#execute-webhook
 """
@@ -18,11 +18,19 @@ from relay.notify.classify import classify, destination_gone
 from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Request, Response
-from relay.notify.text.content import AlertText, Content, content_of, fit, labels_line, left_out, web_url
+from relay.notify.text.content import AlertText, Content, content_of, fit, labels_line, not_shown_line, web_url
 from relay.notify.text.markup import DISCORD
 from relay.notify.text.markup import escape_markdown as escape
-from relay.notify.text.pagination import NUMBER_ROOM, SHORT_DESCRIPTION, MessagePage, Space, paginate, shortened_to
-from relay.notify.text.summary import Room, summary_lines
+from relay.notify.text.pagination import (
+    PAGE_NUMBER_LENGTH,
+    SHORT_DESCRIPTION,
+    Cost,
+    MessagePage,
+    Pages,
+    paginate,
+    rendered_alert_limit,
+)
+from relay.notify.text.summary import SummaryLimits, summary_lines
 
 MAX_CONTENT: Final = 2000
 MAX_TITLE: Final = 256
@@ -32,28 +40,29 @@ MAX_EMBED: Final = 6000
 """https://discord.com/developers/docs/resources/message#embed-object-embed-limits; 6000 is over all embeds."""
 MAX_REST: Final = MAX_EMBED - MAX_TITLE - MAX_DESCRIPTION
 MAX_USERNAME: Final = 80
-REFUSED_IN_USERNAME: Final = ("clyde", "discord")
+REJECTED_IN_USERNAME: Final = ("clyde", "discord")
 """https://discord.com/developers/docs/resources/webhook#create-webhook"""
 RATE_LIMIT: Final = RateLimit(per_second=0.5, burst=5)
-"""Thirty messages a minute a webhook, five in two seconds: what its answers' headers say; no page has numbers.
+"""30 messages a minute and 5 in two seconds per webhook, by its responses' headers; no page has the numbers.
 
 https://discord.com/developers/docs/topics/rate-limits
 """
 MESSAGE_GONE: Final = frozenset({10008, 30046, 50005, 50083})
-"""An unknown message, one too old for more edits, one of another author, or one in a thread that is archived.
+"""Unknown message, too many edits of an old message, message of another author, archived thread.
 
 https://discord.com/developers/docs/topics/opcodes-and-status-codes#json-json-error-codes
 """
 MAX_LINE: Final = 120
-"""Characters of a summary's line, so that little room is lost where a page ends."""
-LONGEST_LINE: Final = 300
-"""Characters of a line with one name that is all escapes."""
+"""Characters of a summary line. Short lines waste little space at the end of a text."""
+MAX_LONG_LINE: Final = 300
+"""Characters of a summary line that holds one fully escaped name."""
 MAX_NOTE: Final = 600
 MAX_ALERT_TITLE: Final = 300
 MAX_LABELS: Final = 600
 MAX_LINK: Final = 800
+"""A link whose markup is longer is omitted."""
 MAX_BODY: Final = 2000
-BETWEEN: Final = "\n\n"
+SEPARATOR: Final = "\n\n"
 
 
 class DiscordNotifier(Notifier[DiscordChannel]):
@@ -63,52 +72,55 @@ class DiscordNotifier(Notifier[DiscordChannel]):
     markup = DISCORD
 
     def check(self, channel: DiscordChannel) -> None:
-        """Discord limits the name, and refuses some."""
+        """Check the user name and the avatar's URL."""
         name = channel.discord_username
         if name is not None and not 0 < len(name.strip()) <= len(name) <= MAX_USERNAME:
             raise InvalidInput("discord_username", f"must have 1 to {MAX_USERNAME} characters")
-        if refused := [word for word in REFUSED_IN_USERNAME if word in (name or "").lower()]:
-            raise InvalidInput("discord_username", f"must not hold `{refused[0]}`: Discord refuses it")
+        if rejected := [word for word in REJECTED_IN_USERNAME if word in (name or "").lower()]:
+            raise InvalidInput("discord_username", f"must not contain `{rejected[0]}`: Discord rejects it")
         if channel.discord_avatar_url is not None and web_url(channel.discord_avatar_url) is None:
             raise InvalidInput("discord_avatar_url", "must be a URL such as https://example.com/avatar.png")
 
     def requests(self, channel: DiscordChannel, message: Message) -> Sequence[Request]:
-        """Embeds in the severity's colour, one a message, and nobody who could be mentioned.
+        """Messages of one embed in the color of the severity, without mentions.
 
-        A digest is one message, of two embeds if it needs them.
+        A digest is one message, with two embeds if it needs them.
         """
         content = content_of(message)
-        bodies = [_digest(content)] if content.counts else _bodies(content, channel.max_messages)
+        bodies = [_digest_body(content)] if content.counts else _bodies(content, channel.max_messages)
         overrides = {"username": channel.discord_username, "avatar_url": channel.discord_avatar_url}
-        given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
+        author: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
 
         def post(body: dict[str, Any]) -> Request:
-            return _request(channel.webhook_url, body | given)
+            return _request(channel.webhook_url, body | author)
 
         if isinstance(message, Digest) or not channel.update_message:
             return [post(body) for body in bodies]
 
         def post_and_wait(body: dict[str, Any]) -> Request:
-            return _request(_url(channel, wait=True), body | given)
+            return _request(_url(channel, wait=True), body | author)
 
         def edit(message_id: str, body: dict[str, Any]) -> Request:
             return _request(_url(channel, f"/messages/{message_id}"), body, "PATCH")
 
-        emptied = {"embeds": [{"color": content.colour, "description": UNUSED_MESSAGE}]}
-        return edit_messages(message.message_refs, bodies, emptied, post_and_wait, edit)
+        unused = {"embeds": [{"color": content.color, "description": UNUSED_MESSAGE}]}
+        return edit_messages(message.message_refs, bodies, unused, post_and_wait, edit)
 
     def edit_destination(self, channel: DiscordChannel) -> str | None:
-        """A webhook can edit what it posted."""
+        """A webhook can edit its own messages."""
         return channel.webhook_url if channel.update_message else None
 
     def verdict(self, response: Response) -> Outcome:
-        """After a 404 a webhook is gone, and Discord wants no more requests to it; or a message of it is gone."""
-        answer = response.json_object()
-        if answer.get("code") in MESSAGE_GONE and 400 <= response.status < 500:
+        """Classify a response. A 404 without a message error means that the webhook was deleted.
+
+        https://discord.com/developers/docs/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans
+        """
+        body = response.json_object()
+        if body.get("code") in MESSAGE_GONE and 400 <= response.status < 500:
             return Rejected(Reason.MESSAGE_GONE, f"{response.status} {response.text}", response.status)
         if response.status == HTTPStatus.NOT_FOUND:
             return destination_gone(response)
-        outcome, message_id = classify(response), answer.get("id")
+        outcome, message_id = classify(response), body.get("id")
         if not isinstance(outcome, Sent) or not isinstance(message_id, str) or not message_id.isdecimal():
             return outcome
         return msgspec.structs.replace(outcome, detail=f"message {message_id}", message_refs=(message_id,))
@@ -119,131 +131,112 @@ def _request(url: str, body: dict[str, Any], method: str = "POST") -> Request:
 
 
 def _url(channel: DiscordChannel, path: str = "", *, wait: bool = False) -> str:
-    """The webhook's URL, or one below it; what it asks for, such as a thread, is kept.
+    """The webhook's URL, or one below it, with its query, which may name a thread.
 
     https://discord.com/developers/docs/resources/webhook#edit-webhook-message
     """
-    address, _, asked = channel.webhook_url.partition("?")
-    query = "&".join(part for part in (asked, "wait=true" if wait else "") if part)
-    return address.rstrip("/") + path + (f"?{query}" if query else "")
-
-
-class _Texts:
-    """Texts of limited sizes, filled one after the other."""
-
-    def __init__(self, sizes: list[int]) -> None:
-        self.sizes = sizes
-        self.texts = [""]
-
-    def add(self, part: str) -> bool:
-        """Put a part behind the last one, or on the next page; False when there is no room on either."""
-        at = len(self.texts) - 1
-        if len(self.texts[at]) + len(part) <= self.sizes[at]:
-            self.texts[at] += part
-        elif at + 1 < len(self.sizes) and len(part) <= self.sizes[at + 1]:
-            self.texts.append(part)
-        else:
-            return False
-        return True
+    base, _, query = channel.webhook_url.partition("?")
+    query = "&".join(part for part in (query, "wait=true" if wait else "") if part)
+    return base.rstrip("/") + path + (f"?{query}" if query else "")
 
 
 def _bodies(content: Content, max_messages: int) -> list[dict[str, Any]]:
     start = [fit(note, MAX_NOTE, escape) for note in content.notes]
-    told = [] if content.body is None else [DISCORD.cut(content.body, MAX_BODY)]
-    around = [*start, *told, *_closing(content, content.total)]
-    size = MAX_DESCRIPTION - sum(len(part) + len(BETWEEN) for part in around)
-
-    def write(alert: AlertText, description: int) -> str:
-        return _alert(alert, description, size)
-
-    pages = paginate(content, max_messages, Space(size=size), write, lambda alert: len(alert) + len(BETWEEN))
-    return [_body(content, page, [*start, *(told if page.is_first else [])]) for page in pages]
+    rendered = [] if content.body is None else [DISCORD.cut(content.body, MAX_BODY)]
+    fixed = [*start, *rendered, *_closing(content, content.total)]
+    budget = MAX_DESCRIPTION - sum(len(part) + len(SEPARATOR) for part in fixed)
+    pages = paginate(content, [(budget,)] * max_messages, _format_alert, _cost)
+    return [_body(content, page, [*start, *(rendered if page.is_first else [])]) for page in pages]
 
 
 def _body(content: Content, page: MessagePage[str], start: list[str]) -> dict[str, Any]:
-    parts = [*start, *page.alerts, *(_closing(content, page.left_out) if page.is_last else [])]
-    return {"embeds": _embeds(content, [BETWEEN.join(parts)], page)}
+    parts = [*start, *page.parts, *(_closing(content, page.not_shown) if page.is_last else [])]
+    return {"embeds": _embeds(content, [SEPARATOR.join(parts)], page)}
+
+
+def _cost(part: str) -> Cost:
+    return (len(part) + len(SEPARATOR),)
 
 
 def _embeds(content: Content, texts: list[str], page: MessagePage[str]) -> list[dict[str, Any]]:
-    # Not the embed's own `url`: Discord refuses the whole message for a host such as `alertmanager`.
-    embeds: list[dict[str, Any]] = [{"color": content.colour, "description": text} for text in texts]
+    # Not the embed's own `url`: Discord rejects the whole message for a host such as `alertmanager`.
+    embeds: list[dict[str, Any]] = [{"color": content.color, "description": text} for text in texts]
     embeds[0] = {"title": _title(content) + page.number} | embeds[0]
-    footer = [labels_line(content.labels), content.truncated if page.is_last else ""]
-    if any(footer):
-        room = min(MAX_FOOTER, MAX_REST) - len(footer[1]) - 1
-        embeds[-1]["footer"] = {"text": "\n".join(part for part in (fit(footer[0], room), footer[1]) if part)}
+    labels, truncated = labels_line(content.labels), content.truncated if page.is_last else ""
+    if labels or truncated:
+        limit = min(MAX_FOOTER, MAX_REST) - len(truncated) - 1
+        lines = (fit(labels, limit), truncated)
+        embeds[-1]["footer"] = {"text": "\n".join(line for line in lines if line)}
     return embeds
 
 
 def _title(content: Content) -> str:
-    limit = MAX_TITLE - NUMBER_ROOM
+    limit = MAX_TITLE - PAGE_NUMBER_LENGTH
     return DISCORD.cut(content.title, limit) if content.title else fit(content.headline, limit, escape)
 
 
-def _closing(content: Content, left: int) -> list[str]:
-    links = _links(content.links_after(left))
-    return [*([left_out(left)] if left else []), *([" · ".join(links)] if links else [])]
+def _closing(content: Content, not_shown: int) -> list[str]:
+    links = _links(content.closing_links(not_shown))
+    return [*([not_shown_line(not_shown)] if not_shown else []), *([" · ".join(links)] if links else [])]
 
 
-def _digest(content: Content) -> dict[str, Any]:
-    end = sum(len(part) + len(BETWEEN) for part in _closing(content, content.total))
-    texts = _begun(content, end)
+def _digest_body(content: Content) -> dict[str, Any]:
+    reserved = sum(len(part) + len(SEPARATOR) for part in _closing(content, content.total))
+    pages, has_content = _digest_pages(content, reserved)
     shown = 0
-    while shown < len(content.alerts) and texts.add(
-        _alert(content.alerts[shown], SHORT_DESCRIPTION, MAX_DESCRIPTION) + BETWEEN
+    while shown < len(content.alerts) and pages.add(
+        _format_alert(content.alerts[shown], SHORT_DESCRIPTION, MAX_DESCRIPTION) + SEPARATOR
     ):
         shown += 1
-    texts.sizes[-1] += end
+    pages.extend((reserved,))
     for part in _closing(content, content.total - shown):
-        texts.add(part + BETWEEN)
-    written = [text.strip() for text in texts.texts]
-    above = written.pop(0) if texts.sizes[0] == MAX_CONTENT else ""
-    embeds = _embeds(content, written, MessagePage(alerts=()))
+        pages.add(part + SEPARATOR)
+    texts = ["".join(parts).strip() for parts in pages.pages]
+    above = texts.pop(0) if has_content else ""
+    embeds = _embeds(content, texts, MessagePage(parts=()))
     return {"content": above, "embeds": embeds} if above else {"embeds": embeds}
 
 
-def _begun(content: Content, end: int) -> _Texts:
-    """A digest's texts, with what comes before its alerts; `end` is what comes after them.
+def _digest_pages(content: Content, reserved: int) -> tuple[Pages[str], bool]:
+    """The texts of a digest, filled with its notes and its summary, and whether the first is the `content`.
 
-    It takes a second embed, and the message's own text if nothing less holds the names it must say.
+    They are the descriptions of two embeds, and the message's `content` as well if that is needed to name every
+    critical alert. The space `reserved` at the end is for what follows the alerts.
     """
-    notes = [fit(note, MAX_NOTE, escape) + BETWEEN for note in content.notes]
-    sizes = [MAX_CONTENT, MAX_DESCRIPTION, MAX_REST - end]
-    room = sum(sizes) - sum(map(len, notes))
+    notes = [fit(note, MAX_NOTE, escape) + SEPARATOR for note in content.notes]
+    sizes = [MAX_CONTENT, MAX_DESCRIPTION, MAX_REST - reserved]
+    total = sum(sizes) - sum(map(len, notes))
 
-    def parts(lost: int) -> list[str]:
-        limits = Room(total=room - (len(sizes) - 1) * lost, line=MAX_LINE, escape=escape)
-        return [*notes, *(line + "\n" for line in summary_lines(content.counts, limits)), "\n"]
+    def fill(sizes: list[int], longest_line: int) -> tuple[Pages[str], bool]:
+        """Pages of these sizes, and whether everything fits. At the end of a page up to one line is wasted."""
+        limits = SummaryLimits(total=total - 2 * longest_line, line=MAX_LINE, escape=escape)
+        pages: Pages[str] = Pages([(size,) for size in sizes], lambda part: (len(part),))
+        lines = (line + "\n" for line in summary_lines(content.counts, limits))
+        added = [pages.add(part) for part in (*notes, *lines, "\n")]
+        return pages, all(added)
 
-    texts, whole = _filled(sizes[1:], parts(MAX_LINE))
-    if not whole:
-        texts, whole = _filled(sizes, parts(MAX_LINE))
-    if not whole:
-        texts, _ = _filled(sizes, parts(LONGEST_LINE))
-    return texts
-
-
-def _filled(sizes: list[int], parts: list[str]) -> tuple[_Texts, bool]:
-    texts = _Texts(list(sizes))
-    return texts, [texts.add(part) for part in parts].count(False) == 0
+    pages, complete = fill(sizes[1:], MAX_LINE)
+    if complete:
+        return pages, False
+    pages, complete = fill(sizes, MAX_LINE)
+    return pages if complete else fill(sizes, MAX_LONG_LINE)[0], True
 
 
-def _alert(alert: AlertText, description: int, limit: int) -> str:
+def _format_alert(alert: AlertText, description: int, limit: int) -> str:
     if alert.rendered:
-        return DISCORD.cut(alert.rendered, shortened_to(description, limit - len(BETWEEN)))
+        return DISCORD.cut(alert.rendered, rendered_alert_limit(description, limit - len(SEPARATOR)))
     mark = "🔥" if alert.status is Status.FIRING else "✅"
     lines = [f"{mark} **{fit(alert.title, MAX_ALERT_TITLE, escape)}**"]
     if alert.labels:
         lines.append(fit(labels_line(alert.labels), MAX_LABELS, escape))
-    left = limit - sum(len(line) + 1 for line in [*lines, BETWEEN])
+    left = limit - sum(len(line) + 1 for line in [*lines, SEPARATOR])
     last = " · ".join([alert.times, *_links(alert.links)])
     lines.append(last if len(last) <= left else alert.times)
-    if told := fit(alert.description, min(description, left - len(lines[-1])), escape):
-        lines.insert(1, told)
+    if text := fit(alert.description, min(description, left - len(lines[-1])), escape):
+        lines.insert(1, text)
     return "\n".join(lines)
 
 
 def _links(links: tuple[tuple[str, str], ...]) -> list[str]:
-    written = [f"[{text}]({url.replace('(', '%28').replace(')', '%29')})" for text, url in links]
-    return [link for link in written if len(link) <= MAX_LINK]
+    formatted = [DISCORD.link(text, url) for text, url in links]
+    return [link for link in formatted if len(link) <= MAX_LINK]

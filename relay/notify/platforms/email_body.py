@@ -10,10 +10,10 @@ import msgspec
 from relay.domain.alerts import Status
 from relay.domain.fields import REPLACEMENT
 from relay.notify.platforms.email_text import text_of
-from relay.notify.text.content import AlertText, Content, cut, labels_line, left_out
+from relay.notify.text.content import AlertText, Content, cut, labels_line, not_shown_line
 from relay.notify.text.markup import HTML
 from relay.notify.text.pagination import SHORT_DESCRIPTION
-from relay.notify.text.summary import Room, summary_lines
+from relay.notify.text.summary import SummaryLimits, summary_lines
 
 MAX_HTML: Final = 100_000
 """Bytes of the HTML; Gmail hides what is beyond 102 kB, which no page says."""
@@ -71,7 +71,7 @@ def written(content: Content) -> Words:
     every = [*opening, *alerts, *_closing(content, content.total - len(alerts))]
     return Words(
         "\n".join(words.text for words in every),
-        PAGE.format(BOX.format(content.colour, "".join(words.html for words in every))),
+        PAGE.format(BOX.format(content.color, "".join(words.html for words in every))),
     )
 
 
@@ -93,7 +93,9 @@ def _opening(content: Content) -> list[Words]:
     if content.body is not None:
         words.append(_rendered(content.body, MAX_BODY))
     if content.counts:
-        room = Room(total=MAX_SUMMARY, line=MAX_LINE, overhead=_size("<br>\n"), escape=_escaped_line, size=_size)
+        room = SummaryLimits(
+            total=MAX_SUMMARY, line=MAX_LINE, overhead=_size("<br>\n"), escape=_escaped_line, size=_size
+        )
         lines = summary_lines(content.counts, room)
         text = "\n".join(map(html.unescape, lines)) + "\n"
         words.append(Words(text, PARAGRAPH.format("<br>\n".join(lines))))
@@ -101,9 +103,9 @@ def _opening(content: Content) -> list[Words]:
 
 
 def _closing(content: Content, left: int) -> list[Words]:
-    words = [_paragraph(left_out(left))] if left else []
+    words = [_paragraph(not_shown_line(left))] if left else []
     words += [_paragraph(content.truncated)] if content.truncated else []
-    links = _links(content.links_after(left))
+    links = _links(content.closing_links(left))
     return [*words, *(Words(f"{one.text}\n", PARAGRAPH.format(one.html)) for one in links)]
 
 

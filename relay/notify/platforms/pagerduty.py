@@ -23,8 +23,8 @@ from relay.domain.outcomes import Outcome, Reason
 from relay.notify.classify import classify, retry
 from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.requests import Request, Response
-from relay.notify.text.content import RUNBOOK, UNTOLD, Content, content_of, cut, severity_of, web_url
-from relay.notify.text.summary import Room, summary_lines
+from relay.notify.text.content import RUNBOOK, UNNOTIFIED, Content, content_of, cut, severity_of, web_url
+from relay.notify.text.summary import SummaryLimits, summary_lines
 
 MAX_SUMMARY: Final = 1024
 """https://developer.pagerduty.com/docs/events-api-v2/trigger-events#parameters"""
@@ -142,7 +142,10 @@ def _events(alert: Alert, content: Content, rendered: str = "", *, unnotified: b
     if not unnotified:
         return [resolve]
     late = _payload(alert, content, rendered, alert.starts_at)
-    late |= {"severity": TOLD_TOO_LATE, "summary": cut(late["summary"], MAX_SUMMARY - len(UNTOLD)) + UNTOLD}
+    late |= {
+        "severity": TOLD_TOO_LATE,
+        "summary": cut(late["summary"], MAX_SUMMARY - len(UNNOTIFIED)) + UNNOTIFIED,
+    }
     return [trigger | {"payload": late}, resolve]
 
 
@@ -178,7 +181,7 @@ def _digest_events(digest: Digest) -> list[dict[str, Any]]:
     in a digest that does not show them.
     """
     content = content_of(digest)
-    lines = summary_lines(content.counts, Room(total=SUMMARY_ROOM, line=SUMMARY_ROOM))
+    lines = summary_lines(content.counts, SummaryLimits(total=SUMMARY_ROOM, line=SUMMARY_ROOM))
     numbers = {"groups": digest.groups, "firing": digest.firing, "resolved": digest.resolved}
     shown = [cut(_line(alert.title), MAX_FIELD) for alert in content.alerts]
     details = {"notes": _notes(content), **numbers, "counts": lines, "alerts": shown}

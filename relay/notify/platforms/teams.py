@@ -1,4 +1,4 @@
-"""How is a message told on Microsoft Teams, over a webhook made by Workflows?
+"""Messages for Microsoft Teams, over a webhook of Workflows.
 
 https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
 """
@@ -19,30 +19,42 @@ from relay.domain.outcomes import Outcome, Reason, Rejected
 from relay.notify.classify import classify, destination_gone, retry
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Request, Response
-from relay.notify.text.content import AlertText, Content, content_of, cut, fit, labels_line, left_out, web_url
+from relay.notify.text.content import (
+    AlertText,
+    Content,
+    content_of,
+    cut,
+    fit,
+    labels_line,
+    not_shown_line,
+    web_url,
+)
 from relay.notify.text.markup import TEAMS
-from relay.notify.text.pagination import MessagePage, Space, paginate, shortened_to
-from relay.notify.text.summary import Room, summary_lines
+from relay.notify.text.pagination import Cost, MessagePage, paginate, rendered_alert_limit
+from relay.notify.text.summary import SummaryLimits, summary_lines
 
 RETIRED_HOST: Final = "webhook.office.com"
 OLDEST_HOST: Final = "outlook.office.com"
-"""Office 365 connectors; Microsoft switched them off in May 2026."""
+"""Hosts of Office 365 connectors, which Microsoft switched off in May 2026.
+
+https://devblogs.microsoft.com/microsoft365dev/retirement-of-office-365-connectors-within-microsoft-teams/
+"""
 MAX_CARD: Final = 20_000
-"""Bytes. Teams refuses about 28 KB; this leaves room for what Workflows adds.
+"""Bytes of a card. Teams rejects about 28 KB; the rest is for what Workflows adds.
 
 https://learn.microsoft.com/en-us/microsoftteams/platform/bots/how-to/format-your-bot-messages
 """
 ENVELOPE: Final = 1_000
-"""Bytes for what any card holds, and for its number."""
+"""Bytes for what every card contains, and for the number of the message."""
 CARD_VERSION: Final = "1.4"
 RATE_LIMIT: Final = RateLimit(per_second=1, burst=3)
-"""More than four requests in a second are throttled.
+"""Teams throttles more than four requests a second.
 
 https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using#rate-limiting-for-connectors
 """
 GONE: Final = "workflownotfound"
 SWITCHED_OFF: Final = "workflowtriggerisnotenabled"
-"""Codes of Logic Apps, which runs the workflows; the second comes with a 400.
+"""Error codes of Logic Apps, which runs the workflows; the second has status 400.
 
 https://learn.microsoft.com/en-us/azure/logic-apps/logic-apps-workflow-actions-triggers
 """
@@ -52,25 +64,25 @@ MAX_HEADLINE: Final = 900
 MAX_TITLE: Final = 900
 MAX_LABELS: Final = 1500
 MAX_LINK: Final = 1500
-"""Bytes, as JSON writes them. Of any text, some 5,000 are left for the largest alert's description."""
+"""Bytes as JSON. About 5,000 remain for the description of the largest alert."""
 MAX_BODY: Final = 6000
-"""Bytes of what a template put in place of the labels."""
-MOST_READ: Final = 8000
-"""Characters of it that are read, some of them markup."""
-COLOURS: Final = {"critical": "attention", "error": "attention", "warning": "warning", "info": "accent"}
+"""Bytes as JSON of a template's output for the body."""
+MAX_BODY_READ: Final = 8000
+"""Characters of it that are parsed, including markup."""
+COLORS: Final = {"critical": "attention", "error": "attention", "warning": "warning", "info": "accent"}
 
-_told_inside = re.compile(r"teams endpoint returned http error (\d{3})")
-"""How Teams' own refusal stands in the answer of what hands the message on to it, which may be a 200.
+_nested_error = re.compile(r"teams endpoint returned http error (\d{3})")
+"""An error of Teams itself, inside the response of the service in front of it, which may be a 200.
 
 https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using#rate-limiting-for-connectors
 """
-_written = re.compile(
-    r"(?P<words>(?:\\.|[^\\\[*`])+)|\[(?P<shown>(?:\\.|[^\[\]\\])*)\]\((?P<url>[^()\s]*)\)|(?P<bold>\*\*)"
+_markdown = re.compile(
+    r"(?P<text>(?:\\.|[^\\\[*`])+)|\[(?P<label>(?:\\.|[^\[\]\\])*)\]\((?P<url>[^()\s]*)\)|(?P<bold>\*\*)"
     r"|`(?P<code>[^`]+)`|.",
     re.DOTALL,
 )
-"""The Markdown that templates write; the relay itself reads it, so that nothing hangs on how Teams does."""
-_bare = re.compile(r"\\(.)|\*\*", re.DOTALL)
+"""The Markdown that templates produce. The relay parses it itself, for independence from the parser of Teams."""
+_escape_or_bold = re.compile(r"\\(.)|\*\*", re.DOTALL)
 
 
 class TeamsNotifier(Notifier[TeamsChannel]):
@@ -80,7 +92,7 @@ class TeamsNotifier(Notifier[TeamsChannel]):
     markup = TEAMS
 
     def check(self, channel: TeamsChannel) -> None:
-        """Refuse the URLs of connectors, which nobody answers any more."""
+        """Reject the URL of a retired connector."""
         parts = urlsplit(channel.webhook_url)
         host = (parts.hostname or "").rstrip(".")
         oldest = host == OLDEST_HOST and parts.path.startswith("/webhook")
@@ -92,55 +104,59 @@ class TeamsNotifier(Notifier[TeamsChannel]):
             )
 
     def requests(self, channel: TeamsChannel, message: Message) -> Sequence[Request]:
-        """Adaptive Cards over the full width, one a message."""
+        """Messages of one Adaptive Card each, over the full width."""
         cards = _cards(channel, content_of(message))
-        return [Request(url=channel.webhook_url, body=msgspec.json.encode(_around(card))) for card in cards]
+        return [Request(url=channel.webhook_url, body=msgspec.json.encode(_message(card))) for card in cards]
 
     def verdict(self, response: Response) -> Outcome:
-        """Teams may refuse inside a 200, such as a card that is too large; Workflows names its errors."""
-        status, words = response.status, response.text.lower()
-        if 200 <= status < 300 and (told := _told_inside.search(words)):
-            return classify(msgspec.structs.replace(response, status=int(told[1])))
-        if 200 <= status < 300 and "request entity too large" in words:
+        """Classify a response by its error code. An error of Teams itself may be inside a 200."""
+        status, text = response.status, response.text.lower()
+        if 200 <= status < 300 and (nested := _nested_error.search(text)):
+            return classify(msgspec.structs.replace(response, status=int(nested[1])))
+        if 200 <= status < 300 and "request entity too large" in text:
             return Rejected(Reason.CLIENT_ERROR, response.text, status)
-        if status == HTTPStatus.NOT_FOUND and GONE in words:
+        if status == HTTPStatus.NOT_FOUND and GONE in text:
             return destination_gone(response)
-        if 400 <= status < 500 and SWITCHED_OFF in words:
+        if 400 <= status < 500 and SWITCHED_OFF in text:
             return retry(Reason.CLIENT_ERROR, f"{status} {response.text}", response)
         return classify(response)
 
 
-def _around(card: dict[str, Any]) -> dict[str, Any]:
-    kind = "application/vnd.microsoft.card.adaptive"
-    return {"type": "message", "attachments": [{"contentType": kind, "contentUrl": None, "content": card}]}
+def _message(card: dict[str, Any]) -> dict[str, Any]:
+    content_type = "application/vnd.microsoft.card.adaptive"
+    return {
+        "type": "message",
+        "attachments": [{"contentType": content_type, "contentUrl": None, "content": card}],
+    }
 
 
 def _cards(channel: TeamsChannel, content: Content) -> list[dict[str, Any]]:
-    colour = COLOURS.get(content.severity, "default") if content.status is Status.FIRING else "good"
-    told = _told(content)
-    around = [_start(channel, content, colour), told, _closing(content, content.total)]
-    room = MAX_CARD - ENVELOPE - sum(map(_size, [*around, _actions(content.links_after(content.total))]))
+    color = COLORS.get(content.severity, "default") if content.status is Status.FIRING else "good"
+    max_messages, rendered = channel.max_messages, _rendered_lines(content)
+    fixed = [_start_lines(channel, content, color), rendered, _closing_lines(content, content.total)]
+    size = MAX_CARD - ENVELOPE - sum(map(_size, [*fixed, _actions(content.closing_links(content.total))]))
     summary: list[dict[str, Any]] = []
     if content.counts:
-        limits = Room(total=room, line=MAX_LINE, overhead=_size(_line([_run("")])), size=_text_size)
+        max_messages = 1
+        limits = SummaryLimits(total=size, line=MAX_LINE, overhead=_size(_line([_run("")])), size=_text_size)
         summary = [_line([_run(line)]) for line in summary_lines(content.counts, limits)]
-        room -= sum(map(_size, summary))
+        size -= sum(map(_size, summary))
 
-    def write(alert: AlertText, description: int) -> dict[str, Any]:
-        return _alert(alert, description, colour, room)
+    def format_alert(alert: AlertText, description: int, limit: int) -> dict[str, Any]:
+        return _format_alert(alert, description, limit, color)
 
     def card(page: MessagePage[dict[str, Any]]) -> dict[str, Any]:
-        start = _start(channel, content, colour, page.number)
-        return _card(content, page, [*start, *(told if page.is_first else []), *summary, *page.alerts])
+        start = _start_lines(channel, content, color, page.number)
+        return _card(content, page, [*start, *(rendered if page.is_first else []), *summary, *page.parts])
 
-    return list(map(card, paginate(content, channel.max_messages, Space(size=room), write, _size)))
+    return list(map(card, paginate(content, [(size,)] * max_messages, format_alert, _cost)))
 
 
 def _card(content: Content, page: MessagePage[dict[str, Any]], body: list[dict[str, Any]]) -> dict[str, Any]:
     actions: list[dict[str, Any]] = []
     if page.is_last:
-        body += _closing(content, page.left_out)
-        actions = _actions(content.links_after(page.left_out))
+        body += _closing_lines(content, page.not_shown)
+        actions = _actions(content.closing_links(page.not_shown))
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
@@ -151,27 +167,27 @@ def _card(content: Content, page: MessagePage[dict[str, Any]], body: list[dict[s
     return card | ({"actions": actions} if actions else {})
 
 
-def _start(channel: TeamsChannel, content: Content, colour: str, number: str = "") -> list[dict[str, Any]]:
-    headline = {"size": "large", "weight": "bolder", "color": colour}
-    if runs := _runs(_cut_to_size(content.title, MAX_HEADLINE), **headline):
-        lines = [_line([*runs, *([_run(number, **headline)] if number else [])])]
+def _start_lines(channel: TeamsChannel, content: Content, color: str, number: str = "") -> list[dict[str, Any]]:
+    style = {"size": "large", "weight": "bolder", "color": color}
+    if runs := _runs(_cut_to_size(content.title, MAX_HEADLINE), **style):
+        lines = [_line([*runs, *([_run(number, **style)] if number else [])])]
     else:
-        lines = [_line([_run(_words(content.headline, MAX_HEADLINE) + number, **headline)])]
+        lines = [_line([_run(_fit(content.headline, MAX_HEADLINE) + number, **style)])]
     if channel.teams_title:
-        lines.insert(0, _line([_run(_words(channel.teams_title, MAX_TITLE), size="small", isSubtle=True)]))
-    lines += [_line([_run(_words(note, MAX_NOTE), weight="bolder")]) for note in content.notes]
+        lines.insert(0, _line([_run(_fit(channel.teams_title, MAX_TITLE), size="small", isSubtle=True)]))
+    lines += [_line([_run(_fit(note, MAX_NOTE), weight="bolder")]) for note in content.notes]
     if content.labels:
-        lines.append(_line([_run(_words(labels_line(content.labels), MAX_LABELS), isSubtle=True)]))
+        lines.append(_line([_run(_fit(labels_line(content.labels), MAX_LABELS), isSubtle=True)]))
     return lines
 
 
-def _told(content: Content) -> list[dict[str, Any]]:
-    runs = _runs(_cut_to_size((content.body or "")[:MOST_READ], MAX_BODY))
+def _rendered_lines(content: Content) -> list[dict[str, Any]]:
+    runs = _runs(_cut_to_size((content.body or "")[:MAX_BODY_READ], MAX_BODY))
     return [_line(runs)] if runs else []
 
 
-def _closing(content: Content, left: int) -> list[dict[str, Any]]:
-    lines = [_line([_run(left_out(left), weight="bolder")])] if left else []
+def _closing_lines(content: Content, not_shown: int) -> list[dict[str, Any]]:
+    lines = [_line([_run(not_shown_line(not_shown), weight="bolder")])] if not_shown else []
     return [*lines, *([_line([_run(content.truncated, isSubtle=True)])] if content.truncated else [])]
 
 
@@ -179,15 +195,15 @@ def _actions(links: tuple[tuple[str, str], ...]) -> list[dict[str, Any]]:
     return [{"type": "Action.OpenUrl", "title": text, "url": url} for text, url in links if len(url) <= MAX_LINK]
 
 
-def _alert(alert: AlertText, description: int, colour: str, limit: int) -> dict[str, Any]:
+def _format_alert(alert: AlertText, description: int, limit: int, color: str) -> dict[str, Any]:
     if runs := _runs(_cut_to_runs(alert.rendered, description, limit)):
         return _container([_line(runs)])
     firing = alert.status is Status.FIRING
     mark = "🔥" if firing else "✅"
-    title = f"{mark} {_words(alert.title, MAX_TITLE)}"
-    items = [_line([_run(title, weight="bolder", color=colour if firing else "good")])]
+    title = f"{mark} {_fit(alert.title, MAX_TITLE)}"
+    items = [_line([_run(title, weight="bolder", color=color if firing else "good")])]
     if alert.labels:
-        labels = _words(labels_line(alert.labels), MAX_LABELS)
+        labels = _fit(labels_line(alert.labels), MAX_LABELS)
         items.append(_line([_run(labels, isSubtle=True, fontType="monospace")]))
     runs = [_run(alert.times, isSubtle=True)]
     for text, url in alert.links:
@@ -198,9 +214,9 @@ def _alert(alert: AlertText, description: int, colour: str, limit: int) -> dict[
             ]
     items.append(_line(runs))
     container = _container(items)
-    room = limit - _size(container) - _size(_line([_run("")]))
-    if told := _words(cut(alert.description, description), room):
-        items.insert(1, _line([_run(told)]))
+    available = limit - _size(container) - _size(_line([_run("")]))
+    if text := _fit(cut(alert.description, description), available):
+        items.insert(1, _line([_run(text)]))
     return container
 
 
@@ -208,60 +224,64 @@ def _container(items: list[dict[str, Any]]) -> dict[str, Any]:
     return {"type": "Container", "separator": True, "items": items}
 
 
-def _cut_to_runs(written: str, description: int, limit: int) -> str:
-    shown = TEAMS.cut(written, shortened_to(description, len(written)))
+def _cut_to_runs(markdown: str, description: int, limit: int) -> str:
+    shown = TEAMS.cut(markdown, rendered_alert_limit(description, len(markdown)))
     return _cut_to_size(shown, limit - _size(_container([_line([])])))
 
 
-def _cut_to_size(written: str, limit: int) -> str:
-    """What a template wrote, of at most so many bytes as runs of text.
+def _cut_to_size(markdown: str, limit: int) -> str:
+    """A template's output, cut to at most `limit` bytes as runs of text.
 
-    Cut by the size of the text, which is quick to tell, and then by as much as the runs around it make it larger.
+    It is cut by the size of its text, which is fast to measure, and then by what the runs add to that.
     """
-    room = limit
-    while (shown := TEAMS.cut(written, room, _text_size)) and (size := _size(_runs(shown))) > limit:
-        room = min(room - 1, room * limit // size)
+    text_limit = limit
+    while (shown := TEAMS.cut(markdown, text_limit, _text_size)) and (size := _size(_runs(shown))) > limit:
+        text_limit = min(text_limit - 1, text_limit * limit // size)
     return shown
 
 
-def _runs(written: str, **style: Any) -> list[dict[str, Any]]:
-    """What a template wrote, as runs of text."""
+def _runs(markdown: str, **style: Any) -> list[dict[str, Any]]:
+    """A template's output as runs of text."""
     runs: list[dict[str, Any]] = []
-    words, bold = "", False
+    text, bold = "", False
 
-    def end(words: str) -> None:
-        if words:
-            runs.append(_run(words, **style | ({"weight": "bolder"} if bold else {})))
+    def end(text: str) -> None:
+        if text:
+            runs.append(_run(text, **style | ({"weight": "bolder"} if bold else {})))
 
-    for found in _written.finditer(written):
+    for found in _markdown.finditer(markdown):
         url = web_url(found["url"] or "")
         if found["bold"] is None and found["code"] is None and url is None:
-            words += found[0] if found["words"] is None else _bare.sub(r"\1", found["words"])
+            text += found[0] if found["text"] is None else _escape_or_bold.sub(r"\1", found["text"])
             continue
-        end(words)
-        words = ""
+        end(text)
+        text = ""
         if found["bold"] is not None:
             bold = not bold
         elif found["code"] is not None:
             runs.append(_run(found["code"], **style, fontType="monospace"))
         else:
-            text = _bare.sub(r"\1", found["shown"]) or found["url"]
-            runs.append(_run(text, **style, selectAction={"type": "Action.OpenUrl", "url": url}))
-    end(words)
+            label = _escape_or_bold.sub(r"\1", found["label"]) or found["url"]
+            runs.append(_run(label, **style, selectAction={"type": "Action.OpenUrl", "url": url}))
+    end(text)
     return runs
 
 
-def _words(text: str, limit: int) -> str:
+def _fit(text: str, limit: int) -> str:
     return fit(text, limit, size=_text_size)
 
 
 def _line(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """A line of text. Unlike a TextBlock it knows no Markdown, so that an annotation can't form a link."""
+    """A line of text. Unlike a TextBlock it parses no Markdown, so that an annotation cannot form a link."""
     return {"type": "RichTextBlock", "spacing": "small", "inlines": runs}
 
 
 def _run(text: str, **style: Any) -> dict[str, Any]:
     return {"type": "TextRun", "text": text, **style}
+
+
+def _cost(part: dict[str, Any]) -> Cost:
+    return (_size(part),)
 
 
 def _size(part: Any) -> int:

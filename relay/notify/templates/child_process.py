@@ -15,7 +15,7 @@ import msgspec
 
 from relay.domain.notifications import Rendered
 from relay.notify.templates.sandbox import error_text, render_body, render_parts
-from relay.notify.text.markup import MARKUPS, as_text
+from relay.notify.text.markup import MARKUPS, remove_encoded_markup
 
 LENGTH_BYTES: Final = 4
 """Size of a message's length, in big-endian order."""
@@ -98,7 +98,7 @@ def _result(task: Task) -> RenderResult:
     try:
         match task:
             case PartsTask():
-                data = msgspec.json.decode(as_text(task.data.decode()))
+                data = msgspec.json.decode(remove_encoded_markup(task.data.decode()))
                 return RenderedParts(render_parts(task.parts, MARKUPS[task.markup], data))
             case BodyTask():
                 return RenderedBody(render_body(task.source, msgspec.json.decode(task.data)))

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import markupsafe
 
-from relay.notify.text.content import ELLIPSIS, spelled
-from relay.notify.text.graphemes import start_of
-from relay.notify.text.markup import Markup, as_text, plain
+from relay.notify.text.content import ELLIPSIS, format_duration
+from relay.notify.text.graphemes import floor_boundary
+from relay.notify.text.markup import Markup, decode_markup, remove_encoded_markup
 
 MULTIPLES: Final = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 FRACTIONS: Final = ("", "m", "u", "n", "p", "f", "a", "z", "y")
@@ -31,7 +31,7 @@ def duration(value: Any, until: Any = None) -> str:
     if not math.isfinite(seconds):
         return str(seconds)
     sign, length = "-" if seconds < 0 else "", abs(seconds)
-    return sign + (f"{round(length * 1000)}ms" if 0 < length < 1 else spelled(length))
+    return sign + (f"{round(length * 1000)}ms" if 0 < length < 1 else format_duration(length))
 
 
 def humanize(value: Any) -> str:
@@ -55,12 +55,13 @@ def truncate(value: Any, length: int = 255) -> str:
     text = str(value)
     if len(text) <= length:
         return text
-    return text[: start_of(text, max(length - len(ELLIPSIS), 0))].rstrip() + ELLIPSIS
+    return text[: floor_boundary(text, max(length - len(ELLIPSIS), 0))].rstrip() + ELLIPSIS
 
 
 def striptags(value: Any) -> str:
     """The text without tags, and with its entities decoded."""
-    return as_text(markupsafe.Markup(plain(str(value))).striptags())  # noqa: S704 - the result is escaped as text
+    tagged = markupsafe.Markup(decode_markup(str(value)))  # noqa: S704 - the result is escaped as text
+    return remove_encoded_markup(tagged.striptags())
 
 
 COMMON_FILTERS: Final[dict[str, Callable[..., Any]]] = {
@@ -76,16 +77,16 @@ def filters_for(markup: Markup) -> dict[str, Callable[..., Any]]:
     """All filters for templates in a platform's markup."""
 
     def link(text: Any, url: Any) -> str:
-        return markup.linked(str(text), str(url))
+        return markup.format_link(str(text), str(url))
 
     def bold(text: Any) -> str:
-        return markup.bolded(str(text))
+        return markup.format_bold(str(text))
 
     def code(text: Any) -> str:
-        return markup.coded(str(text))
+        return markup.format_code(str(text))
 
     def escape(text: Any) -> str:
-        return markup.escaped(str(text))
+        return markup.format_escaped(str(text))
 
     own: dict[str, Callable[..., Any]] = {"link": link, "bold": bold, "code": code}
     return own | dict.fromkeys(("escape", "e", "forceescape"), escape) | COMMON_FILTERS

@@ -18,7 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Rendered
 from relay.notify.templates.filters import duration, filters_for, humanize
-from relay.notify.text.markup import MARKUPS, PLAIN, Markup, as_markup
+from relay.notify.text.markup import MARKUPS, PLAIN, Markup, encode_markup
 
 MAX_OUTPUT: Final = 1024 * 1024
 """Characters that one template may produce."""
@@ -58,9 +58,9 @@ class _AuthorMarkup(Extension):
     """Marks the text outside of `{{ }}` and `{% %}`, which the template's author wrote, as markup."""
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
-        """Replace each text token by its marked form."""
+        """Replace each text token by encoded markup."""
         for token in stream:
-            yield Token(token.lineno, "data", as_markup(token.value)) if token.type == "data" else token
+            yield Token(token.lineno, "data", encode_markup(token.value)) if token.type == "data" else token
 
 
 # Jinja must not run filters on constants while it compiles a template, which happens in the relay's own process.
@@ -125,7 +125,7 @@ def render_parts(parts: Mapping[str, str], markup: Markup, data: Mapping[str, An
         nonlocal remaining
         template = _compile(parts[part], markup.name)
         with _part_in_errors(part):
-            text = markup.finished("".join(_generate(template, {**data, **variables}))).strip()
+            text = markup.finish("".join(_generate(template, {**data, **variables}))).strip()
             text = markup.cut(text, MAX_PART[part])
             remaining -= len(text)
             if remaining < 0:

@@ -1,6 +1,6 @@
-"""What does a message say, whatever the platform?
+"""The content of a message, the same for all platforms.
 
-Plain text throughout: each platform escapes and cuts it in its own way.
+It is plain text: each platform escapes and cuts it by its own rules.
 """
 
 import re
@@ -13,31 +13,31 @@ import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER, Alert, Status, severity_rank
 from relay.domain.notifications import AlertCount, Digest, FallbackFor, Message, Notification, Rendered
-from relay.notify.text.graphemes import start_of
+from relay.notify.text.graphemes import floor_boundary
 
 ELLIPSIS: Final = "…"
 RUNBOOK: Final = "runbook_url"
-UNTOLD: Final = ": it fired, and was resolved before that could be told"
+UNNOTIFIED: Final = ": it fired, and was resolved before that could be told"
 MAX_URL: Final = 2048
 URL_SAFE: Final = "!#$%&'()*+,-./:;=?@[]~_"
-COLOURS: Final = {
+COLORS: Final = {
     "critical": 0xD32F2F,
     "error": 0xE64A19,
     "warning": 0xF9A825,
     "info": 0x1976D2,
 }
-OTHER_COLOUR: Final = 0x757575
-RESOLVED_COLOUR: Final = 0x2E7D32
+OTHER_COLOR: Final = 0x757575
+RESOLVED_COLOR: Final = 0x2E7D32
 WORD_JOINER: Final = "\u2060"
 
-_name = re.compile(r"@(?<!\w@)(?=\w)")
+_mention = re.compile(r"@(?<!\w@)(?=\w)")
 
 
 class AlertText(msgspec.Struct, frozen=True):
-    """One alert in words. `labels` are those that the message's alerts don't share; `links` are (text, URL).
+    """The texts of one alert. `labels` are those that the message's alerts do not share; `links` are (text, URL).
 
-    `times` says when it fired, and that this was not told before if so. `rendered` is what a template made of the
-    alert, in the platform's markup, and stands for all of it.
+    `times` has the start and the end, and a note if the alert was resolved before a notification of it was sent.
+    `rendered` is the output of a template for the alert, in the platform's markup; it replaces all other fields.
     """
 
     status: Status
@@ -50,19 +50,19 @@ class AlertText(msgspec.Struct, frozen=True):
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """A message in words: firing alerts first, then resolved ones, the worst of each first. `colour` is 0xRRGGBB.
+    """The texts of one message. Firing alerts precede resolved ones, each by severity. `color` is 0xRRGGBB.
 
-    `notes` stand near the top. `counts` are a digest's, to be put in words by how much room there is for
-    them. `total` is how many alerts there are to tell, be they in `alerts` or not. `links` stand at the end;
-    `history` leads to what did not fit, and is said where something did not.
+    `notes` go near the top and `links` at the end. `counts` are those of a digest; the platform summarizes them in
+    the space it has. `total` is the number of alerts, including those that are not in `alerts`. `history` is the
+    link to all alerts, for a message that does not show all of them.
 
-    What a template made is in the platform's markup: `title` stands for the headline unless it is empty, and
-    `body`, unless it is None, for the labels.
+    `title` and `body` are the output of a template, in the platform's markup. `title` replaces the headline unless
+    it is empty; `body` replaces the labels unless it is None.
     """
 
     headline: str
     status: Status
-    colour: int
+    color: int
     severity: str
     notes: tuple[str, ...]
     counts: tuple[AlertCount, ...] = ()
@@ -75,13 +75,13 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     body: str | None = None
 
-    def links_after(self, left: int) -> tuple[tuple[str, str], ...]:
-        """The links at the end of a message in which so many of the alerts are counted and not shown."""
-        return self.links + self.history if left else self.links
+    def closing_links(self, not_shown: int) -> tuple[tuple[str, str], ...]:
+        """The links at the end of a message that does not show this number of its alerts."""
+        return self.links + self.history if not_shown else self.links
 
 
 def content_of(message: Message) -> Content:
-    """Put a message in words."""
+    """Build the content of a message."""
     return _digest_content(message) if isinstance(message, Digest) else _group_content(message)
 
 
@@ -92,18 +92,18 @@ def _group_content(notification: Notification) -> Content:
     severity = severity_of(notification)
     truncated = notification.group.truncated
     rendered = notification.rendered or Rendered()
-    told = [
+    texts = [
         _alert_text(alerts[at], shared, rendered.alert(at), unnotified=at in notification.unnotified)
         for at in ordered
     ]
     return Content(
         headline=_headline(notification, shared),
         status=notification.status,
-        colour=_colour(severity, notification.status),
+        color=_color(severity, notification.status),
         severity=severity,
         notes=_notes(notification.fallback_for),
         labels={name: value for name, value in shared.items() if name != "alertname" and rendered.body is None},
-        alerts=tuple(told),
+        alerts=tuple(texts),
         total=len(ordered) + notification.omitted,
         truncated=f"{truncated} more alerts were left out by Alertmanager (max_alerts)" if truncated else "",
         links=_group_links(notification),
@@ -119,7 +119,7 @@ def _digest_content(digest: Digest) -> Content:
     return Content(
         headline=f"[DIGEST of {groups}] {_tally(digest.firing, digest.resolved)}",
         status=digest.status,
-        colour=_colour(severity, digest.status),
+        color=_color(severity, digest.status),
         severity=severity,
         notes=_notes(digest.fallback_for),
         counts=digest.counts,
@@ -132,22 +132,22 @@ def _digest_content(digest: Digest) -> Content:
 
 
 def severity_of(message: Message) -> str:
-    """The worst severity of what fires in a message; of what is resolved, when nothing fires."""
+    """The worst severity of the firing alerts; of the resolved alerts if none is firing."""
     if isinstance(message, Digest):
         return _worst({count.severity for count in message.counts if count.firing or not message.firing})
     return _worst({alert.severity for alert in message.firing or message.alerts})
 
 
-def _worst(found: set[str]) -> str:
-    """The worst of some severities; one that is not in the usual order counts as the least."""
+def _worst(severities: set[str]) -> str:
+    """The worst of some severities; one that is not in SEVERITY_ORDER ranks last."""
     for severity in SEVERITY_ORDER:
-        if severity in found:
+        if severity in severities:
             return severity
-    return max(found, default="")
+    return max(severities, default="")
 
 
-def _colour(severity: str, status: Status) -> int:
-    return COLOURS.get(severity, OTHER_COLOUR) if status is Status.FIRING else RESOLVED_COLOUR
+def _color(severity: str, status: Status) -> int:
+    return COLORS.get(severity, OTHER_COLOR) if status is Status.FIRING else RESOLVED_COLOR
 
 
 def _notes(fallback_for: FallbackFor | None) -> tuple[str, ...]:
@@ -157,54 +157,56 @@ def _notes(fallback_for: FallbackFor | None) -> tuple[str, ...]:
 
 
 def cut(text: str, limit: int) -> str:
-    """The text, or its start and an ellipsis, in at most `limit` characters."""
+    """The text, cut to at most `limit` characters; a cut text ends in an ellipsis."""
     if len(text) <= limit:
         return text
-    return text[: start_of(text, limit - len(ELLIPSIS))].rstrip() + ELLIPSIS if limit >= len(ELLIPSIS) else ""
+    return (
+        text[: floor_boundary(text, limit - len(ELLIPSIS))].rstrip() + ELLIPSIS if limit >= len(ELLIPSIS) else ""
+    )
 
 
 def fit(text: str, limit: int, escape: Callable[[str], str] = str, size: Callable[[str], int] = len) -> str:
-    """The escaped text, of at most `limit` as `size` measures it; what is too long ends in an ellipsis.
+    """The escaped text, cut to at most `limit` as measured by `size`; a cut text ends in an ellipsis.
 
-    It is cut between what people see as characters, never inside an escape. `escape` takes each character by
-    itself, and `size` is at least one for each.
+    The cut is at a grapheme boundary and never inside an escape sequence. `escape` must escape each character
+    independently of its neighbors, and `size` must be at least one for each.
     """
     head = text[: max(limit, 0) + 1]
     if len(head) <= limit and size(whole := escape(text)) <= limit:
         return whole
-    room = limit - size(ELLIPSIS)
-    if room < 0:
+    available = limit - size(ELLIPSIS)
+    if available < 0:
         return ""
-    at, beyond = 0, len(head)
-    while at < beyond:  # halves what is left, so that each character is escaped about once
-        middle = (at + beyond + 1) // 2
-        needed = size(escape(head[at:middle]))
-        if needed <= room:
-            at, room = middle, room - needed
+    low, high = 0, len(head)
+    while low < high:  # a binary search that escapes each character about once
+        middle = (low + high + 1) // 2
+        needed = size(escape(head[low:middle]))
+        if needed <= available:
+            low, available = middle, available - needed
         else:
-            beyond = middle - 1
-    return escape(text[: start_of(text, at)]).rstrip() + ELLIPSIS
+            high = middle - 1
+    return escape(text[: floor_boundary(text, low)]).rstrip() + ELLIPSIS
 
 
-def unaddressed(text: str) -> str:
-    """The text with a sign that nobody sees behind each `@` before a name, for platforms that look for names."""
-    return _name.sub(f"@{WORD_JOINER}", text)
+def without_mentions(text: str) -> str:
+    """The text with an invisible character after each `@`, for platforms that parse `@name` as a mention."""
+    return _mention.sub(f"@{WORD_JOINER}", text)
 
 
 def labels_line(labels: dict[str, str]) -> str:
-    """Labels in one line."""
+    """Labels as one line."""
     return ", ".join(f"{name}={value}" for name, value in labels.items())
 
 
-def left_out(count: int) -> str:
-    """The line that stands for alerts that did not fit."""
+def not_shown_line(count: int) -> str:
+    """The line for the alerts that did not fit into a message."""
     return f"{ELLIPSIS} and {count} more alert{'s' if count != 1 else ''} that did not fit here"
 
 
 def web_url(text: str) -> str | None:
-    """A URL that is safe to link to, odd characters percent-encoded.
+    """The URL with unsafe characters percent-encoded, so that it can be linked to.
 
-    None for anything but http and https, and for what no platform would take.
+    None unless the scheme is http or https, and for a URL that is too long or malformed.
     """
     if len(text) > MAX_URL:
         return None
@@ -217,7 +219,7 @@ def web_url(text: str) -> str | None:
 
 
 def _urgency(alert: Alert) -> tuple[bool, int]:
-    """What sorts alerts: what fires first, and of that the worst."""
+    """The sort key of an alert: firing ones first, by severity."""
     return not alert.firing, severity_rank(alert.severity)
 
 
@@ -239,36 +241,36 @@ def _tally(firing: int, resolved: int) -> str:
 def _alert_text(
     alert: Alert, shared: dict[str, str], rendered: str = "", *, unnotified: bool = False
 ) -> AlertText:
-    notes = alert.annotations
-    links = (("Source", web_url(alert.generator_url)), ("Runbook", web_url(notes.get(RUNBOOK, ""))))
-    summary, description = notes.get("summary", ""), notes.get("description", "")
+    annotations = alert.annotations
+    links = (("Source", web_url(alert.generator_url)), ("Runbook", web_url(annotations.get(RUNBOOK, ""))))
+    summary, description = annotations.get("summary", ""), annotations.get("description", "")
     return AlertText(
         status=alert.status,
         title=summary or alert.name or "alert",
         description=description if description != summary else "",
         labels={name: value for name, value in sorted(alert.labels.items()) if name not in shared},
-        times=_times(alert) + (UNTOLD if unnotified and not alert.firing else ""),
+        times=_times(alert) + (UNNOTIFIED if unnotified and not alert.firing else ""),
         links=tuple((text, url) for text, url in links if url is not None),
         rendered=rendered,
     )
 
 
 def _times(alert: Alert) -> str:
-    began = _clock(alert.starts_at)
+    start = _format_time(alert.starts_at)
     if alert.ends_at is None:
-        return f"since {began} UTC"
-    ended = _clock(alert.ends_at)
+        return f"since {start} UTC"
+    end = _format_time(alert.ends_at)
     if alert.ends_at.date() == alert.starts_at.date():
-        ended = ended.partition(" ")[2]
-    return f"{began} to {ended} UTC ({spelled((alert.ends_at - alert.starts_at).total_seconds())})"
+        end = end.partition(" ")[2]
+    return f"{start} to {end} UTC ({format_duration((alert.ends_at - alert.starts_at).total_seconds())})"
 
 
-def _clock(moment: datetime) -> str:
-    return moment.replace(tzinfo=None).isoformat(" ", "seconds")
+def _format_time(time: datetime) -> str:
+    return time.replace(tzinfo=None).isoformat(" ", "seconds")
 
 
-def spelled(seconds: float) -> str:
-    """A time by its two largest units: `1h 30m`."""
+def format_duration(seconds: float) -> str:
+    """A duration in its two largest units: `1h 30m`."""
     seconds = max(int(seconds), 0)
     numbers = (seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60, seconds % 60)
     first = next((at for at, number in enumerate(numbers) if number), len(numbers) - 1)
@@ -292,6 +294,6 @@ def _group_links(notification: Notification) -> tuple[tuple[str, str], ...]:
     base = web_url(notification.group.external_url.rstrip("/"))
     if base is None:
         return ()
-    # The receiver's name arrives as a regular expression, quoted: `web\\.hook`.
+    # Alertmanager sends the receiver's name quoted as a regular expression: `web\\.hook`.
     receiver = notification.group.receiver.replace("\\", "")
     return (("Alertmanager", f"{base}/#/alerts?receiver={quote(receiver, safe='')}"),)

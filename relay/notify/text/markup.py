@@ -1,9 +1,8 @@
-"""How does each platform mark text up: what does it escape, how does it write a link, where may it be cut?
+"""The markup of each platform: escaping, links, bold and code, and where it may be cut.
 
-While a template is rendered, the markup that its author wrote, and what filters such as `link` make, is kept apart
-from the values between: each character that could be markup is replaced by a twin of its own, from a private plane
-of Unicode. In the end all but the twins is escaped, and the twins become what they stand for. So it does not
-matter by which way through macros, blocks and other filters a value came: it stays text, also where it is cut.
+While a template is rendered, the markup of its author, and that of filters such as `link`, is encoded in
+characters of a private plane of Unicode. The output is then escaped, and these characters are decoded. A value
+therefore stays text whichever macros, blocks or filters it passes through.
 """
 
 import html
@@ -15,45 +14,46 @@ from typing import Final
 import msgspec
 
 from relay.domain.fields import REPLACEMENT
-from relay.notify.text.content import ELLIPSIS, unaddressed, web_url
-from relay.notify.text.graphemes import start_of
+from relay.notify.text.content import ELLIPSIS, web_url, without_mentions
+from relay.notify.text.graphemes import floor_boundary
 
-TWINS: Final = 0xF0000
-"""Where the twins of ASCII begin: in a plane that Unicode leaves to whoever needs one."""
-SIGNS: Final = "!\"#&'()*<>@[\\]_`|~"
-"""What is markup, or part of an escape, on one platform or another."""
+PRIVATE_PLANE: Final = 0xF0000
+"""The code point that encodes ASCII's first. https://www.unicode.org/faq/private_use"""
+SPECIAL_CHARACTERS: Final = "!\"#&'()*<>@[\\]_`|~"
+"""Characters that are markup, or part of an escape sequence, on some platform."""
 
-_to_twins = {ord(sign): TWINS + ord(sign) for sign in SIGNS}
-_from_twins = {twin: sign for sign, twin in _to_twins.items()}
-_twins = re.compile(f"[{chr(TWINS)}-{chr(TWINS + 0x7F)}]")
+_encode = {ord(character): PRIVATE_PLANE + ord(character) for character in SPECIAL_CHARACTERS}
+_decode = {encoded: character for character, encoded in _encode.items()}
+_encoded = re.compile(f"[{chr(PRIVATE_PLANE)}-{chr(PRIVATE_PLANE + 0x7F)}]")
 
 MARKDOWN: Final = r"\*_~`|>#[]<@"
-"""Discord's signs. The backslash comes first, for it escapes the others."""
+"""Discord's special characters. The backslash is first because it escapes the others."""
 _tag = re.compile(r"<(?P<closes>/?)(?P<name>[A-Za-z][\w-]*)[^<>]*>")
-VOID: Final = frozenset({"br", "hr", "img", "wbr"})
-"""HTML's elements that have no end, of those that stand in text."""
+VOID_ELEMENTS: Final = frozenset({"br", "hr", "img", "wbr"})
+"""Inline elements without an end tag. https://html.spec.whatwg.org/multipage/syntax.html#void-elements"""
 
 
-def as_markup(text: str) -> str:
-    """Text that is to stay as it is when the values around it are escaped."""
-    return text.translate(_to_twins)
+def encode_markup(text: str) -> str:
+    """Encode the special characters of markup, which protects them from being escaped."""
+    return text.translate(_encode)
 
 
-def plain(text: str) -> str:
-    """Text in which markup is spelled as what it looks like."""
-    return text.translate(_from_twins)
+def decode_markup(text: str) -> str:
+    """Decode encoded markup."""
+    return text.translate(_decode)
 
 
-def as_text(text: str) -> str:
-    """Text without anything that could pass for markup."""
-    return _twins.sub(REPLACEMENT, text)
+def remove_encoded_markup(text: str) -> str:
+    """Replace the encoded characters in untrusted text."""
+    return _encoded.sub(REPLACEMENT, text)
 
 
 class Markup(msgspec.Struct, frozen=True, kw_only=True):
-    """One platform's markup.
+    """The markup of one platform.
 
-    `escape` makes text stay text. `link` takes an escaped text and a URL; `bold` and `code` are what stands before
-    and behind. `atoms` finds what must not be cut, and any other character. `closes`: what is cut must be closed.
+    `escape` escapes text. `link` formats an escaped text and a URL. `bold` and `code` are (prefix, suffix).
+    `code_escape` escapes text inside code. `not_in_links` are characters that cannot be escaped in a link's text.
+    `atoms` matches what must not be cut, or any one character. `close_tags`: open tags are closed after a cut.
     """
 
     name: str
@@ -63,56 +63,56 @@ class Markup(msgspec.Struct, frozen=True, kw_only=True):
     code: tuple[str, str] = ("", "")
     code_escape: Callable[[str], str] = str
     not_in_links: str = ""
-    """Signs that a link's text must not hold, and that can't be escaped."""
     atoms: re.Pattern[str] = re.compile(r".", re.DOTALL)
-    closes: bool = False
+    close_tags: bool = False
 
-    def finished(self, text: str) -> str:
-        """What a template made, in the platform's markup, with all values in it escaped."""
-        return self.escape(text).translate(_from_twins)
+    def finish(self, text: str) -> str:
+        """Turn the output of a template into this markup: escape its text and decode its markup."""
+        return self.escape(text).translate(_decode)
 
-    def linked(self, text: str, url: str) -> str:
-        """A link, for a template; only to web pages, else it is the text alone."""
+    def format_link(self, text: str, url: str) -> str:
+        """A link as encoded markup; the text alone unless the URL is that of a web page."""
         address = web_url(url)
         if address is None:
             return text
-        words = " ".join(text.translate({ord(sign): " " for sign in self.not_in_links}).split())
-        before, behind = self.link("\0", address).split("\0")
-        return as_markup(before) + (words or address) + as_markup(behind)
+        label = " ".join(text.translate({ord(character): " " for character in self.not_in_links}).split())
+        prefix, suffix = self.link("\0", address).split("\0")
+        return encode_markup(prefix) + (label or address) + encode_markup(suffix)
 
-    def bolded(self, text: str) -> str:
-        """Text in bold, for a template."""
-        return as_markup(self.bold[0]) + text + as_markup(self.bold[1]) if text.strip() else text
+    def format_bold(self, text: str) -> str:
+        """Bold text as encoded markup."""
+        return encode_markup(self.bold[0]) + text + encode_markup(self.bold[1]) if text.strip() else text
 
-    def coded(self, text: str) -> str:
-        """Text in a type of one width, for a template; nothing in it is markup."""
+    def format_code(self, text: str) -> str:
+        """Monospaced text as encoded markup; markup in it is shown as text."""
         if not text.strip():
             return text
-        return as_markup(self.code[0] + self.code_escape(text.translate(_from_twins)) + self.code[1])
+        return encode_markup(self.code[0] + self.code_escape(text.translate(_decode)) + self.code[1])
 
-    def escaped(self, text: str) -> str:
-        """Text that is escaped already, for a template."""
-        return as_markup(self.escape(text).translate(_from_twins))
+    def format_escaped(self, text: str) -> str:
+        """Escaped text as encoded markup, so that it is not escaped again."""
+        return encode_markup(self.escape(text).translate(_decode))
 
-    def cut(self, written: str, limit: int, size: Callable[[str], int] = len) -> str:
-        """What was written, or its start and an ellipsis, of at most `limit` as `size` measures it.
+    def cut(self, markup: str, limit: int, size: Callable[[str], int] = len) -> str:
+        """The markup, cut to at most `limit` as measured by `size`; a cut text ends in an ellipsis.
 
-        It is cut between what people see as characters, never inside an escape, a link or a tag.
+        The cut is at a grapheme boundary, and never inside an escape sequence, a link or a tag.
         """
-        if size(written) <= limit:
-            return written
-        places = [0, *(found.end() for found in self.atoms.finditer(written))]
-        at = bisect_right(places, limit, key=lambda place: size(self._ended(written[:place]))) - 1
-        while at > 0 and start_of(written, places[at]) != places[at]:
-            at -= 1
-        ended = self._ended(written[: places[max(at, 0)]])
-        return ended if at >= 0 and size(ended) <= limit else ""
+        if size(markup) <= limit:
+            return markup
+        ends = [0, *(atom.end() for atom in self.atoms.finditer(markup))]
+        index = bisect_right(ends, limit, key=lambda end: size(self._cut_at(markup, end))) - 1
+        while index > 0 and floor_boundary(markup, ends[index]) != ends[index]:
+            index -= 1
+        cut = self._cut_at(markup, ends[max(index, 0)])
+        return cut if index >= 0 and size(cut) <= limit else ""
 
-    def _ended(self, start: str) -> str:
+    def _cut_at(self, markup: str, end: int) -> str:
+        start = markup[:end]
         open_tags: list[str] = []
-        for tag in _tag.finditer(start) if self.closes else ():
+        for tag in _tag.finditer(start) if self.close_tags else ():
             name = tag["name"].lower()
-            if not tag["closes"] and name not in VOID:
+            if not tag["closes"] and name not in VOID_ELEMENTS:
                 open_tags.append(tag["name"])
             elif name in (one.lower() for one in open_tags):
                 while open_tags.pop().lower() != name:
@@ -121,7 +121,7 @@ class Markup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def escape_entities(text: str) -> str:
-    """Escape text so that it can't form a mention, a link, a tag or an entity.
+    """Escape text so that it cannot form a mention, a link, a tag or an entity.
 
     https://docs.slack.dev/messaging/formatting-message-text#escaping
     https://core.telegram.org/bots/api#html-style
@@ -130,19 +130,19 @@ def escape_entities(text: str) -> str:
 
 
 def escape_all(text: str) -> str:
-    """Escape text so that it can't form any of these, and no name in it is read as a mention.
+    """Escape text like `escape_entities`, and prevent `@name` from being parsed as a mention.
 
-    https://docs.slack.dev/reference/block-kit/composition-objects/text-object, `verbatim`: that would keep names
-    from being read too, but URLs in a description would be no links any more.
+    Slack's `verbatim` would prevent that too, but also turn off the links of URLs in a description.
+    https://docs.slack.dev/reference/block-kit/composition-objects/text-object
     """
-    return escape_entities(unaddressed(text))
+    return escape_entities(without_mentions(text))
 
 
 def escape_markdown(text: str) -> str:
-    """Escape Discord's Markdown, so that text stays text."""
-    for sign in MARKDOWN:  # many times faster than a table, or an expression, on text of any kind
-        if sign in text:
-            text = text.replace(sign, "\\" + sign)
+    """Escape Discord's Markdown."""
+    for character in MARKDOWN:  # many times faster than str.translate or a regular expression
+        if character in text:
+            text = text.replace(character, "\\" + character)
     return text
 
 
@@ -180,7 +180,7 @@ DISCORD: Final = Markup(
     code_escape=_without_backticks,
     atoms=re.compile(r"\\.|\[(?:\\.|[^\[\]\\])*\]\([^()\s]*\)|<[^<>\s]*>|.", re.DOTALL),
 )
-TEAMS: Final = msgspec.structs.replace(DISCORD, name="Markdown, of which the relay makes a card's text")
+TEAMS: Final = msgspec.structs.replace(DISCORD, name="Markdown, which the relay converts to a card's text")
 TELEGRAM: Final = Markup(
     name="Telegram's HTML",
     escape=escape_all,
@@ -189,7 +189,7 @@ TELEGRAM: Final = Markup(
     code=("<code>", "</code>"),
     code_escape=escape_entities,
     atoms=_HTML_ATOMS,
-    closes=True,
+    close_tags=True,
 )
 HTML: Final = Markup(
     name="HTML",
@@ -199,6 +199,6 @@ HTML: Final = Markup(
     code=("<code>", "</code>"),
     code_escape=html.escape,
     atoms=_HTML_ATOMS,
-    closes=True,
+    close_tags=True,
 )
 MARKUPS: Final = {markup.name: markup for markup in (PLAIN, SLACK, DISCORD, TEAMS, TELEGRAM, HTML)}

@@ -1,10 +1,11 @@
-"""How are a message's alerts spread over as many requests as they need?
+"""Pagination: how the alerts of a message are split over several requests.
 
-A page is what one request holds. Alerts are kept whole; what the last page allowed has no room for is counted.
+A page is one message, or one text of a message. A part, such as an alert, is never split over two pages. Parts
+have a cost and pages have a budget, both in as many dimensions as the platform limits: characters, blocks, bytes.
 """
 
-import sys
 from collections.abc import Callable, Sequence
+from operator import add, le, sub
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -12,89 +13,114 @@ import msgspec
 from relay.notify.text.content import AlertText, Content
 
 SHORT_DESCRIPTION: Final = 1000
-"""Characters of an alert's description, where not all of them can be shown whole in one message."""
-SHORT_ALERT: Final = 2000
-"""Characters of what a template made of an alert, in that case."""
-NUMBER_ROOM: Final = len(" (20/20)")
-"""Characters that a page's number takes in a headline."""
+"""Maximum characters of an alert's description when the alerts with whole descriptions exceed one message."""
+SHORT_RENDERED_ALERT: Final = 2000
+"""Maximum characters of an alert that a template rendered, in that case."""
+PAGE_NUMBER_LENGTH: Final = len(" (20/20)")
+"""Characters that the number of a page takes in a headline."""
 
+Cost = tuple[int, ...]
 P = TypeVar("P")
 
 
-class Space(msgspec.Struct, frozen=True):
-    """What a page holds: the size of its alerts in all, and how many there may be."""
+class Pages(Generic[P]):
+    """Pages that are filled in order, with one budget for each page there may be."""
 
-    size: int
-    alerts: int = sys.maxsize
+    def __init__(self, budgets: Sequence[Cost], cost: Callable[[P], Cost]) -> None:
+        self._budgets, self._cost = list(budgets), cost
+        self.pages: list[list[P]] = [[]]
+        self.remaining = budgets[0]
+
+    def add(self, part: P) -> bool:
+        """Add a part to the current page, or start the next one with it; return False if it fits neither."""
+        cost = self._cost(part)
+        if not _fits(cost, self.remaining):
+            current = len(self.pages)
+            if current == len(self._budgets) or not _fits(cost, self._budgets[current]):
+                return False
+            self.pages.append([])
+            self.remaining = self._budgets[current]
+        self.pages[-1].append(part)
+        self.remaining = tuple(map(sub, self.remaining, cost))
+        return True
+
+    def extend(self, cost: Cost) -> None:
+        """Extend the budget of the last page there may be, by what was reserved for the end of a message."""
+        self._budgets[-1] = _sum(self._budgets[-1], cost)
+        if len(self.pages) == len(self._budgets):
+            self.remaining = _sum(self.remaining, cost)
+
+
+def _sum(one: Cost, other: Cost) -> Cost:
+    return tuple(map(add, one, other))
+
+
+def _fits(cost: Cost, budget: Cost) -> bool:
+    return all(map(le, cost, budget))
 
 
 class MessagePage(msgspec.Struct, Generic[P], frozen=True, kw_only=True):
-    """One message's alerts, as the platform writes them. `number` goes behind the headline: " (2/3)", or nothing.
+    """The parts of one message, as the platform formats them.
 
-    `left_out` is how many are on no page; it is said on the last one.
+    `number` follows the headline: " (2/3)", or empty if there is one page. `not_shown` is the number of alerts on
+    no page; only the last page has it.
     """
 
-    alerts: Sequence[P]
+    parts: Sequence[P]
     number: str = ""
     is_first: bool = True
     is_last: bool = True
-    left_out: int = 0
+    not_shown: int = 0
 
 
 def paginate(
     content: Content,
-    max_messages: int,
-    space: Space,
-    write: Callable[[AlertText, int], P],
-    size: Callable[[P], int],
+    budgets: Sequence[Cost],
+    format_alert: Callable[[AlertText, int, int], P],
+    cost: Callable[[P], Cost],
+    preamble: Sequence[P] = (),
 ) -> list[MessagePage[P]]:
-    """The pages that tell a message, at least one.
+    """Split the alerts of a message over pages with these budgets, at least one.
 
-    `write` makes an alert of no more than the size of a page, with at most so many characters of description; for
-    what a template made of it, `shortened_to` says how many.
-    Where one page holds all the alerts, they are told with the whole of their descriptions. A digest has one.
+    Descriptions are whole if all alerts then fit the first page, or, after a `preamble`, the pages; otherwise they
+    are shortened. `format_alert(alert, description, limit)` formats an alert with at most `description` characters
+    of its description, at a cost of at most `limit` in the first dimension.
     """
-    most = 1 if content.counts else max_messages
-    filled = _filled(content.alerts, 1, space, lambda alert: write(alert, space.size), size)
-    if len(filled[0]) < content.total:
-        filled = _filled(content.alerts, most, space, lambda alert: write(alert, SHORT_DESCRIPTION), size)
-    left_out = content.total - sum(map(len, filled))
-    last = len(filled)
+    pages, shown = _fill(content.alerts, budgets if preamble else budgets[:1], format_alert, cost, preamble)
+    if shown < content.total:
+        pages, shown = _fill(content.alerts, budgets, format_alert, cost, preamble, SHORT_DESCRIPTION)
+    count = len(pages)
     return [
         MessagePage(
-            alerts=alerts,
-            number=f" ({number}/{last})" if last > 1 else "",
+            parts=parts,
+            number=f" ({number}/{count})" if count > 1 else "",
             is_first=number == 1,
-            is_last=number == last,
-            left_out=left_out if number == last else 0,
+            is_last=number == count,
+            not_shown=content.total - shown if number == count else 0,
         )
-        for number, alerts in enumerate(filled, start=1)
+        for number, parts in enumerate(pages, start=1)
     ]
 
 
-def shortened_to(description: int, limit: int) -> int:
-    """How much is shown of what a template made of an alert, where so much is of a description."""
-    return limit if description > SHORT_DESCRIPTION else min(limit, SHORT_ALERT)
+def rendered_alert_limit(description: int, limit: int) -> int:
+    """The length of an alert that a template rendered, where descriptions have this length."""
+    return limit if description > SHORT_DESCRIPTION else min(limit, SHORT_RENDERED_ALERT)
 
 
-def _filled(
+def _fill(
     alerts: Sequence[AlertText],
-    most: int,
-    space: Space,
-    write: Callable[[AlertText], P],
-    size: Callable[[P], int],
-) -> list[list[P]]:
-    """The first of the alerts on as many pages as they need, and no more than so many."""
-    pages: list[list[P]] = [[]]
-    room = space.size
-    for alert in alerts:
-        written = write(alert)
-        needed = size(written)
-        if needed > room or len(pages[-1]) >= space.alerts:
-            if len(pages) == most or needed > space.size:
-                break
-            pages.append([])
-            room = space.size
-        pages[-1].append(written)
-        room -= needed
-    return pages
+    budgets: Sequence[Cost],
+    format_alert: Callable[[AlertText, int, int], P],
+    cost: Callable[[P], Cost],
+    preamble: Sequence[P],
+    description: int | None = None,
+) -> tuple[list[list[P]], int]:
+    """Fill pages with the preamble and the first alerts; return the pages and the number of these alerts."""
+    pages = Pages(budgets, cost)
+    for part in preamble:
+        pages.add(part)
+    limit = pages.remaining[0]
+    for index, alert in enumerate(alerts):
+        if not pages.add(format_alert(alert, limit if description is None else description, limit)):
+            return pages.pages, index
+    return pages.pages, len(alerts)

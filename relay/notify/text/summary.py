@@ -1,7 +1,7 @@
-"""How are a digest's counts put in the room that a platform leaves for them?
+"""The summary of a digest's counts, in the space that a platform has for it.
 
-Critical alerts are named before all else, and all of them: rather than leave one out, the names lose their
-numbers, and then their middles. Other names end in a count where the room ends.
+Critical alerts come first and every one of them is named: rather than be omitted, their names lose their numbers,
+and then their middles. Other names end in a count where the space ends.
 """
 
 from bisect import bisect_left, bisect_right
@@ -14,22 +14,22 @@ import msgspec
 from relay.domain.alerts import SEVERITY_ORDER
 from relay.domain.notifications import AlertCount
 from relay.notify.text.content import ELLIPSIS
-from relay.notify.text.graphemes import end_of, start_of
+from relay.notify.text.graphemes import ceil_boundary, floor_boundary
 
 CRITICAL: Final = SEVERITY_ORDER[0]
 MAX_SEVERITIES: Final = 8
-"""Severities other than critical that get a line each; the rest share one."""
-LONGEST_SEVERITY: Final = 30
-LONGEST_NAME: Final = 100
-SHORTEST_NAME: Final = 8
-"""Characters of a name that is cut in the middle, so that its end, where names often differ, stays."""
+"""Severities other than critical that get a line each; the others share one."""
+MAX_SEVERITY: Final = 30
+MAX_NAME: Final = 100
+MIN_NAME: Final = 8
+"""Characters that are left of a name. The middle is cut, because names often differ at the end."""
 SEPARATOR: Final = ", "
 
 
-class Room(msgspec.Struct, frozen=True, kw_only=True):
-    """The room for a summary: in all, and in one line, each as `size` measures escaped text.
+class SummaryLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The size of a summary, in total and of one line, as `size` measures escaped text.
 
-    A piece of text is as large as its parts together. `overhead` is what each line costs by itself.
+    The size of a text must be the sum of its parts' sizes. Each line costs `overhead` in addition.
     """
 
     total: int
@@ -39,111 +39,115 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     size: Callable[[str], int] = len
 
 
-def summary_lines(counts: Sequence[AlertCount], room: Room) -> list[str]:
-    """The counts as escaped lines, worst severity first, each line and all of them within the room."""
+def summary_lines(counts: Sequence[AlertCount], limits: SummaryLimits) -> list[str]:
+    """The counts as escaped lines within the limits, in the order of severity."""
     grouped = [(severity, tuple(group)) for severity, group in groupby(counts, key=lambda count: count.severity)]
     critical = tuple(count for severity, group in grouped if severity == CRITICAL for count in group)
-    others = [_Kind.of(*group, room) for group in _few([group for group in grouped if group[0] != CRITICAL])]
-    least = sum(kind.least for kind in others)
-    lines = _all_named(critical, room, room.total - least) if critical else []
-    left = room.total - least - _cost(lines, room)
-    for kind in others:
-        # Half of what is left: the alerts themselves want room too.
-        named = kind.named(room, kind.least + max(left, 0) // 2)
-        left -= _cost(named, room) - kind.least
+    others = [
+        _SeverityCounts.of(*group, limits)
+        for group in _merge_last([group for group in grouped if group[0] != CRITICAL])
+    ]
+    reserved = sum(severity.min_cost for severity in others)
+    lines = _name_all(critical, limits, limits.total - reserved) if critical else []
+    left = limits.total - reserved - _cost(lines, limits)
+    for severity in others:
+        # Half of what is left, so that some space remains for the alerts.
+        named = severity.lines(limits, severity.min_cost + max(left, 0) // 2)
+        left -= _cost(named, limits) - severity.min_cost
         lines += named
     return lines
 
 
-class _Kind(msgspec.Struct, frozen=True):
-    """The counts of one severity. `least` is the cost of the line that names none of them."""
+class _SeverityCounts(msgspec.Struct, frozen=True):
+    """The counts of one severity. `min_cost` is the cost of a line that names none of them."""
 
     start: str
     counts: tuple[AlertCount, ...]
-    least: int
+    min_cost: int
 
     @classmethod
-    def of(cls, severity: str, counts: tuple[AlertCount, ...], room: Room) -> Self:
-        title = shortened(" ".join(severity.split()), LONGEST_SEVERITY) or "no severity"
-        start = room.escape(_start(title, counts))
-        return cls(start, counts, _cost(_wrapped(start, [_names(len(counts))], room), room))
+    def of(cls, severity: str, counts: tuple[AlertCount, ...], limits: SummaryLimits) -> Self:
+        title = shorten_middle(" ".join(severity.split()), MAX_SEVERITY) or "no severity"
+        start = limits.escape(_start(title, counts))
+        return cls(start, counts, _cost(_wrap(start, [_names(len(counts))], limits), limits))
 
-    def named(self, room: Room, limit: int) -> list[str]:
-        """Lines with as many names as fit in `limit`."""
-        # A name and what separates it is no less than this, so that more of them can't fit.
-        shown = self.counts[: limit // len("a, ")]
-        return _as_many(self.start, [_with_numbers(count) for count in shown], len(self.counts), room, limit)
+    def lines(self, limits: SummaryLimits, total: int) -> list[str]:
+        """Lines with as many names as fit in `total`."""
+        # No more than this can fit: a name and its separator have at least three characters.
+        first = self.counts[: total // len("a, ")]
+        return _name_first(self.start, [_with_numbers(count) for count in first], len(self.counts), limits, total)
 
 
-def _few(groups: list[tuple[str, tuple[AlertCount, ...]]]) -> list[tuple[str, tuple[AlertCount, ...]]]:
+def _merge_last(groups: list[tuple[str, tuple[AlertCount, ...]]]) -> list[tuple[str, tuple[AlertCount, ...]]]:
+    """The groups, those after MAX_SEVERITIES merged into one."""
     rest = groups[MAX_SEVERITIES:]
     if not rest:
         return groups
-    together = tuple(count for _, group in rest for count in group)
-    return [*groups[:MAX_SEVERITIES], (f"{len(rest)} more severities", together)]
+    merged = tuple(count for _, group in rest for count in group)
+    return [*groups[:MAX_SEVERITIES], (f"{len(rest)} more severities", merged)]
 
 
-def _all_named(counts: tuple[AlertCount, ...], room: Room, total: int) -> list[str]:
-    """Lines that name every one of the counts; only what no platform could hold ends in a count."""
-    start = room.escape(_start(CRITICAL, counts))
+def _name_all(counts: tuple[AlertCount, ...], limits: SummaryLimits, total: int) -> list[str]:
+    """Lines that name all of the counts; only if no names of MIN_NAME fit do they end in a number."""
+    start = limits.escape(_start(CRITICAL, counts))
     names = [_name(count) for count in counts]
 
-    def cut_to(width: int) -> list[str]:
-        return _wrapped(start, [room.escape(shortened(name, width)) for name in names], room)
+    def with_width(width: int) -> list[str]:
+        return _wrap(start, [limits.escape(shorten_middle(name, width)) for name in names], limits)
 
-    numbered = _wrapped(start, [room.escape(_with_numbers(count)) for count in counts], room)
-    if _cost(numbered, room) <= total:
+    numbered = _wrap(start, [limits.escape(_with_numbers(count)) for count in counts], limits)
+    if _cost(numbered, limits) <= total:
         return numbered
-    if _cost(cut_to(SHORTEST_NAME), room) > total:
-        return _as_many(start, [shortened(name, SHORTEST_NAME) for name in names], len(names), room, total)
-    widths = range(SHORTEST_NAME, LONGEST_NAME + 1)
-    # The first width that is too much follows the widest that fits.
-    at = bisect_left(widths, True, key=lambda width: _cost(cut_to(width), room) > total)
-    return cut_to(widths[at - 1])
+    if _cost(with_width(MIN_NAME), limits) > total:
+        return _name_first(start, [shorten_middle(name, MIN_NAME) for name in names], len(names), limits, total)
+    widths = range(MIN_NAME, MAX_NAME + 1)
+    # The first width that does not fit follows the largest that does.
+    index = bisect_left(widths, True, key=lambda width: _cost(with_width(width), limits) > total)
+    return with_width(widths[index - 1])
 
 
-def _as_many(start: str, texts: list[str], count: int, room: Room, total: int) -> list[str]:
-    """Lines with the first of the texts, as many as fit; what is left of `count` stands at the end as a number."""
-    pieces = [room.escape(text) for text in texts]
-    if len(pieces) == count and _cost(made := _wrapped(start, pieces, room), room) <= total:
-        return made
-    # A line ends early by less than half of it, and costs something by itself.
-    lines = room.overhead * (1 + 2 * total // room.line)
-    costs = list(accumulate(room.size(piece) + len(SEPARATOR) for piece in pieces))
-    shown = bisect_right(costs, total - lines - room.size(start) - room.size(_more(count)))
-    rest = _more(count - shown) if shown else _names(count)
-    return _wrapped(start, [*pieces[:shown], rest], room)
+def _name_first(start: str, names: list[str], count: int, limits: SummaryLimits, total: int) -> list[str]:
+    """Lines with as many of the names as fit, and the number of the rest of `count`."""
+    pieces = [limits.escape(name) for name in names]
+    if len(pieces) == count and _cost(lines := _wrap(start, pieces, limits), limits) <= total:
+        return lines
+    # A wrapped line leaves less than half of its length unused, and has an overhead.
+    wrapping = limits.overhead * (1 + 2 * total // limits.line)
+    costs = list(accumulate(limits.size(piece) + len(SEPARATOR) for piece in pieces))
+    shown = bisect_right(costs, total - wrapping - limits.size(start) - limits.size(_more_names(count)))
+    rest = _more_names(count - shown) if shown else _names(count)
+    return _wrap(start, [*pieces[:shown], rest], limits)
 
 
-def _wrapped(start: str, pieces: Sequence[str], room: Room) -> list[str]:
+def _wrap(start: str, pieces: Sequence[str], limits: SummaryLimits) -> list[str]:
     lines: list[str] = []
-    line, used = [start], room.size(start)
-    for at, piece in enumerate(pieces):
-        written = piece + SEPARATOR if at < len(pieces) - 1 else piece
-        size = room.size(written)
-        if used + size > room.line:
+    line, used = [start], limits.size(start)
+    for index, piece in enumerate(pieces):
+        separated = piece + SEPARATOR if index < len(pieces) - 1 else piece
+        size = limits.size(separated)
+        if used + size > limits.line:
             lines.append("".join(line).rstrip())
             line, used = [], 0
-        line.append(written)
+        line.append(separated)
         used += size
     return [*lines, "".join(line)]
 
 
-def _cost(lines: Iterable[str], room: Room) -> int:
-    return sum(room.size(line) + room.overhead for line in lines)
+def _cost(lines: Iterable[str], limits: SummaryLimits) -> int:
+    return sum(limits.size(line) + limits.overhead for line in lines)
 
 
-def shortened(text: str, limit: int) -> str:
-    """The text, its middle cut out if it has more than `limit` characters."""
+def shorten_middle(text: str, limit: int) -> str:
+    """The text, its middle replaced by an ellipsis if it has more than `limit` characters."""
     if len(text) <= limit:
         return text
     end = max(limit - len(ELLIPSIS), 0) // 2
     start = max(limit - len(ELLIPSIS) - end, 0)
-    return text[: start_of(text, start)] + ELLIPSIS + text[end_of(text, len(text) - end) :]
+    return text[: floor_boundary(text, start)] + ELLIPSIS + text[ceil_boundary(text, len(text) - end) :]
 
 
 def _name(count: AlertCount) -> str:
-    return shortened(" ".join(count.alertname.split()), LONGEST_NAME) or "no name"
+    return shorten_middle(" ".join(count.alertname.split()), MAX_NAME) or "no name"
 
 
 def _start(severity: str, counts: Iterable[AlertCount]) -> str:
@@ -163,5 +167,5 @@ def _names(count: int) -> str:
     return f"{count} name{'s' if count != 1 else ''}"
 
 
-def _more(count: int) -> str:
+def _more_names(count: int) -> str:
     return f"{ELLIPSIS} and {count} more name{'s' if count != 1 else ''}"

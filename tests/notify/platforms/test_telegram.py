@@ -14,7 +14,7 @@ from relay.domain.channel_types import TelegramChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
-from relay.notify.platforms.telegram_text import units
+from relay.notify.platforms.telegram_text import code_units
 from relay.notify.registry import NOTIFIERS, check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
@@ -79,7 +79,7 @@ def test_a_message_that_is_full_to_the_last_place_is_taken() -> None:
         alerts = [alert(instance=f"db{at}", annotations={"description": "🔥" * size}) for at in range(40)]
         told = notification(*alerts, truncated=3)
         texts = [read_telegram(json.dumps(body).encode()) for body in bodies(told)]
-        longest = max([longest, *(units(text.partition("\nhttp://")[0]) for text in texts)])
+        longest = max([longest, *(code_units(text.partition("\nhttp://")[0]) for text in texts)])
     assert longest > 4080
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from relay.notify.text.content import cut, fit
-from relay.notify.text.graphemes import LONGEST, end_of, start_of
+from relay.notify.text.graphemes import MAX_GRAPHEME, ceil_boundary, floor_boundary
 from relay.notify.text.markup import escape_markdown as escape
-from relay.notify.text.summary import shortened
+from relay.notify.text.summary import shorten_middle
 
 WHOLE = {
     "a letter and its accent": "e\u0301",
@@ -33,15 +33,15 @@ def test_it_is_not_cut_inside(text: str, before: str) -> None:
     whole = before + text + "x"
     start, end = len(before), len(before + text)
     for at in range(start + 1, end):
-        assert (start_of(whole, at), end_of(whole, at)) == (start, end)
+        assert (floor_boundary(whole, at), ceil_boundary(whole, at)) == (start, end)
     for at in (0, start, end, len(whole)):
-        assert (start_of(whole, at), end_of(whole, at)) == (at, at)
+        assert (floor_boundary(whole, at), ceil_boundary(whole, at)) == (at, at)
 
 
 @pytest.mark.parametrize("text", ["ab", "磁盘", "🔥🔥", "\n\r", "تن", "🇩🇪🇫🇷"])
 def test_what_is_two_may_be_cut_between(text: str) -> None:
     middle = len(text) // 2
-    assert start_of(text, middle) == end_of(text, middle) == middle
+    assert floor_boundary(text, middle) == ceil_boundary(text, middle) == middle
 
 
 @pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE.keys())
@@ -55,8 +55,8 @@ def test_cut_text_ends_in_whole_characters(text: str) -> None:
 def test_a_pile_of_marks_is_cut_all_the_same() -> None:
     pile = "e" + "\u0301" * 5000
     assert len(cut(pile, 1000)) == 1000
-    assert start_of(pile, 10) == 0
-    assert start_of(pile, LONGEST + 1) == LONGEST + 1
+    assert floor_boundary(pile, 10) == 0
+    assert floor_boundary(pile, MAX_GRAPHEME + 1) == MAX_GRAPHEME + 1
 
 
 def test_an_escape_is_not_cut() -> None:
@@ -79,6 +79,6 @@ def test_bytes_can_be_what_is_measured() -> None:
 
 def test_a_name_that_loses_its_middle_keeps_whole_characters() -> None:
     for limit in range(12, 40):
-        made = shortened("👩‍👩‍👧‍👦" * 20, limit)
+        made = shorten_middle("👩‍👩‍👧‍👦" * 20, limit)
         assert len(made) <= limit
         assert made.replace("👩‍👩‍👧‍👦", "") == "…"
