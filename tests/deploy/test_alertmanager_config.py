@@ -12,7 +12,7 @@ from tests.deploy.exposed import ALERTMANAGER, running, with_alertmanager
 from tests.deploy.files import ALERTMANAGER_CONFIG, program, rules
 
 AMTOOL, with_amtool = program("amtool", "prometheus-alertmanager")
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 @with_amtool
@@ -80,7 +80,7 @@ async def inhibited(firing: dict[str, dict[str, str]]) -> set[str]:
     async with running(ALERTMANAGER, *arguments) as url, aiohttp.ClientSession(f"{url}/api/v2/") as session:
         async with session.post("alerts", json=alerts) as response:
             assert response.status == 200, await response.text()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while True:
                 async with session.get("alerts") as response:
                     known = await response.json()

@@ -13,7 +13,7 @@ from tests.fixtures.processes import free_port
 from tests.fixtures.relays import RelayFactory, alert, webhook
 
 DEMO = Path(__file__).parent.parent.parent / "deploy/demo/demo.py"
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 class Demo:
@@ -65,11 +65,11 @@ async def demo() -> AsyncIterator[Demo]:
             yield client
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), PATIENCE) is not None
+        assert await asyncio.wait_for(process.wait(), TIMEOUT) is not None
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not await condition():
             await asyncio.sleep(0.05)
 

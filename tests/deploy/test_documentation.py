@@ -1,10 +1,13 @@
-"""Links between the pages of the documentation."""
+"""The documentation: its links, and its lists of settings and metrics."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from relay.settings import PREFIX, Settings
+from relay.telemetry import Metrics
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted(
@@ -25,6 +28,18 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().split()) <= MAX_WORDS
+
+
+def test_every_setting_is_documented() -> None:
+    page = (ROOT / "docs/settings.md").read_text()
+    for field in Settings.__struct_fields__:
+        assert f"`{PREFIX}{field.upper()}`" in page
+
+
+def test_every_metric_of_the_relay_is_documented() -> None:
+    page = (ROOT / "docs/metrics.md").read_text()
+    for family in Metrics().registry.collect():
+        assert f"`{family.name}" in page, family.name
 
 
 def links(page: Path) -> Iterator[str]:
