@@ -129,7 +129,7 @@ class DiscordChannel(BaseChannel, frozen=True, kw_only=True, tag="discord"):
 
 
 class TeamsChannel(BaseChannel, frozen=True, kw_only=True, tag="teams"):
-    """A Microsoft Teams webhook made by Workflows."""
+    """A Microsoft Teams webhook created with Workflows."""
 
     webhook_url: str
     teams_title: str | None = None
@@ -137,7 +137,7 @@ class TeamsChannel(BaseChannel, frozen=True, kw_only=True, tag="teams"):
 
 
 class WebhookChannel(BaseChannel, frozen=True, kw_only=True, tag="webhook"):
-    """Any HTTP endpoint that takes JSON."""
+    """Any HTTP endpoint that accepts JSON."""
 
     SECRET: ClassVar[frozenset[str]] = frozenset(
         {"webhook_url", "custom_headers", "signing_secret", "signing_secret_previous"}

@@ -97,11 +97,11 @@ def bucket_seconds(bucket: int) -> float:
 
 def quantile(counts: Mapping[int, int], share: float) -> float | None:
     """Return the quantile `share` in seconds, from attempts counted by bucket; None without attempts."""
-    wanted = share * sum(counts.values())
+    threshold = share * sum(counts.values())
     reached = 0
     for bucket in sorted(counts):
         reached += counts[bucket]
-        if reached and reached >= wanted:
+        if reached and reached >= threshold:
             return round(bucket_seconds(bucket), 4)  # a bucket is no more precise
     return None
 

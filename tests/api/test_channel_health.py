@@ -72,7 +72,7 @@ async def test_the_health_contains_the_caveat_of_the_type(relay: Relay) -> None:
 
     caveats = (await health(relay, "phone"))["caveats"]
 
-    assert any("then twice" in caveat for caveat in caveats)
+    assert any("delivered twice" in caveat for caveat in caveats)
 
 
 async def test_the_health_of_an_unknown_channel_is_not_found(relay: Relay) -> None:

@@ -238,7 +238,7 @@ async def test_the_tenant_is_read_from_a_header_if_known(registry: CollectorRegi
 
 async def test_a_failing_callable_affects_the_label_alone(registry: CollectorRegistry) -> None:
     def failing(scope: Any) -> str:
-        raise LookupError("no such thing")
+        raise LookupError("not found")
 
     response = await call(instrumented(responding(200), registry, tenant=failing, endpoint=failing), "/")
 

@@ -97,13 +97,13 @@ async def test_the_route_of_an_older_starlette_is_found_by_its_endpoint() -> Non
                 if name != "route":
                     super().__setitem__(name, value)
 
-        seen = WithoutRoute(scope)
+        inner_scope = WithoutRoute(scope)
 
         async def sending(message: Any) -> None:
-            scope.update(seen)
+            scope.update(inner_scope)
             await send(message)
 
-        await application(seen, receive, sending)
+        await application(inner_scope, receive, sending)
 
     assert await Instrumented(older).count_requests(
         "/items/7", "/same/x", "/of/acme/b/x", "/x", "/static/driver.py"

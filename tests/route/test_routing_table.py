@@ -155,7 +155,7 @@ def test_a_group_is_routed_by_the_positions_of_its_alerts() -> None:
         "all": Filters(),
         "critical": Filters(severities=("critical",)),
         "firing": Filters(send_resolved=False),
-        "nobody": Filters(severities=("none",)),
+        "none": Filters(severities=("none",)),
     }
     first, second = alert({"severity": "critical"}), alert({"severity": "info"}, Status.RESOLVED)
     routed = RoutingTable(1, channels, "tenant_id").route(group(first, second, first))

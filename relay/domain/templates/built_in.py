@@ -129,7 +129,7 @@ BUILT_IN: Final[list[dict[str, Any]]] = [
         "parameters": [
             _required("name", "The name of the channel."),
             _required("tenant_id", "The tenant, as in the alerts' tenant label."),
-            _required("webhook_url", "The URL of a Teams webhook made by Workflows."),
+            _required("webhook_url", "The URL of a Teams webhook created with Workflows."),
             _optional("teams_title", "The title of the cards."),
         ],
         "channels": [

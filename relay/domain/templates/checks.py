@@ -147,9 +147,9 @@ def _uses_of_field(
 ) -> Iterator[Use]:
     name, path = field.name, f"channels[{at}].{field.name}"
     found = list(placeholders(value, path))
-    for place, one in found:
+    for ref_path, one in found:
         if isinstance(one, ChannelRef):
-            _check_channel_ref(name, place, one, at)
+            _check_channel_ref(name, ref_path, one, at)
     if name in body_class.SECRET:
         _require_parameters(value, path)
     if name == "matchers":

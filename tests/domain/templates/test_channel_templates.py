@@ -153,7 +153,7 @@ def test_given_fields_apply_to_all_channels_that_have_them() -> None:
         ({"url": URL, "tenant": "a\0"}, "tenant", "U+0000"),
         ({"url": "********"}, "url", "is the mask"),
         ({"url": URL, "token": "********"}, "token", "is the mask"),
-        ({"url": URL, "colour": "red"}, "colour", "neither a parameter"),
+        ({"url": URL, "color": "red"}, "color", "neither a parameter"),
         ({"url": URL, "slack_channel": "#a"}, "slack_channel", "neither a parameter"),
         ({"url": URL, "channel_type": "slack"}, "channel_type", "is set by the template"),
         ({"url": URL, "severities": [1]}, "severities[0]", "`str`"),

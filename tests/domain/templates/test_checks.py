@@ -97,7 +97,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (template({"name": "A"}), "channels[0].channel_type", "one of slack, "),
     (template(SLACK | {"channel_type": {"$": "url"}}), "channels[0].channel_type", "unknown"),
     (template({"channel_type": "teams", "name": "A"}), "channels[0].webhook_url", "missing"),
-    (template(SLACK | {"colour": "red"}), "channels[0].colour", "not a known field"),
+    (template(SLACK | {"color": "red"}), "channels[0].color", "not a known field"),
     (template(SLACK | {"enabled": "yes"}), "channels[0].enabled", "`bool`"),
     (template(SLACK | {"severities": ["a", 1]}), "channels[0].severities[1]", "`str`"),
     (template(SLACK | {"rate_limit": {"burst": 1}}), "channels[0].rate_limit.per_second", "missing"),
@@ -123,7 +123,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (template(hook()) | {"parameters": [URL | {"required": False}]}, "parameters[0].required", "is required"),
     (template() | {"parameters": [URL | {"type": "number"}]}, "parameters[0].type", "'string'"),
     (template() | {"parameters": [URL | {"type": "pigeon"}]}, "parameters[0].type", "pigeon"),
-    (template() | {"parameters": [URL | {"colour": "red"}]}, "parameters[0].colour", "not a known field"),
+    (template() | {"parameters": [URL | {"color": "red"}]}, "parameters[0].color", "not a known field"),
     (
         template(SLACK | {"name": {"$": "n"}}, parameters=[{"name": "n", "secret": True}]),
         "parameters[1].secret",
