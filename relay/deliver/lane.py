@@ -1,4 +1,4 @@
-"""A lane at work: claim what is due, send a digest when too much waits, and release the lane when it is empty."""
+"""A lane: claim what is due, send a digest when too much waits, and release the lane when it is empty."""
 
 import asyncio
 import time
@@ -229,7 +229,7 @@ class Lane:
         return None if self._lease.channel is None else effective_rate_limit(self._lease.channel)
 
     def _on_change(self) -> None:
-        """Continue after a delivery was answered, settled or returned."""
+        """Continue after a response, a settlement or a return to the outbox."""
         # Its settlement may make deliveries due that waited behind it.
         self._may_be_due = self._may_be_due or self._may_have_skipped or self._dispatcher.returned
         self._dispatcher.returned = False

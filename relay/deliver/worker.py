@@ -80,15 +80,7 @@ class Worker:
             claims=self._claims,
             releases=self._releases,
             messages=MessageReader(self._read_connection, self._digest_connection, self._receipts, history_url),
-            attempts=AttemptContext(
-                sender,
-                metrics,
-                give_up_after=timedelta(seconds=settings.give_up_after),
-                give_up_resolved_after=timedelta(
-                    seconds=min(settings.give_up_after, settings.give_up_resolved_after)
-                ),
-                jitter=random.random,
-            ),
+            attempts=_attempt_context(sender, metrics, settings),
             writer=self._writer,
             seal=seal,
             metrics=metrics,
@@ -229,3 +221,14 @@ class Worker:
         async with self._connection.use() as driver:
             due_in = await lanes.release(driver, self._context.worker, releases)
         return [(release.channel_id in due_in, due_in.get(release.channel_id)) for release in releases]
+
+
+def _attempt_context(sender: Sender, metrics: Metrics, settings: Settings) -> AttemptContext:
+    give_up_resolved_after = min(settings.give_up_after, settings.give_up_resolved_after)
+    return AttemptContext(
+        sender=sender,
+        metrics=metrics,
+        give_up_after=timedelta(seconds=settings.give_up_after),
+        give_up_resolved_after=timedelta(seconds=give_up_resolved_after),
+        jitter=random.random,
+    )

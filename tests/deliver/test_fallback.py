@@ -11,7 +11,7 @@ from tests.fixtures.sink import Sink
 
 def failing(*paths: str, status: int = 400) -> Any:
     """A script that responds with an error on some paths."""
-    return lambda request: web.Response(status=status if request.path in paths else 200, text="so it is")
+    return lambda request: web.Response(status=status if request.path in paths else 200, text="failed")
 
 
 async def channels(relay: Relay, sink: Sink, *names: str) -> None:
@@ -35,7 +35,7 @@ async def test_a_dead_delivery_goes_to_the_fallback_with_the_reason(relay: Relay
     await relay.webhook(webhook(alert("DiskFull")))
 
     [received] = await sink.wait_for(1, "/second")
-    assert received.json["fallback_for"] == {"channel_id": "first", "reason": "400 so it is"}
+    assert received.json["fallback_for"] == {"channel_id": "first", "reason": "400 failed"}
     assert [one["alertname"] for one in received.json["alerts"]] == ["DiskFull"]
     [dead] = await relay.settled(1, state="dead")
     [sent] = await relay.settled(1)
@@ -117,10 +117,10 @@ async def test_a_gone_destination_disables_its_channel_and_its_deliveries_go_to_
     [received] = await sink.wait_for(1, "/second", max_wait=maintenance.INTERVAL * 6)
     assert received.json["fallback_for"] == {
         "channel_id": "first",
-        "reason": "the destination is gone: 410 so it is",
+        "reason": "the destination is gone: 410 failed",
     }
     first = (await relay.call("GET", "/channels/first")).json
-    assert (first["enabled"], first["disabled_reason"]) == (False, "the destination is gone: 410 so it is")
+    assert (first["enabled"], first["disabled_reason"]) == (False, "the destination is gone: 410 failed")
     assert len(sink.at("/first")) == 1
 
     # Later alerts go there, too, until somebody disables the channel.
@@ -139,7 +139,7 @@ async def test_an_expired_delivery_is_dead_and_goes_to_the_fallback(start_relay:
     await relay.webhook(webhook())
 
     [received] = await sink.wait_for(1, "/second")
-    assert received.json["fallback_for"]["reason"].endswith("; last error: 500 so it is")
+    assert received.json["fallback_for"]["reason"].endswith("; last error: 500 failed")
     [dead] = await relay.settled(1, state="dead")
     assert dead["last_reason"] == "expired"
 

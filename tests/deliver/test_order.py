@@ -24,9 +24,9 @@ class Platform:
         self.accepted: list[tuple[str, str]] = []
         self.in_flight = 0
         self.max_in_flight = 0
-        sink.script = self.answer
+        sink.script = self.respond
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def respond(self, request: web.Request) -> web.Response:
         message: dict[str, Any] = json.loads(await request.read())
         group = message["group_labels"]["group"]
         self.in_flight += 1

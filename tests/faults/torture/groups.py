@@ -29,12 +29,12 @@ def states(group: str, count: int, rng: Random) -> Iterator[State]:
     firing: list[str] = []
     started = 0
     for seq in range(1, count + 1):
-        begins = not firing or (len(firing) < MAX_FIRING and rng.random() < 0.5)
+        starts = not firing or (len(firing) < MAX_FIRING and rng.random() < 0.5)
         ends = [name for name in firing if rng.random() < 0.4]
-        if not begins and not ends:
+        if not starts and not ends:
             ends = [rng.choice(firing)]
         firing = [name for name in firing if name not in ends]
-        if begins:
+        if starts:
             started += 1
             firing.append(f"{group}-o{started:03}")
         statuses = dict.fromkeys(firing, Status.FIRING) | dict.fromkeys(ends, Status.RESOLVED)

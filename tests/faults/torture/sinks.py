@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+from relay.notify.text.content import UNTOLD
 from tests.faults.torture.records import Request, Verdict
 from tests.fixtures.behaviors import Behavior, answers, drips_forever, hangs, resets_after, sends
 from tests.fixtures.platforms import OK, Arrival, Platform
@@ -19,9 +20,6 @@ FOLLOWED: Final = "/followed"
 MAX_LATENCY: Final = 0.2
 """Seconds before a response, so that some requests are in flight at each kill."""
 UNLIMITED: Final = {"per_second": 10_000, "burst": 10_000}
-
-SLACK_UNNOTIFIED: Final = "before that could be told"
-"""Part of the text that marks an alert on Slack whose firing was not sent before."""
 
 _slack_alert = re.compile(r"((g\d+)-o\d+) seq (\d+)")
 
@@ -164,5 +162,5 @@ def read_slack(channel: str, arrival: Arrival) -> Request:
         seq=max((int(match[3]) for match, _ in found), default=0),
         firing=frozenset(match[1] for match, text in found if "✅" not in text),
         resolved=frozenset(match[1] for match, text in found if "✅" in text),
-        unnotified=frozenset(match[1] for match, text in found if SLACK_UNNOTIFIED in text),
+        unnotified=frozenset(match[1] for match, text in found if UNTOLD in text),
     )
