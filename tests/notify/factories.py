@@ -124,15 +124,15 @@ TOKENS: dict[type[BaseChannel], tuple[str, dict[str, Any]]] = {
 """Types whose URL is no secret: its field, and what else they need."""
 
 
-def channel(kind: type[BaseChannel], url: str = "https://hooks.example.com/x", **settings: Any) -> Channel:
+def channel(channel_type: type[BaseChannel], url: str = "https://hooks.example.com/x", **settings: Any) -> Channel:
     """A channel of any type that is told by a URL; a type that is not wants its own line here."""
-    if kind in TOKENS:
-        field, given = TOKENS[kind]
-        return parse_channel({"channel_type": type_name(kind), "name": "c", field: url} | given | settings)
-    if kind is EmailChannel:
+    if channel_type in TOKENS:
+        field, given = TOKENS[channel_type]
+        return parse_channel({"channel_type": type_name(channel_type), "name": "c", field: url} | given | settings)
+    if channel_type is EmailChannel:
         return parse_channel({"channel_type": "email", "name": "c"} | MAILED | settings)
-    if kind is AppriseChannel:
+    if channel_type is AppriseChannel:
         url = "json" + url.removeprefix("http") if url.startswith("http") else url
         return parse_channel({"channel_type": "apprise", "name": "c", "apprise_url": url} | settings)
-    assert "webhook_url" in own_fields(kind), f"say here how a {type_name(kind)} channel is made"
-    return parse_channel({"channel_type": type_name(kind), "name": "c", "webhook_url": url} | settings)
+    assert "webhook_url" in own_fields(channel_type), f"say here how a {type_name(channel_type)} channel is made"
+    return parse_channel({"channel_type": type_name(channel_type), "name": "c", "webhook_url": url} | settings)

@@ -2,11 +2,12 @@
 
 import re
 
-from relay.domain.channel_types import BaseChannel, PagerDutyChannel, SmsChannel, WebhookChannel
+from relay.domain.channel_types import PagerDutyChannel, SmsChannel, WebhookChannel
 from relay.domain.notifications import Message
 from relay.notify.registry import NOTIFIERS
+from tests.notify.channel_types import ChannelType
 from tests.notify.factories import channel
-from tests.notify.strict.readers import CHECKS
+from tests.notify.strict.readers import READERS
 
 TEXTS = {
     "ampersands": "&" * 3000,
@@ -29,19 +30,21 @@ TEXTS = {
 COUNTED = re.compile(r"… and (\d+) more alerts? that did not fit here")
 
 
-def said(kind: type[BaseChannel], told: Message) -> str:
-    one = channel(kind)
-    return "\n".join(CHECKS[kind](request.body) for request in NOTIFIERS[kind].requests(one, told))
+def message_text(channel_type: ChannelType, told: Message) -> str:
+    one = channel(channel_type)
+    return "\n".join(
+        READERS[channel_type](request.body) for request in NOTIFIERS[channel_type].requests(one, told)
+    )
 
 
-def accounted_for(kind: type[BaseChannel], text: str) -> int:
+def count_alerts(channel_type: ChannelType, text: str) -> int:
     """How many alerts the text shows or counts."""
-    if kind is WebhookChannel:
+    if channel_type is WebhookChannel:
         return text.count('"fingerprint"')
-    if kind is SmsChannel or text.startswith("EVENT [DIGEST of "):
+    if channel_type is SmsChannel or text.startswith("EVENT [DIGEST of "):
         start = re.split(r" \(|: |\n", text)[0]
         return sum(map(int, re.findall(r"(?:FIRING|RESOLVED):(\d+)", start)))
-    if kind is PagerDutyChannel:
+    if channel_type is PagerDutyChannel:
         return len(re.findall(r"^EVENT ", text, re.MULTILINE))
     shown = len(re.findall(r"^(?:🔥|✅) ", text, re.MULTILINE))
     return shown + sum(map(int, COUNTED.findall(text)))

@@ -4,14 +4,14 @@ from typing import Any
 
 import msgspec
 
-from relay.domain.channel_types import BaseChannel
 from relay.domain.notifications import Message, Notification
 from relay.domain.templates.message_templates import MessageTemplate, validate_message_template
 from relay.notify.registry import NOTIFIERS
 from relay.notify.templates.sandbox import check_parts, render_parts
 from relay.notify.text.payload import payload_of
+from tests.notify.channel_types import ChannelType
 from tests.notify.factories import channel
-from tests.notify.strict.readers import CHECKS
+from tests.notify.strict.readers import READERS
 
 MARK = "{{ '🔥' if alert.status == 'firing' else '✅' }} "
 EVERYTHING = """
@@ -29,14 +29,14 @@ def template(**parts: Any) -> MessageTemplate:
     return validate_message_template(MessageTemplate(name="Ours", **parts))
 
 
-def with_template(kind: type[BaseChannel], told: Notification, **parts: str) -> Notification:
+def with_template(channel_type: ChannelType, told: Notification, **parts: str) -> Notification:
     """A message with what a template makes of it for a type."""
     check_parts(parts)
     data: Any = msgspec.json.decode(msgspec.json.encode(payload_of(told)))
-    return msgspec.structs.replace(told, rendered=render_parts(parts, NOTIFIERS[kind].markup, data))
+    return msgspec.structs.replace(told, rendered=render_parts(parts, NOTIFIERS[channel_type].markup, data))
 
 
-def read(kind: type[BaseChannel], told: Message, **settings: Any) -> list[str]:
+def read(channel_type: ChannelType, told: Message, **settings: Any) -> list[str]:
     """What the platform's strict reader makes of each request."""
-    requests = NOTIFIERS[kind].requests(channel(kind, **settings), told)
-    return [CHECKS[kind](request.body) for request in requests]
+    requests = NOTIFIERS[channel_type].requests(channel(channel_type, **settings), told)
+    return [READERS[channel_type](request.body) for request in requests]

@@ -9,13 +9,12 @@ from relay.domain.channel_types import SmsChannel
 from relay.domain.notifications import Message, Notification
 from relay.domain.outcomes import Outcome, Sent
 from relay.notify.registry import NOTIFIERS, notifier_for
-from relay.notify.sender import Sender
-from relay.notify.transport.egress_policy import EgressPolicy
+from tests.fixtures.sampling import sampled
 from tests.fixtures.sink import Sink
-from tests.notify.conftest import LOOPBACK
 from tests.notify.factories import HISTORY, alert, digest, notification
 from tests.notify.hostile import TEXTS, hostile
-from tests.notify.message_texts import COUNTED, accounted_for
+from tests.notify.message_texts import COUNTED, count_alerts
+from tests.notify.sending import local_sender
 from tests.notify.strict.setups import STAGES, Stage
 
 DESCRIPTION = "The disk of this host is filling up. " * 55
@@ -41,7 +40,10 @@ GROUPS: dict[str, Notification] = {
 } | {f"text {text[:20]}": group(12, text) for text in TEXTS}
 
 
-@pytest.fixture(params=STAGES)
+each_setup = pytest.mark.parametrize("stage", STAGES, indirect=True)
+
+
+@pytest.fixture
 async def stage(request: pytest.FixtureRequest, sink: Sink, tmp_path: Path) -> AsyncIterator[Stage]:
     """Each type in turn, with its platform."""
     _, opens = STAGES[request.param]
@@ -50,31 +52,33 @@ async def stage(request: pytest.FixtureRequest, sink: Sink, tmp_path: Path) -> A
 
 
 async def tell(stage: Stage, told: Message) -> Outcome:
-    async with Sender(EgressPolicy(LOOPBACK), 30, stage.tls) as sender:
+    async with local_sender(tls=stage.tls) as sender:
         return await sender.attempt(notifier_for(stage.channel), stage.channel, told)
 
 
 def test_every_type_has_a_strict_platform() -> None:
-    assert {kind for kind, _ in STAGES.values()} == set(NOTIFIERS)
+    assert {channel_type for channel_type, _ in STAGES.values()} == set(NOTIFIERS)
 
 
-@pytest.mark.parametrize("told", GROUPS.values(), ids=GROUPS.keys())
+@pytest.mark.parametrize(("stage", "told"), sampled(list(STAGES), GROUPS, keep=30), indirect=["stage"])
 async def test_a_group_is_taken_and_every_alert_is_shown_or_counted(told: Notification, stage: Stage) -> None:
     outcome = await tell(stage, told)
 
     assert isinstance(outcome, Sent), outcome
     text = "\n".join(stage.platform.told)
-    assert accounted_for(stage.kind, text) == len(told.alerts)
-    if COUNTED.search(text) or (stage.kind is SmsChannel and len(told.alerts) > 1):
+    assert count_alerts(stage.channel_type, text) == len(told.alerts)
+    if COUNTED.search(text) or (stage.channel_type is SmsChannel and len(told.alerts) > 1):
         assert HISTORY in text
 
 
+@each_setup
 async def test_a_digest_is_taken_and_counts_all(stage: Stage) -> None:
     told = digest(alerts=hostile(30).alerts)
     assert isinstance(await tell(stage, told), Sent)
     assert any(HISTORY in text for text in stage.platform.told)
 
 
+@each_setup
 async def test_the_same_group_told_twice_is_taken_twice(stage: Stage) -> None:
     assert isinstance(await tell(stage, group(3)), Sent)
     assert isinstance(await tell(stage, group(3)), Sent)

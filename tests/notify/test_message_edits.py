@@ -12,12 +12,10 @@ from relay.domain.channel_types import SlackChannel, TelegramChannel
 from relay.domain.outcomes import Retry, Sent
 from relay.notify.message_edits import UNUSED_MESSAGE
 from relay.notify.registry import notifier_for
-from relay.notify.sender import Sender
-from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Response, Sink
-from tests.notify.conftest import LOOPBACK, Tell
 from tests.notify.factories import BOT_TOKEN, HISTORY, alert, notification
 from tests.notify.hostile import hostile
+from tests.notify.sending import local_sender, send
 from tests.notify.strict.platform import StrictPlatform
 from tests.notify.strict.setups import LIVING, STAGES, Stage
 from tests.notify.strict.slack import StrictSlack
@@ -39,7 +37,7 @@ class Incident:
         """Tell the group as it is by now, in the messages that it has."""
         told = notification(*alerts, history_url=HISTORY)
         told = msgspec.structs.replace(told, message_refs=self.message_refs)
-        async with Sender(EgressPolicy(LOOPBACK), 30) as sender:
+        async with local_sender() as sender:
             outcome = await sender.attempt(notifier_for(self.stage.channel), self.stage.channel, told)
         assert isinstance(outcome, Sent), outcome
         self.message_refs = outcome.message_refs
@@ -115,7 +113,7 @@ async def test_a_group_that_grows_and_shrinks_keeps_its_messages(incident: Incid
     assert len(incident.message_refs) == 1
 
 
-async def test_what_was_posted_before_a_failure_is_known_with_it(sink: Sink, tell: Tell) -> None:
+async def test_what_was_posted_before_a_failure_is_known_with_it(sink: Sink) -> None:
     telegram = StrictTelegram(BOT_TOKEN, "42")
 
     async def fails_after_the_first(request: web.Request) -> Response:
@@ -123,15 +121,15 @@ async def test_what_was_posted_before_a_failure_is_known_with_it(sink: Sink, tel
 
     sink.script = fails_after_the_first
 
-    outcome = await tell(TelegramChannel, sink.url, hostile(20))
+    outcome = await send(TelegramChannel, sink.url, hostile(20))
 
     assert isinstance(outcome, Retry)
     assert outcome.message_refs == ("1",)
     assert outcome.progress is not None
 
 
-async def test_a_platform_that_names_no_message_is_told_all_the_same(sink: Sink, tell: Tell) -> None:
-    outcome = await tell(TelegramChannel, sink.url)
+async def test_a_platform_that_names_no_message_is_told_all_the_same(sink: Sink) -> None:
+    outcome = await send(TelegramChannel, sink.url)
 
     assert isinstance(outcome, Sent)
     assert not any(outcome.message_refs)
@@ -144,7 +142,7 @@ async def test_all_resolved_is_also_a_reply_in_slack_s_thread_where_the_channel_
     async with opens(sink, tmp_path) as stage:
         assert isinstance(stage.channel, SlackChannel)
         wants = msgspec.structs.replace(stage.channel, slack_reply_resolved=True)
-        incident = Incident(Stage(stage.kind, wants, stage.platform))
+        incident = Incident(Stage(stage.channel_type, wants, stage.platform))
         await incident.tells(A)
         await incident.tells(A_ENDED)
 

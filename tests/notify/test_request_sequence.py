@@ -10,10 +10,9 @@ from relay.domain.notifications import Message
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Request
-from relay.notify.sender import Sender
-from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
 from tests.notify.factories import alert, channel, notification
+from tests.notify.sending import local_sender
 
 
 class OneAnAlert(Notifier[Any]):
@@ -27,7 +26,7 @@ THREE = notification(alert("A"), alert("B"), alert("C"))
 
 
 async def tell(sink: Sink, message: Message = THREE, progress: str | None = None) -> Sent | Retry | Rejected:
-    async with Sender(EgressPolicy(("127.0.0.0/8",)), 5) as sender:
+    async with local_sender() as sender:
         told = channel(WebhookChannel, sink.url)
         assert isinstance(told, WebhookChannel)
         return await sender.attempt(OneAnAlert(), told, message, progress)
@@ -74,7 +73,7 @@ class Recipients(Notifier[Any]):
 async def tell_each(sink: Sink, *statuses: int, progress: str | None = None) -> Sent | Retry | Rejected:
     answers = iter(statuses)
     sink.script = lambda _: web.Response(status=next(answers))
-    async with Sender(EgressPolicy(("127.0.0.0/8",)), 5) as sender:
+    async with local_sender() as sender:
         return await sender.attempt(Recipients(), channel(WebhookChannel, sink.url), THREE, progress)
 
 

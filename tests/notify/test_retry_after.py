@@ -1,48 +1,34 @@
-"""Is the quiet that a platform asks for understood, wherever its answer says it?"""
+"""The wait that a response asks for, the same for every channel type that delivers over HTTP."""
 
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
 
 import pytest
-from aiohttp import web
 
-from relay.domain.channel_types import (
-    BaseChannel,
-    DiscordChannel,
-    PagerDutyChannel,
-    RateLimit,
-    SlackChannel,
-    SmsChannel,
-    TeamsChannel,
-    TelegramChannel,
-    WebhookChannel,
-)
-from relay.domain.outcomes import Outcome, Rejected, Retry, Sent
-from relay.notify.registry import effective_rate_limit
-from tests.fixtures.sink import Sink
-from tests.notify.conftest import Tell
-from tests.notify.factories import channel
-
-pytestmark = pytest.mark.over_http
+from relay.domain.channel_types import type_name
+from relay.domain.outcomes import Rejected, Retry, Sent
+from relay.notify.registry import NOTIFIERS
+from relay.notify.requests import Response
+from tests.notify.channel_types import OVER_HTTP
 
 DAY = 86_400.0
-LEFT = "X-RateLimit-Remaining"
-RESET = "X-RateLimit-Reset-After"
+RETRY_AFTER = "retry-after"
+REMAINING = "x-ratelimit-remaining"
+RESET_AFTER = "x-ratelimit-reset-after"
 
 
-async def answered(
-    kind: type[BaseChannel], tell: Tell, sink: Sink, status: int, body: str = "no", **headers: str
-) -> Outcome:
+def wait(status: int, body: str = "no", **headers: str) -> float | None:
+    """The wait that all notifiers read from a response."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    sink.script = lambda _: web.Response(status=status, text=None if status == 204 else body, headers=named)
-    return await tell(kind, sink.url)
-
-
-def after(outcome: Outcome) -> float | None:
-    assert isinstance(outcome, Sent | Retry)
-    return outcome.after
+    response = Response(status=status, headers=named, body=body.encode())
+    waits = {}
+    for channel_type in OVER_HTTP:
+        outcome = NOTIFIERS[channel_type].verdict(response)
+        assert isinstance(outcome, Sent if status < 300 else Retry)
+        waits[type_name(channel_type)] = outcome.after
+    [only] = set(waits.values())
+    return only
 
 
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
@@ -65,16 +51,18 @@ def after(outcome: Outcome) -> float | None:
         ("Fri, 31 Dec 2026 23:59:59 +99999999999999999999", None),
     ],
 )
-async def test_retry_after_is_obeyed_for_up_to_a_day(
-    kind: type[BaseChannel], status: int, header: str, seconds: float | None, sink: Sink, tell: Tell
-) -> None:
-    assert after(await answered(kind, tell, sink, status, Retry_After=header)) == seconds
+def test_retry_after_is_obeyed_for_up_to_a_day(status: int, header: str, seconds: float | None) -> None:
+    assert wait(status, retry_after=header) == seconds
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_retry_after_may_be_a_date(kind: type[BaseChannel], status: int, sink: Sink, tell: Tell) -> None:
+def test_retry_after_may_be_a_date(status: int) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)
-    assert after(await answered(kind, tell, sink, status, Retry_After=date)) == pytest.approx(7200, abs=60)
+    response = Response(status=status, headers={RETRY_AFTER: date}, body=b"")
+    for channel_type in OVER_HTTP:
+        outcome = NOTIFIERS[channel_type].verdict(response)
+        assert isinstance(outcome, Retry)
+        assert outcome.after == pytest.approx(7200, abs=60)
 
 
 @pytest.mark.parametrize(
@@ -97,10 +85,8 @@ async def test_retry_after_may_be_a_date(kind: type[BaseChannel], status: int, s
         ("", None),
     ],
 )
-async def test_the_body_may_say_how_long_to_wait(
-    kind: type[BaseChannel], body: str, seconds: float | None, sink: Sink, tell: Tell
-) -> None:
-    assert after(await answered(kind, tell, sink, 429, body)) == seconds
+def test_the_body_may_contain_the_wait(body: str, seconds: float | None) -> None:
+    assert wait(429, body) == seconds
 
 
 @pytest.mark.parametrize(
@@ -113,17 +99,14 @@ async def test_the_body_may_say_how_long_to_wait(
         ("", None, "1.5", 1.5),
     ],
 )
-async def test_the_longest_wait_of_a_429_counts(
-    kind: type[BaseChannel], header: str, body: float | None, reset: str, seconds: float, sink: Sink, tell: Tell
-) -> None:
-    headers: dict[str, Any] = {"Retry-After": header, RESET: reset}
-    told = await answered(kind, tell, sink, 429, json.dumps({"retry_after": body}), **headers)
-    assert after(told) == seconds
+def test_the_longest_wait_of_a_429_counts(header: str, body: float | None, reset: str, seconds: float) -> None:
+    headers = {RETRY_AFTER: header, RESET_AFTER: reset}
+    assert wait(429, json.dumps({"retry_after": body}), **headers) == seconds
 
 
 @pytest.mark.parametrize("status", [200, 204])
 @pytest.mark.parametrize(
-    ("left", "reset", "seconds"),
+    ("remaining", "reset", "seconds"),
     [
         ("0", "1.25", 1.25),
         ("0", "99999999", DAY),
@@ -133,34 +116,16 @@ async def test_the_longest_wait_of_a_429_counts(
         ("0", "x", None),
     ],
 )
-async def test_a_yes_that_was_the_last_for_now_says_so(
-    kind: type[BaseChannel], status: int, left: str, reset: str, seconds: float | None, sink: Sink, tell: Tell
+def test_a_success_without_requests_left_asks_for_a_wait(
+    status: int, remaining: str, reset: str, seconds: float | None
 ) -> None:
-    told = await answered(kind, tell, sink, status, **{LEFT: left, RESET: reset})
-    assert isinstance(told, Sent)
-    assert told.after == seconds
+    assert wait(status, **{REMAINING: remaining, RESET_AFTER: reset}) == seconds
 
 
-async def test_a_window_that_is_not_used_up_asks_for_no_quiet(
-    kind: type[BaseChannel], sink: Sink, tell: Tell
-) -> None:
-    assert after(await answered(kind, tell, sink, 500, **{LEFT: "4", RESET: "30"})) is None
-    assert isinstance(await answered(kind, tell, sink, 400, **{LEFT: "0", RESET: "30"}), Rejected)
+def test_a_window_with_requests_left_asks_for_no_wait() -> None:
+    assert wait(500, **{REMAINING: "4", RESET_AFTER: "30"}) is None
 
 
-def test_a_channel_s_own_limit_goes_before_its_platform_s(kind: type[BaseChannel]) -> None:
-    own = RateLimit(per_second=7, burst=9)
-    assert effective_rate_limit(channel(kind, rate_limit={"per_second": 7, "burst": 9})) == own
-
-
-def test_platforms_have_limits_of_their_own() -> None:
-    assert effective_rate_limit(channel(SlackChannel)) == RateLimit(per_second=1, burst=3)
-    assert effective_rate_limit(channel(DiscordChannel)) == RateLimit(per_second=0.5, burst=5)
-    assert effective_rate_limit(channel(TeamsChannel)) == RateLimit(per_second=1, burst=3)
-    assert effective_rate_limit(channel(WebhookChannel)) is None
-    assert effective_rate_limit(channel(TelegramChannel)) == RateLimit(per_second=1, burst=3)
-    assert effective_rate_limit(channel(TelegramChannel, chat_id="-1001234")) == RateLimit(
-        per_second=1 / 3, burst=5
-    )
-    assert effective_rate_limit(channel(PagerDutyChannel)) is None
-    assert effective_rate_limit(channel(SmsChannel)) == RateLimit(per_second=1, burst=5)
+def test_a_rejection_has_no_wait() -> None:
+    response = Response(status=400, headers={REMAINING: "0", RESET_AFTER: "30"}, body=b"no")
+    assert all(isinstance(NOTIFIERS[one].verdict(response), Rejected) for one in OVER_HTTP)

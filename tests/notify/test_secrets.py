@@ -10,19 +10,18 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from relay.domain.channel_types import BaseChannel, WebhookChannel
+from relay.domain.channel_types import WebhookChannel
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Rejected
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Request
-from relay.notify.sender import Sender
-from relay.notify.transport.egress_policy import EgressPolicy
+from tests.fixtures.behaviors import hangs, resets_after, sends
+from tests.fixtures.sampling import sampled
 from tests.fixtures.sink import Sink
-from tests.notify.broken import broken, hangs, resets_after, sends
-from tests.notify.conftest import LOOPBACK, Tell
+from tests.notify.broken import broken
+from tests.notify.channel_types import WITH_SECRET_URL, ChannelType, each_secret_url_type
 from tests.notify.factories import channel, notification
-
-pytestmark = pytest.mark.over_http
+from tests.notify.sending import local_sender, send
 
 TOKEN = "xJ9f-Qw3_kLmZ8vTt0pR2aBc"
 PATH = f"/services/T0AB/B0CD/{TOKEN}"
@@ -38,58 +37,60 @@ async def echo(request: web.Request, status: int) -> web.Response:
     return web.Response(status=status, text=text[:450])
 
 
-@pytest.mark.parametrize("status", [200, 302, 403, 404, 429, 500])
 @pytest.mark.parametrize(
-    "path", [PATH, f"{PATH}%7e?sig={TOKEN}&sp=%2Ftriggers", f"/x?token={TOKEN}", f"/{TOKEN}%2Fé"]
+    ("channel_type", "status", "path"),
+    sampled(
+        WITH_SECRET_URL,
+        [200, 302, 403, 404, 429, 500],
+        [PATH, f"{PATH}%7e?sig={TOKEN}&sp=%2Ftriggers", f"/x?token={TOKEN}", f"/{TOKEN}%2Fé"],
+    ),
 )
 async def test_a_platform_that_echoes_the_request_gives_nothing_away(
-    hook: type[BaseChannel], status: int, path: str, sink: Sink, tell: Tell
+    channel_type: ChannelType, status: int, path: str, sink: Sink
 ) -> None:
     sink.script = lambda request: echo(request, status)
     with capture_logs() as logs:
-        outcome = await tell(hook, sink.url + path)
+        outcome = await send(channel_type, sink.url + path)
     assert outcome.detail
     assert TOKEN not in repr(outcome)
     assert TOKEN not in repr(logs)
 
 
 @pytest.mark.parametrize("spell", [str, json.dumps, repr, html.escape])
-async def test_header_values_are_secret(spell: Any, sink: Sink, tell: Tell) -> None:
+async def test_header_values_are_secret(spell: Any, sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=400, text=" ".join(map(spell, HEADERS.values())))
-    outcome = await tell(WebhookChannel, sink.url, custom_headers=HEADERS)
+    outcome = await send(WebhookChannel, sink.url, custom_headers=HEADERS)
     for secret in ("s3cr3t", "t0ken", "wörd"):
         assert secret not in repr(outcome)
 
 
-async def test_a_password_in_the_url_is_sent_and_never_shown(
-    hook: type[BaseChannel], sink: Sink, tell: Tell
-) -> None:
+@each_secret_url_type
+async def test_a_password_in_the_url_is_sent_and_never_shown(channel_type: ChannelType, sink: Sink) -> None:
     async def echo_login(request: web.Request) -> web.Response:
         return web.Response(status=401, text=f"{request.headers['Authorization']} hunter22 is wrong")
 
     sink.script = echo_login
-    outcome = await tell(hook, sink.url.replace("://", "://user:hunter22@"))
+    outcome = await send(channel_type, sink.url.replace("://", "://user:hunter22@"))
     login = base64.b64encode(b"user:hunter22").decode()
     assert sink.received[0].headers["Authorization"] == f"Basic {login}"
     assert outcome.detail == "401 Basic ******** ******** is wrong"
 
 
 @pytest.mark.parametrize("padding", range(480, 500, 3))
-async def test_cutting_long_words_leaves_no_half_of_a_secret(
-    hook: type[BaseChannel], padding: int, sink: Sink, tell: Tell
-) -> None:
+async def test_cutting_long_words_leaves_no_half_of_a_secret(padding: int, sink: Sink) -> None:
     sink.script = lambda request: web.Response(status=400, text="x" * padding + str(request.url))
-    outcome = await tell(hook, sink.url + PATH)
+    outcome = await send(WebhookChannel, sink.url + PATH)
     assert outcome.detail
     assert "http" not in outcome.detail
     assert "services" not in outcome.detail
 
 
 @pytest.mark.parametrize("misbehave", [sends(b"garbage\r\n\r\n"), resets_after(b""), hangs])
-async def test_a_broken_connection_gives_nothing_away(hook: type[BaseChannel], misbehave: Any, tell: Tell) -> None:
+@each_secret_url_type
+async def test_a_broken_connection_gives_nothing_away(channel_type: ChannelType, misbehave: Any) -> None:
     with capture_logs() as logs:
         async with broken(misbehave) as url:
-            outcome = await tell(hook, f"{url}{PATH}%7e", patience=0.3)
+            outcome = await send(channel_type, f"{url}{PATH}%7e", attempt_timeout=0.3)
     assert TOKEN not in repr(outcome)
     assert TOKEN not in repr(logs)
 
@@ -101,10 +102,11 @@ class Clumsy(Notifier[Any]):
         raise KeyError(channel.webhook_url)
 
 
-async def test_a_mistake_of_our_own_is_logged_without_the_secret(hook: type[BaseChannel]) -> None:
-    one = channel(hook, f"https://hooks.example.com{PATH}")
+@each_secret_url_type
+async def test_a_mistake_of_our_own_is_logged_without_the_secret(channel_type: ChannelType) -> None:
+    one = channel(channel_type, f"https://hooks.example.com{PATH}")
     with capture_logs() as logs:
-        async with Sender(EgressPolicy(LOOPBACK), 1) as sender:
+        async with local_sender() as sender:
             outcome = await sender.attempt(Clumsy(), one, notification())
     assert isinstance(outcome, Rejected)
     assert outcome.detail.startswith("the message could not be built: KeyError")
@@ -112,5 +114,6 @@ async def test_a_mistake_of_our_own_is_logged_without_the_secret(hook: type[Base
     assert TOKEN not in repr((outcome, logs))
 
 
-def test_a_channel_does_not_show_its_settings(hook: type[BaseChannel]) -> None:
-    assert TOKEN not in f"{channel(hook, f'https://hooks.example.com{PATH}')!r}"
+@each_secret_url_type
+def test_a_channel_does_not_show_its_settings(channel_type: ChannelType) -> None:
+    assert TOKEN not in f"{channel(channel_type, f'https://hooks.example.com{PATH}')!r}"

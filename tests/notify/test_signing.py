@@ -18,8 +18,8 @@ from relay.notify.requests import Request
 from relay.notify.signing import new_signing_secret
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
-from tests.notify.conftest import Tell
 from tests.notify.factories import alert, channel, digest, notification
+from tests.notify.sending import send
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(200, 232))).decode()
 OTHER = "whsec_" + base64.b64encode(b"x" * 24).decode()
@@ -34,42 +34,42 @@ def refused(**settings: Any) -> InvalidInput:
 
 @pytest.mark.parametrize("told", [notification(alert(annotations={"summary": "Übel 🔥"})), digest()])
 @pytest.mark.parametrize("template", [None, '{"{{ status }}": "ü"}'])
-async def test_the_library_verifies_what_is_sent(told: Any, template: str | None, sink: Sink, tell: Tell) -> None:
-    await tell(WebhookChannel, sink.url, told, signing_secret=SECRET, custom_payload_template=template)
+async def test_the_library_verifies_what_is_sent(told: Any, template: str | None, sink: Sink) -> None:
+    await send(WebhookChannel, sink.url, told, signing_secret=SECRET, custom_payload_template=template)
     got = sink.received[0]
     Webhook(SECRET).verify(got.body, got.headers)
     sent_at = datetime.fromtimestamp(int(got.headers["webhook-timestamp"]), UTC)
     assert abs(datetime.now(UTC) - sent_at) < timedelta(minutes=5)
 
 
-async def test_what_was_changed_on_the_way_is_not_verified(sink: Sink, tell: Tell) -> None:
-    await tell(WebhookChannel, sink.url, signing_secret=SECRET)
+async def test_what_was_changed_on_the_way_is_not_verified(sink: Sink) -> None:
+    await send(WebhookChannel, sink.url, signing_secret=SECRET)
     got = sink.received[0]
     for secret, body in ((SECRET, got.body + b" "), (OTHER, got.body)):
         with pytest.raises(WebhookVerificationError):
             Webhook(secret).verify(body, got.headers)
 
 
-async def test_while_secrets_change_either_verifies(sink: Sink, tell: Tell) -> None:
-    await tell(WebhookChannel, sink.url, signing_secret=SECRET, signing_secret_previous=OTHER)
+async def test_while_secrets_change_either_verifies(sink: Sink) -> None:
+    await send(WebhookChannel, sink.url, signing_secret=SECRET, signing_secret_previous=OTHER)
     got = sink.received[0]
     assert [part[:3] for part in got.headers["webhook-signature"].split(" ")] == ["v1,", "v1,"]
     for secret in (SECRET, OTHER):
         Webhook(secret).verify(got.body, got.headers)
 
 
-async def test_a_large_body_is_signed_whole(sink: Sink, tell: Tell) -> None:
+async def test_a_large_body_is_signed_whole(sink: Sink) -> None:
     alerts = [alert(instance=f"db{n}", annotations={"description": "x" * 4096}) for n in range(500)]
-    await tell(WebhookChannel, sink.url, notification(*alerts), signing_secret=SECRET)
+    await send(WebhookChannel, sink.url, notification(*alerts), signing_secret=SECRET)
     got = sink.received[0]
     Webhook(SECRET).verify(got.body, got.headers)
 
 
-async def test_a_retry_is_known_by_its_id_signed_or_not(sink: Sink, tell: Tell) -> None:
+async def test_a_retry_is_known_by_its_id_signed_or_not(sink: Sink) -> None:
     answers = iter([503, 200, 200])
     sink.script = lambda _: web.Response(status=next(answers))
-    for settings in ({}, {}, {"signing_secret": SECRET}):
-        await tell(WebhookChannel, sink.url, **settings)
+    for secret in (None, None, SECRET):
+        await send(WebhookChannel, sink.url, signing_secret=secret)
     assert [one.headers["webhook-id"] for one in sink.received] == ["msg_42"] * 3
     assert [[name for name in SIGNING if name in one.headers] for one in sink.received] == [
         ["webhook-id"],
@@ -93,9 +93,9 @@ def test_a_custom_header_cannot_take_their_place(name: str) -> None:
     assert (error.field, error.message) == (f"custom_headers.{name}", "is set by the relay itself")
 
 
-async def test_nor_one_that_a_channel_has_from_before(sink: Sink, tell: Tell) -> None:
+async def test_nor_one_that_a_channel_has_from_before(sink: Sink) -> None:
     headers = {"Webhook-Id": "theirs", "WEBHOOK-SIGNATURE": "theirs", "X-Team": "db"}
-    assert isinstance(await tell(WebhookChannel, sink.url, signing_secret=SECRET, custom_headers=headers), Sent)
+    assert isinstance(await send(WebhookChannel, sink.url, signing_secret=SECRET, custom_headers=headers), Sent)
     got = sink.received[0]
     assert (got.headers["webhook-id"], got.headers["X-Team"]) == ("msg_42", "db")
     assert "theirs" not in got.headers.values()

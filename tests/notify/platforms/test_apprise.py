@@ -15,8 +15,8 @@ from relay.notify.registry import NOTIFIERS, check_channel, effective_rate_limit
 from relay.notify.requests import Notice
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
-from tests.notify.conftest import LOOPBACK, Tell
 from tests.notify.factories import alert, channel, count, digest, notification
+from tests.notify.sending import LOOPBACK, send
 
 NOT_DELIVERED = "Apprise could not deliver it and gave no reason"
 
@@ -34,9 +34,9 @@ def refusal(url: str, *allowed: str) -> tuple[str, str]:
     return caught.value.field, caught.value.message
 
 
-async def test_a_message_arrives_as_plain_text(sink: Sink, tell: Tell) -> None:
+async def test_a_message_arrives_as_plain_text(sink: Sink) -> None:
     annotations = {"summary": "**Disk** <b>full</b> & more"}
-    outcome = await tell(AppriseChannel, sink.url + "/hook", notification(alert(annotations=annotations)))
+    outcome = await send(AppriseChannel, sink.url + "/hook", notification(alert(annotations=annotations)))
 
     assert outcome == Sent(detail="accepted by Apprise")
     [received] = sink.at("/hook")
@@ -46,13 +46,13 @@ async def test_a_message_arrives_as_plain_text(sink: Sink, tell: Tell) -> None:
 
 
 @pytest.mark.parametrize("status", [302, 400, 404, 429, 500])
-async def test_what_apprise_could_not_deliver_is_tried_again(status: int, sink: Sink, tell: Tell) -> None:
+async def test_what_apprise_could_not_deliver_is_tried_again(status: int, sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=status, headers={"Location": f"{sink.url}/elsewhere"})
-    assert await tell(AppriseChannel, f"{sink.url}/hook") == Retry(Reason.OTHER, NOT_DELIVERED)
+    assert await send(AppriseChannel, f"{sink.url}/hook") == Retry(Reason.OTHER, NOT_DELIVERED)
     assert [one.path for one in sink.received] == ["/hook"]
 
 
-async def test_the_event_loop_goes_on_meanwhile_and_a_hang_ends_with_the_time_out(sink: Sink, tell: Tell) -> None:
+async def test_the_event_loop_goes_on_meanwhile_and_a_hang_ends_with_the_time_out(sink: Sink) -> None:
     omitted = asyncio.Event()
 
     async def hang(_: web.Request) -> web.Response:
@@ -60,14 +60,14 @@ async def test_the_event_loop_goes_on_meanwhile_and_a_hang_ends_with_the_time_ou
         return web.Response()
 
     sink.script = hang
-    telling = asyncio.ensure_future(tell(AppriseChannel, sink.url, patience=0.5))
+    telling = asyncio.ensure_future(send(AppriseChannel, sink.url, attempt_timeout=0.5))
     await sink.wait_for(1)
     outcome = await telling
     omitted.set()
     assert outcome == Retry(Reason.DEADLINE_EXCEEDED, "no response in time")
 
 
-async def test_several_channels_are_told_at_once(sink: Sink, tell: Tell) -> None:
+async def test_several_channels_are_told_at_once(sink: Sink) -> None:
     together = asyncio.Barrier(3)
 
     async def meet(_: web.Request) -> web.Response:
@@ -75,14 +75,14 @@ async def test_several_channels_are_told_at_once(sink: Sink, tell: Tell) -> None
         return web.Response()
 
     sink.script = meet
-    outcomes = await asyncio.gather(*(tell(AppriseChannel, sink.url) for _ in range(3)))
+    outcomes = await asyncio.gather(*(send(AppriseChannel, sink.url) for _ in range(3)))
     assert [type(outcome) for outcome in outcomes] == [Sent] * 3
 
 
-async def test_a_failure_gives_no_secret_away(sink: Sink, tell: Tell, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failure_gives_no_secret_away(sink: Sink, caplog: pytest.LogCaptureFixture) -> None:
     sink.script = lambda request: web.Response(status=403, text=str(request.url))
     with capture_logs() as logs:
-        outcome = await tell(AppriseChannel, f"{sink.url}/s3cret-path?-token=s3cret")
+        outcome = await send(AppriseChannel, f"{sink.url}/s3cret-path?-token=s3cret")
     assert "s3cret" not in repr((outcome, logs, caplog.text, channel(AppriseChannel, f"{sink.url}/s3cret")))
 
 
@@ -110,14 +110,12 @@ def test_500_long_alerts_fit_in_20000_characters_and_all_are_counted() -> None:
     assert f"… and {500 - shown} more alerts that did not fit here" in text
 
 
-async def test_a_service_that_takes_less_gets_the_start(
-    monkeypatch: pytest.MonkeyPatch, sink: Sink, tell: Tell
-) -> None:
+async def test_a_service_that_takes_less_gets_the_start(monkeypatch: pytest.MonkeyPatch, sink: Sink) -> None:
     from apprise.plugins.custom_json import NotifyJSON
 
     monkeypatch.setattr(NotifyJSON, "body_maxlen", 300)
     alerts = [alert(at=f"{at}") for at in range(50)]
-    assert isinstance(await tell(AppriseChannel, sink.url, notification(*alerts)), Sent)
+    assert isinstance(await send(AppriseChannel, sink.url, notification(*alerts)), Sent)
     [received] = sink.received
     assert received.json["title"] == "[FIRING:50] DiskFull"
     assert len(received.json["message"]) <= 300
@@ -196,10 +194,10 @@ def test_without_the_library_the_refusal_names_the_extra(monkeypatch: pytest.Mon
 
 
 async def test_a_replica_without_the_library_leaves_it_to_another(
-    monkeypatch: pytest.MonkeyPatch, sink: Sink, tell: Tell
+    monkeypatch: pytest.MonkeyPatch, sink: Sink
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    outcome = await tell(AppriseChannel, sink.url)
+    outcome = await send(AppriseChannel, sink.url)
     assert outcome == Retry(Reason.OTHER, "Apprise is not installed: pip install 'alert-relay[apprise]'")
 
 

@@ -10,13 +10,13 @@ from relay.domain.outcomes import Reason, Rejected, Retry
 from relay.notify.registry import check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
-from tests.notify.conftest import Tell
 from tests.notify.factories import channel
+from tests.notify.sending import send
 
 
-async def test_a_discord_webhook_that_was_deleted_is_gone(sink: Sink, tell: Tell) -> None:
+async def test_a_discord_webhook_that_was_deleted_is_gone(sink: Sink) -> None:
     sink.script = lambda _: web.json_response({"message": "Unknown Webhook", "code": 10015}, status=404)
-    outcome = await tell(DiscordChannel, sink.url)
+    outcome = await send(DiscordChannel, sink.url)
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.DESTINATION_GONE
     assert "Unknown Webhook" in outcome.detail
@@ -32,24 +32,24 @@ async def test_a_discord_webhook_that_was_deleted_is_gone(sink: Sink, tell: Tell
     ],
 )
 async def test_a_workflow_that_is_deleted_or_switched_off_is_no_fault_of_the_message(
-    status: int, code: str, reason: Reason, sink: Sink, tell: Tell
+    status: int, code: str, reason: Reason, sink: Sink
 ) -> None:
     sink.script = lambda _: web.json_response({"error": {"code": code, "message": "no"}}, status=status)
-    outcome = await tell(TeamsChannel, sink.url)
+    outcome = await send(TeamsChannel, sink.url)
     assert isinstance(outcome, Retry)
     assert outcome.reason is reason
     assert code in outcome.detail
 
 
-async def test_what_is_said_of_a_message_to_be_edited_is_no_yes_to_a_new_one(sink: Sink, tell: Tell) -> None:
+async def test_what_is_said_of_a_message_to_be_edited_is_no_yes_to_a_new_one(sink: Sink) -> None:
     sink.script = lambda _: web.json_response({"message": "Unknown Message", "code": 10008}, status=404)
-    outcome = await tell(DiscordChannel, sink.url)
+    outcome = await send(DiscordChannel, sink.url)
     assert isinstance(outcome, Rejected)
     assert outcome.reason is Reason.MESSAGE_GONE
 
 
-async def test_the_settings_of_discord_are_sent(sink: Sink, tell: Tell) -> None:
-    await tell(DiscordChannel, sink.url, discord_username="Relay", discord_avatar_url="https://x.example/a.png")
+async def test_the_settings_of_discord_are_sent(sink: Sink) -> None:
+    await send(DiscordChannel, sink.url, discord_username="Relay", discord_avatar_url="https://x.example/a.png")
     message = sink.received[0].json
     assert (message["username"], message["avatar_url"]) == ("Relay", "https://x.example/a.png")
 
@@ -73,10 +73,10 @@ def test_what_discord_refuses_is_refused_at_once(field: str, value: str) -> None
 
 
 @pytest.mark.parametrize("status", [200, 202])
-async def test_teams_refuses_a_large_card_inside_a_2xx(status: int, sink: Sink, tell: Tell) -> None:
+async def test_teams_refuses_a_large_card_inside_a_2xx(status: int, sink: Sink) -> None:
     text = "Webhook failed: Request Entity too large"
     sink.script = lambda _: web.Response(status=status, text=text)
-    assert await tell(TeamsChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, text, status)
+    assert await send(TeamsChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, text, status)
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ async def test_teams_refuses_a_large_card_inside_a_2xx(status: int, sink: Sink, 
 )
 @pytest.mark.parametrize("status", [200, 202])
 async def test_what_teams_says_inside_a_2xx_counts(
-    status: int, told: int, outcome: Rejected | Retry, sink: Sink, tell: Tell
+    status: int, told: int, outcome: Rejected | Retry, sink: Sink
 ) -> None:
     words = f"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {told}"
     sink.script = lambda _: web.Response(status=status, text=f"{words} with ContextId tcid=0")
-    assert await tell(TeamsChannel, sink.url) == msgspec.structs.replace(
+    assert await send(TeamsChannel, sink.url) == msgspec.structs.replace(
         outcome, detail=f"{told} {words} with ContextId tcid=0"
     )
 
 
-async def test_the_title_of_teams_is_shown(sink: Sink, tell: Tell) -> None:
-    await tell(TeamsChannel, sink.url, teams_title="Production " + "x" * 1000)
+async def test_the_title_of_teams_is_shown(sink: Sink) -> None:
+    await send(TeamsChannel, sink.url, teams_title="Production " + "x" * 1000)
     card = sink.received[0].json["attachments"][0]["content"]
     assert card["body"][0]["inlines"][0]["text"].startswith("Production x")
 

@@ -17,7 +17,6 @@ from relay.notify.platforms.pagerduty import dedup_key, severity
 from relay.notify.registry import NOTIFIERS, check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
-from tests.notify.conftest import Tell
 from tests.notify.factories import (
     ALERTMANAGER,
     FALLBACK,
@@ -32,6 +31,7 @@ from tests.notify.factories import (
     notification,
 )
 from tests.notify.hostile import hostile
+from tests.notify.sending import send
 from tests.notify.strict.pagerduty import StrictPagerDuty, refusal
 
 
@@ -40,30 +40,30 @@ def events(told: Message) -> list[Any]:
     return [json.loads(request.body) for request in requests]
 
 
-async def test_five_hundred_hostile_alerts_are_an_incident_each(sink: Sink, tell: Tell) -> None:
+async def test_five_hundred_hostile_alerts_are_an_incident_each(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     told = hostile()
-    assert isinstance(await tell(PagerDutyChannel, sink.url, told), Sent)
+    assert isinstance(await send(PagerDutyChannel, sink.url, told), Sent)
     assert len(pagerduty.open) == len(told.firing)
     assert len(pagerduty.closed) == 1, "the one that was untold"
     assert len(pagerduty.told) == len(told.alerts) + 1
 
 
-async def test_the_end_of_an_alert_closes_its_incident_and_no_other(sink: Sink, tell: Tell) -> None:
+async def test_the_end_of_an_alert_closes_its_incident_and_no_other(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     both = notification(alert(instance="a"), alert(instance="b"))
-    await tell(PagerDutyChannel, sink.url, both)
+    await send(PagerDutyChannel, sink.url, both)
     ended = alert(status="resolved", instance="a", annotations={"summary": "words of another time"})
-    await tell(PagerDutyChannel, sink.url, notification(ended))
+    await send(PagerDutyChannel, sink.url, notification(ended))
     assert list(pagerduty.open) == [dedup_key(both.alerts[1])]
     assert pagerduty.closed == [dedup_key(ended)]
 
 
-async def test_an_alert_that_is_told_again_opens_no_second_incident(sink: Sink, tell: Tell) -> None:
+async def test_an_alert_that_is_told_again_opens_no_second_incident(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     later = msgspec.structs.replace(alert(), starts_at=STARTED + timedelta(hours=1))
     for told in (alert(), later, alert()):
-        await tell(PagerDutyChannel, sink.url, notification(told))
+        await send(PagerDutyChannel, sink.url, notification(told))
     assert len(pagerduty.open) == 1
 
 
@@ -75,7 +75,7 @@ def test_tenants_don_t_share_incidents_even_if_a_sender_s_fingerprints_do() -> N
     assert dedup_key(of("a")) == dedup_key(of("a"))
 
 
-async def test_what_ended_before_it_was_told_is_on_record_and_over(sink: Sink, tell: Tell) -> None:
+async def test_what_ended_before_it_was_told_is_on_record_and_over(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     told = notification(alert(status="resolved"), unnotified=frozenset({0}))
     trigger, resolve = events(told)
@@ -83,7 +83,7 @@ async def test_what_ended_before_it_was_told_is_on_record_and_over(sink: Sink, t
     assert trigger["payload"]["summary"].endswith("it fired, and was resolved before that could be told")
     assert trigger["payload"]["timestamp"] == "2026-11-23T15:33:27Z"
     assert (resolve["event_action"], resolve["payload"]["timestamp"]) == ("resolve", "2026-11-23T15:40:27Z")
-    await tell(PagerDutyChannel, sink.url, told)
+    await send(PagerDutyChannel, sink.url, told)
     assert (len(pagerduty.open), len(pagerduty.closed)) == (0, 1)
 
 
@@ -134,55 +134,55 @@ def test_a_blank_summary_gives_way_to_the_name(text: str) -> None:
 @pytest.mark.parametrize(
     ("labels", "value"), [(1, "é" * 400_000), (400, "🔥" * 5000), (20_000, "x" * 50), (3, "\x01" * 90_000)]
 )
-async def test_an_event_of_more_than_512_kb_is_cut(labels: int, value: str, sink: Sink, tell: Tell) -> None:
+async def test_an_event_of_more_than_512_kb_is_cut(labels: int, value: str, sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     huge = {f"label_{at}": value for at in range(labels)}
     one = msgspec.structs.replace(alert(), labels=alert().labels | huge, annotations=huge | {"summary": "Full"})
-    assert isinstance(await tell(PagerDutyChannel, sink.url, notification(one)), Sent)
+    assert isinstance(await send(PagerDutyChannel, sink.url, notification(one)), Sent)
     assert "EVENT Full" in pagerduty.told[0]
     assert "Labels and annotations were cut" in pagerduty.told[0]
 
 
-async def test_a_digest_is_one_incident_and_ends_those_it_shows_as_over(sink: Sink, tell: Tell) -> None:
+async def test_a_digest_is_one_incident_and_ends_those_it_shows_as_over(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     over = alert("Over", "resolved")
     pagerduty.open[dedup_key(over)] = "critical"
     told = digest(count("A"), count("B", "warning"), alerts=(alert("A"), over))
-    await tell(PagerDutyChannel, sink.url, told)
-    await tell(PagerDutyChannel, sink.url, told)
+    await send(PagerDutyChannel, sink.url, told)
+    await send(PagerDutyChannel, sink.url, told)
     assert pagerduty.open == {"alert-relay-digest-42": "critical"}
     assert pagerduty.closed == [dedup_key(over)]
     assert "EVENT [DIGEST of 27 groups] FIRING:2" in pagerduty.told[0]
     assert "warning 🔥1: B 🔥1" in pagerduty.told[0]
 
 
-async def test_a_digest_of_what_is_over_is_over(sink: Sink, tell: Tell) -> None:
+async def test_a_digest_of_what_is_over_is_over(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
-    await tell(PagerDutyChannel, sink.url, digest(count("A", firing=0, resolved=3)))
+    await send(PagerDutyChannel, sink.url, digest(count("A", firing=0, resolved=3)))
     assert (pagerduty.open, pagerduty.closed) == ({}, ["alert-relay-digest-42"])
 
 
-async def test_a_key_that_pagerduty_does_not_know_is_no_fault_of_the_message(sink: Sink, tell: Tell) -> None:
+async def test_a_key_that_pagerduty_does_not_know_is_no_fault_of_the_message(sink: Sink) -> None:
     sink.script = StrictPagerDuty("another")
-    outcome = await tell(PagerDutyChannel, sink.url)
+    outcome = await send(PagerDutyChannel, sink.url)
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.AUTH_ERROR
 
 
-async def test_an_event_that_is_refused_keeps_none_of_the_others_back(sink: Sink, tell: Tell) -> None:
+async def test_an_event_that_is_refused_keeps_none_of_the_others_back(sink: Sink) -> None:
     answers = iter(
         [refusal("'payload.summary' is missing or blank"), web.Response(status=202), web.Response(status=202)]
     )
     sink.script = lambda _: next(answers)
-    outcome = await tell(PagerDutyChannel, sink.url, notification(alert("A"), alert("B"), alert("C")))
+    outcome = await send(PagerDutyChannel, sink.url, notification(alert("A"), alert("B"), alert("C")))
     assert isinstance(outcome, Rejected)
     assert "part 1 of 3: 400" in outcome.detail
     assert [one.json["payload"]["class"] for one in sink.received] == ["A", "B", "C"]
 
 
-async def test_a_platform_that_echoes_the_key_gives_it_not_away(sink: Sink, tell: Tell) -> None:
+async def test_a_platform_that_echoes_the_key_gives_it_not_away(sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=400, text=f"no service has {ROUTING_KEY}")
-    outcome = await tell(PagerDutyChannel, sink.url)
+    outcome = await send(PagerDutyChannel, sink.url)
     assert outcome.detail == "400 no service has ********"
 
 

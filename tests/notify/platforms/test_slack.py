@@ -7,14 +7,14 @@ from relay.domain.channel_types import SlackChannel
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.registry import NOTIFIERS
 from tests.fixtures.sink import Sink
-from tests.notify.conftest import Tell
 from tests.notify.factories import alert, channel, notification
+from tests.notify.sending import send
 from tests.notify.strict.slack import read_slack
 
 
-async def told(tell: Tell, sink: Sink, answer: object, **headers: str) -> Outcome:
+async def told(sink: Sink, answer: object, **headers: str) -> Outcome:
     sink.script = lambda _: web.json_response(answer, headers=headers)
-    return await tell(SlackChannel, sink.url)
+    return await send(SlackChannel, sink.url)
 
 
 @pytest.mark.parametrize(
@@ -39,15 +39,13 @@ async def told(tell: Tell, sink: Sink, answer: object, **headers: str) -> Outcom
         ("is_inactive", Reason.DESTINATION_GONE),
     ],
 )
-async def test_what_is_no_fault_of_the_message_is_tried_again(
-    error: str, reason: Reason, sink: Sink, tell: Tell
-) -> None:
-    assert await told(tell, sink, {"ok": False, "error": error}) == Retry(reason, error, 200)
+async def test_what_is_no_fault_of_the_message_is_tried_again(error: str, reason: Reason, sink: Sink) -> None:
+    assert await told(sink, {"ok": False, "error": error}) == Retry(reason, error, 200)
 
 
 @pytest.mark.parametrize("error", ["invalid_blocks", "msg_too_long", "something_new"])
-async def test_what_is_wrong_with_the_message_is_final(error: str, sink: Sink, tell: Tell) -> None:
-    assert await told(tell, sink, {"ok": False, "error": error}) == Rejected(Reason.CLIENT_ERROR, error, 200)
+async def test_what_is_wrong_with_the_message_is_final(error: str, sink: Sink) -> None:
+    assert await told(sink, {"ok": False, "error": error}) == Rejected(Reason.CLIENT_ERROR, error, 200)
 
 
 @pytest.mark.parametrize(
@@ -63,36 +61,35 @@ async def test_what_is_wrong_with_the_message_is_final(error: str, sink: Sink, t
 )
 @pytest.mark.parametrize("body", ["{}", '{{"ok":false,"error":"{}"}}'])
 async def test_a_destination_that_is_gone_is_told_by_its_word(
-    status: int, word: str, body: str, sink: Sink, tell: Tell
+    status: int, word: str, body: str, sink: Sink
 ) -> None:
     text = body.format(word)
     sink.script = lambda _: web.Response(status=status, text=text)
-    assert await tell(SlackChannel, sink.url) == Retry(Reason.DESTINATION_GONE, f"{status} {text}", status)
+    assert await send(SlackChannel, sink.url) == Retry(Reason.DESTINATION_GONE, f"{status} {text}", status)
 
 
 @pytest.mark.parametrize("word", ["invalid_payload", "too_many_attachments", "no_text"])
-async def test_a_message_that_slack_can_t_take_is_refused(word: str, sink: Sink, tell: Tell) -> None:
+async def test_a_message_that_slack_can_t_take_is_refused(word: str, sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=400, text=word)
-    assert await tell(SlackChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, f"400 {word}", 400)
+    assert await send(SlackChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, f"400 {word}", 400)
 
 
-async def test_a_refusal_without_a_word_is_still_one(sink: Sink, tell: Tell) -> None:
-    assert isinstance(await told(tell, sink, {"ok": False}), Rejected)
-    assert isinstance(await told(tell, sink, {"ok": False, "error": {"odd": 1}}), Rejected)
+async def test_a_refusal_without_a_word_is_still_one(sink: Sink) -> None:
+    assert isinstance(await told(sink, {"ok": False}), Rejected)
+    assert isinstance(await told(sink, {"ok": False, "error": {"odd": 1}}), Rejected)
 
 
-async def test_retry_after_counts_inside_a_200_too(sink: Sink, tell: Tell) -> None:
-    outcome = await told(tell, sink, {"ok": False, "error": "ratelimited"}, **{"Retry-After": "30"})
+async def test_retry_after_counts_inside_a_200_too(sink: Sink) -> None:
+    outcome = await told(sink, {"ok": False, "error": "ratelimited"}, **{"Retry-After": "30"})
     assert outcome == Retry(Reason.RATE_LIMITED, "ratelimited", 200, 30.0)
 
 
-async def test_a_yes_is_a_yes(sink: Sink, tell: Tell) -> None:
-    assert isinstance(await told(tell, sink, {"ok": True, "ts": "1.2"}), Sent)
+async def test_a_yes_is_a_yes(sink: Sink) -> None:
+    assert isinstance(await told(sink, {"ok": True, "ts": "1.2"}), Sent)
 
 
-async def test_the_channel_s_settings_are_sent(sink: Sink, tell: Tell) -> None:
-    settings = {"slack_channel": "#ops", "slack_username": "Relay", "slack_icon_emoji": ":bell:"}
-    await tell(SlackChannel, sink.url, **settings)
+async def test_the_channel_s_settings_are_sent(sink: Sink) -> None:
+    await send(SlackChannel, sink.url, slack_channel="#ops", slack_username="Relay", slack_icon_emoji=":bell:")
     message = sink.received[0].json
     assert (message["channel"], message["username"], message["icon_emoji"]) == ("#ops", "Relay", ":bell:")
 

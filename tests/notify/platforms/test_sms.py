@@ -16,7 +16,6 @@ from relay.notify.platforms.sms import text_of
 from relay.notify.registry import NOTIFIERS, check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
-from tests.notify.conftest import Tell
 from tests.notify.factories import (
     ACCOUNT,
     AUTH_TOKEN,
@@ -29,7 +28,8 @@ from tests.notify.factories import (
     notification,
 )
 from tests.notify.hostile import TEXTS, hostile
-from tests.notify.message_texts import accounted_for
+from tests.notify.message_texts import count_alerts
+from tests.notify.sending import send
 from tests.notify.strict.twilio import ALPHABET, EXTENSION, StrictTwilio, refusal, segments
 
 ONE, TWO, THREE = "+15005550001", "+15005550002", "+15005550003"
@@ -37,12 +37,12 @@ LINK = "http://alertmanager.example.com/#/alerts?receiver=web.hook"
 SERVICE = "MG" + "0123456789abcdef" * 2
 
 
-async def test_five_hundred_hostile_alerts_are_counted(sink: Sink, tell: Tell) -> None:
+async def test_five_hundred_hostile_alerts_are_counted(sink: Sink) -> None:
     sink.script = twilio = StrictTwilio(ACCOUNT, AUTH_TOKEN)
-    assert isinstance(await tell(SmsChannel, sink.url, hostile()), Sent)
+    assert isinstance(await send(SmsChannel, sink.url, hostile()), Sent)
     [message] = twilio.messages
     assert message.reference == ONE
-    assert accounted_for(SmsChannel, message.text) == 500
+    assert count_alerts(SmsChannel, message.text) == 500
 
 
 def test_a_text_says_counts_severity_name_summary_and_link() -> None:
@@ -101,7 +101,7 @@ def test_any_text_takes_two_segments_at_most(text: str, repeated: int) -> None:
     ):
         written = text_of(told)
         assert segments(written) <= 2
-        assert accounted_for(SmsChannel, written) in (1, 40)
+        assert count_alerts(SmsChannel, written) in (1, 40)
         assert "\ufffd" not in written
 
 
@@ -139,24 +139,24 @@ def test_the_alphabet_is_that_of_the_standard() -> None:
     assert plain("ŁŻ") == "ŁZ"
 
 
-async def test_each_number_gets_the_same_text(sink: Sink, tell: Tell) -> None:
+async def test_each_number_gets_the_same_text(sink: Sink) -> None:
     sink.script = twilio = StrictTwilio(ACCOUNT, AUTH_TOKEN)
-    assert isinstance(await tell(SmsChannel, sink.url, sms_to=[ONE, TWO, THREE]), Sent)
+    assert isinstance(await send(SmsChannel, sink.url, sms_to=[ONE, TWO, THREE]), Sent)
     assert [message.reference for message in twilio.messages] == [ONE, TWO, THREE]
     assert len(set(twilio.told)) == 1
 
 
-async def test_a_messaging_service_sends_in_place_of_a_number(sink: Sink, tell: Tell) -> None:
+async def test_a_messaging_service_sends_in_place_of_a_number(sink: Sink) -> None:
     sink.script = StrictTwilio(ACCOUNT, AUTH_TOKEN)
-    outcome = await tell(SmsChannel, sink.url, sms_from=None, messaging_service_sid=SERVICE)
+    outcome = await send(SmsChannel, sink.url, sms_from=None, messaging_service_sid=SERVICE)
     assert isinstance(outcome, Sent)
     assert parse_qs(sink.received[0].body.decode())["MessagingServiceSid"] == [SERVICE]
 
 
 @pytest.mark.parametrize("code", [21211, 21614, 21610])
-async def test_a_number_that_takes_no_texts_keeps_them_from_nobody_else(code: int, sink: Sink, tell: Tell) -> None:
+async def test_a_number_that_takes_no_texts_keeps_them_from_nobody_else(code: int, sink: Sink) -> None:
     sink.script = twilio = StrictTwilio(ACCOUNT, AUTH_TOKEN, refused={ONE: code})
-    outcome = await tell(SmsChannel, sink.url, sms_to=[ONE, TWO])
+    outcome = await send(SmsChannel, sink.url, sms_to=[ONE, TWO])
     assert isinstance(outcome, Rejected)
     assert f'part 1 of 2: 400 {{"code": {code}' in outcome.detail
     assert [message.reference for message in twilio.messages] == [TWO]
@@ -177,26 +177,26 @@ async def test_a_number_that_takes_no_texts_keeps_them_from_nobody_else(code: in
     ],
 )
 async def test_what_speaks_of_the_account_the_sender_or_the_moment_is_tried_again(
-    status: int, code: int, reason: Reason, sink: Sink, tell: Tell
+    status: int, code: int, reason: Reason, sink: Sink
 ) -> None:
     sink.script = lambda _: refusal(status, code, "no")
-    outcome = await tell(SmsChannel, sink.url)
+    outcome = await send(SmsChannel, sink.url)
     assert isinstance(outcome, Retry)
     assert outcome.reason is reason
 
 
-async def test_a_text_that_is_too_long_is_final(sink: Sink, tell: Tell) -> None:
+async def test_a_text_that_is_too_long_is_final(sink: Sink) -> None:
     sink.script = lambda _: refusal(400, 21617, "The concatenated message body exceeds the 1600 character limit")
-    assert isinstance(await tell(SmsChannel, sink.url), Rejected)
+    assert isinstance(await send(SmsChannel, sink.url), Rejected)
 
 
-async def test_a_server_that_echoes_the_login_gives_it_not_away(sink: Sink, tell: Tell) -> None:
+async def test_a_server_that_echoes_the_login_gives_it_not_away(sink: Sink) -> None:
     async def echo(request: web.Request) -> web.Response:
         return web.Response(status=401, text=f"{dict(request.headers)} {AUTH_TOKEN}"[:450])
 
     sink.script = echo
     with capture_logs() as logs:
-        outcome = await tell(SmsChannel, sink.url)
+        outcome = await send(SmsChannel, sink.url)
     login = base64.b64encode(f"{ACCOUNT}:{AUTH_TOKEN}".encode()).decode()
     assert sink.received[0].headers["Authorization"] == f"Basic {login}"
     assert login not in repr((outcome, logs))

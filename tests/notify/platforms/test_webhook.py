@@ -11,8 +11,8 @@ from relay.domain.outcomes import Sent
 from relay.notify.registry import check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
-from tests.notify.conftest import Tell
 from tests.notify.factories import alert, channel, notification
+from tests.notify.sending import send
 
 FAILING = [
     "{{ ''.__class__ }}",
@@ -44,8 +44,8 @@ def refused(field: str, **settings: Any) -> str:
     return caught.value.message
 
 
-async def test_the_built_in_body_holds_everything(sink: Sink, tell: Tell) -> None:
-    await tell(WebhookChannel, sink.url, notification(alert(), alert(status="resolved"), truncated=2))
+async def test_the_built_in_body_holds_everything(sink: Sink) -> None:
+    await send(WebhookChannel, sink.url, notification(alert(), alert(status="resolved"), truncated=2))
     body = sink.received[0].json
     assert (body["id"], body["status"], body["severity"], body["truncated_alerts"]) == (
         "42",
@@ -58,18 +58,18 @@ async def test_the_built_in_body_holds_everything(sink: Sink, tell: Tell) -> Non
     assert sink.received[0].headers["Content-Type"] == "application/json"
 
 
-async def test_a_template_makes_the_body(sink: Sink, tell: Tell) -> None:
+async def test_a_template_makes_the_body(sink: Sink) -> None:
     template = '{"n": {{ alerts | length }}, "first": {{ alerts[0].labels | tojson }}, "line": "{{ "-" * 40 }}"}'
-    outcome = await tell(WebhookChannel, sink.url, custom_payload_template=template)
+    outcome = await send(WebhookChannel, sink.url, custom_payload_template=template)
     first = {"alertname": "DiskFull", "severity": "critical"}
     assert sink.received[0].json == {"n": 1, "first": first, "line": "-" * 40}
     assert outcome == Sent(200, "ok")
 
 
 @pytest.mark.parametrize("template", FAILING)
-async def test_a_template_that_fails_gives_way_and_that_is_told(template: str, sink: Sink, tell: Tell) -> None:
+async def test_a_template_that_fails_gives_way_and_that_is_told(template: str, sink: Sink) -> None:
     check_channel(channel(WebhookChannel, custom_payload_template=template), EgressPolicy(()))
-    outcome = await tell(WebhookChannel, sink.url, custom_payload_template=template)
+    outcome = await send(WebhookChannel, sink.url, custom_payload_template=template)
     assert isinstance(outcome, Sent)
     assert outcome.detail
     assert outcome.detail.startswith("custom_payload_template failed, the built-in body was sent: ")
@@ -92,9 +92,9 @@ def test_a_template_beyond_reason_is_refused() -> None:
     assert refused("custom_payload_template", custom_payload_template=nested) == "is nested too deeply"
 
 
-async def test_headers_are_sent_and_may_set_the_content_type(sink: Sink, tell: Tell) -> None:
+async def test_headers_are_sent_and_may_set_the_content_type(sink: Sink) -> None:
     headers = {"content-type": "text/plain; charset=utf-8", "X-Team": "db", "User-Agent": "ours"}
-    await tell(WebhookChannel, sink.url, custom_headers=headers, custom_payload_template="Übel: {{ status }}")
+    await send(WebhookChannel, sink.url, custom_headers=headers, custom_payload_template="Übel: {{ status }}")
     got = sink.received[0]
     assert (got.headers["Content-Type"], got.headers["X-Team"]) == ("text/plain; charset=utf-8", "db")
     assert got.headers["User-Agent"] == "ours"
@@ -126,7 +126,7 @@ def test_a_user_in_the_url_and_an_authorization_header_exclude_each_other() -> N
     assert "hidden" not in refused("custom_headers", **settings)
 
 
-async def test_a_large_group_is_sent_whole(sink: Sink, tell: Tell) -> None:
+async def test_a_large_group_is_sent_whole(sink: Sink) -> None:
     alerts = [alert(instance=f"db{n}", annotations={"description": "x" * 4096}) for n in range(500)]
-    assert isinstance(await tell(WebhookChannel, sink.url, notification(*alerts)), Sent)
+    assert isinstance(await send(WebhookChannel, sink.url, notification(*alerts)), Sent)
     assert len(json.loads(sink.received[0].body)["alerts"]) == 500

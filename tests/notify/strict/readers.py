@@ -26,7 +26,7 @@ from tests.notify.strict.teams import read_teams
 from tests.notify.strict.telegram import read_telegram
 from tests.notify.strict.twilio import read_twilio
 
-CHECKS: dict[type[BaseChannel], Callable[[bytes], str]] = {
+READERS: dict[type[BaseChannel], Callable[[bytes], str]] = {
     SlackChannel: read_slack,
     DiscordChannel: read_discord,
     TeamsChannel: read_teams,
@@ -38,5 +38,3 @@ CHECKS: dict[type[BaseChannel], Callable[[bytes], str]] = {
     AppriseChannel: read_notice,
 }
 """A new type wants its platform's limits here."""
-IN_WORDS: tuple[type[BaseChannel], ...] = (SlackChannel, DiscordChannel, TeamsChannel, TelegramChannel)
-"""These tell people all that there is to say, in words, with links."""

@@ -25,6 +25,7 @@ from relay.notify.signing import new_signing_secret
 from tests.fixtures.mail_server import LOGIN, MailServer, mail_server
 from tests.fixtures.platforms import self_signed
 from tests.fixtures.sink import Sink
+from tests.notify.channel_types import ChannelType
 from tests.notify.factories import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY, channel
 from tests.notify.strict.discord import DISCORD_HOOK, StrictDiscord
 from tests.notify.strict.mail import read_email
@@ -50,7 +51,7 @@ class Stage:
     `tls` says whom mail trusts there.
     """
 
-    kind: type[BaseChannel]
+    channel_type: ChannelType
     channel: Channel
     platform: Platform
     tls: ssl.SSLContext | None = None
@@ -61,12 +62,12 @@ Opens = Callable[[Sink, Path], AbstractAsyncContextManager[Stage]]
 
 @asynccontextmanager
 async def over_http(
-    kind: type[BaseChannel], make: Callable[[], Any], path: str, settings: dict[str, Any], sink: Sink, _: Path
+    channel_type: ChannelType, make: Callable[[], Any], path: str, settings: dict[str, Any], sink: Sink, _: Path
 ) -> AsyncIterator[Stage]:
     """A stage whose platform is the script of the sink."""
     sink.script = platform = make()
     placed = {name: f"{sink.url}{at}" for name, at in settings.items() if name == "slack_api_url"}
-    yield Stage(kind, channel(kind, sink.url + path, **(settings | placed)), platform)
+    yield Stage(channel_type, channel(channel_type, sink.url + path, **(settings | placed)), platform)
 
 
 class Mailbox:
@@ -96,8 +97,8 @@ async def by_mail(_: Sink, folder: Path) -> AsyncIterator[Stage]:
 SECRET = new_signing_secret()
 BOT = {"webhook_url": None, "bot_token": SLACK_TOKEN, "slack_channel": "#alerts", "slack_api_url": "/api"}
 STAGES: dict[str, tuple[type[BaseChannel], Opens]] = {
-    name: (kind, partial(over_http, kind, make, path, settings))
-    for name, kind, make, path, settings in (
+    name: (channel_type, partial(over_http, channel_type, make, path, settings))
+    for name, channel_type, make, path, settings in (
         ("slack", SlackChannel, StrictSlack, SLACK_HOOK, {}),
         ("slack bot", SlackChannel, StrictSlack, "", BOT),
         ("discord", DiscordChannel, StrictDiscord, DISCORD_HOOK, {}),

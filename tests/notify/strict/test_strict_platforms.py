@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.fixtures.sink import Sink
-from tests.notify.conftest import Ask
 from tests.notify.factories import BOT_TOKEN
+from tests.notify.sending import request
 from tests.notify.strict.discord import DISCORD_HOOK, StrictDiscord
 from tests.notify.strict.minimal import (
     ALERTS,
@@ -50,9 +50,9 @@ from tests.notify.strict.telegram import UNCHANGED, StrictTelegram
         ({"text": "x", "attachments": [{"blocks": []}] * 101}, 400, "too_many_attachments"),
     ],
 )
-async def test_a_webhook_of_slack(body: Any, status: int, word: str, sink: Sink, ask: Ask) -> None:
+async def test_a_webhook_of_slack(body: Any, status: int, word: str, sink: Sink) -> None:
     sink.script = slack = StrictSlack()
-    assert (await ask(SLACK_HOOK, body))[:2] == (status, word)
+    assert (await request(sink, SLACK_HOOK, body))[:2] == (status, word)
     assert len(slack.messages) == (status == 200)
 
 
@@ -60,20 +60,20 @@ async def test_a_webhook_of_slack(body: Any, status: int, word: str, sink: Sink,
     "text",
     ["<!channel>", "<@U123>", "<b>", "a & b", "&nbsp;", "@channel", "<javascript:alert(1)|x>", "<https:///|x>"],
 )
-async def test_what_would_ping_or_break_on_slack_is_noticed(text: str, sink: Sink, ask: Ask) -> None:
+async def test_what_would_ping_or_break_on_slack_is_noticed(text: str, sink: Sink) -> None:
     sink.script = slack = StrictSlack()
-    status, words, _ = await ask(SLACK_HOOK, in_blocks(section(text)))
+    status, words, _ = await request(sink, SLACK_HOOK, in_blocks(section(text)))
     assert (status, words[:9], slack.messages) == (500, "this woul", [])
 
 
-async def test_a_hook_of_slack_that_is_closed(sink: Sink, ask: Ask) -> None:
+async def test_a_hook_of_slack_that_is_closed(sink: Sink) -> None:
     sink.script = slack = StrictSlack()
     message = {"text": "x"}
-    assert (await ask("/services/T0/B0/x", message))[:2] == (404, "no_service")
-    assert (await ask(SLACK_HOOK + "x", message))[:2] == (403, "invalid_token")
+    assert (await request(sink, "/services/T0/B0/x", message))[:2] == (404, "no_service")
+    assert (await request(sink, SLACK_HOOK + "x", message))[:2] == (403, "invalid_token")
     for word, status in {"channel_is_archived": 410, "action_prohibited": 403, "rollup_error": 500}.items():
         slack.closed[SLACK_HOOK] = word
-        assert (await ask(SLACK_HOOK, message))[:2] == (status, word)
+        assert (await request(sink, SLACK_HOOK, message))[:2] == (status, word)
 
 
 @pytest.mark.parametrize(
@@ -96,27 +96,31 @@ async def test_a_hook_of_slack_that_is_closed(sink: Sink, ask: Ask) -> None:
     ],
 )
 async def test_calls_of_slack_s_api_that_are_refused_inside_a_200(
-    method: str, body: Any, headers: dict[str, str], error: str, sink: Sink, ask: Ask
+    method: str, body: Any, headers: dict[str, str], error: str, sink: Sink
 ) -> None:
     sink.script = StrictSlack()
-    answer = await ask(f"/api/{method}", body, headers)
+    answer = await request(sink, f"/api/{method}", body, headers)
     assert answer[:2] == (200, {"ok": False, "error": error})
 
 
-async def test_an_update_of_slack_keeps_the_attachments_that_it_does_not_name(sink: Sink, ask: Ask) -> None:
+async def test_an_update_of_slack_keeps_the_attachments_that_it_does_not_name(sink: Sink) -> None:
     sink.script = slack = StrictSlack()
-    message_refs = await ask("/api/chat.postMessage", in_blocks(section("block")) | {"channel": "#alerts"}, BEARER)
+    message_refs = await request(
+        sink, "/api/chat.postMessage", in_blocks(section("block")) | {"channel": "#alerts"}, BEARER
+    )
     assert message_refs[1]["channel"] == ALERTS
     where = {"channel": ALERTS, "ts": message_refs[1]["ts"], "parse": "none"}
     [message] = slack.messages
-    assert (await ask("/api/chat.update", where | {"text": "y"}, BEARER))[1]["ok"]
+    assert (await request(sink, "/api/chat.update", where | {"text": "y"}, BEARER))[1]["ok"]
     assert message.text == "y\nblock"
-    assert (await ask("/api/chat.update", where | {"text": "y", "attachments": []}, BEARER))[1]["ok"]
+    assert (await request(sink, "/api/chat.update", where | {"text": "y", "attachments": []}, BEARER))[1]["ok"]
     assert message.text == "y"
-    too_long = await ask("/api/chat.update", where | {"text": "y" * 4001}, BEARER)
+    too_long = await request(sink, "/api/chat.update", where | {"text": "y" * 4001}, BEARER)
     assert too_long[1] == {"ok": False, "error": "msg_too_long"}
     message.editable = False
-    assert (await ask("/api/chat.update", where | {"text": "z"}, BEARER))[1]["error"] == "edit_window_closed"
+    assert (await request(sink, "/api/chat.update", where | {"text": "z"}, BEARER))[1][
+        "error"
+    ] == "edit_window_closed"
 
 
 @pytest.mark.parametrize(
@@ -134,11 +138,9 @@ async def test_an_update_of_slack_keeps_the_attachments_that_it_does_not_name(si
         (QUIET | {"content": "x", "username": "x" * 81}, ["username"]),
     ],
 )
-async def test_a_form_that_discord_does_not_take_says_where(
-    body: Any, path: list[str], sink: Sink, ask: Ask
-) -> None:
+async def test_a_form_that_discord_does_not_take_says_where(body: Any, path: list[str], sink: Sink) -> None:
     sink.script = StrictDiscord()
-    status, answer, _ = await ask(DISCORD_HOOK, body)
+    status, answer, _ = await request(sink, DISCORD_HOOK, body)
     assert (status, answer["code"]) == (400, 50035)
     at = answer["errors"]
     for name in path:
@@ -146,30 +148,30 @@ async def test_a_form_that_discord_does_not_take_says_where(
     assert at["_errors"]
 
 
-async def test_discord_answers_as_it_is_asked_and_keeps_what_an_edit_does_not_name(sink: Sink, ask: Ask) -> None:
+async def test_discord_answers_as_it_is_asked_and_keeps_what_an_edit_does_not_name(sink: Sink) -> None:
     sink.script = discord = StrictDiscord()
     message = embedded(title="x", description="y") | {"content": "above"}
-    assert (await ask(DISCORD_HOOK, message))[:2] == (204, "")
-    status, answer, _ = await ask(f"{DISCORD_HOOK}?wait=true", message)
+    assert (await request(sink, DISCORD_HOOK, message))[:2] == (204, "")
+    status, answer, _ = await request(sink, f"{DISCORD_HOOK}?wait=true", message)
     at = f"{DISCORD_HOOK}/messages/{answer['id']}"
-    assert (await ask(at, embedded(title="z"), method="PATCH"))[0] == status == 200
+    assert (await request(sink, at, embedded(title="z"), method="PATCH"))[0] == status == 200
     assert discord.told[1] == "above\nz\n\n"
-    assert (await ask(at, QUIET | {"content": "", "embeds": []}, method="PATCH"))[1]["code"] == 50006
+    assert (await request(sink, at, QUIET | {"content": "", "embeds": []}, method="PATCH"))[1]["code"] == 50006
     discord.messages[1].editable = False
-    assert (await ask(at, QUIET, method="PATCH"))[1]["code"] == 50005
+    assert (await request(sink, at, QUIET, method="PATCH"))[1]["code"] == 50005
     discord.delete(discord.messages[1])
-    gone = await ask(at, QUIET, method="PATCH")
+    gone = await request(sink, at, QUIET, method="PATCH")
     assert (gone[0], gone[1]["code"]) == (404, 10008)
     discord.deleted = True
-    assert (await ask(DISCORD_HOOK, message))[1]["code"] == 10015
+    assert (await request(sink, DISCORD_HOOK, message))[1]["code"] == 10015
 
 
 @pytest.mark.parametrize(
     "body", [{"content": "@everyone"}, QUIET | {"content": "<@99>"}, QUIET | {"content": "[x](javascript:x)"}]
 )
-async def test_what_would_ping_on_discord_is_noticed(body: Any, sink: Sink, ask: Ask) -> None:
+async def test_what_would_ping_on_discord_is_noticed(body: Any, sink: Sink) -> None:
     sink.script = StrictDiscord()
-    assert (await ask(DISCORD_HOOK, body))[0] == 500
+    assert (await request(sink, DISCORD_HOOK, body))[0] == 500
 
 
 @pytest.mark.parametrize(
@@ -190,24 +192,24 @@ async def test_what_would_ping_on_discord_is_noticed(body: Any, sink: Sink, ask:
         (card(line("x"), msteams={"entities": [{"type": "mention"}]}), 500),
     ],
 )
-async def test_a_card_for_teams(body: Any, status: int, sink: Sink, ask: Ask) -> None:
+async def test_a_card_for_teams(body: Any, status: int, sink: Sink) -> None:
     sink.script = teams = StrictTeams()
-    assert (await ask(TEAMS_HOOK, body))[0] == status
+    assert (await request(sink, TEAMS_HOOK, body))[0] == status
     assert len(teams.messages) == (status == 202)
 
 
-async def test_teams_may_say_inside_a_2xx_that_a_card_is_too_large(sink: Sink, ask: Ask) -> None:
+async def test_teams_may_say_inside_a_2xx_that_a_card_is_too_large(sink: Sink) -> None:
     sink.script = StrictTeams(inside=200)
-    status, words, _ = await ask(TEAMS_HOOK, card(line("x" * 28_000)))
+    status, words, _ = await request(sink, TEAMS_HOOK, card(line("x" * 28_000)))
     assert status == 200
     assert "HTTP error 413" in words
 
 
-async def test_telegram_edits_what_is_there_and_is_another(sink: Sink, ask: Ask) -> None:
+async def test_telegram_edits_what_is_there_and_is_another(sink: Sink) -> None:
     sink.script = telegram = StrictTelegram(BOT_TOKEN, "42", topics=(7,))
 
     async def says(method: str, **body: Any) -> str:
-        _, answer, _ = await ask(f"/bot{BOT_TOKEN}/{method}", PLAIN | body)
+        _, answer, _ = await request(sink, f"/bot{BOT_TOKEN}/{method}", PLAIN | body)
         return str(answer.get("description", "ok"))
 
     assert await says("sendMessage", text="x", message_thread_id=7) == "ok"

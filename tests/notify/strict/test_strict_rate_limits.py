@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.fixtures.sink import Sink
-from tests.notify.conftest import Ask
 from tests.notify.factories import ACCOUNT, AUTH_TOKEN, BOT_TOKEN, ROUTING_KEY
+from tests.notify.sending import request
 from tests.notify.strict.discord import DISCORD_HOOK, StrictDiscord
 from tests.notify.strict.minimal import BASIC, BEARER, EVENT, JSON, PLAIN, QUIET, TEXT, card, line
 from tests.notify.strict.pagerduty import StrictPagerDuty
@@ -60,24 +60,23 @@ async def test_what_comes_too_fast_waits_for_as_long_as_the_platform_says(
     most: int,
     wait: float,
     sink: Sink,
-    ask: Ask,
 ) -> None:
     now = 0.0
     sink.script = platform = make(limited=True, clock=lambda: now)
     for _ in range(most):
-        assert (await ask(path, body, headers))[0] < 300
-    status, answer, got = await ask(path, body, headers)
+        assert (await request(sink, path, body, headers))[0] < 300
+    status, answer, got = await request(sink, path, body, headers)
     assert status == 429
     said = got.get("Retry-After") or (answer.get("parameters", {}).get("retry_after") if answer else None)
     assert said is None or float(said) == wait
     now = wait
-    assert (await ask(path, body, headers))[0] < 300
+    assert (await request(sink, path, body, headers))[0] < 300
     assert len(platform.messages) == most + 1
 
 
-async def test_discord_s_headers_say_what_is_left(sink: Sink, ask: Ask) -> None:
+async def test_discord_s_headers_say_what_is_left(sink: Sink) -> None:
     sink.script = StrictDiscord(limited=True, clock=lambda: 0.0)
-    left = [(await ask(DISCORD_HOOK, QUIET | {"content": "x"}))[2] for _ in range(5)]
+    left = [(await request(sink, DISCORD_HOOK, QUIET | {"content": "x"}))[2] for _ in range(5)]
     assert [one["X-RateLimit-Remaining"] for one in left] == ["4", "3", "2", "1", "0"]
-    status, answer, headers = await ask(DISCORD_HOOK, QUIET | {"content": "x"})
+    status, answer, headers = await request(sink, DISCORD_HOOK, QUIET | {"content": "x"})
     assert (status, answer["retry_after"], headers["X-RateLimit-Reset-After"]) == (429, 2.0, "2.000")

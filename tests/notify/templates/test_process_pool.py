@@ -82,6 +82,7 @@ async def test_a_template_that_takes_too_long_is_not_tried_again_for_a_while(ren
     assert isinstance(await renderer.render(task(body="another")), RenderedParts)
 
 
+@pytest.mark.slow
 async def test_templates_that_wait_behind_others_get_their_turn(renderer: ProcessPool) -> None:
     endless = [renderer.render(task(body=f"{ENDLESS}{at}")) for at in range(4)]
     *slow, quick = await asyncio.gather(*endless, renderer.render(task(title="quick")))
@@ -129,6 +130,7 @@ async def test_a_failure_says_the_part_and_the_line(renderer: ProcessPool) -> No
     ) == RenderedBody("1")
 
 
+@pytest.mark.slow
 def test_it_ends_with_the_relay_even_if_that_is_killed_while_a_template_runs() -> None:
     script = (
         "import asyncio\n"

@@ -6,15 +6,15 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.domain.channel_types import BaseChannel, PagerDutyChannel, TeamsChannel, TelegramChannel
+from relay.domain.channel_types import PagerDutyChannel, TeamsChannel, TelegramChannel
 from relay.domain.notifications import Notification
 from relay.domain.outcomes import Outcome, Rejected, Retry, Sent
 from relay.domain.templates.message_templates import MessageTemplate
 from relay.notify.registry import NOTIFIERS
-from relay.notify.sender import Sender
-from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
+from tests.notify.channel_types import ChannelType
 from tests.notify.factories import alert, channel, notification
+from tests.notify.sending import local_sender
 from tests.notify.template_samples import template
 
 OURS = template(
@@ -27,13 +27,15 @@ WHY = "the platform rejected the template's message ("
 
 async def tell(
     sink: Sink,
-    kind: type[BaseChannel],
+    channel_type: ChannelType,
     told: Notification,
     progress: str | None = None,
     ours: MessageTemplate = OURS,
 ) -> Outcome:
-    async with Sender(EgressPolicy(("127.0.0.0/8",)), 10) as sender:
-        return await sender.attempt(NOTIFIERS[kind], channel(kind, sink.url), told, progress, template=ours)
+    async with local_sender() as sender:
+        return await sender.attempt(
+            NOTIFIERS[channel_type], channel(channel_type, sink.url), told, progress, template=ours
+        )
 
 
 def group(count: int) -> Notification:

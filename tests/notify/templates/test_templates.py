@@ -11,7 +11,6 @@ import pytest
 from jinja2.exceptions import SecurityError
 
 from relay.domain.channel_types import (
-    BaseChannel,
     DiscordChannel,
     EmailChannel,
     PagerDutyChannel,
@@ -23,11 +22,12 @@ from relay.domain.channel_types import (
 )
 from relay.domain.notifications import Notification
 from relay.notify.registry import NOTIFIERS
+from tests.fixtures.sampling import sampled
+from tests.notify.channel_types import ALL, CHAT, ChannelType, each_type
 from tests.notify.factories import RUNBOOK, alert, channel, notification
 from tests.notify.hostile import TEXTS, hostile
-from tests.notify.message_texts import accounted_for
+from tests.notify.message_texts import count_alerts
 from tests.notify.strict.mail import read as read_mail
-from tests.notify.strict.readers import IN_WORDS
 from tests.notify.template_samples import EVERYTHING, MARK, read, with_template
 
 WHOLE = {
@@ -38,27 +38,31 @@ WHOLE = {
 TOLD = notification(alert(instance="db-1"), alert("Other", "resolved", instance="db<2>"))
 
 
-def words(kind: type[BaseChannel], told: Notification, **parts: str) -> str:
-    return "\n".join(read(kind, with_template(kind, told, **parts)))
+def words(channel_type: ChannelType, told: Notification, **parts: str) -> str:
+    return "\n".join(read(channel_type, with_template(channel_type, told, **parts)))
 
 
-def body(kind: type[BaseChannel], told: Notification, **parts: str) -> Any:
-    [request, *_] = NOTIFIERS[kind].requests(channel(kind), with_template(kind, told, **parts))
+def body(channel_type: ChannelType, told: Notification, **parts: str) -> Any:
+    [request, *_] = NOTIFIERS[channel_type].requests(
+        channel(channel_type), with_template(channel_type, told, **parts)
+    )
     return json.loads(request.body)
 
 
 @pytest.mark.parametrize("wanted", ["FIRING: 2 on db-1", "board", "is no. 1: DiskFull is firing"])
-def test_each_type_tells_all_that_the_template_says(kind: type[BaseChannel], wanted: str) -> None:
-    assert wanted in words(kind, TOLD, **WHOLE).replace("\\", "")
+@each_type
+def test_each_type_tells_all_that_the_template_says(channel_type: ChannelType, wanted: str) -> None:
+    assert wanted in words(channel_type, TOLD, **WHOLE).replace("\\", "")
 
 
-def test_parts_that_a_template_leaves_out_are_told_in_the_relays_words(kind: type[BaseChannel]) -> None:
-    plain = "\n".join(read(kind, TOLD))
-    assert words(kind, TOLD, title="{{ '' }}", alert="{{ '' }}") == plain or kind is WebhookChannel
-    titled = words(kind, TOLD, title="Ours")
+@each_type
+def test_parts_that_a_template_leaves_out_are_told_in_the_relays_words(channel_type: ChannelType) -> None:
+    plain = "\n".join(read(channel_type, TOLD))
+    assert words(channel_type, TOLD, title="{{ '' }}", alert="{{ '' }}") == plain or channel_type is WebhookChannel
+    titled = words(channel_type, TOLD, title="Ours")
     assert "Ours" in titled
     assert "DiskFull" in titled
-    assert "DiskFull" in words(kind, TOLD, alert="Ours {{ alert.alertname }}")
+    assert "DiskFull" in words(channel_type, TOLD, alert="Ours {{ alert.alertname }}")
 
 
 def test_slack_shows_the_title_in_bold_and_the_rest_in_sections() -> None:
@@ -136,26 +140,29 @@ def test_a_webhook_has_the_texts_beside_what_it_always_has() -> None:
     assert sent["alerts"][1]["labels"]["instance"] == "db<2>"
 
 
-@pytest.mark.parametrize("count", [3, 500])
-def test_hostile_texts_stay_text_however_they_are_printed(kind: type[BaseChannel], count: int) -> None:
+@pytest.mark.parametrize(("channel_type", "count"), [*sampled(ALL, [3, 60]), *sampled(ALL, [500], keep=0)])
+def test_hostile_texts_stay_text_however_they_are_printed(channel_type: ChannelType, count: int) -> None:
     # The strict readers refuse what would ping, link elsewhere than to the web, or is no markup of the platform.
     told = hostile(count)
-    text = words(kind, told, title=f"{{{{ alerts[0].alertname }}}} {EVERYTHING_OF_FIRST}", alert=MARK + EVERYTHING)
-    if kind in IN_WORDS:
-        assert accounted_for(kind, text) == count
+    text = words(
+        channel_type, told, title=f"{{{{ alerts[0].alertname }}}} {EVERYTHING_OF_FIRST}", alert=MARK + EVERYTHING
+    )
+    if channel_type in CHAT:
+        assert count_alerts(channel_type, text) == count
 
 
 @pytest.mark.parametrize(
     "printed", ["told | striptags", "(told | safe).unescape()", "(told | tojson).unescape()", "told"]
 )
+@each_type
 def test_entities_in_an_alert_form_no_markup_whatever_unescapes_them(
-    printed: str, kind: type[BaseChannel]
+    printed: str, channel_type: ChannelType
 ) -> None:
     # Those of a private plane of Unicode stand for markup while a template is rendered.
     entities = "".join(f"&#{0xF0000 + ord(sign)};" for sign in "<!@") + "channel" + f"&#{0xF0000 + ord('>')};"
     told = notification(alert(annotations={"summary": entities}))
     with contextlib.suppress(SecurityError):
-        words(kind, told, alert=f"{{% set told = alert.annotations.summary %}}{{{{ {printed} }}}}")
+        words(channel_type, told, alert=f"{{% set told = alert.annotations.summary %}}{{{{ {printed} }}}}")
 
 
 EVERYTHING_OF_FIRST = "{% set alert = alerts[0] %}" + EVERYTHING
@@ -177,11 +184,12 @@ def test_what_an_alert_says_forms_no_markup(text: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//x", ""])
-def test_only_web_pages_are_linked_to(kind: type[BaseChannel], url: str) -> None:
+@each_type
+def test_only_web_pages_are_linked_to(channel_type: ChannelType, url: str) -> None:
     told = notification(alert(annotations={"runbook_url": url, "summary": "the words"}), external_url="")
-    text = words(kind, told, alert="{{ alert.annotations.summary | link(alert.annotations.runbook_url) }}")
+    text = words(channel_type, told, alert="{{ alert.annotations.summary | link(alert.annotations.runbook_url) }}")
     assert "the words" in text
-    assert not url or kind in (WebhookChannel, PagerDutyChannel) or url not in text.replace("http://", "")
+    assert not url or channel_type in (WebhookChannel, PagerDutyChannel) or url not in text.replace("http://", "")
 
 
 LONG = {
@@ -194,26 +202,29 @@ LONG = {
 }
 
 
-@pytest.mark.parametrize("piece", LONG.values(), ids=LONG.keys())
-@pytest.mark.parametrize("more", [0, 1, 2, 3])
-def test_what_is_too_long_is_cut_where_nothing_breaks(kind: type[BaseChannel], piece: str, more: int) -> None:
+@pytest.mark.parametrize(("channel_type", "piece", "more"), sampled(ALL, LONG, range(4)))
+def test_what_is_too_long_is_cut_where_nothing_breaks(channel_type: ChannelType, piece: str, more: int) -> None:
     times = 15_000 // len(piece) // 4
     long = "x" * more + (piece * times if "{{" in piece else "{{ '" + piece * times + "' }}")
     told = notification(*[alert(instance=f"db{at}") for at in range(12)])
-    text = words(kind, told, title=long, body=long, alert=MARK + long)
+    text = words(channel_type, told, title=long, body=long, alert=MARK + long)
     assert "👩" not in text.replace("👩‍👩‍👧‍👦", "")
     assert not re.search(r"e(?!\u0301)…", text) or piece != LONG["accents"]
-    assert kind not in IN_WORDS or accounted_for(kind, text) == 12
+    assert channel_type not in CHAT or count_alerts(channel_type, text) == 12
 
 
-def test_many_alerts_of_a_template_are_numbered_and_the_rest_is_counted(kind: type[BaseChannel]) -> None:
+@each_type
+def test_many_alerts_of_a_template_are_numbered_and_the_rest_is_counted(channel_type: ChannelType) -> None:
     told = notification(*[alert(instance=f"db{at}") for at in range(300)], truncated=3)
-    read_so = read(kind, with_template(kind, told, title="Ours", alert=MARK + "{{ position }} " + "word " * 200))
-    if kind not in IN_WORDS:
+    read_so = read(
+        channel_type,
+        with_template(channel_type, told, title="Ours", alert=MARK + "{{ position }} " + "word " * 200),
+    )
+    if channel_type not in CHAT:
         return
     assert len(read_so) == 5
     assert all(re.search(rf"Ours.* \({at}/5\)", text) for at, text in enumerate(read_so, start=1))
-    assert accounted_for(kind, "\n".join(read_so)) == 300
+    assert count_alerts(channel_type, "\n".join(read_so)) == 300
 
 
 def test_the_documented_example_reads_as_documented() -> None:

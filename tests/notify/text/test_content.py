@@ -20,8 +20,8 @@ MIXED = notification(
 )
 
 
-def message(kind: Any, told: Notification, **settings: Any) -> Any:
-    [request] = NOTIFIERS[kind].requests(channel(kind, **settings), told)
+def message(channel_type: Any, told: Notification, **settings: Any) -> Any:
+    [request] = NOTIFIERS[channel_type].requests(channel(channel_type, **settings), told)
     return request
 
 

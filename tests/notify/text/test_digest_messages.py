@@ -1,4 +1,4 @@
-"""Does a digest of any size fit each platform, count what it tells of, and name all that is critical?"""
+"""Does a digest of any size fit each channel_type, count what it tells of, and name all that is critical?"""
 
 import json
 import re
@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from relay.domain.channel_types import (
-    BaseChannel,
     DiscordChannel,
     SlackChannel,
     SmsChannel,
@@ -16,11 +15,12 @@ from relay.domain.channel_types import (
 )
 from relay.domain.notifications import AlertCount, Digest
 from relay.notify.registry import NOTIFIERS
+from tests.fixtures.sampling import sampled
 from tests.fixtures.sink import Sink
-from tests.notify.conftest import Tell
+from tests.notify.channel_types import ALL, CHAT, ChannelType, each_chat_type, each_type
 from tests.notify.factories import FALLBACK, HISTORY, alert, channel, count, digest
-from tests.notify.message_texts import TEXTS, accounted_for, said
-from tests.notify.strict.readers import IN_WORDS
+from tests.notify.message_texts import TEXTS, count_alerts, message_text
+from tests.notify.sending import send
 
 MIXED = digest(
     count("HighLatency", firing=12, resolved=1),
@@ -31,24 +31,22 @@ MIXED = digest(
 )
 
 
-def words(kind: type[BaseChannel], told: Digest) -> str:
+def words(channel_type: ChannelType, told: Digest) -> str:
     """What people read, without Discord's escapes."""
-    return said(kind, told).replace("\\", "") if kind is DiscordChannel else said(kind, told)
+    return (
+        message_text(channel_type, told).replace("\\", "")
+        if channel_type is DiscordChannel
+        else message_text(channel_type, told)
+    )
 
 
 def payload(told: Digest) -> Any:
     return json.loads(NOTIFIERS[WebhookChannel].request(channel(WebhookChannel), told).body)
 
 
-@pytest.fixture(params=IN_WORDS)
-def platform(request: pytest.FixtureRequest) -> type[BaseChannel]:
-    """Each type that tells people, in words."""
-    chosen: type[BaseChannel] = request.param
-    return chosen
-
-
-def test_a_digest_counts_groups_alerts_severities_and_names(platform: type[BaseChannel]) -> None:
-    text = words(platform, MIXED)
+@each_chat_type
+def test_a_digest_counts_groups_alerts_severities_and_names(channel_type: ChannelType) -> None:
+    text = words(channel_type, MIXED)
     lines = [
         "[DIGEST of 27 groups] FIRING:56, RESOLVED:4",
         "critical 🔥15 ✅1: HighLatency 🔥12 ✅1, DiskFull 🔥3",
@@ -58,16 +56,17 @@ def test_a_digest_counts_groups_alerts_severities_and_names(platform: type[BaseC
         "HighLatency is firing",
         "All of them",
     ]
-    order = [text.replace("All of them\n", "", platform is TeamsChannel).find(line) for line in lines[:-1]]
+    order = [text.replace("All of them\n", "", channel_type is TeamsChannel).find(line) for line in lines[:-1]]
     assert -1 not in order
     assert order == sorted(order)
     assert lines[-1] in text
     assert HISTORY in text
-    assert accounted_for(platform, text) == MIXED.total
+    assert count_alerts(channel_type, text) == MIXED.total
 
 
-def test_one_group_is_a_group(platform: type[BaseChannel]) -> None:
-    assert "[DIGEST of 1 group] FIRING:1" in words(platform, digest(groups=1))
+@each_chat_type
+def test_one_group_is_a_group(channel_type: ChannelType) -> None:
+    assert "[DIGEST of 1 group] FIRING:1" in words(channel_type, digest(groups=1))
 
 
 @pytest.mark.parametrize(
@@ -85,12 +84,13 @@ def test_its_colour_is_that_of_the_worst_that_fires(counts: list[AlertCount], se
     assert payload(told)["severity"] == severity
 
 
-def test_300_critical_names_are_all_named(kind: type[BaseChannel]) -> None:
-    if kind is SmsChannel:
+@each_type
+def test_300_critical_names_are_all_named(channel_type: ChannelType) -> None:
+    if channel_type is SmsChannel:
         pytest.skip("two segments hold the first names")
     names = [f"DatabaseReplica{at}" for at in range(300)]
     others = [count(f"Other{at}", "warning", firing=10_000) for at in range(300)]
-    text = words(kind, digest(*others, *map(count, names), fallback_for=FALLBACK))
+    text = words(channel_type, digest(*others, *map(count, names), fallback_for=FALLBACK))
     assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
 
 
@@ -106,27 +106,30 @@ def test_no_critical_name_is_lost_where_a_page_of_discord_ends(size: int) -> Non
     assert [at for at in range(43) if not re.search(rf"\b{at:03}\b", text)] == []
 
 
-def test_names_too_long_for_all_lose_their_middles_rather_than_be_left_out(platform: type[BaseChannel]) -> None:
+@each_chat_type
+def test_names_too_long_for_all_lose_their_middles_rather_than_be_left_out(channel_type: ChannelType) -> None:
     counts = [count(f"{'KubernetesPersistentVolume' * 3}FillingUp{at:03}") for at in range(300)]
-    text = words(platform, digest(*counts))
+    text = words(channel_type, digest(*counts))
     assert [at for at in range(300) if not re.search(rf"Kube\w*…\w*{at:03}\b", text)] == []
     assert "more names" not in text
 
 
-def test_5000_counts_fit_and_the_critical_ones_are_named(kind: type[BaseChannel]) -> None:
+@each_type
+def test_5000_counts_fit_and_the_critical_ones_are_named(channel_type: ChannelType) -> None:
     critical = [count(f"Critical{at}", firing=7) for at in range(100)]
     others = [count(f"Other{at}", f"severity-{at // 100:02}", firing=3) for at in range(4900)]
     told = digest(*critical, *others, groups=5000)
-    text = words(kind, told)
-    assert kind is SmsChannel or not [at for at in range(100) if not re.search(rf"\bCritical{at}\b", text)]
-    if kind is not WebhookChannel:
-        assert accounted_for(kind, text) == told.total == 100 * 7 + 4900 * 3
-    if kind in IN_WORDS:
+    text = words(channel_type, told)
+    assert channel_type is SmsChannel or not [at for at in range(100) if not re.search(rf"\bCritical{at}\b", text)]
+    if channel_type is not WebhookChannel:
+        assert count_alerts(channel_type, text) == told.total == 100 * 7 + 4900 * 3
+    if channel_type in CHAT:
         assert "41 more severities 🔥12300" in text
 
 
-def test_more_critical_names_than_a_message_holds_end_in_a_count(platform: type[BaseChannel]) -> None:
-    text = words(platform, digest(*(count(f"CriticalAlert{at:05}") for at in range(20_000))))
+@each_chat_type
+def test_more_critical_names_than_a_message_holds_end_in_a_count(channel_type: ChannelType) -> None:
+    text = words(channel_type, digest(*(count(f"CriticalAlert{at:05}") for at in range(20_000))))
     line = text[text.index("critical 🔥20000: ") :]
     left = re.search(r"… and (\d+) more names", line)
     assert left
@@ -135,54 +138,58 @@ def test_more_critical_names_than_a_message_holds_end_in_a_count(platform: type[
     assert named + int(left[1]) == 20_000
 
 
-def test_names_that_are_not_critical_end_in_a_count(platform: type[BaseChannel]) -> None:
+@each_chat_type
+def test_names_that_are_not_critical_end_in_a_count(channel_type: ChannelType) -> None:
     told = digest(*(count(f"LessImportant{at:04}", "warning") for at in range(2000)))
-    text = words(platform, told)
+    text = words(channel_type, told)
     shown = len(set(re.findall(r"LessImportant\d{4} 🔥1", text)))
     left = re.search(r"… and (\d+) more names", text)
     assert left
     assert shown + int(left[1]) == 2000
-    assert accounted_for(platform, text) == 2000, "and there is room for the first alerts all the same"
+    assert count_alerts(channel_type, text) == 2000, "and there is room for the first alerts all the same"
 
 
-@pytest.mark.parametrize("size", [1, 27, 300, 2000])
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-def test_odd_text_in_names_and_severities_fits(kind: type[BaseChannel], text: str, size: int) -> None:
+@pytest.mark.parametrize(("channel_type", "text", "size"), sampled(ALL, TEXTS, [1, 27, 300, 2000]))
+def test_odd_text_in_names_and_severities_fits(channel_type: ChannelType, text: str, size: int) -> None:
     counts = [count(f"{text}{at}", "critical" if at % 2 else f"{text}{at % 7}") for at in range(size)]
     annotations = {"summary": text, "description": f"{text}.", "runbook_url": f"http://x/?{text}"}
     alerts = tuple(alert(f"{text}{at}", severity=text, annotations=annotations) for at in range(min(size, 20)))
     made = digest(*counts, alerts=alerts, fallback_for=FALLBACK)
-    written = said(kind, made)
+    written = message_text(channel_type, made)
     assert FALLBACK.reason in written
-    if kind is not WebhookChannel and text not in (TEXTS["lines"], TEXTS["spaces"]):
-        assert accounted_for(kind, written) == made.total
+    if channel_type is not WebhookChannel and text not in (TEXTS["lines"], TEXTS["spaces"]):
+        assert count_alerts(channel_type, written) == made.total
 
 
-@pytest.mark.parametrize("size", [10, 40, 60, 77, 99, 100, 101, 150])
-@pytest.mark.parametrize("character", ["a", "_", "&", "é", "🔥", '"'])
+@pytest.mark.parametrize(
+    ("channel_type", "size", "character"),
+    sampled(CHAT, [10, 40, 60, 77, 99, 100, 101, 150], ["a", "_", "&", "é", "🔥", '"']),
+)
 def test_300_names_of_any_length_are_named_or_counted(
-    platform: type[BaseChannel], size: int, character: str
+    channel_type: ChannelType, size: int, character: str
 ) -> None:
-    written = said(platform, digest(*(count(f"{character * size}{at:03}") for at in range(300))))
+    written = message_text(channel_type, digest(*(count(f"{character * size}{at:03}") for at in range(300))))
     line = written[written.index("critical 🔥300: ") :]
     assert [at for at in range(300) if not re.search(rf"[^ ]{at:03}(?: 🔥1)?(?:,|$|\n)", line)] == []
 
 
-def test_a_digest_of_digests_worth_of_alerts_shows_as_many_as_fit(platform: type[BaseChannel]) -> None:
+@each_chat_type
+def test_a_digest_of_digests_worth_of_alerts_shows_as_many_as_fit(channel_type: ChannelType) -> None:
     alerts = tuple(alert(instance=f"db{at}", annotations={"description": "x" * 900}) for at in range(100))
-    text = words(platform, digest(count("DiskFull", firing=400), alerts=alerts))
+    text = words(channel_type, digest(count("DiskFull", firing=400), alerts=alerts))
     assert "DiskFull 🔥400" in text
-    assert accounted_for(platform, text) == 400
+    assert count_alerts(channel_type, text) == 400
     assert text.count("instance=") >= 2
 
 
 @pytest.mark.parametrize("url", ["", "javascript:alert(1)", "/deliveries/1"])
-def test_a_history_without_a_web_page_is_not_linked(platform: type[BaseChannel], url: str) -> None:
-    assert "All of them" not in words(platform, digest(history_url=url))
+@each_chat_type
+def test_a_history_without_a_web_page_is_not_linked(channel_type: ChannelType, url: str) -> None:
+    assert "All of them" not in words(channel_type, digest(history_url=url))
 
 
-async def test_the_plain_webhook_tells_a_digest_by_the_names_of_a_group(sink: Sink, tell: Tell) -> None:
-    await tell(WebhookChannel, sink.url, MIXED)
+async def test_the_plain_webhook_tells_a_digest_by_the_names_of_a_group(sink: Sink) -> None:
+    await send(WebhookChannel, sink.url, MIXED)
     body = sink.received[0].json
     assert (body["id"], body["kind"], body["status"], body["severity"]) == ("42", "digest", "firing", "critical")
     assert (body["group_key"], body["receiver"], body["external_url"], body["truncated_alerts"]) == ("", "", "", 0)
@@ -200,7 +207,7 @@ async def test_the_plain_webhook_tells_a_digest_by_the_names_of_a_group(sink: Si
     assert summary["history_url"] == HISTORY
 
 
-async def test_a_template_reads_a_digest(sink: Sink, tell: Tell) -> None:
+async def test_a_template_reads_a_digest(sink: Sink) -> None:
     template = '{"{{ kind }}": {{ digest.counts | length if digest else 0 }}, "of": {{ digest.groups }}}'
-    await tell(WebhookChannel, sink.url, MIXED, custom_payload_template=template)
+    await send(WebhookChannel, sink.url, MIXED, custom_payload_template=template)
     assert sink.received[0].json == {"digest": 5, "of": 27}

@@ -7,41 +7,31 @@ import pytest
 
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import (
-    BaseChannel,
-    DiscordChannel,
-    SlackChannel,
-    TeamsChannel,
-    TelegramChannel,
     WebhookChannel,
 )
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message, Notification
 from relay.notify.registry import NOTIFIERS
+from tests.fixtures.sampling import sampled
 from tests.fixtures.sink import Sink
-from tests.notify.conftest import Tell
+from tests.notify.channel_types import CHAT, ChannelType, each_chat_type
 from tests.notify.factories import FALLBACK, HISTORY, alert, channel, count, digest, notification
 from tests.notify.message_texts import COUNTED, TEXTS
-from tests.notify.strict.readers import CHECKS
+from tests.notify.sending import send
+from tests.notify.strict.readers import READERS
 
 NUMBERED = re.compile(r"\((\d+)/(\d+)\)")
 MARKED = re.compile(r"\bA\d{4}\b")
 FAMILY = "👩‍👩‍👧‍👦"
 
 
-@pytest.fixture(params=[SlackChannel, DiscordChannel, TeamsChannel, TelegramChannel])
-def platform(request: pytest.FixtureRequest) -> type[BaseChannel]:
-    """Each type that tells people, in words."""
-    chosen: type[BaseChannel] = request.param
-    return chosen
+def bodies(channel_type: ChannelType, told: Message, **settings: Any) -> list[bytes]:
+    return [request.body for request in NOTIFIERS[channel_type].requests(channel(channel_type, **settings), told)]
 
 
-def bodies(kind: type[BaseChannel], told: Message, **settings: Any) -> list[bytes]:
-    return [request.body for request in NOTIFIERS[kind].requests(channel(kind, **settings), told)]
-
-
-def messages(kind: type[BaseChannel], told: Message, **settings: Any) -> list[str]:
-    """What each message says, found to be within the platform's limits, without Discord's escapes."""
-    return [CHECKS[kind](body).replace("\\", "") for body in bodies(kind, told, **settings)]
+def messages(channel_type: ChannelType, told: Message, **settings: Any) -> list[str]:
+    """What each message says, found to be within the channel_type's limits, without Discord's escapes."""
+    return [READERS[channel_type](body).replace("\\", "") for body in bodies(channel_type, told, **settings)]
 
 
 def large(size: int = 500, text: str = "word ", length: int = 2048, **labels: str) -> Notification:
@@ -77,9 +67,10 @@ def check_numbered(texts: list[str]) -> None:
     assert [set(found) for found in numbers] == [{(f"{at + 1}", f"{len(texts)}")} for at in range(len(texts))]
 
 
-def test_500_large_alerts_take_five_messages_and_end_in_a_count_and_a_link(platform: type[BaseChannel]) -> None:
+@each_chat_type
+def test_500_large_alerts_take_five_messages_and_end_in_a_count_and_a_link(channel_type: ChannelType) -> None:
     told = large()
-    texts = messages(platform, told)
+    texts = messages(channel_type, told)
     assert len(texts) == 5
     check_numbered(texts)
     assert check_told(told, texts) > 0
@@ -87,9 +78,10 @@ def test_500_large_alerts_take_five_messages_and_end_in_a_count_and_a_link(platf
     assert all("[FIRING:250, RESOLVED:250] DiskFull" in text for text in texts)
 
 
-def test_a_group_that_fits_several_messages_is_told_whole(platform: type[BaseChannel]) -> None:
+@each_chat_type
+def test_a_group_that_fits_several_messages_is_told_whole(channel_type: ChannelType) -> None:
     told = large(12)
-    texts = messages(platform, told)
+    texts = messages(channel_type, told)
     assert 1 < len(texts) <= 5
     check_numbered(texts)
     assert check_told(told, texts) == 0
@@ -97,9 +89,10 @@ def test_a_group_that_fits_several_messages_is_told_whole(platform: type[BaseCha
 
 
 @pytest.mark.parametrize("most", [1, 2, 20])
-def test_the_channel_says_how_many_messages_there_may_be(platform: type[BaseChannel], most: int) -> None:
+@each_chat_type
+def test_the_channel_says_how_many_messages_there_may_be(channel_type: ChannelType, most: int) -> None:
     told = large()
-    texts = messages(platform, told, max_messages=most)
+    texts = messages(channel_type, told, max_messages=most)
     assert len(texts) == most
     check_told(told, texts)
     if most == 1:
@@ -109,85 +102,93 @@ def test_the_channel_says_how_many_messages_there_may_be(platform: type[BaseChan
 
 
 @pytest.mark.parametrize("most", [0, 21, -1])
-def test_any_other_number_is_refused(platform: type[BaseChannel], most: int) -> None:
+@each_chat_type
+def test_any_other_number_is_refused(channel_type: ChannelType, most: int) -> None:
     with pytest.raises(InvalidInput) as caught:
-        channel(platform, max_messages=most)
+        channel(channel_type, max_messages=most)
     assert caught.value.field == "max_messages"
 
 
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-@pytest.mark.parametrize("size", [1, 7, 60])
-def test_whatever_the_alerts_hold_each_is_told_or_counted(
-    platform: type[BaseChannel], text: str, size: int
-) -> None:
+@pytest.mark.parametrize(("channel_type", "text", "size"), sampled(CHAT, TEXTS, [1, 7, 60]))
+def test_whatever_the_alerts_hold_each_is_told_or_counted(channel_type: ChannelType, text: str, size: int) -> None:
     told = large(size, text, 3000, huge=(text * 10_000)[:10_000])
-    texts = messages(platform, told)
+    texts = messages(channel_type, told)
     check_told(told, texts)
     assert size > 1 or len(texts) == 1
 
 
-@pytest.mark.parametrize("length", [*range(0, 2000, 250), *range(920, 1000, 7)])
-@pytest.mark.parametrize("character", ["x", "&", "_", "🔥", "\x01"])
-def test_alerts_of_any_size_are_told_or_counted(platform: type[BaseChannel], length: int, character: str) -> None:
+@pytest.mark.parametrize(
+    ("channel_type", "length", "character"),
+    sampled(CHAT, [*range(0, 2000, 250), *range(920, 1000, 7)], ["x", "&", "_", "🔥", "\x01"]),
+)
+def test_alerts_of_any_size_are_told_or_counted(channel_type: ChannelType, length: int, character: str) -> None:
     for size in (3, 11, 49, 50, 51):
         told = large(size, character, length)
-        check_told(told, messages(platform, told))
+        check_told(told, messages(channel_type, told))
 
 
-def test_one_alert_is_one_message_without_a_number(platform: type[BaseChannel]) -> None:
+@each_chat_type
+def test_one_alert_is_one_message_without_a_number(channel_type: ChannelType) -> None:
     for text in ("word ", "&", FAMILY, "تنبيه"):
-        [told] = messages(platform, large(1, text, 100_000, huge=text * 10_000))
+        [told] = messages(channel_type, large(1, text, 100_000, huge=text * 10_000))
         assert not NUMBERED.search(told)
         assert not COUNTED.search(told)
 
 
-def test_one_alert_of_the_largest_kind_is_one_message(platform: type[BaseChannel]) -> None:
+@each_chat_type
+def test_one_alert_of_the_largest_kind_is_one_message(channel_type: ChannelType) -> None:
     odd = "\x01_&🔥"
     url = "http://x.example/?" + "a" * 700
     annotations = {"summary": odd * 500, "description": odd * 5000, "runbook_url": url}
     one = alert(odd * 300, annotations=annotations, url=url, huge=odd * 2500)
     told = notification(one, external_url=url, history_url=url, truncated=9, fallback_for=FALLBACK)
-    [text] = messages(platform, told)
+    [text] = messages(channel_type, told)
     assert not COUNTED.search(text)
 
 
-def test_a_description_is_whole_where_there_is_room_for_it(platform: type[BaseChannel]) -> None:
+@each_chat_type
+def test_a_description_is_whole_where_there_is_room_for_it(channel_type: ChannelType) -> None:
     words = " ".join(f"word{at}" for at in range(200))
-    [text] = messages(platform, notification(alert(annotations={"summary": "s", "description": words})))
+    [text] = messages(channel_type, notification(alert(annotations={"summary": "s", "description": words})))
     assert words in text
 
 
-def test_what_alertmanager_left_out_is_said_in_the_last_message(platform: type[BaseChannel]) -> None:
+@each_chat_type
+def test_what_alertmanager_left_out_is_said_in_the_last_message(channel_type: ChannelType) -> None:
     alerts = large().alerts
-    texts = messages(platform, notification(*alerts, truncated=31, history_url=HISTORY, fallback_for=FALLBACK))
+    texts = messages(channel_type, notification(*alerts, truncated=31, history_url=HISTORY, fallback_for=FALLBACK))
     said = "31 more alerts were left out by Alertmanager"
     assert [said in text for text in texts] == [False] * 4 + [True]
     assert all(FALLBACK.reason in text for text in texts), "each can be understood by itself"
 
 
-def test_a_history_without_a_web_page_is_counted_all_the_same(platform: type[BaseChannel]) -> None:
+@each_chat_type
+def test_a_history_without_a_web_page_is_counted_all_the_same(channel_type: ChannelType) -> None:
     told = notification(*large().alerts)
-    texts = messages(platform, told)
+    texts = messages(channel_type, told)
     assert check_told(told, texts) > 0
     assert "All of them" not in texts[-1]
 
 
-def test_emoji_and_accents_are_not_cut_in_two(platform: type[BaseChannel]) -> None:
+@each_chat_type
+def test_emoji_and_accents_are_not_cut_in_two(channel_type: ChannelType) -> None:
     for text in (FAMILY, "🇩🇪", "e\u0301", "👍🏽"):
         for start in range(12):
             one = alert(annotations={"summary": "s", "description": "x" * start + text * 9000})
-            [written] = messages(platform, notification(one))
+            [written] = messages(channel_type, notification(one))
             found = re.search(rf"x{{{start}}}((?:{text})+)…", written)
             assert found
 
 
-def test_the_same_group_makes_the_same_bytes(platform: type[BaseChannel]) -> None:
-    assert bodies(platform, large()) == bodies(platform, large())
+@each_chat_type
+def test_the_same_group_makes_the_same_bytes(channel_type: ChannelType) -> None:
+    assert bodies(channel_type, large()) == bodies(channel_type, large())
 
 
-def test_a_digest_is_one_message(platform: type[BaseChannel]) -> None:
+@each_chat_type
+def test_a_digest_is_one_message(channel_type: ChannelType) -> None:
     alerts = large(100).alerts
-    [text] = messages(platform, digest(count("DiskFull", firing=400), alerts=alerts))
+    [text] = messages(channel_type, digest(count("DiskFull", firing=400), alerts=alerts))
     assert not NUMBERED.search(text)
     assert COUNTED.search(text)
 
@@ -196,6 +197,7 @@ def test_the_generic_webhook_gets_all_in_one() -> None:
     assert len(bodies(WebhookChannel, large())) == 1
 
 
-async def test_all_messages_are_sent_in_their_order(platform: type[BaseChannel], sink: Sink, tell: Tell) -> None:
-    await tell(platform, sink.url, large())
-    assert [one.body for one in sink.received] == bodies(platform, large(), url=sink.url)
+@each_chat_type
+async def test_all_messages_are_sent_in_their_order(channel_type: ChannelType, sink: Sink) -> None:
+    await send(channel_type, sink.url, large())
+    assert [one.body for one in sink.received] == bodies(channel_type, large(), url=sink.url)

@@ -7,16 +7,14 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import web
 
-from relay.domain.channel_types import BaseChannel, SlackChannel
+from relay.domain.channel_types import SlackChannel
 from relay.domain.outcomes import Outcome, Reason, Retry, Sent
 from relay.notify.registry import NOTIFIERS
-from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import BlockedAddress, EgressPolicy
 from tests.fixtures.sink import Sink
-from tests.notify.conftest import LOOPBACK, Tell
+from tests.notify.channel_types import ChannelType, each_http_type
 from tests.notify.factories import channel, notification
-
-pytestmark = pytest.mark.over_http
+from tests.notify.sending import LOOPBACK, local_sender, send
 
 SPELLINGS = [
     "127.0.0.1",
@@ -44,26 +42,27 @@ def at(sink: Sink, host: str) -> str:
 
 
 @pytest.mark.parametrize("host", SPELLINGS)
-async def test_loopback_is_blocked_however_it_is_spelt(host: str, sink: Sink, tell: Tell) -> None:
-    outcome = await tell(SlackChannel, at(sink, host), allowed=())
+async def test_loopback_is_blocked_however_it_is_spelt(host: str, sink: Sink) -> None:
+    outcome = await send(SlackChannel, at(sink, host), allowed=())
     assert is_blocked(outcome), outcome
     assert "hidden-path" not in repr(outcome)
     assert sink.received == []
 
 
 @pytest.mark.parametrize("host", ODD_SPELLINGS)
-async def test_odd_spellings_of_loopback_lead_nowhere(host: str, sink: Sink, tell: Tell) -> None:
-    outcome = await tell(SlackChannel, at(sink, host), allowed=())
+async def test_odd_spellings_of_loopback_lead_nowhere(host: str, sink: Sink) -> None:
+    outcome = await send(SlackChannel, at(sink, host), allowed=())
     assert isinstance(outcome, Retry)
     assert sink.received == []
 
 
-async def test_every_type_is_blocked(kind: type[BaseChannel], sink: Sink, tell: Tell) -> None:
-    assert is_blocked(await tell(kind, sink.url, allowed=()))
+@each_http_type
+async def test_every_type_is_blocked(channel_type: ChannelType, sink: Sink) -> None:
+    assert is_blocked(await send(channel_type, sink.url, allowed=()))
     assert sink.received == []
 
 
-async def test_a_name_of_the_private_network_is_blocked(sink: Sink, tell: Tell) -> None:
+async def test_a_name_of_the_private_network_is_blocked(sink: Sink) -> None:
     name = socket.gethostname()
     try:
         found = {ipaddress.ip_address(entry[4][0]) for entry in socket.getaddrinfo(name, None, socket.AF_INET)}
@@ -71,7 +70,7 @@ async def test_a_name_of_the_private_network_is_blocked(sink: Sink, tell: Tell) 
         pytest.skip("this machine does not know its own name")
     if any(address.is_global for address in found):
         pytest.skip("this machine's own name is a public address")
-    assert is_blocked(await tell(SlackChannel, at(sink, name), allowed=("192.0.2.0/24",)))
+    assert is_blocked(await send(SlackChannel, at(sink, name), allowed=("192.0.2.0/24",)))
 
 
 @pytest.mark.parametrize(
@@ -83,18 +82,18 @@ async def test_a_name_of_the_private_network_is_blocked(sink: Sink, tell: Tell) 
         ("LOCALHOST", "Localhost"),
     ],
 )
-async def test_what_is_listed_is_connected_to(host: str, allowed: str, sink: Sink, tell: Tell) -> None:
-    assert isinstance(await tell(SlackChannel, at(sink, host), allowed=(allowed,)), Sent)
+async def test_what_is_listed_is_connected_to(host: str, allowed: str, sink: Sink) -> None:
+    assert isinstance(await send(SlackChannel, at(sink, host), allowed=(allowed,)), Sent)
     assert len(sink.received) == 1
 
 
 @pytest.mark.parametrize("allowed", ["example.com", "*.example.com", "10.0.0.0/8"])
-async def test_a_listing_of_another_does_not_help(allowed: str, sink: Sink, tell: Tell) -> None:
-    assert is_blocked(await tell(SlackChannel, sink.url, allowed=(allowed,)))
+async def test_a_listing_of_another_does_not_help(allowed: str, sink: Sink) -> None:
+    assert is_blocked(await send(SlackChannel, sink.url, allowed=(allowed,)))
 
 
 async def test_an_exemption_ends_with_its_attempt(sink: Sink) -> None:
-    async with Sender(EgressPolicy(["localhost"]), 5) as sender:
+    async with local_sender(["localhost"]) as sender:
         outcomes = [
             await sender.attempt(NOTIFIERS[SlackChannel], channel(SlackChannel, at(sink, host)), notification())
             for host in ("localhost", "127.0.0.1", "localhost")
@@ -119,20 +118,21 @@ def test_one_permitted_address_of_a_name_is_enough() -> None:
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 async def test_no_proxy_of_the_environment_is_used(
-    variable: str, monkeypatch: pytest.MonkeyPatch, sink: Sink, tell: Tell
+    variable: str, monkeypatch: pytest.MonkeyPatch, sink: Sink
 ) -> None:
     monkeypatch.setenv(variable, "http://127.0.0.1:1")
-    assert isinstance(await tell(SlackChannel, sink.url), Sent)
+    assert isinstance(await send(SlackChannel, sink.url), Sent)
 
 
 async def test_cookies_are_not_kept(sink: Sink) -> None:
     sink.script = lambda _: web.Response(text="ok", headers={"Set-Cookie": "session=1; Path=/"})
     one = channel(SlackChannel, at(sink, "localhost"))
-    async with Sender(EgressPolicy(LOOPBACK), 5) as sender:
+    async with local_sender() as sender:
         for _ in range(2):
             await sender.attempt(NOTIFIERS[SlackChannel], one, notification())
     assert [received.headers.get("Cookie") for received in sink.received] == [None, None]
 
 
-async def test_a_name_too_long_to_resolve_is_an_outcome(kind: type[BaseChannel], tell: Tell) -> None:
-    assert isinstance(await tell(kind, f"https://{'a.' * 130}invalid/"), Retry)
+@each_http_type
+async def test_a_name_too_long_to_resolve_is_an_outcome(channel_type: ChannelType) -> None:
+    assert isinstance(await send(channel_type, f"https://{'a.' * 130}invalid/"), Retry)

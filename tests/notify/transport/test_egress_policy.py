@@ -6,9 +6,8 @@ from relay.domain.channel_types import BaseChannel, type_name
 from relay.domain.errors import InvalidInput, SettingsError
 from relay.notify.registry import check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
+from tests.notify.channel_types import ChannelType, each_http_type, each_secret_url_type
 from tests.notify.factories import TOKENS, channel
-
-pytestmark = pytest.mark.over_http
 
 PRIVATE = [
     "10.0.0.1",
@@ -84,7 +83,8 @@ def refusal(url: str, *allowed: str) -> str:
     return caught.value.message
 
 
-def test_public_addresses_over_https_are_taken(kind: type[BaseChannel]) -> None:
+@each_http_type
+def test_public_addresses_over_https_are_taken(channel_type: ChannelType) -> None:
     for url in (
         "https://example.com",
         "HTTPS://EXAMPLE.COM./x",
@@ -92,12 +92,13 @@ def test_public_addresses_over_https_are_taken(kind: type[BaseChannel]) -> None:
         "https://9.9.9.9/",
         "https://[2620:fe::fe]/",
     ):
-        check_channel(channel(kind, url), EgressPolicy(()))
+        check_channel(channel(channel_type, url), EgressPolicy(()))
 
 
-def test_a_secret_url_may_hold_a_login_and_a_query(hook: type[BaseChannel]) -> None:
+@each_secret_url_type
+def test_a_secret_url_may_hold_a_login_and_a_query(channel_type: ChannelType) -> None:
     for url in ("HTTPS://EXAMPLE.COM./x?y#z", "https://user:pw@example.com:8443/x"):
-        check_channel(channel(hook, url), EgressPolicy(()))
+        check_channel(channel(channel_type, url), EgressPolicy(()))
 
 
 @pytest.mark.parametrize(
@@ -132,10 +133,11 @@ def test_a_url_without_end_is_refused() -> None:
     assert refusal("https://example.com/" + "x" * 5000) == "must not be longer than 4096 characters"
 
 
-def test_the_refusal_names_the_field_of_the_channel(kind: type[BaseChannel]) -> None:
+@each_http_type
+def test_the_refusal_names_the_field_of_the_channel(channel_type: ChannelType) -> None:
     with pytest.raises(InvalidInput) as caught:
-        check_channel(channel(kind, "https://127.0.0.1/hidden-path"), EgressPolicy(()))
-    assert caught.value.field == (TOKENS[kind][0] if kind in TOKENS else "webhook_url")
+        check_channel(channel(channel_type, "https://127.0.0.1/hidden-path"), EgressPolicy(()))
+    assert caught.value.field == (TOKENS[channel_type][0] if channel_type in TOKENS else "webhook_url")
     assert "hidden-path" not in str(caught.value)
 
 

@@ -15,13 +15,11 @@ from relay.domain.channel_types import EmailChannel
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.registry import NOTIFIERS
-from relay.notify.sender import Sender
-from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.behaviors import Behavior, hangs, resets_after, sends
 from tests.fixtures.mail_server import LOGIN, MailServer, mail_server
 from tests.fixtures.platforms import self_signed
-from tests.notify.conftest import LOOPBACK
 from tests.notify.factories import alert, channel, notification
+from tests.notify.sending import LOOPBACK, local_sender
 from tests.notify.strict.mail import read
 
 OPS, DB = "ops@example.com", "db@example.org"
@@ -50,7 +48,7 @@ async def post(
     """Mail one message, and say how that ended. `trusted`: the folder of the certificate that is."""
     one = channel(EmailChannel, smtp_host=host, smtp_port=port, smtp_security=security, **settings)
     tls = None if trusted is None else ssl.create_default_context(cafile=trusted / "certificate.pem")
-    async with Sender(EgressPolicy(allowed), patience, tls) as sender:
+    async with local_sender(allowed, patience, tls) as sender:
         return await sender.attempt(NOTIFIERS[EmailChannel], one, told or notification())
 
 
