@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
-from relay.notify.text.content import UNTOLD
+from relay.notify.text.content import UNNOTIFIED
 from tests.faults.torture.records import Request, Verdict
 from tests.fixtures.behaviors import Behavior, answers, drips_forever, hangs, resets_after, sends
 from tests.fixtures.platforms import OK, Arrival, Platform
@@ -162,5 +162,5 @@ def read_slack(channel: str, arrival: Arrival) -> Request:
         seq=max((int(match[3]) for match, _ in found), default=0),
         firing=frozenset(match[1] for match, text in found if "✅" not in text),
         resolved=frozenset(match[1] for match, text in found if "✅" in text),
-        unnotified=frozenset(match[1] for match, text in found if UNTOLD in text),
+        unnotified=frozenset(match[1] for match, text in found if UNNOTIFIED in text),
     )
