@@ -56,7 +56,7 @@ async def test_errors_of_an_application_are_sent_to_slack_and_resolved_when_they
 
     firing, resolved = slack.told
     assert firing.startswith("*[FIRING:1] HighErrorRate*")
-    assert re.search(r"\d requests a second fail", firing)
+    assert re.search(r"\d requests per second fail", firing)
     assert resolved.startswith("*[RESOLVED:1] HighErrorRate*")
 
 
