@@ -1,4 +1,4 @@
-"""What the tests of the API put into the database behind its back."""
+"""Fixtures of the API tests."""
 
 from collections.abc import AsyncIterator
 from typing import Any

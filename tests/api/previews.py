@@ -1,4 +1,4 @@
-"""What do the tests of previews share: a platform of any kind, and how to ask?"""
+"""Helpers of the preview tests: a platform for each channel type, and calls of the API."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.domain.channel_types import AppriseChannel, BaseChannel, EmailChannel, type_name
+from relay.domain.channel_types import AppriseChannel, BaseChannel, EmailChannel, SlackChannel, type_name
 from relay.notify.registry import NOTIFIERS
 from tests.fixtures.mail_server import LOGIN, mail_server
 from tests.fixtures.relays import Relay, alert, webhook
@@ -20,21 +20,28 @@ FAST = {"per_second": 1000, "burst": 1000}
 HOOK = {"name": "Ops", "channel_type": "webhook"}
 ODD = {"emoji": "🔥👩‍🚒", "rtl": "שלום", "html": "<b>&amp;", "ping": "<!channel> @everyone", "quote": '"\\'}
 
-Kind = type[BaseChannel]
-every_kind = pytest.mark.parametrize("kind", NOTIFIERS, ids=type_name)
+ChannelClass = type[BaseChannel]
+every_channel_type = pytest.mark.parametrize("channel_class", NOTIFIERS, ids=type_name)
+FAST_LARGE = {SlackChannel, EmailChannel}
+"""A type that sends a large group in several messages, and one that sends it in one."""
+every_channel_type_large = pytest.mark.parametrize(
+    "channel_class",
+    [one if one in FAST_LARGE else pytest.param(one, marks=pytest.mark.slow) for one in NOTIFIERS],
+    ids=type_name,
+)
 
 
 class Platform:
-    """Where a channel of a kind leads, and the bodies that came there, without what only the moment adds."""
+    """The destination of a channel, and the bodies that it received, without their dates."""
 
-    def __init__(self, kind: Kind, settings: dict[str, Any], arrived: Any) -> None:
-        self.channel: dict[str, Any] = msgspec.to_builtins(channel(kind, **settings, rate_limit=FAST))
-        self.secrets = [str(self.channel[name]) for name in kind.SECRET if self.channel.get(name)]
-        self._arrived = arrived
+    def __init__(self, channel_class: ChannelClass, settings: dict[str, Any], received: Any) -> None:
+        self.channel: dict[str, Any] = msgspec.to_builtins(channel(channel_class, **settings, rate_limit=FAST))
+        self.secrets = [str(self.channel[name]) for name in channel_class.SECRET if self.channel.get(name)]
+        self._arrived = received
 
     @property
     def bodies(self) -> list[str]:
-        """What came, with the secrets masked as a preview masks them."""
+        """The bodies, with secrets masked as in a preview."""
         bodies: list[str] = self._arrived()
         for secret in self.secrets:
             bodies = [body.replace(secret, MASK) for body in bodies]
@@ -42,9 +49,9 @@ class Platform:
 
 
 @asynccontextmanager
-async def platform(kind: Kind, sink: Sink) -> AsyncIterator[Platform]:
+async def platform(channel_class: ChannelClass, sink: Sink) -> AsyncIterator[Platform]:
     url = f"{sink.url}/services/{TOKEN}"
-    if kind is EmailChannel:
+    if channel_class is EmailChannel:
         async with mail_server(auth_require_tls=False) as server:
             settings: dict[str, Any] = {
                 "smtp_host": "127.0.0.1",
@@ -53,14 +60,18 @@ async def platform(kind: Kind, sink: Sink) -> AsyncIterator[Platform]:
                 "smtp_username": LOGIN[0],
                 "smtp_password": LOGIN[1],
             }
-            yield Platform(kind, settings, lambda: [_undated(one.content.decode()) for one in server.arrived])
-    elif kind is AppriseChannel:
-        told = ("title", "message")
+            yield Platform(
+                channel_class, settings, lambda: [_undated(one.content.decode()) for one in server.arrived]
+            )
+    elif channel_class is AppriseChannel:
+        parts = ("title", "message")
         yield Platform(
-            kind, {"url": url}, lambda: ["\n".join(one.json[name] for name in told) for one in sink.received]
+            channel_class,
+            {"url": url},
+            lambda: ["\n".join(one.json[name] for name in parts) for one in sink.received],
         )
     else:
-        yield Platform(kind, {"url": url}, lambda: [one.body.decode() for one in sink.received])
+        yield Platform(channel_class, {"url": url}, lambda: [one.body.decode() for one in sink.received])
 
 
 def _undated(mail: str) -> str:
@@ -69,15 +80,15 @@ def _undated(mail: str) -> str:
     return rest
 
 
-async def preview(relay: Relay, **asked: Any) -> dict[str, Any]:
-    answer = await relay.call("POST", "/preview", json=asked)
-    assert answer.status == 200, answer.body
-    result: dict[str, Any] = answer.json
+async def preview(relay: Relay, **request: Any) -> dict[str, Any]:
+    response = await relay.call("POST", "/preview", json=request)
+    assert response.status == 200, response.body
+    result: dict[str, Any] = response.json
     return result
 
 
 def bodies(result: dict[str, Any]) -> list[str]:
-    """What the requests say, in the form in which `Platform` gives it."""
+    """The bodies of the requests, in the form of `Platform.bodies`."""
     return [
         f"{one['title']}\n{one['body']}" if one["kind"] == "apprise" else one["body"] for one in result["requests"]
     ]

@@ -1,4 +1,4 @@
-"""Who may call the API, and who may not?"""
+"""Authentication: which endpoints require a key, and which keys are accepted."""
 
 import re
 
@@ -11,15 +11,15 @@ from tests.fixtures.relays import ADMIN_KEY, ApiResponse, Relay, webhook
 OPEN = {"/webhook"}
 
 
-def unauthorized(answer: ApiResponse) -> None:
-    assert answer.status == 401
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert (answer.json["status"], answer.json["title"]) == (401, "Unauthorized")
+def unauthorized(response: ApiResponse) -> None:
+    assert response.status == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert (response.json["status"], response.json["title"]) == (401, "Unauthorized")
 
 
 def guarded_calls(relay: Relay) -> list[tuple[str, str]]:
-    """Every method of every route under the base path but those that are open."""
+    """Every method of every route under the base path, except open ones."""
     found = []
     for route in create_application(relay.services).routes:
         path = re.sub(r"\{[^}]*:int\}", "1", re.sub(r"\{[^}]*:str\}", "x", route.path))

@@ -1,4 +1,4 @@
-"""Is bad input refused by the name of its field, without a trace?"""
+"""Invalid input is rejected with the name of its field, and nothing is stored."""
 
 from io import BytesIO
 from typing import Any
@@ -14,15 +14,15 @@ def without(name: str) -> dict[str, Any]:
     return {field: value for field, value in SLACK.items() if field != name}
 
 
-def refused(answer: ApiResponse, status: int, *fields: str) -> None:
-    assert answer.status == status, answer.body
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json["status"] == status
-    assert answer.json["title"]
-    assert answer.json["detail"]
-    assert [error["field"] for error in answer.json.get("errors", [])] == list(fields)
-    assert all(error["message"] for error in answer.json.get("errors", []))
-    assert all(answer.json["detail"].startswith(f"{field}: ") for field in fields)
+def rejected(response: ApiResponse, status: int, *fields: str) -> None:
+    assert response.status == status, response.body
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json["status"] == status
+    assert response.json["title"]
+    assert response.json["detail"]
+    assert [error["field"] for error in response.json.get("errors", [])] == list(fields)
+    assert all(error["message"] for error in response.json.get("errors", []))
+    assert all(response.json["detail"].startswith(f"{field}: ") for field in fields)
 
 
 CHANNELS: list[tuple[dict[str, Any], str]] = [
@@ -51,7 +51,7 @@ CHANNELS: list[tuple[dict[str, Any], str]] = [
         SLACK | {"channel_type": "teams", "webhook_url": "https://x.webhook.office.com/webhookb2/1"},
         "webhook_url",
     ),
-    (SLACK | {"colour": "red"}, "colour"),
+    (SLACK | {"color": "red"}, "color"),
     (SLACK | {"discord_username": "x"}, "discord_username"),
     (SLACK | {"enabled": "yes"}, "enabled"),
     (SLACK | {"severities": "critical"}, "severities"),
@@ -69,7 +69,7 @@ CHANNELS: list[tuple[dict[str, Any], str]] = [
 
 async def test_an_invalid_channel_is_rejected_with_the_field(relay: Relay) -> None:
     for body, field in CHANNELS:
-        refused(await relay.call("POST", "/channels", json=body), 400, field)
+        rejected(await relay.call("POST", "/channels", json=body), 400, field)
 
     assert await relay.items("/channels") == []
 
@@ -77,7 +77,7 @@ async def test_an_invalid_channel_is_rejected_with_the_field(relay: Relay) -> No
 PATCHES: list[tuple[dict[str, Any], str]] = [
     ({"id": "other"}, "id"),
     ({"channel_type": "discord"}, "channel_type"),
-    ({"colour": "red"}, "colour"),
+    ({"color": "red"}, "color"),
     ({"name": None}, "name"),
     ({"webhook_url": None}, "webhook_url"),
     ({"webhook_url": "https://192.168.0.1/"}, "webhook_url"),
@@ -91,7 +91,7 @@ async def test_an_invalid_patch_leaves_the_channel_unchanged(relay: Relay, sink:
     before = await relay.channel(**SLACK | {"webhook_url": sink.url})
 
     for patch, field in PATCHES:
-        refused(await relay.call("PATCH", "/channels/ops", json=patch), 400, field)
+        rejected(await relay.call("PATCH", "/channels/ops", json=patch), 400, field)
 
     assert (await relay.call("GET", "/channels/ops")).json == before
 
@@ -100,7 +100,7 @@ TESTS: list[tuple[dict[str, Any], str]] = [
     ({}, "channel_id"),
     ({"channel_id": 1}, "channel_id"),
     ({"channel_id": "a\0"}, "channel_id"),
-    ({"channel_id": "ops", "colour": "red"}, "colour"),
+    ({"channel_id": "ops", "color": "red"}, "color"),
     ({"channel_id": "ops", "severity": ""}, "severity"),
     ({"channel_id": "ops", "message": "m" * 2001}, "message"),
 ]
@@ -108,7 +108,7 @@ TESTS: list[tuple[dict[str, Any], str]] = [
 
 async def test_an_invalid_test_request_is_rejected_with_the_field(relay: Relay) -> None:
     for body, field in TESTS:
-        refused(await relay.call("POST", "/test", json=body), 400, field)
+        rejected(await relay.call("POST", "/test", json=body), 400, field)
 
 
 async def test_a_body_that_is_not_a_json_object_is_rejected(relay: Relay, sink: Sink) -> None:
@@ -116,14 +116,14 @@ async def test_a_body_that_is_not_a_json_object_is_rejected(relay: Relay, sink: 
 
     for method, path in (("POST", "/channels"), ("PATCH", "/channels/ops"), ("POST", "/test")):
         for body in (b"", b"{", b"[]", b"null", b'"x"', b"\xff", b"[" * 100_000, b'{"name": "\\ud800"}'):
-            refused(await relay.call(method, path, data=BytesIO(body)), 400)
-        refused(await relay.call(method, path, data=BytesIO(b" " * (11 * 1024 * 1024))), 413)
+            rejected(await relay.call(method, path, data=BytesIO(body)), 400)
+        rejected(await relay.call(method, path, data=BytesIO(b" " * (11 * 1024 * 1024))), 413)
 
     assert [channel["name"] for channel in await relay.items("/channels")] == ["Ops"]
 
 
 QUERIES: list[tuple[str, str]] = [
-    ("/channels?colour=red", "colour"),
+    ("/channels?color=red", "color"),
     ("/channels?database=x", "database"),
     ("/channels?limit=0", "limit"),
     ("/channels?limit=501", "limit"),
@@ -156,16 +156,16 @@ QUERIES: list[tuple[str, str]] = [
 
 async def test_an_invalid_parameter_is_rejected_with_its_name(relay: Relay) -> None:
     for path, field in QUERIES:
-        refused(await relay.call("GET", path), 400, field)
+        rejected(await relay.call("GET", path), 400, field)
 
 
 async def test_not_found_is_a_problem(relay: Relay) -> None:
     for path in ("/nope", "/channels/no", "/history/x", "/history/1", "/history/1.5", "/deliveries/1"):
-        refused(await relay.call("GET", path), 404)
+        rejected(await relay.call("GET", path), 404)
 
 
 async def test_a_wrong_method_is_a_problem_that_lists_the_allowed_ones(relay: Relay) -> None:
     for method, path in (("PUT", "/channels"), ("POST", "/history"), ("GET", "/webhook")):
-        answer = await relay.call(method, path)
-        refused(answer, 405)
-        assert answer.headers["Allow"]
+        response = await relay.call(method, path)
+        rejected(response, 405)
+        assert response.headers["Allow"]

@@ -1,4 +1,4 @@
-"""Does the API tell how a channel is, and does mending one let its lane start over?"""
+"""The health of channels, and how a repaired channel resumes."""
 
 import asyncio
 import re
@@ -39,14 +39,14 @@ async def hook(relay: Relay, sink: Sink, name: str = "ops", **fields: Any) -> di
 
 
 async def health(relay: Relay, channel_id: str = "ops") -> dict[str, Any]:
-    answer = await relay.call("GET", f"/channels/{channel_id}/health")
-    assert answer.status == 200, answer.body
-    found: dict[str, Any] = answer.json
-    return found
+    response = await relay.call("GET", f"/channels/{channel_id}/health")
+    assert response.status == 200, response.body
+    current: dict[str, Any] = response.json
+    return current
 
 
-async def opened(relay: Relay, sql: Any, channel_id: str = "ops") -> None:
-    """A channel whose breaker is open for an hour, with one delivery that waits."""
+async def open_breaker(relay: Relay, sql: Any, channel_id: str = "ops") -> None:
+    """Open the circuit breaker of a channel for an hour, with one pending delivery."""
     await relay.webhook(webhook())
     await sql.execute(PUT_OFF, channel_id)
     await sql.execute(OPEN, channel_id)
@@ -76,9 +76,9 @@ async def test_the_health_contains_the_caveat_of_the_type(relay: Relay) -> None:
 
 
 async def test_the_health_of_an_unknown_channel_is_not_found(relay: Relay) -> None:
-    answer = await relay.call("GET", "/channels/gone/health")
+    response = await relay.call("GET", "/channels/gone/health")
 
-    assert (answer.status, "'gone'" in answer.json["detail"]) == (404, True)
+    assert (response.status, "'gone'" in response.json["detail"]) == (404, True)
 
 
 async def test_the_health_shows_the_lane_and_the_pending_deliveries_of_each_channel(
@@ -88,17 +88,17 @@ async def test_the_health_shows_the_lane_and_the_pending_deliveries_of_each_chan
     for name in ("fine", "ops"):
         await hook(relay, sink, name)
     await hook(relay, sink, "off", enabled=False)
-    await opened(relay, sql)
+    await open_breaker(relay, sql)
     await sql.execute("UPDATE channels SET disabled_reason = 'it is gone' WHERE id = 'off'")
 
-    found = await health(relay)
+    current = await health(relay)
 
-    assert (found["state"], found["consecutive_failures"], found["waiting"]) == ("open", 7, 1)
-    assert (found["last_reason"], found["last_error"]) == ("serverError", "500 oh")
+    assert (current["state"], current["consecutive_failures"], current["waiting"]) == ("open", 7, 1)
+    assert (current["last_reason"], current["last_error"]) == ("serverError", "500 oh")
     for name in ("open_since", "held_until", "last_failure_at", "oldest_waiting"):
-        assert TIME.fullmatch(found[name]), name
+        assert TIME.fullmatch(current[name]), name
     listed = {channel["id"]: channel for channel in await relay.items("/channels")}
-    assert listed["ops"]["health"] == found
+    assert listed["ops"]["health"] == current
     assert listed["fine"]["health"] == NEW | {
         "waiting": 1,
         "oldest_waiting": listed["fine"]["health"]["oldest_waiting"],
@@ -121,7 +121,7 @@ async def test_a_new_destination_or_rate_limit_sends_pending_deliveries_immediat
         {"rate_limit": None},
     ]
     for patch in patches:
-        await opened(relay, sql)
+        await open_breaker(relay, sql)
         enqueued = (await lane(sql))["enqueued"]
         assert (await relay.call("PATCH", "/channels/ops", json=patch)).status == 200
 
@@ -135,10 +135,10 @@ async def test_a_change_of_filters_leaves_the_circuit_breaker_open(
     start_relay: RelayFactory, sink: Sink, sql: Any
 ) -> None:
     relay = await start_relay(deliver=False)
-    shown = await hook(relay, sink)
-    await opened(relay, sql)
+    created = await hook(relay, sink)
+    await open_breaker(relay, sql)
 
-    for patch in ({"severities": ["critical"]}, {"name": "Other"}, {"enabled": True}, shown):
+    for patch in ({"severities": ["critical"]}, {"name": "Other"}, {"enabled": True}, created):
         assert (await relay.call("PATCH", "/channels/ops", json=patch)).status == 200
 
     assert (await health(relay))["state"] == "open"
@@ -150,7 +150,7 @@ async def test_enabling_a_disabled_channel_clears_its_reason_and_failures(
 ) -> None:
     relay = await start_relay(deliver=False)
     await hook(relay, sink)
-    await opened(relay, sql)
+    await open_breaker(relay, sql)
     await sql.execute(
         """UPDATE channels SET disabled_reason = '404 no such hook', config = config || '{"enabled": false}'"""
     )
@@ -172,22 +172,22 @@ async def test_a_repaired_channel_is_sent_its_pending_deliveries(
 ) -> None:
     before = await start_relay(deliver=False)
     await hook(before, sink)
-    await opened(before, sql)
+    await open_breaker(before, sql)
     await start_relay()
     assert sink.received == []
 
-    await before.call("PATCH", "/channels/ops", json={"webhook_url": f"{sink.url}/mended"})
+    await before.call("PATCH", "/channels/ops", json={"webhook_url": f"{sink.url}/repaired"})
 
-    await sink.wait_for(1, "/mended")
+    await sink.wait_for(1, "/repaired")
 
 
 async def test_a_channel_that_was_read_can_be_written_back(relay: Relay, sink: Sink) -> None:
-    read = await hook(relay, sink, rate_limit={"per_second": 0.5, "burst": 3})
-    assert read["rate_limit"] == {"per_second": 0.5, "burst": 3}
+    created = await hook(relay, sink, rate_limit={"per_second": 0.5, "burst": 3})
+    assert created["rate_limit"] == {"per_second": 0.5, "burst": 3}
 
-    assert (await relay.call("PATCH", "/channels/ops", json=read)).json == read
-    copied = read | {"id": "copy", "webhook_url": sink.url}
-    assert (await relay.channel(**copied)) == read | {"id": "copy"}
+    assert (await relay.call("PATCH", "/channels/ops", json=created)).json == created
+    copied = created | {"id": "copy", "webhook_url": sink.url}
+    assert (await relay.channel(**copied)) == created | {"id": "copy"}
     changed = await relay.call("PATCH", "/channels/ops", json={"rate_limit": None, "health": {"state": "open"}})
     assert (changed.json["rate_limit"], changed.json["health"]["state"]) == (None, "healthy")
 
@@ -203,8 +203,8 @@ async def test_an_invalid_rate_limit_is_rejected_with_the_field(relay: Relay, si
         (1, "rate_limit"),
     ]
     for limit, field in limits:
-        answer = await relay.call("PATCH", "/channels/ops", json={"rate_limit": limit})
-        assert (answer.status, [error["field"] for error in answer.json["errors"]]) == (400, [field])
+        response = await relay.call("PATCH", "/channels/ops", json={"rate_limit": limit})
+        assert (response.status, [error["field"] for error in response.json["errors"]]) == (400, [field])
 
 
 async def test_changes_while_deliveries_settle_never_conflict(relay: Relay, sink: Sink) -> None:
@@ -213,7 +213,7 @@ async def test_changes_while_deliveries_settle_never_conflict(relay: Relay, sink
         await relay.webhook(webhook(group=str(at)))
 
     patches = [{"custom_headers": {"X-Turn": str(at)}} for at in range(10)]
-    answers = await asyncio.gather(*(relay.call("PATCH", "/channels/ops", json=patch) for patch in patches))
+    responses = await asyncio.gather(*(relay.call("PATCH", "/channels/ops", json=patch) for patch in patches))
 
-    assert [answer.status for answer in answers] == [200] * 10
+    assert [response.status for response in responses] == [200] * 10
     await relay.settled(40)

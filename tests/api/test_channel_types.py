@@ -1,4 +1,4 @@
-"""Is each type that goes by a token made, masked and told over the API, as one that goes by a URL is?"""
+"""The channel types that use tokens, over the API."""
 
 import json
 from typing import Any
@@ -21,36 +21,38 @@ PLATFORMS: dict[type[BaseChannel], Any] = {
 }
 
 
-def settings(kind: type[BaseChannel], url: str) -> dict[str, Any]:
-    made: dict[str, Any] = msgspec.to_builtins(channel(kind, url))
-    return {name: value for name, value in made.items() if value is not None} | {"name": "Ops", "id": "ops"}
+def settings(channel_class: type[BaseChannel], url: str) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(channel(channel_class, url))
+    return {name: value for name, value in fields.items() if value is not None} | {"name": "Ops", "id": "ops"}
 
 
-@pytest.mark.parametrize("kind", TOKENS, ids=type_name)
+@pytest.mark.parametrize("channel_class", TOKENS, ids=type_name)
 async def test_a_channel_of_each_type_is_created_masked_and_sent_an_alert(
-    kind: type[BaseChannel], relay: Relay, sink: Sink
+    channel_class: type[BaseChannel], relay: Relay, sink: Sink
 ) -> None:
-    sink.script = platform = PLATFORMS[kind]()
-    created = await relay.channel(**settings(kind, sink.url))
+    sink.script = platform = PLATFORMS[channel_class]()
+    created = await relay.channel(**settings(channel_class, sink.url))
     await relay.call(
-        "PATCH", "/channels/ops", json={"name": "Operations"} | dict.fromkeys(kind.SECRET, "********")
+        "PATCH", "/channels/ops", json={"name": "Operations"} | dict.fromkeys(channel_class.SECRET, "********")
     )
-    assert {created[name] for name in kind.SECRET} == {"********"}
+    assert {created[name] for name in channel_class.SECRET} == {"********"}
 
     await relay.webhook(webhook())
 
     await sink.wait_for(1)
     tested = await relay.call("POST", "/test", json={"channel_id": "ops"})
     assert tested.json["delivered"], tested.json
-    secrets = {settings(kind, sink.url)[name] for name in kind.SECRET}
-    shown = json.dumps([created, await relay.items("/channels"), tested.json])
-    assert not [secret for secret in secrets if secret in shown]
+    secrets = {settings(channel_class, sink.url)[name] for name in channel_class.SECRET}
+    output = json.dumps([created, await relay.items("/channels"), tested.json])
+    assert not [secret for secret in secrets if secret in output]
     assert platform.told
 
 
-@pytest.mark.parametrize("kind", TOKENS, ids=type_name)
-async def test_a_private_address_is_rejected_with_the_field(kind: type[BaseChannel], relay: Relay) -> None:
-    answer = await relay.call("POST", "/channels", json=settings(kind, "http://10.1.2.3"))
+@pytest.mark.parametrize("channel_class", TOKENS, ids=type_name)
+async def test_a_private_address_is_rejected_with_the_field(
+    channel_class: type[BaseChannel], relay: Relay
+) -> None:
+    response = await relay.call("POST", "/channels", json=settings(channel_class, "http://10.1.2.3"))
 
-    assert answer.status == 400 or answer.status == 422
-    assert TOKENS[kind][0] in json.dumps(answer.json)
+    assert response.status == 400 or response.status == 422
+    assert TOKENS[channel_class][0] in json.dumps(response.json)

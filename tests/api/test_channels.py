@@ -1,4 +1,4 @@
-"""Can channels be made, read, changed, tested and deleted, as the first guide promised?"""
+"""Channels are created, read, updated, tested and deleted."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Does the outbox tell what was sent, what waits and what failed?"""
+"""The list of deliveries: delivered, pending and dead ones, and its filters."""
 
 import re
 from typing import Any
@@ -78,17 +78,17 @@ async def test_each_filter_selects_matching_deliveries(start_relay: RelayFactory
         await relay.webhook(webhook(group=group))
     await relay.call("DELETE", "/channels/a")
 
-    async def shown(query: dict[str, str]) -> set[tuple[str, str, str]]:
+    async def selected(query: dict[str, str]) -> set[tuple[str, str, str]]:
         items = (await relay.call("GET", "/deliveries", params=query)).json["items"]
         return {(item["channel_id"], item["group_key"][11:-2], item["state"]) for item in items}
 
     dead = {("a", "one", "dead"), ("a", "two", "dead")}
     pending = {("b", "one", "pending"), ("b", "two", "pending")}
-    assert await shown({}) == dead | pending
-    assert await shown({"channel_id": "a"}) == await shown({"state": "dead"}) == dead
-    assert await shown({"channel_id": "b"}) == await shown({"state": "pending"}) == pending
-    assert await shown({"group_key": '{}:{group="one"}', "state": "dead"}) == {("a", "one", "dead")}
-    assert await shown({"group_key": "one"}) == set()
+    assert await selected({}) == dead | pending
+    assert await selected({"channel_id": "a"}) == await selected({"state": "dead"}) == dead
+    assert await selected({"channel_id": "b"}) == await selected({"state": "pending"}) == pending
+    assert await selected({"group_key": '{}:{group="one"}', "state": "dead"}) == {("a", "one", "dead")}
+    assert await selected({"group_key": "one"}) == set()
 
 
 async def test_since_and_until_bound_the_time_of_creation(start_relay: RelayFactory, sink: Sink) -> None:

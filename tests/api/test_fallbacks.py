@@ -1,32 +1,27 @@
-"""Can a channel only name a fallback that can stand in for it?"""
+"""Validation of fallback channels."""
 
 import asyncio
 from typing import Any
 
-from tests.fixtures.relays import ApiResponse, Relay, RelayFactory
+from tests.api.assertions import rejected
+from tests.fixtures.relays import Relay, RelayFactory
 
 HOOK = {"channel_type": "webhook", "webhook_url": "https://hooks.example.com/x"}
 
 
 async def chain(relay: Relay, *names: str) -> None:
-    """Channels of these names, each but the last with the next one as its fallback."""
-    following: dict[str, Any] = {}
+    """Create channels with these names; each has the next one as its fallback."""
+    fallback: dict[str, Any] = {}
     for name in reversed(names):
-        await relay.channel(name=name, **HOOK, **following)
-        following = {"fallback_channel_id": name}
-
-
-def refused(answer: ApiResponse, field: str, *words: str) -> None:
-    assert answer.status == 400, answer.body
-    assert [error["field"] for error in answer.json["errors"]] == [field]
-    assert all(word in answer.json["detail"] for word in words), answer.json["detail"]
+        await relay.channel(name=name, **HOOK, **fallback)
+        fallback = {"fallback_channel_id": name}
 
 
 async def test_chains_are_allowed_and_shown(relay: Relay) -> None:
     await chain(relay, "a", "b", "c")
 
-    shown = {channel["id"]: channel["fallback_channel_id"] for channel in await relay.items("/channels")}
-    assert shown == {"a": "b", "b": "c", "c": None}
+    fallbacks = {channel["id"]: channel["fallback_channel_id"] for channel in await relay.items("/channels")}
+    assert fallbacks == {"a": "b", "b": "c", "c": None}
 
     cleared = await relay.call("PATCH", "/channels/a", json={"fallback_channel_id": None})
     assert (cleared.status, cleared.json["fallback_channel_id"]) == (200, None)
@@ -34,23 +29,23 @@ async def test_chains_are_allowed_and_shown(relay: Relay) -> None:
 
 async def test_an_unknown_fallback_is_rejected(relay: Relay) -> None:
     body = {"name": "a", **HOOK, "fallback_channel_id": "gone"}
-    refused(await relay.call("POST", "/channels", json=body), "fallback_channel_id", "'gone'")
+    rejected(await relay.call("POST", "/channels", json=body), "fallback_channel_id", "'gone'")
     assert await relay.items("/channels") == []
 
     await relay.channel(name="a", **HOOK)
     patch = {"fallback_channel_id": "gone"}
-    refused(await relay.call("PATCH", "/channels/a", json=patch), "fallback_channel_id", "'gone'")
+    rejected(await relay.call("PATCH", "/channels/a", json=patch), "fallback_channel_id", "'gone'")
 
 
 async def test_a_cycle_is_rejected_and_shown(relay: Relay) -> None:
     await chain(relay, "a", "b", "c")
 
-    for channel, fallback, circle in (("c", "a", "c → a → b → c"), ("b", "a", "b → a → b")):
-        answer = await relay.call("PATCH", f"/channels/{channel}", json={"fallback_channel_id": fallback})
-        refused(answer, "fallback_channel_id", circle)
-    refused(await relay.call("PATCH", "/channels/c", json={"fallback_channel_id": "c"}), "fallback_channel_id")
+    for channel, fallback, cycle in (("c", "a", "c → a → b → c"), ("b", "a", "b → a → b")):
+        response = await relay.call("PATCH", f"/channels/{channel}", json={"fallback_channel_id": fallback})
+        rejected(response, "fallback_channel_id", cycle)
+    rejected(await relay.call("PATCH", "/channels/c", json={"fallback_channel_id": "c"}), "fallback_channel_id")
     body = {"name": "d", **HOOK, "fallback_channel_id": "d"}
-    refused(await relay.call("POST", "/channels", json=body), "fallback_channel_id")
+    rejected(await relay.call("POST", "/channels", json=body), "fallback_channel_id")
 
 
 async def test_concurrent_requests_create_no_cycle(start_relay: RelayFactory) -> None:
@@ -59,11 +54,11 @@ async def test_concurrent_requests_create_no_cycle(start_relay: RelayFactory) ->
     await chain(one, "b")
 
     for _ in range(10):
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             one.call("PATCH", "/channels/a", json={"fallback_channel_id": "b"}),
             other.call("PATCH", "/channels/b", json={"fallback_channel_id": "a"}),
         )
-        assert sorted(answer.status for answer in answers) == [200, 400]
+        assert sorted(response.status for response in responses) == [200, 400]
         for name in ("a", "b"):
             await one.call("PATCH", f"/channels/{name}", json={"fallback_channel_id": None})
 
@@ -100,12 +95,12 @@ async def test_a_fallback_of_another_tenant_is_rejected(relay: Relay) -> None:
         await relay.channel(name=tenant, **HOOK, tenant_id=tenant)
     await relay.channel(name="all", **HOOK)
 
-    def made(tenant: str | None, fallback: str) -> dict[str, Any]:
+    def body_of(tenant: str | None, fallback: str) -> dict[str, Any]:
         return {"name": "new", **HOOK, "tenant_id": tenant, "fallback_channel_id": fallback}
 
-    for body in (made("globex", "acme"), made(None, "acme")):
-        refused(await relay.call("POST", "/channels", json=body), "fallback_channel_id", "'acme'")
-    for body in (made("acme", "acme"), made("acme", "all"), made(None, "all")):
+    for body in (body_of("globex", "acme"), body_of(None, "acme")):
+        rejected(await relay.call("POST", "/channels", json=body), "fallback_channel_id", "'acme'")
+    for body in (body_of("acme", "acme"), body_of("acme", "all"), body_of(None, "all")):
         assert (await relay.call("POST", "/channels", json=body)).status == 201
         await relay.call("DELETE", "/channels/new")
 
@@ -115,22 +110,22 @@ async def test_a_change_of_tenant_checks_fallbacks_in_both_directions(relay: Rel
     await relay.channel(name="main", **HOOK, tenant_id="acme", fallback_channel_id="fallback")
 
     for tenant in ("globex", None):
-        answer = await relay.call("PATCH", "/channels/main", json={"tenant_id": tenant})
-        refused(answer, "fallback_channel_id", "'fallback'", "'acme'")
-    refused(await relay.call("PATCH", "/channels/fallback", json={"tenant_id": "globex"}), "tenant_id", "'main'")
+        response = await relay.call("PATCH", "/channels/main", json={"tenant_id": tenant})
+        rejected(response, "fallback_channel_id", "'fallback'", "'acme'")
+    rejected(await relay.call("PATCH", "/channels/fallback", json={"tenant_id": "globex"}), "tenant_id", "'main'")
 
     assert (await relay.call("PATCH", "/channels/fallback", json={"tenant_id": None})).status == 200
     assert (await relay.call("PATCH", "/channels/main", json={"tenant_id": "globex"})).status == 200
-    refused(await relay.call("PATCH", "/channels/fallback", json={"tenant_id": "acme"}), "tenant_id", "'main'")
+    rejected(await relay.call("PATCH", "/channels/fallback", json={"tenant_id": "acme"}), "tenant_id", "'main'")
 
 
 async def test_a_channel_that_is_a_fallback_can_not_be_deleted(relay: Relay) -> None:
     await chain(relay, "a", "b")
     await relay.channel(name="c", **HOOK, fallback_channel_id="b")
 
-    answer = await relay.call("DELETE", "/channels/b")
+    response = await relay.call("DELETE", "/channels/b")
 
-    assert (answer.status, "'a', 'c'" in answer.json["detail"]) == (409, True)
+    assert (response.status, "'a', 'c'" in response.json["detail"]) == (409, True)
     assert (await relay.call("GET", "/channels/b")).status == 200
     for name in ("a", "c", "b"):
         assert (await relay.call("DELETE", f"/channels/{name}")).status == 204

@@ -1,4 +1,4 @@
-"""Does the process say whether it can take alerts, and what it measures?"""
+"""Liveness, readiness and metrics."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -10,8 +10,8 @@ from tests.fixtures.sink import Sink
 async def test_a_healthy_relay_responds_200(relay: Relay) -> None:
     assert (await relay.call("GET", "-/healthy", key=None)).body == b"alive"
     for path in ("-/ready", "health"):
-        answer = await relay.call("GET", path, key=None)
-        assert (answer.status, answer.json) == (200, {"status": "ok", "database": True})
+        response = await relay.call("GET", path, key=None)
+        assert (response.status, response.json) == (200, {"status": "ok", "database": True})
 
 
 async def test_without_its_database_the_relay_is_healthy_but_not_ready(
@@ -39,7 +39,7 @@ async def test_metrics_are_in_the_text_format_of_prometheus(relay: Relay, sink: 
 
     page = await relay.call("GET", "metrics", key=None)
 
-    assert page.headers["Content-Type"].count("charset") == 1  # twice, and Prometheus refuses the page
+    assert page.headers["Content-Type"].count("charset") == 1  # Prometheus rejects a page with two
     families = {family.name: family for family in text_string_to_metric_families(page.body.decode())}
     assert all(name.startswith("relay_") for name in families)
     accepted = [one.value for one in families["relay_webhooks"].samples if one.labels == {"result": "accepted"}]

@@ -1,4 +1,4 @@
-"""Does the history tell what happened to an alert, and only to that one?"""
+"""The history of alerts and their timelines."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -72,8 +72,8 @@ async def test_since_and_until_bound_the_time_of_receipt(relay: Relay) -> None:
 
 
 async def test_the_timeline_contains_receipts_deliveries_and_attempts(relay: Relay, sink: Sink) -> None:
-    answers = iter([500, 200, 200])
-    sink.script = lambda _: web.Response(status=next(answers), text="so it is")
+    responses = iter([500, 200, 200])
+    sink.script = lambda _: web.Response(status=next(responses), text="so it is")
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     await relay.webhook(webhook(alert()))
     await relay.settled(1)
@@ -103,16 +103,16 @@ async def test_a_channel_that_matched_another_alert_of_the_group_is_not_in_the_t
     await relay.channel(name="All", channel_type="webhook", webhook_url=sink.url)
     await relay.webhook(webhook(alert("A", severity="critical"), alert("B", severity="info")))
 
-    told = {}
+    included = {}
     for item in await relay.items("/history"):
         [receipt] = (await relay.call("GET", f"/history/{item['id']}")).json["timeline"]
-        told[item["alertname"]] = sorted(one["channel_id"] for one in receipt["deliveries"])
+        included[item["alertname"]] = sorted(one["channel_id"] for one in receipt["deliveries"])
 
-    assert told == {"A": ["all", "critical"], "B": ["all", "info"]}
+    assert included == {"A": ["all", "critical"], "B": ["all", "info"]}
 
 
 async def names(relay: Relay, delivery_id: int) -> list[str]:
-    """The alerts that a delivery tells."""
+    """The alerts of a delivery."""
     return sorted(item["alertname"] for item in await relay.items(f"/history?delivery_id={delivery_id}"))
 
 
@@ -160,8 +160,8 @@ async def test_a_digest_and_a_fallback_include_all_alerts_merged_into_them(
     assert await names(relay, fallback) == ["A", "B", "C"]
     assert await names(relay, b) == ["A", "B"]
     assert await names(relay, d) == ["D"]
-    shown = (await relay.call("GET", f"/deliveries/{digest}")).json
-    assert (shown["kind"], shown["group_key"], shown["alert_ids"]) == ("digest", None, [])
+    selected = (await relay.call("GET", f"/deliveries/{digest}")).json
+    assert (selected["kind"], selected["group_key"], selected["alert_ids"]) == ("digest", None, [])
 
     [item] = await relay.items(f"/history?delivery_id={a}")
     [receipt] = (await relay.call("GET", f"/history/{item['id']}")).json["timeline"]

@@ -1,4 +1,4 @@
-"""Can a channel be mailed to, from the API to the mail server?"""
+"""Email channels, from the API to the mail server."""
 
 from tests.fixtures.mail_server import LOGIN, mail_server
 from tests.fixtures.relays import Relay, webhook

@@ -1,25 +1,20 @@
-"""Can message templates be made, changed and brought back, and is what can't work refused at once?"""
+"""Message templates: create, update, restore, and validation."""
 
 from typing import Any
 
 import pytest
 
-from tests.fixtures.relays import ApiResponse, Relay
+from tests.api.assertions import rejected
+from tests.fixtures.relays import Relay
 
 OURS = {"name": "Ours", "title": "{{ status }}", "alert": "{{ alert.labels.instance | bold }}"}
 
 
 async def add(relay: Relay, **fields: Any) -> dict[str, Any]:
-    answer = await relay.call("POST", "/templates", json=OURS | fields)
-    assert answer.status == 201, answer.body
-    added: dict[str, Any] = answer.json
+    response = await relay.call("POST", "/templates", json=OURS | fields)
+    assert response.status == 201, response.body
+    added: dict[str, Any] = response.json
     return added
-
-
-def refused(answer: ApiResponse, field: str, *words: str) -> None:
-    assert answer.status == 400, answer.body
-    assert [error["field"] for error in answer.json["errors"]] == [field]
-    assert all(word in answer.json["detail"] for word in words), answer.json["detail"]
 
 
 async def test_a_template_is_created_updated_and_deleted(relay: Relay) -> None:
@@ -51,13 +46,13 @@ async def test_versions_can_be_read_and_restored(relay: Relay) -> None:
         await relay.call("PATCH", "/templates/ours", json={"title": f"no. {number}"})
 
     first = (await relay.call("GET", "/templates/ours/versions?limit=3")).json
-    then = (await relay.call("GET", f"/templates/ours/versions?cursor={first['next']}")).json
-    assert [one["version"] for one in first["items"] + then["items"]] == [4, 3, 2, 1]
-    assert (await relay.call("GET", "/templates/ours/versions/1")).json == then["items"][0]
-    assert then["items"][0]["title"] == OURS["title"]
+    second = (await relay.call("GET", f"/templates/ours/versions?cursor={first['next']}")).json
+    assert [one["version"] for one in first["items"] + second["items"]] == [4, 3, 2, 1]
+    assert (await relay.call("GET", "/templates/ours/versions/1")).json == second["items"][0]
+    assert second["items"][0]["title"] == OURS["title"]
 
-    back = await relay.call("POST", "/templates/ours/versions/1/restore")
-    assert (back.status, back.json["title"], back.json["version"]) == (200, OURS["title"], 5)
+    restored = await relay.call("POST", "/templates/ours/versions/1/restore")
+    assert (restored.status, restored.json["title"], restored.json["version"]) == (200, OURS["title"], 5)
     assert (await relay.call("POST", "/templates/ours/versions/9/restore")).status == 404
 
 
@@ -66,13 +61,13 @@ async def test_the_list_has_pages(relay: Relay) -> None:
         await add(relay, name=f"T{number}")
     every = await relay.items("/templates")
     first = (await relay.call("GET", "/templates?limit=2")).json
-    then = (await relay.call("GET", f"/templates?limit=500&cursor={first['next']}")).json
+    second = (await relay.call("GET", f"/templates?limit=500&cursor={first['next']}")).json
     assert [one["id"] for one in every] == [f"t{number}" for number in range(5)]
-    assert [*first["items"], *then["items"]] == every
+    assert [*first["items"], *second["items"]] == every
 
 
 @pytest.mark.parametrize(
-    ("field", "text", "words"),
+    ("field", "text", "texts"),
     [
         ("title", "{{", ("line 1",)),
         ("body", "one\n{% if %}", ("line 2",)),
@@ -82,30 +77,30 @@ async def test_the_list_has_pages(relay: Relay) -> None:
     ],
 )
 async def test_a_syntax_error_is_rejected_with_its_line(
-    field: str, text: str, words: tuple[str, ...], relay: Relay
+    field: str, text: str, texts: tuple[str, ...], relay: Relay
 ) -> None:
-    refused(await relay.call("POST", "/templates", json=OURS | {field: text}), field, *words)
+    rejected(await relay.call("POST", "/templates", json=OURS | {field: text}), field, *texts)
     await add(relay)
-    refused(await relay.call("PATCH", "/templates/ours", json={field: text}), field, *words)
+    rejected(await relay.call("PATCH", "/templates/ours", json={field: text}), field, *texts)
 
 
 async def test_an_empty_template_is_rejected(relay: Relay) -> None:
-    answer = await relay.call("POST", "/templates", json={"name": "Nothing"})
-    assert answer.status == 400
-    assert "at least one of title, body, alert" in answer.json["detail"]
+    response = await relay.call("POST", "/templates", json={"name": "Nothing"})
+    assert response.status == 400
+    assert "at least one of title, body, alert" in response.json["detail"]
     assert (await relay.call("POST", "/templates", json=OURS | {"footer": "x"})).status == 400
 
 
 async def test_a_template_in_use_exists_and_can_not_be_deleted(relay: Relay) -> None:
     ops = {"channel_type": "webhook", "name": "Ops", "webhook_url": "http://127.0.0.1:9/"}
-    refused(await relay.call("POST", "/channels", json=ops | {"template": "ours"}), "template", "'ours'")
+    rejected(await relay.call("POST", "/channels", json=ops | {"template": "ours"}), "template", "'ours'")
     await add(relay)
     assert (await relay.channel(**ops, template="ours"))["template"] == "ours"
-    refused(await relay.call("PATCH", "/channels/ops", json={"template": "other"}), "template", "'other'")
+    rejected(await relay.call("PATCH", "/channels/ops", json={"template": "other"}), "template", "'other'")
 
-    held = await relay.call("DELETE", "/templates/ours")
-    assert held.status == 409
-    assert "'ops'" in held.json["detail"]
+    response = await relay.call("DELETE", "/templates/ours")
+    assert response.status == 409
+    assert "'ops'" in response.json["detail"]
     assert (await relay.call("PATCH", "/channels/ops", json={"template": None})).json["template"] is None
     assert (await relay.call("DELETE", "/templates/ours")).status == 204
 
@@ -113,4 +108,4 @@ async def test_a_template_in_use_exists_and_can_not_be_deleted(relay: Relay) -> 
 async def test_ids_are_unique_and_can_not_be_changed(relay: Relay) -> None:
     await add(relay)
     assert (await relay.call("POST", "/templates", json=OURS)).status == 409
-    refused(await relay.call("PATCH", "/templates/ours", json={"id": "other"}), "id")
+    rejected(await relay.call("PATCH", "/templates/ours", json={"id": "other"}), "id")

@@ -1,4 +1,4 @@
-"""Can a long list be walked page by page while it grows?"""
+"""Pagination of lists that change meanwhile."""
 
 from typing import Any
 
@@ -7,18 +7,18 @@ from tests.fixtures.sink import Sink
 
 
 async def first_page(relay: Relay, path: str) -> tuple[list[Any], str]:
-    answer = await relay.call("GET", f"{path}?limit=2")
-    assert len(answer.json["items"]) == 2
-    return [item["id"] for item in answer.json["items"]], answer.json["next"]
+    response = await relay.call("GET", f"{path}?limit=2")
+    assert len(response.json["items"]) == 2
+    return [item["id"] for item in response.json["items"]], response.json["next"]
 
 
 async def rest(relay: Relay, path: str, cursor: str | None) -> list[Any]:
     found = []
     while cursor is not None:
-        answer = await relay.call("GET", path, params={"limit": "2", "cursor": cursor})
-        assert 1 <= len(answer.json["items"]) <= 2
-        found += [item["id"] for item in answer.json["items"]]
-        cursor = answer.json["next"]
+        response = await relay.call("GET", path, params={"limit": "2", "cursor": cursor})
+        assert 1 <= len(response.json["items"]) <= 2
+        found += [item["id"] for item in response.json["items"]]
+        cursor = response.json["next"]
     return found
 
 
@@ -35,13 +35,13 @@ async def test_channels_created_meanwhile_do_not_shift_pages(relay: Relay, sink:
 
 async def test_alerts_received_meanwhile_do_not_shift_pages(relay: Relay) -> None:
     await relay.webhook(webhook(*(alert(instance=str(at)) for at in range(7))))
-    all_of_them = [item["id"] for item in await relay.items("/history")]
+    expected = [item["id"] for item in await relay.items("/history")]
 
     seen, cursor = await first_page(relay, "/history")
     await relay.webhook(webhook(*(alert("New", instance=str(at)) for at in range(3)), group="new"))
 
-    assert seen + await rest(relay, "/history", cursor) == all_of_them
-    assert sorted(all_of_them, reverse=True) == all_of_them
+    assert seen + await rest(relay, "/history", cursor) == expected
+    assert sorted(expected, reverse=True) == expected
 
 
 async def test_deliveries_created_meanwhile_do_not_shift_pages(start_relay: RelayFactory, sink: Sink) -> None:
@@ -49,19 +49,19 @@ async def test_deliveries_created_meanwhile_do_not_shift_pages(start_relay: Rela
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     for at in range(7):
         await relay.webhook(webhook(group=str(at)))
-    all_of_them = [item["id"] for item in await relay.items("/deliveries")]
+    expected = [item["id"] for item in await relay.items("/deliveries")]
 
     seen, cursor = await first_page(relay, "/deliveries")
     await relay.webhook(webhook(group="new"))
 
-    assert seen + await rest(relay, "/deliveries", cursor) == all_of_them
+    assert seen + await rest(relay, "/deliveries", cursor) == expected
 
 
 async def test_a_page_with_the_remaining_items_is_the_last(relay: Relay) -> None:
     await relay.webhook(webhook(*(alert(instance=str(at)) for at in range(4))))
 
     for limit, more in ((3, True), (4, False), (500, False)):
-        answer = await relay.call("GET", f"/history?limit={limit}")
-        assert len(answer.json["items"]) == min(limit, 4)
-        assert (answer.json["next"] is not None) == more
+        response = await relay.call("GET", f"/history?limit={limit}")
+        assert len(response.json["items"]) == min(limit, 4)
+        assert (response.json["next"] is not None) == more
     assert (await relay.call("GET", "/deliveries")).json == {"items": [], "next": None}

@@ -1,4 +1,4 @@
-"""Does a preview show what a channel would be sent, without a secret, and without sending anything?"""
+"""Previews show requests with masked secrets, and send nothing."""
 
 import asyncio
 import json
@@ -9,26 +9,38 @@ from aiohttp import web
 
 from relay.domain.channel_types import EmailChannel
 from relay.domain.samples import Sample
-from tests.api.previews import HOOK, MASK, TOKEN, Kind, bodies, every_kind, odd_group, platform, preview
+from tests.api.previews import (
+    HOOK,
+    MASK,
+    TOKEN,
+    ChannelClass,
+    bodies,
+    every_channel_type,
+    odd_group,
+    platform,
+    preview,
+)
 from tests.fixtures.mail_server import mail_server
 from tests.fixtures.relays import ApiResponse, Relay, RelayFactory, alert, sample, webhook
 from tests.fixtures.sink import Sink
 from tests.notify.factories import channel
 
 
-@every_kind
-async def test_secrets_are_masked_and_nothing_is_sent_or_stored(kind: Kind, relay: Relay, sink: Sink) -> None:
-    async with platform(kind, sink) as there:
+@every_channel_type
+async def test_secrets_are_masked_and_nothing_is_sent_or_stored(
+    channel_class: ChannelClass, relay: Relay, sink: Sink
+) -> None:
+    async with platform(channel_class, sink) as target:
         for name, value in (("group", odd_group()), *(("sample", one.value) for one in Sample)):
-            answer = await relay.call("POST", "/preview", json={"channel": there.channel, name: value})
+            response = await relay.call("POST", "/preview", json={"channel": target.channel, name: value})
 
-            assert answer.status == 200
-            assert answer.json["requests"]
-            assert answer.json["alerts"] > 0
-            for secret in there.secrets:
-                assert secret not in answer.body.decode()
-                assert TOKEN not in secret or TOKEN not in answer.body.decode()
-            assert there.bodies == []
+            assert response.status == 200
+            assert response.json["requests"]
+            assert response.json["alerts"] > 0
+            for secret in target.secrets:
+                assert secret not in response.body.decode()
+                assert TOKEN not in secret or TOKEN not in response.body.decode()
+            assert target.bodies == []
     for path in ("/channels", "/deliveries", "/history"):
         assert await relay.items(path) == []
 
@@ -38,13 +50,13 @@ async def test_a_mail_is_previewed_with_its_envelope(relay: Relay) -> None:
         settings: dict[str, Any] = {"smtp_host": "127.0.0.1", "smtp_port": server.port, "smtp_security": "none"}
         body = msgspec.to_builtins(channel(EmailChannel, **settings))
 
-        [shown] = (await preview(relay, channel=body))["requests"]
+        [result] = (await preview(relay, channel=body))["requests"]
 
         assert server.connected == 0
         assert server.greeted == []
-    assert (shown["kind"], shown["url"]) == ("mail", f"smtp://127.0.0.1:{server.port}")
-    assert (shown["sender"], shown["recipients"]) == (body["email_from"], list(body["email_to"]))
-    assert shown["body"].startswith(f"From: {body['email_from']}\r\n")
+    assert (result["kind"], result["url"]) == ("mail", f"smtp://127.0.0.1:{server.port}")
+    assert (result["sender"], result["recipients"]) == (body["email_from"], list(body["email_to"]))
+    assert result["body"].startswith(f"From: {body['email_from']}\r\n")
 
 
 async def test_unmatched_alerts_are_listed_with_the_reason(relay: Relay, sink: Sink) -> None:
@@ -55,17 +67,17 @@ async def test_unmatched_alerts_are_listed_with_the_reason(relay: Relay, sink: S
         alert("Down", status="resolved", severity="critical", instance="b"),
     )
 
-    shown = await preview(relay, channel_id="ops", group=group)
+    result = await preview(relay, channel_id="ops", group=group)
     nothing = await preview(relay, channel_id="ops", group=webhook(alert("Slow")))
     await relay.webhook(group)
     await relay.settled(1)
 
-    assert shown["alerts"] == 1
-    assert [(one["labels"]["alertname"], one["reason"]) for one in shown["unmatched"]] == [
+    assert result["alerts"] == 1
+    assert [(one["labels"]["alertname"], one["reason"]) for one in result["unmatched"]] == [
         ("Slow", "severities: expected critical; the alert has 'warning'"),
         ("Down", "send_resolved: the channel does not get resolved alerts"),
     ]
-    assert [json.loads(body)["alerts"] for body in bodies(shown)] == [sink.received[0].json["alerts"]]
+    assert [json.loads(body)["alerts"] for body in bodies(result)] == [sink.received[0].json["alerts"]]
     assert (nothing["requests"], nothing["alerts"], len(nothing["unmatched"])) == ([], 0, 1)
     assert nothing["notes"] == ["the channel's filters match no alert of the group; nothing would be sent"]
 
@@ -88,27 +100,27 @@ async def test_a_patch_can_be_previewed(relay: Relay, sink: Sink) -> None:
     before = await relay.channel(**HOOK, webhook_url=f"{sink.url}/{TOKEN}")
     change = {"custom_payload_template": "{{ alerts | length }} of {{ channel_id }}", "webhook_url": MASK}
 
-    shown = await preview(relay, channel_id="ops", channel=change, group=webhook())
+    result = await preview(relay, channel_id="ops", channel=change, group=webhook())
 
-    assert bodies(shown) == ["1 of ops"]
+    assert bodies(result) == ["1 of ops"]
     assert (await relay.call("GET", "/channels/ops")).json == before
 
 
 async def test_a_channel_that_was_read_can_be_previewed(relay: Relay, sink: Sink) -> None:
-    read = await relay.channel(**HOOK, webhook_url=sink.url)
+    channel_read = await relay.channel(**HOOK, webhook_url=sink.url)
 
-    assert (await preview(relay, channel_id="ops", channel=read))["requests"]
+    assert (await preview(relay, channel_id="ops", channel=channel_read))["requests"]
 
 
 async def test_a_failed_template_is_noted_without_secrets(relay: Relay, sink: Sink) -> None:
     broken = HOOK | {"webhook_url": f"{sink.url}/{TOKEN}", "custom_payload_template": f"{{{{ ''['{TOKEN}'] }}}}"}
 
-    shown = await preview(relay, channel=broken, group=webhook())
+    result = await preview(relay, channel=broken, group=webhook())
 
-    [note] = shown["notes"]
+    [note] = result["notes"]
     assert note.startswith("custom_payload_template failed, the built-in body was sent: ")
     assert TOKEN not in note
-    assert json.loads(bodies(shown)[0])["id"] == "preview"
+    assert json.loads(bodies(result)[0])["id"] == "preview"
 
 
 async def test_a_delivery_can_be_previewed_for_another_channel(relay: Relay, sink: Sink) -> None:
@@ -117,21 +129,21 @@ async def test_a_delivery_can_be_previewed_for_another_channel(relay: Relay, sin
     [delivery] = await relay.settled(1)
     other = HOOK | {"name": "Other", "webhook_url": sink.url, "severities": ["critical"]}
 
-    shown = await preview(relay, channel=other, delivery_id=delivery["id"])
+    result = await preview(relay, channel=other, delivery_id=delivery["id"])
 
-    told = json.loads(bodies(shown)[0])
-    assert (told["channel_id"], told["id"], shown["alerts"]) == ("other", str(delivery["id"]), 1)
-    assert shown["notes"] == [
+    payload = json.loads(bodies(result)[0])
+    assert (payload["channel_id"], payload["id"], result["alerts"]) == ("other", str(delivery["id"]), 1)
+    assert result["notes"] == [
         f"delivery {delivery['id']} belongs to channel ops; the filters of other are not applied"
     ]
 
 
 async def test_a_sample_is_not_filtered(relay: Relay, sink: Sink) -> None:
-    picky = HOOK | {"webhook_url": sink.url, "severities": ["none"], "enabled": False}
+    filtered = HOOK | {"webhook_url": sink.url, "severities": ["none"], "enabled": False}
     statuses = {}
     for one in Sample:
-        told = json.loads(bodies(await preview(relay, channel=picky, sample=one.value))[0])
-        statuses[one.value] = (told["kind"], {shown["status"] for shown in told["alerts"]})
+        payload = json.loads(bodies(await preview(relay, channel=filtered, sample=one.value))[0])
+        statuses[one.value] = (payload["kind"], {result["status"] for result in payload["alerts"]})
 
     assert statuses == {
         "firing": ("group", {"firing"}),
@@ -144,26 +156,26 @@ async def test_a_sample_is_not_filtered(relay: Relay, sink: Sink) -> None:
 
 async def test_webhooks_of_a_real_alertmanager_can_be_previewed(relay: Relay, sink: Sink) -> None:
     for name in ("firing-two", "mixed-one-resolved", "resolved", "truncated", "watchdog"):
-        shown = await preview(relay, channel=HOOK | {"webhook_url": sink.url}, group=json.loads(sample(name)))
-        assert shown["requests"]
+        result = await preview(relay, channel=HOOK | {"webhook_url": sink.url}, group=json.loads(sample(name)))
+        assert result["requests"]
 
 
-def refused(answer: ApiResponse, status: int, *fields: str) -> None:
-    assert answer.status == status, answer.body
-    assert [error["field"] for error in answer.json.get("errors", [])] == list(fields)
+def rejected(response: ApiResponse, status: int, *fields: str) -> None:
+    assert response.status == status, response.body
+    assert [error["field"] for error in response.json.get("errors", [])] == list(fields)
 
 
 async def test_an_invalid_request_is_rejected_with_the_field(relay: Relay, sink: Sink) -> None:
     new = HOOK | {"webhook_url": sink.url}
     await relay.channel(**new)
-    wrong: list[tuple[dict[str, Any], str]] = [
+    requests: list[tuple[dict[str, Any], str]] = [
         ({}, "channel_id"),
         ({"sample": "mixed"}, "channel_id"),
         ({"channel_id": 1}, "channel_id"),
         ({"channel_id": "a\0"}, "channel_id"),
         ({"channel": "ops"}, "channel"),
         ({"channel": {}}, "channel.channel_type"),
-        ({"channel": new | {"colour": "red"}}, "channel.colour"),
+        ({"channel": new | {"color": "red"}}, "channel.color"),
         ({"channel": new | {"webhook_url": "https://10.0.0.1/"}}, "channel.webhook_url"),
         ({"channel": new | {"webhook_url": MASK}}, "channel.webhook_url"),
         ({"channel_id": "ops", "channel": {"id": "other"}}, "channel.id"),
@@ -180,24 +192,24 @@ async def test_an_invalid_request_is_rejected_with_the_field(relay: Relay, sink:
         ({"channel_id": "ops", "all": True}, "all"),
     ]
 
-    for asked, field in wrong:
-        refused(await relay.call("POST", "/preview", json=asked), 400, field)
+    for request, field in requests:
+        rejected(await relay.call("POST", "/preview", json=request), 400, field)
 
 
 async def test_an_unknown_channel_or_delivery_is_not_found(relay: Relay, sink: Sink) -> None:
     await relay.channel(**HOOK, webhook_url=sink.url)
 
-    refused(await relay.call("POST", "/preview", json={"channel_id": "nope"}), 404)
-    refused(await relay.call("POST", "/preview", json={"channel_id": "ops", "delivery_id": 7}), 404)
+    rejected(await relay.call("POST", "/preview", json={"channel_id": "nope"}), 404)
+    rejected(await relay.call("POST", "/preview", json={"channel_id": "ops", "delivery_id": 7}), 404)
 
 
 async def test_a_relay_without_delivery_can_preview(start_relay: RelayFactory, sink: Sink) -> None:
     receiver = await start_relay(deliver=False)
     await receiver.channel(**HOOK, webhook_url=sink.url)
     await receiver.webhook(webhook())
-    [waiting] = await receiver.items("/deliveries")
+    [pending] = await receiver.items("/deliveries")
 
-    shown = await preview(receiver, channel_id="ops", delivery_id=waiting["id"])
+    result = await preview(receiver, channel_id="ops", delivery_id=pending["id"])
 
-    assert json.loads(bodies(shown)[0])["id"] == str(waiting["id"])
+    assert json.loads(bodies(result)[0])["id"] == str(pending["id"])
     assert sink.received == []

@@ -1,4 +1,4 @@
-"""Is what a preview shows what is then sent, byte for byte?"""
+"""Previews equal what is sent, byte for byte."""
 
 import asyncio
 import json
@@ -14,9 +14,10 @@ from tests.api.previews import (
     HOOK,
     MASK,
     TOKEN,
-    Kind,
+    ChannelClass,
     bodies,
-    every_kind,
+    every_channel_type,
+    every_channel_type_large,
     large_group,
     odd_group,
     platform,
@@ -28,43 +29,47 @@ from tests.notify.factories import channel
 
 
 def sent_as(delivery_id: int, body: str) -> str:
-    """A body of a preview, as it is when there is a delivery."""
+    """Replace the placeholder of a previewed body with the delivery's id."""
     for before, after in (('"id":"', '"'), ("delivery_id%3D", "")):
         body = body.replace(f"{before}preview{after}", f"{before}{delivery_id}{after}")
     return body
 
 
 def _unnamed(mail: str) -> str:
-    """A mail without what is made of its own id."""
+    """Replace the boundary of a mail, which is made of its id."""
     found = re.search(r'boundary="=_(\w+)"', mail)
     return mail if found is None else mail.replace(found[1], "ID")
 
 
-@every_kind
-async def test_the_preview_of_a_group_equals_what_is_sent(kind: Kind, relay: Relay, sink: Sink) -> None:
-    async with platform(kind, sink) as there:
-        await relay.channel(**there.channel)
-        shown = await preview(relay, channel_id="c", group=odd_group())
+@every_channel_type
+async def test_the_preview_of_a_group_equals_what_is_sent(
+    channel_class: ChannelClass, relay: Relay, sink: Sink
+) -> None:
+    async with platform(channel_class, sink) as target:
+        await relay.channel(**target.channel)
+        result = await preview(relay, channel_id="c", group=odd_group())
 
         await relay.webhook(odd_group())
         [delivery] = await relay.settled(1)
 
-        told = [sent_as(delivery["id"], body) for body in bodies(shown)]
-        assert [_unnamed(body) for body in told] == [_unnamed(body) for body in there.bodies]
-        assert (shown["channel_type"], shown["alerts"], shown["unmatched"]) == (type_name(kind), 3, [])
+        expected = [sent_as(delivery["id"], body) for body in bodies(result)]
+        assert [_unnamed(body) for body in expected] == [_unnamed(body) for body in target.bodies]
+        assert (result["channel_type"], result["alerts"], result["unmatched"]) == (type_name(channel_class), 3, [])
 
 
-@every_kind
-async def test_the_preview_of_a_large_delivery_equals_what_was_sent(kind: Kind, relay: Relay, sink: Sink) -> None:
-    async with platform(kind, sink) as there:
-        await relay.channel(**there.channel)
+@every_channel_type_large
+async def test_the_preview_of_a_large_delivery_equals_what_was_sent(
+    channel_class: ChannelClass, relay: Relay, sink: Sink
+) -> None:
+    async with platform(channel_class, sink) as target:
+        await relay.channel(**target.channel)
         await relay.webhook(large_group())
         [delivery] = await relay.settled(1)
 
-        shown = await preview(relay, channel_id="c", delivery_id=delivery["id"])
+        result = await preview(relay, channel_id="c", delivery_id=delivery["id"])
 
-        assert bodies(shown) == there.bodies
-        assert (shown["alerts"], shown["notes"]) == (80, [])
+        assert bodies(result) == target.bodies
+        assert (result["alerts"], result["notes"]) == (80, [])
 
 
 async def test_method_and_headers_equal_those_that_are_sent(relay: Relay, sink: Sink) -> None:
@@ -75,70 +80,70 @@ async def test_method_and_headers_equal_those_that_are_sent(relay: Relay, sink: 
         signing_secret="whsec_" + "c2VjcmV0" * 4,
     )
 
-    [shown] = (await preview(relay, channel_id="ops", group=webhook()))["requests"]
+    [result] = (await preview(relay, channel_id="ops", group=webhook()))["requests"]
     await relay.webhook(webhook())
     [delivery] = await relay.settled(1)
 
     [sent] = sink.at("/alerts")
-    headers = shown.pop("headers")
-    assert (shown["kind"], shown["method"], shown["url"]) == ("http", "POST", MASK)
+    headers = result.pop("headers")
+    assert (result["kind"], result["method"], result["url"]) == ("http", "POST", MASK)
     assert headers.pop("X-Team") == headers.pop("Authorization") == MASK
     assert headers.pop("webhook-timestamp") == headers.pop("webhook-signature") == "(added when sent)"
     assert headers.pop("webhook-id") == "msg_preview"
     assert sent.headers["webhook-id"] == f"msg_{delivery['id']}"
     assert headers.items() <= sent.headers.items()
     assert {"User-Agent", "Content-Type"} <= headers.keys()
-    assert "alerts" in json.loads(shown["body"])
+    assert "alerts" in json.loads(result["body"])
 
 
 async def test_the_preview_of_a_pending_delivery_includes_merged_ones(relay: Relay, sink: Sink) -> None:
-    refusing = True
-    sink.script = lambda _: web.Response(status=503 if refusing else 200)
+    unavailable = True
+    sink.script = lambda _: web.Response(status=503 if unavailable else 200)
     await relay.channel(**HOOK, webhook_url=sink.url)
     await relay.webhook(webhook(alert(instance="a")))
     await sink.wait_for(1)
     await relay.webhook(webhook(alert(instance="a", status="resolved"), alert(instance="b")))
     [merged] = await relay.settled(1, "merged")
-    [waiting] = await relay.settled(1, "pending")
+    [pending] = await relay.settled(1, "pending")
 
-    shown = await preview(relay, channel_id="ops", delivery_id=waiting["id"])
+    result = await preview(relay, channel_id="ops", delivery_id=pending["id"])
     older = await preview(relay, channel_id="ops", delivery_id=merged["id"])
-    refusing = False
-    await relay.call("POST", f"/deliveries/{waiting['id']}/redeliver")
+    unavailable = False
+    await relay.call("POST", f"/deliveries/{pending['id']}/redeliver")
     await relay.settled(1)
 
-    assert bodies(shown) == [sink.received[-1].body.decode()]
-    assert (shown["alerts"], shown["notes"]) == (2, [])
+    assert bodies(result) == [sink.received[-1].body.decode()]
+    assert (result["alerts"], result["notes"]) == (2, [])
     [note] = older["notes"]
-    assert note.startswith(f"delivery {merged['id']} was merged into delivery {waiting['id']};")
+    assert note.startswith(f"delivery {merged['id']} was merged into delivery {pending['id']};")
 
 
 async def test_the_preview_of_an_edited_message_equals_the_edit(relay: Relay, sink: Sink) -> None:
-    refusing = False
+    unavailable = False
     sink.script = lambda _: (
-        web.Response(status=503) if refusing else web.json_response({"id": "1234567890", "ok": True})
+        web.Response(status=503) if unavailable else web.json_response({"id": "1234567890", "ok": True})
     )
     url = f"{sink.url}/hooks/{TOKEN}"
     await relay.channel(**msgspec.to_builtins(channel(DiscordChannel, url, rate_limit=FAST)))
     await relay.webhook(webhook(alert(instance="a")))
     await relay.settled(1)
-    refusing = True
+    unavailable = True
     await relay.webhook(webhook(alert(instance="a"), alert(instance="b")))
-    [waiting] = await relay.settled(1, "pending")
+    [pending] = await relay.settled(1, "pending")
 
-    shown = await preview(relay, channel_id="c", delivery_id=waiting["id"])
+    result = await preview(relay, channel_id="c", delivery_id=pending["id"])
     first = await preview(relay, channel_id="c", group=webhook(alert(instance="a")))
-    refusing = False
-    await relay.call("POST", f"/deliveries/{waiting['id']}/redeliver")
+    unavailable = False
+    await relay.call("POST", f"/deliveries/{pending['id']}/redeliver")
     await relay.settled(2)
 
-    [request] = shown["requests"]
+    [request] = result["requests"]
     assert (request["method"], request["url"]) == ("PATCH", f"{MASK}/messages/1234567890")
     assert (sink.received[-1].path, sink.received[-1].body.decode()) == (
         f"/hooks/{TOKEN}/messages/1234567890",
         request["body"],
     )
-    assert shown["notes"] == [
+    assert result["notes"] == [
         "the channel's message of this group is edited; these requests update it to the current state"
     ]
     assert [one["method"] for one in first["requests"]] == ["POST"]
@@ -155,25 +160,25 @@ async def test_the_preview_of_a_digest_equals_what_was_sent(relay: Relay, sink: 
             await asyncio.sleep(0.1)
     [digest] = digests[:1]
 
-    shown = await preview(relay, channel_id="ops", delivery_id=digest["id"])
+    result = await preview(relay, channel_id="ops", delivery_id=digest["id"])
 
     [sent] = [one for one in sink.received if one.json["id"] == str(digest["id"])]
-    assert bodies(shown) == [sent.body.decode()]
-    assert shown["alerts"] == sent.json["digest"]["firing"]
+    assert bodies(result) == [sent.body.decode()]
+    assert result["alerts"] == sent.json["digest"]["firing"]
 
 
 async def test_the_preview_of_a_partly_sent_delivery_has_a_note(relay: Relay, sink: Sink) -> None:
-    answers = iter([200])
-    sink.script = lambda _: web.Response(status=next(answers, 503), text="ok")
+    responses = iter([200])
+    sink.script = lambda _: web.Response(status=next(responses, 503), text="ok")
     await relay.channel(name="Ops", channel_type="slack", webhook_url=sink.url, rate_limit=FAST)
     await relay.webhook(large_group())
     await sink.wait_for(2)
-    [waiting] = await relay.settled(1, "pending")
+    [pending] = await relay.settled(1, "pending")
 
-    shown = await preview(relay, channel_id="ops", delivery_id=waiting["id"])
+    result = await preview(relay, channel_id="ops", delivery_id=pending["id"])
 
-    assert bodies(shown)[:2] == [one.body.decode() for one in sink.received[:2]]
-    assert shown["notes"] == [
+    assert bodies(result)[:2] == [one.body.decode() for one in sink.received[:2]]
+    assert result["notes"] == [
         "the platform already accepted some of these requests; they are not sent again if unchanged"
     ]
 

@@ -1,4 +1,4 @@
-"""Can what is dead, or was delivered, be sent again, and does its history stay?"""
+"""Redelivery of dead and delivered deliveries, one or many."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ async def hook(relay: Relay, sink: Sink, name: str = "ops", **fields: Any) -> di
 
 
 async def dead(relay: Relay, sink: Sink, group: str = "g") -> dict[str, Any]:
-    """A delivery that the platform refused; the next one it takes."""
+    """A dead delivery that the platform rejected; the platform accepts the next one."""
     sink.script = lambda _: web.Response(status=400, text="not like this")
     await relay.webhook(webhook(group=group))
     async with asyncio.timeout(20):
@@ -32,12 +32,12 @@ async def dead(relay: Relay, sink: Sink, group: str = "g") -> dict[str, Any]:
 
 
 async def detail(relay: Relay, delivery_id: int) -> dict[str, Any]:
-    shown: dict[str, Any] = (await relay.call("GET", f"/deliveries/{delivery_id}")).json
-    return shown
+    delivery: dict[str, Any] = (await relay.call("GET", f"/deliveries/{delivery_id}")).json
+    return delivery
 
 
 async def rows(sql: Any, channel_id: str, state: str, count: int = 1, **columns: Any) -> list[int]:
-    """Deliveries put into the outbox by hand."""
+    """Insert deliveries into the outbox."""
     names = "".join(f", {name}" for name in columns)
     places = "".join(f", ${at}" for at in range(4, 4 + len(columns)))
     inserted = await sql.fetch(
@@ -52,22 +52,22 @@ async def rows(sql: Any, channel_id: str, state: str, count: int = 1, **columns:
     return [row["id"] for row in inserted]
 
 
-def conflict(answer: ApiResponse, *words: str) -> None:
-    assert answer.status == 409, answer.body
-    assert all(word in answer.json["detail"] for word in words), answer.json["detail"]
+def conflict(response: ApiResponse, *texts: str) -> None:
+    assert response.status == 409, response.body
+    assert all(text in response.json["detail"] for text in texts), response.json["detail"]
 
 
 async def test_a_dead_delivery_is_redelivered_and_keeps_its_attempts(relay: Relay, sink: Sink) -> None:
     await hook(relay, sink)
     before = await dead(relay, sink)
 
-    answer = await relay.call("POST", f"/deliveries/{before['id']}/redeliver")
+    response = await relay.call("POST", f"/deliveries/{before['id']}/redeliver")
 
-    assert (answer.status, answer.json["id"], answer.json["state"]) == (202, before["id"], "pending")
-    assert answer.json["redelivered_at"] is not None
+    assert (response.status, response.json["id"], response.json["state"]) == (202, before["id"], "pending")
+    assert response.json["redelivered_at"] is not None
     [after] = await relay.settled(1)
     assert (after["id"], after["created_at"], after["attempt_count"]) == (before["id"], before["created_at"], 2)
-    assert after["redelivered_at"] == answer.json["redelivered_at"]
+    assert after["redelivered_at"] == response.json["redelivered_at"]
     attempts = (await detail(relay, after["id"]))["attempts"]
     assert [(one["number"], one["outcome"], one["detail"]) for one in attempts] == [
         (1, "rejected", "400 not like this"),
@@ -81,9 +81,9 @@ async def test_a_delivered_delivery_is_sent_again(relay: Relay, sink: Sink) -> N
     await relay.webhook(webhook())
     [before] = await relay.settled(1)
 
-    answer = await relay.call("POST", f"/deliveries/{before['id']}/redeliver")
+    response = await relay.call("POST", f"/deliveries/{before['id']}/redeliver")
 
-    assert (answer.status, answer.json["delivered_at"]) == (202, None)
+    assert (response.status, response.json["delivered_at"]) == (202, None)
     assert len(await sink.wait_for(2)) == 2
     [after] = await relay.settled(1)
     assert (after["id"], after["attempt_count"]) == (before["id"], 2)
@@ -99,9 +99,9 @@ async def test_a_delivery_that_waits_for_a_retry_is_sent_immediately(
     await sql.execute("UPDATE deliveries SET next_attempt_at = now() + interval '1 hour'")
     await sql.execute("UPDATE lanes SET next_due = now() + interval '1 hour'")
     await start_relay()
-    [waiting] = await relay.items("/deliveries?state=pending")
+    [pending] = await relay.items("/deliveries?state=pending")
 
-    assert (await relay.call("POST", f"/deliveries/{waiting['id']}/redeliver")).status == 202
+    assert (await relay.call("POST", f"/deliveries/{pending['id']}/redeliver")).status == 202
 
     await sink.wait_for(1)
     await relay.settled(1)
@@ -123,22 +123,22 @@ async def test_a_digest_can_be_redelivered(start_relay: RelayFactory, sink: Sink
     await hook(relay, sink)
     [digest] = await rows(sql, "ops", "dead")
 
-    answer = await relay.call("POST", f"/deliveries/{digest}/redeliver")
+    response = await relay.call("POST", f"/deliveries/{digest}/redeliver")
 
-    assert (answer.status, answer.json["kind"], answer.json["state"]) == (202, "digest", "pending")
+    assert (response.status, response.json["kind"], response.json["state"]) == (202, "digest", "pending")
 
 
 async def test_workers_of_other_processes_are_woken(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
     relay = await start_relay(deliver=False)
     await hook(relay, sink)
     [delivery] = await rows(sql, "ops", "dead")
-    told = asyncio.Event()
-    await sql.add_listener("relay_wake", lambda *_: told.set())
+    woken = asyncio.Event()
+    await sql.add_listener("relay_wake", lambda *_: woken.set())
 
     await relay.call("POST", f"/deliveries/{delivery}/redeliver")
 
     async with asyncio.timeout(20):
-        await told.wait()
+        await woken.wait()
 
 
 async def test_a_rejected_redelivery_has_a_reason(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
@@ -163,10 +163,10 @@ async def test_concurrent_requests_for_one_delivery_redeliver_it(relay: Relay, s
     delivery = await dead(relay, sink)
 
     path = f"/deliveries/{delivery['id']}/redeliver"
-    answers = await asyncio.gather(*(relay.call("POST", path) for _ in range(10)))
+    responses = await asyncio.gather(*(relay.call("POST", path) for _ in range(10)))
 
-    assert {answer.status for answer in answers} <= {202, 409}
-    assert 202 in {answer.status for answer in answers}
+    assert {response.status for response in responses} <= {202, 409}
+    assert 202 in {response.status for response in responses}
     await relay.settled(1)
 
 
@@ -177,9 +177,9 @@ async def test_all_dead_deliveries_of_a_channel_are_redelivered(relay: Relay, si
         await dead(relay, sink, group)
     await relay.settled(4, "dead")
 
-    answer = await relay.call("POST", "/deliveries/redeliver", json={"channel_id": "ops"})
+    response = await relay.call("POST", "/deliveries/redeliver", json={"channel_id": "ops"})
 
-    assert (answer.status, answer.json) == (200, {"redelivered": 2, "more": False})
+    assert (response.status, response.json) == (200, {"redelivered": 2, "more": False})
     sent = await relay.settled(2)
     assert {(one["channel_id"], one["attempt_count"]) for one in sent} == {("ops", 2)}
     assert len(await relay.items("/deliveries?channel_id=other&state=dead")) == 2
@@ -197,15 +197,15 @@ async def test_state_and_times_select_what_is_redelivered(start_relay: RelayFact
     moment = between.isoformat()
 
     async def again(body: dict[str, Any]) -> set[int]:
-        answer = await relay.call("POST", "/deliveries/redeliver", json=body)
-        assert answer.status == 200, answer.body
-        put_back = {item["id"] for item in await relay.items("/deliveries?state=pending")}
-        assert answer.json == {"redelivered": len(put_back), "more": False}
+        response = await relay.call("POST", "/deliveries/redeliver", json=body)
+        assert response.status == 200, response.body
+        redelivered = {item["id"] for item in await relay.items("/deliveries?state=pending")}
+        assert response.json == {"redelivered": len(redelivered), "more": False}
         await sql.execute(
             "UPDATE deliveries SET state = 'delivered' WHERE state = 'pending' AND id = $1", delivered
         )
         await sql.execute("UPDATE deliveries SET state = 'dead' WHERE state = 'pending'")
-        return put_back
+        return redelivered
 
     assert await again({"since": moment}) == {young}
     assert await again({"until": moment}) == {old}
@@ -222,10 +222,10 @@ async def test_concurrent_bulk_requests_redeliver_each_delivery_once(
     await hook(relay, sink)
     await rows(sql, "ops", "dead", MANY)
 
-    answers = await asyncio.gather(*(relay.call("POST", "/deliveries/redeliver", json={}) for _ in range(4)))
+    responses = await asyncio.gather(*(relay.call("POST", "/deliveries/redeliver", json={}) for _ in range(4)))
 
-    assert [answer.status for answer in answers] == [200] * 4
-    assert sum(answer.json["redelivered"] for answer in answers) == MANY
+    assert [response.status for response in responses] == [200] * 4
+    assert sum(response.json["redelivered"] for response in responses) == MANY
     counted = await sql.fetch("SELECT state, min(attempt), count(*) FROM deliveries GROUP BY state")
     assert [tuple(row) for row in counted] == [("pending", 3, MANY)]
 
@@ -241,8 +241,8 @@ async def test_a_bulk_request_that_reaches_its_time_limit_can_be_repeated(
     first = await relay.call("POST", "/deliveries/redeliver", json={})
 
     assert first.json == {"redelivered": 1000, "more": True}
-    waiting = await sql.fetch("SELECT id FROM deliveries WHERE state = 'pending' ORDER BY id")
-    assert [row["id"] for row in waiting] == ids[:1000]
+    pending = await sql.fetch("SELECT id FROM deliveries WHERE state = 'pending' ORDER BY id")
+    assert [row["id"] for row in pending] == ids[:1000]
     rest = [(await relay.call("POST", "/deliveries/redeliver", json={})).json for _ in range(2)]
     assert rest == [{"redelivered": 1000, "more": True}, {"redelivered": MANY - 2000, "more": False}]
 
@@ -255,13 +255,13 @@ async def test_a_concurrently_deleted_channel_has_no_pending_deliveries(
         await hook(relay, sink)
         [one] = await rows(sql, "ops", "dead")
 
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             relay.call("POST", f"/deliveries/{one}/redeliver"),
             relay.call("POST", "/deliveries/redeliver", json={}),
             relay.call("DELETE", "/channels/ops"),
         )
 
-        assert [answer.status for answer in answers] in ([202, 200, 204], [409, 200, 204])
+        assert [response.status for response in responses] in ([202, 200, 204], [409, 200, 204])
         assert await sql.fetchval("SELECT count(*) FROM deliveries WHERE state <> 'dead'") == 0
 
 
@@ -279,7 +279,7 @@ BODIES: list[tuple[Any, str]] = [
 
 async def test_an_invalid_bulk_request_is_rejected_with_the_field(relay: Relay) -> None:
     for body, field in BODIES:
-        answer = await relay.call("POST", "/deliveries/redeliver", json=body)
-        assert answer.status == 400, answer.body
-        assert [error["field"] for error in answer.json["errors"]] == [field]
+        response = await relay.call("POST", "/deliveries/redeliver", json=body)
+        assert response.status == 400, response.body
+        assert [error["field"] for error in response.json["errors"]] == [field]
     assert (await relay.call("POST", "/deliveries/redeliver", data=b"")).status == 400

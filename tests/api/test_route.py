@@ -1,4 +1,4 @@
-"""Does the dry run say where an alert would go, and why not elsewhere?"""
+"""The dry run of routing."""
 
 from typing import Any
 
@@ -7,21 +7,21 @@ from tests.fixtures.sink import Sink
 
 
 async def test_each_channel_has_a_verdict_and_a_reason(relay: Relay, sink: Sink) -> None:
-    wanted: dict[str, dict[str, Any]] = {
+    channels: dict[str, dict[str, Any]] = {
         "all": {},
         "critical": {"severities": ["critical"]},
         "db": {"matchers": ['team=~"db|infra"']},
         "off": {"enabled": False},
         "other": {"tenant_id": "t2"},
     }
-    for name, filters in wanted.items():
+    for name, filters in channels.items():
         await relay.channel(name=name, channel_type="webhook", webhook_url=sink.url, **filters)
 
     labels = {"alertname": "Down", "severity": "warning", "team": "web", "tenant_id": "t1"}
-    answer = await relay.call("POST", "/route", json={"labels": labels})
+    response = await relay.call("POST", "/route", json={"labels": labels})
 
-    assert answer.status == 200
-    [verdict] = answer.json["alerts"]
+    assert response.status == 200
+    [verdict] = response.json["alerts"]
     assert verdict["labels"] == labels
     assert {one["channel_id"]: one["reason"] for one in verdict["channels"]} == {
         "all": None,
@@ -36,15 +36,15 @@ async def test_each_channel_has_a_verdict_and_a_reason(relay: Relay, sink: Sink)
 async def test_a_webhook_is_explained_per_alert_and_not_stored(relay: Relay, sink: Sink) -> None:
     await relay.channel(name="ops", channel_type="webhook", webhook_url=sink.url, send_resolved=False)
 
-    answer = await relay.call("POST", "/route", json=webhook(alert(), alert("Down", status="resolved")))
+    response = await relay.call("POST", "/route", json=webhook(alert(), alert("Down", status="resolved")))
 
-    reasons = [one["channels"][0]["reason"] for one in answer.json["alerts"]]
+    reasons = [one["channels"][0]["reason"] for one in response.json["alerts"]]
     assert reasons == [None, "send_resolved: the channel does not get resolved alerts"]
     assert await relay.items("/history") == []
     assert sink.received == []
 
 
 async def test_an_invalid_request_is_rejected_with_the_field(relay: Relay) -> None:
-    for question, field in (({}, "labels"), ({"labels": {"a": 1}}, "labels[...]"), ({"alerts": []}, "alerts")):
-        answer = await relay.call("POST", "/route", json=question)
-        assert (answer.status, answer.json["errors"][0]["field"]) == (400, field)
+    for body, field in (({}, "labels"), ({"labels": {"a": 1}}, "labels[...]"), ({"alerts": []}, "alerts")):
+        response = await relay.call("POST", "/route", json=body)
+        assert (response.status, response.json["errors"][0]["field"]) == (400, field)

@@ -1,4 +1,4 @@
-"""Do the secrets of a channel stay inside, and reach the platform all the same?"""
+"""Secrets are sent to the platform and appear nowhere else."""
 
 import io
 import json
@@ -32,12 +32,12 @@ def hook(sink: Sink) -> dict[str, Any]:
 
 @pytest.fixture(params=["console", "json"])
 def logged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What the service and its libraries log, as it is configured for production."""
-    written = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", written)
+    """The log of the service and its libraries, configured as in production."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     configure_logging(request.param, "debug")
-    yield written
+    yield stream
     structlog.reset_defaults()
 
 
@@ -81,25 +81,25 @@ async def test_a_new_secret_is_used_for_the_next_delivery(relay: Relay, sink: Si
 async def test_no_response_error_or_log_contains_a_secret(logged: io.StringIO, relay: Relay, sink: Sink) -> None:
     echo = f"no such hook: {PATH}, {sink.url}{PATH}, Bearer {TOKEN}, {TOKEN}, s3cret-team"
     sink.script = lambda _: web.Response(status=400, text=echo)
-    said = [json.dumps(await relay.channel(**hook(sink)))]
+    outputs = [json.dumps(await relay.channel(**hook(sink)))]
 
-    async def say(method: str, path: str, body: object = None) -> None:
-        answer = await relay.call(method, path, json=body)
-        said.append(answer.body.decode() + str(answer.headers))
+    async def call(method: str, path: str, body: object = None) -> None:
+        response = await relay.call(method, path, json=body)
+        outputs.append(response.body.decode() + str(response.headers))
 
     await relay.webhook(webhook())
     [dead] = await relay.settled(1, "dead")
-    await say("GET", f"/deliveries/{dead['id']}")
-    await say("GET", "/deliveries")
-    await say("GET", "/history/1")
-    await say("POST", "/test", {"channel_id": "ops"})
-    await say("POST", "/channels", hook(sink))
-    await say("POST", "/channels", hook(sink) | {"id": "x", "colour": "red"})
-    await say("POST", "/channels", hook(sink) | {"webhook_url": f"http://10.0.0.1{PATH}"})
-    await say("POST", "/channels", hook(sink) | {"webhook_url": f"https://[{PATH}"})
-    await say("POST", "/channels", hook(sink) | {"custom_headers": {"X-Team": f"{TOKEN}\n"}})
-    await say("PATCH", "/channels/ops", {"webhook_url": f"nonsense{PATH}"})
-    await say("GET", "metrics")
+    await call("GET", f"/deliveries/{dead['id']}")
+    await call("GET", "/deliveries")
+    await call("GET", "/history/1")
+    await call("POST", "/test", {"channel_id": "ops"})
+    await call("POST", "/channels", hook(sink))
+    await call("POST", "/channels", hook(sink) | {"id": "x", "color": "red"})
+    await call("POST", "/channels", hook(sink) | {"webhook_url": f"http://10.0.0.1{PATH}"})
+    await call("POST", "/channels", hook(sink) | {"webhook_url": f"https://[{PATH}"})
+    await call("POST", "/channels", hook(sink) | {"custom_headers": {"X-Team": f"{TOKEN}\n"}})
+    await call("PATCH", "/channels/ops", {"webhook_url": f"nonsense{PATH}"})
+    await call("GET", "metrics")
 
     assert "attempt_failed" in logged.getvalue()
-    assert "s3cret" not in "".join([*said, logged.getvalue()])
+    assert "s3cret" not in "".join([*outputs, logged.getvalue()])

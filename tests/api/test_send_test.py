@@ -1,4 +1,4 @@
-"""Does POST /test really send one message, and say how that went?"""
+"""`POST /test` sends one message and returns the platform's response."""
 
 from aiohttp import web
 
@@ -9,13 +9,13 @@ from tests.fixtures.sink import Sink
 async def test_the_result_contains_the_platforms_response(relay: Relay, sink: Sink) -> None:
     await relay.channel(name="Ops", channel_type="slack", webhook_url=f"{sink.url}/hook")
 
-    answer = await relay.call(
+    response = await relay.call(
         "POST", "/test", json={"channel_id": "ops", "severity": "critical", "message": "Is this on?"}
     )
 
-    assert answer.status == 200
-    assert 0 < answer.json.pop("duration_ms") < 10_000
-    assert answer.json == {
+    assert response.status == 200
+    assert 0 < response.json.pop("duration_ms") < 10_000
+    assert response.json == {
         "channel_id": "ops",
         "delivered": True,
         "status_code": 200,
@@ -29,10 +29,10 @@ async def test_the_result_contains_a_rejection(relay: Relay, sink: Sink) -> None
     sink.script = lambda _: web.Response(status=403, text="invalid_token")
     await relay.channel(name="Ops", channel_type="slack", webhook_url=sink.url)
 
-    answer = await relay.call("POST", "/test", json={"channel_id": "ops"})
+    response = await relay.call("POST", "/test", json={"channel_id": "ops"})
 
-    assert (answer.status, answer.json["delivered"], answer.json["status_code"]) == (200, False, 403)
-    assert (answer.json["reason"], answer.json["detail"]) == ("authError", "403 invalid_token")
+    assert (response.status, response.json["delivered"], response.json["status_code"]) == (200, False, 403)
+    assert (response.json["reason"], response.json["detail"]) == ("authError", "403 invalid_token")
 
 
 async def test_a_disabled_channel_can_be_tested(relay: Relay, sink: Sink) -> None:
@@ -51,6 +51,6 @@ async def test_nothing_is_stored_in_the_outbox_or_the_history(relay: Relay, sink
 
 
 async def test_an_unknown_channel_is_not_found(relay: Relay) -> None:
-    answer = await relay.call("POST", "/test", json={"channel_id": "nope"})
+    response = await relay.call("POST", "/test", json={"channel_id": "nope"})
 
-    assert (answer.status, answer.json["detail"]) == (404, "there is no channel 'nope'")
+    assert (response.status, response.json["detail"]) == (404, "there is no channel 'nope'")

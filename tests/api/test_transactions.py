@@ -1,4 +1,4 @@
-"""Does a request go again when a delivery that it waited for ended, and moved to another partition, meanwhile?"""
+"""Requests are retried when a delivery that they waited for moves to another partition."""
 
 import asyncio
 from typing import Any
@@ -11,16 +11,16 @@ from tests.fixtures.sink import Sink
 SOMEONE_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
 
 
-async def met(relay: Relay, sql: Any, database_url: str, method: str, path: str) -> ApiResponse:
-    """Make a call that waits for the only delivery, which is delivered then."""
+async def call_during_settlement(relay: Relay, sql: Any, database_url: str, method: str, path: str) -> ApiResponse:
+    """Call the API while the only delivery is locked, and deliver it then."""
     async with sql.transaction():
         await sql.execute("UPDATE deliveries SET state = 'delivered', delivered_at = now()")
         call = asyncio.create_task(relay.call(method, path))
-        watching = await asyncpg.connect(database_url)
+        observer = await asyncpg.connect(database_url)
         async with asyncio.timeout(20):
-            while not await watching.fetchval(SOMEONE_WAITS):
+            while not await observer.fetchval(SOMEONE_WAITS):
                 await asyncio.sleep(0.02)
-        await watching.close()
+        await observer.close()
     return await call
 
 
@@ -31,7 +31,7 @@ async def test_a_channel_is_deleted_while_its_delivery_settles(
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     await relay.webhook(webhook())
 
-    assert (await met(relay, sql, database_url, "DELETE", "/channels/ops")).status == 204
+    assert (await call_during_settlement(relay, sql, database_url, "DELETE", "/channels/ops")).status == 204
 
     assert [one["state"] for one in await relay.items("/deliveries")] == ["delivered"]
 
@@ -42,8 +42,10 @@ async def test_a_delivery_that_settles_during_the_request_is_redelivered(
     relay = await start_relay(deliver=False)
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     await relay.webhook(webhook())
-    [waiting] = await relay.items("/deliveries")
+    [pending] = await relay.items("/deliveries")
 
-    answer = await met(relay, sql, database_url, "POST", f"/deliveries/{waiting['id']}/redeliver")
+    response = await call_during_settlement(
+        relay, sql, database_url, "POST", f"/deliveries/{pending['id']}/redeliver"
+    )
 
-    assert (answer.status, answer.json["state"], answer.json["delivered_at"]) == (202, "pending", None)
+    assert (response.status, response.json["state"], response.json["delivered_at"]) == (202, "pending", None)

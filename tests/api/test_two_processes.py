@@ -1,4 +1,4 @@
-"""Does a change made through one process govern the very next webhook that another one takes?"""
+"""A change made in one process applies to the next webhook of another process."""
 
 from tests.fixtures.relays import Relay, RelayFactory, webhook
 from tests.fixtures.sink import Sink
@@ -7,9 +7,9 @@ TURNS = 12
 
 
 async def notifications(relay: Relay, at: int) -> int:
-    answer = await relay.webhook(webhook(group=str(at)))
-    assert answer.status == 202
-    count: int = answer.json["notifications"]
+    response = await relay.webhook(webhook(group=str(at)))
+    assert response.status == 202
+    count: int = response.json["notifications"]
     return count
 
 

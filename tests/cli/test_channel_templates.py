@@ -72,14 +72,14 @@ async def test_channel_fields_are_sent_in_their_types(api: FakeApi, relay_at: Re
         "severities=critical",
         "tenant-id=acme",
         'rate_limit={"per_second": 1}',
-        "colour=red",
+        "color=red",
     ]
     assert await request_body(api, relay_at, *arguments) == {
         "enabled": False,
         "severities": ["critical"],
         "tenant_id": "acme",
         "rate_limit": {"per_second": 1},
-        "colour": "red",
+        "color": "red",
     }
 
 

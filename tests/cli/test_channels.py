@@ -144,7 +144,7 @@ async def test_clear_sends_null(api: FakeApi, relay_at: Relay) -> None:
     [
         ([], 1, "nothing to update"),
         (["--clear", "severities", "--severities", "info"], 1, "--severities: can't be both set and cleared"),
-        (["--clear", "colour"], 2, '"colour"'),
+        (["--clear", "color"], 2, '"color"'),
         (["--empty-severities"], 2, "--empty-severities"),
     ],
 )

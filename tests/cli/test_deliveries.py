@@ -137,13 +137,13 @@ async def test_a_dead_delivery_is_listed_and_redelivered_by_a_relay(
     again = await relay("deliveries", "redeliver", str(dead["id"]), "--output", "json", **known)
     assert (again.code, again.json["id"]) == (0, dead["id"])
     await server.settled(1)
-    shown = await relay("deliveries", "get", str(dead["id"]), "--output", "json", **known)
-    assert [one["outcome"] for one in shown.json["attempts"]] == ["rejected", "sent"]
+    delivery = await relay("deliveries", "get", str(dead["id"]), "--output", "json", **known)
+    assert [one["outcome"] for one in delivery.json["attempts"]] == ["rejected", "sent"]
 
     every = await relay("deliveries", "redeliver-all", "--state", "delivered", "--output", "json", **known)
     assert every.json == {"redelivered": 1, "more": False}
     assert (await relay("channels", "health", "ops", "--output", "json", **known)).json["state"] in {
         *("healthy", "degraded", "failing"),
     }
-    refused = await relay("deliveries", "list", "--since", "yesterday", **known)
-    assert (refused.code, refused.err.startswith("relay: since: ")) == (1, True)
+    rejected = await relay("deliveries", "list", "--since", "yesterday", **known)
+    assert (rejected.code, rejected.err.startswith("relay: since: ")) == (1, True)

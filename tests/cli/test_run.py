@@ -116,13 +116,13 @@ def test_a_closed_output_pipe_is_no_error() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("output", "shown"), [("table", "kund\\xe9"), ("json", '"kund\\u00e9"')])
-def test_characters_that_the_terminal_lacks_are_escaped(output: str, shown: str) -> None:
+@pytest.mark.parametrize(("output", "expected"), [("table", "kund\\xe9"), ("json", '"kund\\u00e9"')])
+def test_characters_that_the_terminal_lacks_are_escaped(output: str, expected: str) -> None:
     environ = {**os.environ, "PYTHONIOENCODING": "ascii", "RELAY_TENANT_LABEL": "kundé"}
     command = [sys.executable, "-m", "relay", "settings", "--output", output]
     result = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert result.returncode == 0
-    assert shown in result.stdout
+    assert expected in result.stdout
 
 
 async def test_a_signing_secret_is_generated_for_a_webhook(relay: Relay) -> None:
