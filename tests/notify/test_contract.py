@@ -61,7 +61,7 @@ def test_every_type_has_a_strict_platform() -> None:
 
 
 @pytest.mark.parametrize(("stage", "told"), sampled(list(STAGES), GROUPS, keep=30), indirect=["stage"])
-async def test_a_group_is_taken_and_every_alert_is_shown_or_counted(told: Notification, stage: Stage) -> None:
+async def test_a_group_is_accepted_and_every_alert_is_shown_or_counted(told: Notification, stage: Stage) -> None:
     outcome = await tell(stage, told)
 
     assert isinstance(outcome, Sent), outcome
@@ -72,13 +72,13 @@ async def test_a_group_is_taken_and_every_alert_is_shown_or_counted(told: Notifi
 
 
 @each_setup
-async def test_a_digest_is_taken_and_counts_all(stage: Stage) -> None:
+async def test_a_digest_is_accepted_and_counts_all(stage: Stage) -> None:
     told = digest(alerts=hostile(30).alerts)
     assert isinstance(await tell(stage, told), Sent)
     assert any(HISTORY in text for text in stage.platform.told)
 
 
 @each_setup
-async def test_the_same_group_told_twice_is_taken_twice(stage: Stage) -> None:
+async def test_the_same_group_can_be_sent_twice(stage: Stage) -> None:
     assert isinstance(await tell(stage, group(3)), Sent)
     assert isinstance(await tell(stage, group(3)), Sent)

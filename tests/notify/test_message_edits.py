@@ -52,7 +52,7 @@ async def incident(request: pytest.FixtureRequest, sink: Sink, tmp_path: Path) -
         yield Incident(stage)
 
 
-async def test_an_incident_is_one_message_that_is_edited_from_firing_to_resolved(incident: Incident) -> None:
+async def test_a_group_is_one_message_that_is_edited_from_firing_to_resolved(incident: Incident) -> None:
     for alerts in ((A,), (A, B), (A_ENDED, B), (A_ENDED, B_ENDED)):
         await incident.tells(*alerts)
 
@@ -68,13 +68,13 @@ async def test_an_incident_is_one_message_that_is_edited_from_firing_to_resolved
     assert message.text.count("✅") == 2
 
 
-async def test_what_is_told_already_may_be_told_again(incident: Incident) -> None:
+async def test_an_unchanged_message_may_be_sent_again(incident: Incident) -> None:
     for _ in range(2):
         await incident.tells(A)
     assert len(incident.platform.messages) == 1
 
 
-async def test_a_message_that_somebody_deleted_is_sent_anew(incident: Incident) -> None:
+async def test_a_deleted_message_is_replaced(incident: Incident) -> None:
     await incident.tells(A)
     incident.platform.delete(incident.platform.messages[0])
 
@@ -87,7 +87,7 @@ async def test_a_message_that_somebody_deleted_is_sent_anew(incident: Incident) 
     assert "✅" in message.text
 
 
-async def test_a_message_that_can_t_be_edited_any_more_is_followed_by_a_new_one(incident: Incident) -> None:
+async def test_a_message_that_is_no_longer_editable_is_replaced(incident: Incident) -> None:
     await incident.tells(A)
     incident.platform.messages[0].editable = False
 
@@ -113,7 +113,7 @@ async def test_a_group_that_grows_and_shrinks_keeps_its_messages(incident: Incid
     assert len(incident.message_refs) == 1
 
 
-async def test_what_was_posted_before_a_failure_is_known_with_it(sink: Sink) -> None:
+async def test_a_failure_reports_the_messages_sent_before_it(sink: Sink) -> None:
     telegram = StrictTelegram(BOT_TOKEN, "42")
 
     async def fails_after_the_first(request: web.Request) -> Response:
@@ -128,16 +128,14 @@ async def test_what_was_posted_before_a_failure_is_known_with_it(sink: Sink) -> 
     assert outcome.progress is not None
 
 
-async def test_a_platform_that_names_no_message_is_told_all_the_same(sink: Sink) -> None:
+async def test_a_response_without_a_message_id_is_sent(sink: Sink) -> None:
     outcome = await send(TelegramChannel, sink.url)
 
     assert isinstance(outcome, Sent)
     assert not any(outcome.message_refs)
 
 
-async def test_all_resolved_is_also_a_reply_in_slack_s_thread_where_the_channel_wants_it(
-    sink: Sink, tmp_path: Path
-) -> None:
+async def test_slack_replies_in_the_thread_when_all_is_resolved_if_configured(sink: Sink, tmp_path: Path) -> None:
     _, opens = STAGES["slack bot"]
     async with opens(sink, tmp_path) as stage:
         assert isinstance(stage.channel, SlackChannel)
@@ -151,9 +149,7 @@ async def test_all_resolved_is_also_a_reply_in_slack_s_thread_where_the_channel_
         assert reply.text == "*[RESOLVED:1] DiskFull*"
 
 
-async def test_where_slack_s_channel_has_another_id_by_now_the_message_is_sent_there(
-    sink: Sink, tmp_path: Path
-) -> None:
+async def test_a_slack_channel_with_a_new_id_gets_a_new_message(sink: Sink, tmp_path: Path) -> None:
     _, opens = STAGES["slack bot"]
     async with opens(sink, tmp_path) as stage:
         incident = Incident(stage)
@@ -167,9 +163,7 @@ async def test_where_slack_s_channel_has_another_id_by_now_the_message_is_sent_t
         assert incident.platform.messages[-1].reference.startswith("C0MOVED001 ")
 
 
-async def test_a_channel_of_slack_that_was_archived_is_no_reason_for_a_new_message(
-    sink: Sink, tmp_path: Path
-) -> None:
+async def test_an_archived_slack_channel_gets_no_new_message(sink: Sink, tmp_path: Path) -> None:
     _, opens = STAGES["slack bot"]
     async with opens(sink, tmp_path) as stage:
         incident = Incident(stage)

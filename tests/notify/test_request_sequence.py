@@ -32,7 +32,7 @@ async def tell(sink: Sink, message: Message = THREE, progress: str | None = None
         return await sender.attempt(OneAnAlert(), told, message, progress)
 
 
-async def test_what_was_taken_is_not_sent_again(sink: Sink) -> None:
+async def test_sent_requests_are_not_sent_again(sink: Sink) -> None:
     answers = iter([200, 503, 200, 200])
     sink.script = lambda _: web.Response(status=next(answers))
 
@@ -44,7 +44,7 @@ async def test_what_was_taken_is_not_sent_again(sink: Sink) -> None:
     assert [one.body for one in sink.received] == [b"A", b"B", b"B", b"C"]
 
 
-async def test_a_message_that_is_another_by_now_is_sent_whole(sink: Sink) -> None:
+async def test_a_changed_message_is_sent_whole(sink: Sink) -> None:
     answers = iter([200, 503, *[200] * 3])
     sink.script = lambda _: web.Response(status=next(answers))
     first = await tell(sink)
@@ -55,7 +55,7 @@ async def test_a_message_that_is_another_by_now_is_sent_whole(sink: Sink) -> Non
     assert [one.body for one in sink.received[2:]] == [b"A", b"B", b"D"]
 
 
-async def test_a_part_that_is_refused_says_which_one(sink: Sink) -> None:
+async def test_the_detail_names_the_rejected_part(sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=400, text="no")
 
     assert await tell(sink) == Rejected(Reason.CLIENT_ERROR, "part 1 of 3: 400 no", 400)
@@ -77,14 +77,14 @@ async def tell_each(sink: Sink, *statuses: int, progress: str | None = None) -> 
         return await sender.attempt(Recipients(), channel(WebhookChannel, sink.url), THREE, progress)
 
 
-async def test_a_no_that_concerns_one_request_is_told_when_the_others_were_sent(sink: Sink) -> None:
+async def test_an_independent_rejection_is_reported_after_the_other_requests(sink: Sink) -> None:
     outcome = await tell_each(sink, 400, 422, 200)
 
     assert outcome == Rejected(Reason.CLIENT_ERROR, "part 1 of 3: 400", 400)
     assert [one.body for one in sink.received] == [b"A", b"B", b"C"]
 
 
-async def test_a_no_is_not_forgotten_when_a_later_request_has_to_wait(sink: Sink) -> None:
+async def test_a_rejection_is_kept_while_a_later_request_is_retried(sink: Sink) -> None:
     first = await tell_each(sink, 400, 503)
     assert isinstance(first, Retry)
     assert first.detail == "part 2 of 3: 503; part 1 of 3: 400"

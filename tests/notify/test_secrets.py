@@ -45,7 +45,7 @@ async def echo(request: web.Request, status: int) -> web.Response:
         [PATH, f"{PATH}%7e?sig={TOKEN}&sp=%2Ftriggers", f"/x?token={TOKEN}", f"/{TOKEN}%2Fé"],
     ),
 )
-async def test_a_platform_that_echoes_the_request_gives_nothing_away(
+async def test_an_echoed_request_reveals_no_secret(
     channel_type: ChannelType, status: int, path: str, sink: Sink
 ) -> None:
     sink.script = lambda request: echo(request, status)
@@ -77,7 +77,7 @@ async def test_a_password_in_the_url_is_sent_and_never_shown(channel_type: Chann
 
 
 @pytest.mark.parametrize("padding", range(480, 500, 3))
-async def test_cutting_long_words_leaves_no_half_of_a_secret(padding: int, sink: Sink) -> None:
+async def test_cutting_a_long_text_leaves_no_half_of_a_secret(padding: int, sink: Sink) -> None:
     sink.script = lambda request: web.Response(status=400, text="x" * padding + str(request.url))
     outcome = await send(WebhookChannel, sink.url + PATH)
     assert outcome.detail
@@ -87,7 +87,7 @@ async def test_cutting_long_words_leaves_no_half_of_a_secret(padding: int, sink:
 
 @pytest.mark.parametrize("misbehave", [sends(b"garbage\r\n\r\n"), resets_after(b""), hangs])
 @each_secret_url_type
-async def test_a_broken_connection_gives_nothing_away(channel_type: ChannelType, misbehave: Any) -> None:
+async def test_a_broken_connection_reveals_no_secret(channel_type: ChannelType, misbehave: Any) -> None:
     with capture_logs() as logs:
         async with broken(misbehave) as url:
             outcome = await send(channel_type, f"{url}{PATH}%7e", attempt_timeout=0.3)
@@ -103,7 +103,7 @@ class Clumsy(Notifier[Any]):
 
 
 @each_secret_url_type
-async def test_a_mistake_of_our_own_is_logged_without_the_secret(channel_type: ChannelType) -> None:
+async def test_an_internal_error_is_logged_without_the_secret(channel_type: ChannelType) -> None:
     one = channel(channel_type, f"https://hooks.example.com{PATH}")
     with capture_logs() as logs:
         async with local_sender() as sender:

@@ -34,7 +34,7 @@ def refused(**settings: Any) -> InvalidInput:
 
 @pytest.mark.parametrize("told", [notification(alert(annotations={"summary": "Übel 🔥"})), digest()])
 @pytest.mark.parametrize("template", [None, '{"{{ status }}": "ü"}'])
-async def test_the_library_verifies_what_is_sent(told: Any, template: str | None, sink: Sink) -> None:
+async def test_the_library_verifies_a_signed_request(told: Any, template: str | None, sink: Sink) -> None:
     await send(WebhookChannel, sink.url, told, signing_secret=SECRET, custom_payload_template=template)
     got = sink.received[0]
     Webhook(SECRET).verify(got.body, got.headers)
@@ -42,7 +42,7 @@ async def test_the_library_verifies_what_is_sent(told: Any, template: str | None
     assert abs(datetime.now(UTC) - sent_at) < timedelta(minutes=5)
 
 
-async def test_what_was_changed_on_the_way_is_not_verified(sink: Sink) -> None:
+async def test_a_changed_request_fails_verification(sink: Sink) -> None:
     await send(WebhookChannel, sink.url, signing_secret=SECRET)
     got = sink.received[0]
     for secret, body in ((SECRET, got.body + b" "), (OTHER, got.body)):
@@ -50,7 +50,7 @@ async def test_what_was_changed_on_the_way_is_not_verified(sink: Sink) -> None:
             Webhook(secret).verify(body, got.headers)
 
 
-async def test_while_secrets_change_either_verifies(sink: Sink) -> None:
+async def test_both_secrets_verify_during_a_rotation(sink: Sink) -> None:
     await send(WebhookChannel, sink.url, signing_secret=SECRET, signing_secret_previous=OTHER)
     got = sink.received[0]
     assert [part[:3] for part in got.headers["webhook-signature"].split(" ")] == ["v1,", "v1,"]
@@ -65,7 +65,7 @@ async def test_a_large_body_is_signed_whole(sink: Sink) -> None:
     Webhook(SECRET).verify(got.body, got.headers)
 
 
-async def test_a_retry_is_known_by_its_id_signed_or_not(sink: Sink) -> None:
+async def test_a_retry_has_the_same_id_signed_or_not(sink: Sink) -> None:
     answers = iter([503, 200, 200])
     sink.script = lambda _: web.Response(status=next(answers))
     for secret in (None, None, SECRET):
@@ -78,7 +78,7 @@ async def test_a_retry_is_known_by_its_id_signed_or_not(sink: Sink) -> None:
     ]
 
 
-def test_a_request_holds_no_time_and_shows_no_secret() -> None:
+def test_a_request_contains_no_time_and_shows_no_secret() -> None:
     one = channel(WebhookChannel, signing_secret=SECRET)
     request = NOTIFIERS[WebhookChannel].request(one, notification())
     assert request == NOTIFIERS[WebhookChannel].request(one, notification())
@@ -88,12 +88,12 @@ def test_a_request_holds_no_time_and_shows_no_secret() -> None:
 
 
 @pytest.mark.parametrize("name", [*SIGNING, "Webhook-ID"])
-def test_a_custom_header_cannot_take_their_place(name: str) -> None:
+def test_a_custom_header_cannot_replace_a_signing_header(name: str) -> None:
     error = refused(custom_headers={name: "x"})
     assert (error.field, error.message) == (f"custom_headers.{name}", "is set by the relay itself")
 
 
-async def test_nor_one_that_a_channel_has_from_before(sink: Sink) -> None:
+async def test_an_older_channel_s_custom_header_cannot_either(sink: Sink) -> None:
     headers = {"Webhook-Id": "theirs", "WEBHOOK-SIGNATURE": "theirs", "X-Team": "db"}
     assert isinstance(await send(WebhookChannel, sink.url, signing_secret=SECRET, custom_headers=headers), Sent)
     got = sink.received[0]
@@ -116,7 +116,7 @@ async def test_nor_one_that_a_channel_has_from_before(sink: Sink) -> None:
     ],
 )
 @pytest.mark.parametrize("field", ["signing_secret", "signing_secret_previous"])
-def test_what_is_no_key_is_refused_in_words_and_unseen(field: str, secret: str) -> None:
+def test_malformed_secrets_are_rejected_and_not_shown(field: str, secret: str) -> None:
     error = refused(**{"signing_secret": SECRET} | {field: secret})
     assert error.field == field
     assert "24 to 64 bytes in base64" in error.message
@@ -124,16 +124,16 @@ def test_what_is_no_key_is_refused_in_words_and_unseen(field: str, secret: str) 
 
 
 @pytest.mark.parametrize("size", [24, 25, 32, 64])
-def test_keys_of_all_sizes_are_taken(size: int) -> None:
+def test_secrets_of_all_sizes_are_accepted(size: int) -> None:
     secret = "whsec_" + base64.b64encode(b"\xfb" * size).decode()
     check_channel(channel(WebhookChannel, signing_secret=secret), EgressPolicy(()))
 
 
-def test_the_secret_before_needs_one_after() -> None:
+def test_a_previous_secret_requires_a_current_one() -> None:
     assert refused(signing_secret_previous=SECRET).field == "signing_secret_previous"
 
 
-def test_a_new_secret_is_a_key_and_another_each_time() -> None:
+def test_a_new_secret_is_valid_and_random() -> None:
     made = {new_signing_secret() for _ in range(3)}
     assert len(made) == 3
     for secret in made:

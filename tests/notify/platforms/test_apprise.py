@@ -46,13 +46,13 @@ async def test_a_message_arrives_as_plain_text(sink: Sink) -> None:
 
 
 @pytest.mark.parametrize("status", [302, 400, 404, 429, 500])
-async def test_what_apprise_could_not_deliver_is_tried_again(status: int, sink: Sink) -> None:
+async def test_a_failed_delivery_is_retried(status: int, sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=status, headers={"Location": f"{sink.url}/elsewhere"})
     assert await send(AppriseChannel, f"{sink.url}/hook") == Retry(Reason.OTHER, NOT_DELIVERED)
     assert [one.path for one in sink.received] == ["/hook"]
 
 
-async def test_the_event_loop_goes_on_meanwhile_and_a_hang_ends_with_the_time_out(sink: Sink) -> None:
+async def test_the_event_loop_is_not_blocked_and_a_hang_ends_at_the_timeout(sink: Sink) -> None:
     omitted = asyncio.Event()
 
     async def hang(_: web.Request) -> web.Response:
@@ -67,7 +67,7 @@ async def test_the_event_loop_goes_on_meanwhile_and_a_hang_ends_with_the_time_ou
     assert outcome == Retry(Reason.DEADLINE_EXCEEDED, "no response in time")
 
 
-async def test_several_channels_are_told_at_once(sink: Sink) -> None:
+async def test_several_channels_are_sent_to_at_once(sink: Sink) -> None:
     together = asyncio.Barrier(3)
 
     async def meet(_: web.Request) -> web.Response:
@@ -79,7 +79,7 @@ async def test_several_channels_are_told_at_once(sink: Sink) -> None:
     assert [type(outcome) for outcome in outcomes] == [Sent] * 3
 
 
-async def test_a_failure_gives_no_secret_away(sink: Sink, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failure_reveals_no_secret(sink: Sink, caplog: pytest.LogCaptureFixture) -> None:
     sink.script = lambda request: web.Response(status=403, text=str(request.url))
     with capture_logs() as logs:
         outcome = await send(AppriseChannel, f"{sink.url}/s3cret-path?-token=s3cret")
@@ -97,7 +97,7 @@ async def test_a_failure_gives_no_secret_away(sink: Sink, caplog: pytest.LogCapt
         (digest(count("A", "warning")), "warning"),
     ],
 )
-def test_how_bad_it_is_is_said_in_apprise_s_words(told: Message, word: str) -> None:
+def test_the_severity_sets_the_notify_type_of_apprise(told: Message, word: str) -> None:
     assert notice(told).notify_type == word
 
 
@@ -110,7 +110,7 @@ def test_500_long_alerts_fit_in_20000_characters_and_all_are_counted() -> None:
     assert f"… and {500 - shown} more alerts that did not fit here" in text
 
 
-async def test_a_service_that_takes_less_gets_the_start(monkeypatch: pytest.MonkeyPatch, sink: Sink) -> None:
+async def test_a_service_with_a_lower_limit_gets_the_start(monkeypatch: pytest.MonkeyPatch, sink: Sink) -> None:
     from apprise.plugins.custom_json import NotifyJSON
 
     monkeypatch.setattr(NotifyJSON, "body_maxlen", 300)
@@ -138,12 +138,12 @@ async def test_a_service_that_takes_less_gets_the_start(monkeypatch: pytest.Monk
         "vapid://x",
     ],
 )
-def test_what_happens_on_this_machine_is_refused(url: str) -> None:
+def test_local_services_are_rejected(url: str) -> None:
     assert refusal(url) == ("apprise_url", "must lead to a service elsewhere, and not to this machine")
 
 
 @pytest.mark.parametrize("url", ["", "nothing", "file:///etc/passwd", "pigeon://s3cret", "://", "slack://s3cret"])
-def test_what_apprise_does_not_know_is_refused(url: str) -> None:
+def test_unknown_services_are_rejected(url: str) -> None:
     assert refusal(url) == (
         "apprise_url",
         "is no URL that Apprise knows; see https://appriseit.com/services/",
@@ -159,14 +159,14 @@ def test_what_apprise_does_not_know_is_refused(url: str) -> None:
         "discord://1234567890/s3crets3cret?template=http://127.0.0.1/x",
     ],
 )
-def test_a_url_that_names_files_is_refused(url: str) -> None:
+def test_a_url_that_names_files_is_rejected(url: str) -> None:
     field, message = refusal(url)
     assert field == "apprise_url"
     assert message.startswith("must not name files: ")
 
 
 @pytest.mark.parametrize("url", ["json://10.0.0.1/s3cret", "jsons://[::1]/s3cret", "ntfy://localhost/s3cret"])
-def test_private_addresses_in_the_url_are_refused(url: str) -> None:
+def test_private_addresses_in_the_url_are_rejected(url: str) -> None:
     field, message = refusal(url)
     assert field == "apprise_url"
     assert "RELAY_ALLOWED_TARGETS" in message
@@ -181,11 +181,11 @@ def test_private_addresses_in_the_url_are_refused(url: str) -> None:
         "gotify://127.0.0.1/AsbZnYx-D7ffi7t",
     ],
 )
-def test_services_elsewhere_are_taken(url: str) -> None:
+def test_remote_services_are_accepted(url: str) -> None:
     check_channel(channel(AppriseChannel, url), EgressPolicy(LOOPBACK))
 
 
-def test_without_the_library_the_refusal_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert refusal("json://hooks.example.com/x") == (
         "channel_type",
@@ -193,15 +193,13 @@ def test_without_the_library_the_refusal_names_the_extra(monkeypatch: pytest.Mon
     )
 
 
-async def test_a_replica_without_the_library_leaves_it_to_another(
-    monkeypatch: pytest.MonkeyPatch, sink: Sink
-) -> None:
+async def test_a_replica_without_the_library_retries(monkeypatch: pytest.MonkeyPatch, sink: Sink) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     outcome = await send(AppriseChannel, sink.url)
     assert outcome == Retry(Reason.OTHER, "Apprise is not installed: pip install 'alert-relay[apprise]'")
 
 
-def test_a_channel_is_told_one_message_a_second_unless_it_says_otherwise() -> None:
+def test_the_default_rate_limit_is_one_message_a_second() -> None:
     limit = effective_rate_limit(channel(AppriseChannel))
     assert limit is not None
     assert (limit.per_second, limit.burst) == (1, 3)

@@ -14,7 +14,7 @@ from tests.notify.factories import channel
 from tests.notify.sending import send
 
 
-async def test_a_discord_webhook_that_was_deleted_is_gone(sink: Sink) -> None:
+async def test_a_deleted_discord_webhook_is_a_gone_destination(sink: Sink) -> None:
     sink.script = lambda _: web.json_response({"message": "Unknown Webhook", "code": 10015}, status=404)
     outcome = await send(DiscordChannel, sink.url)
     assert isinstance(outcome, Retry)
@@ -31,7 +31,7 @@ async def test_a_discord_webhook_that_was_deleted_is_gone(sink: Sink) -> None:
         (401, "DirectApiAuthorizationRequired", Reason.AUTH_ERROR),
     ],
 )
-async def test_a_workflow_that_is_deleted_or_switched_off_is_no_fault_of_the_message(
+async def test_a_deleted_or_disabled_workflow_is_retried(
     status: int, code: str, reason: Reason, sink: Sink
 ) -> None:
     sink.script = lambda _: web.json_response({"error": {"code": code, "message": "no"}}, status=status)
@@ -41,7 +41,7 @@ async def test_a_workflow_that_is_deleted_or_switched_off_is_no_fault_of_the_mes
     assert code in outcome.detail
 
 
-async def test_what_is_said_of_a_message_to_be_edited_is_no_yes_to_a_new_one(sink: Sink) -> None:
+async def test_an_error_about_an_edited_message_rejects_a_new_one(sink: Sink) -> None:
     sink.script = lambda _: web.json_response({"message": "Unknown Message", "code": 10008}, status=404)
     outcome = await send(DiscordChannel, sink.url)
     assert isinstance(outcome, Rejected)
@@ -66,14 +66,14 @@ async def test_the_settings_of_discord_are_sent(sink: Sink) -> None:
         ("discord_avatar_url", "avatar.png"),
     ],
 )
-def test_what_discord_refuses_is_refused_at_once(field: str, value: str) -> None:
+def test_settings_that_discord_would_reject_are_rejected_early(field: str, value: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         check_channel(channel(DiscordChannel, **{field: value}), EgressPolicy(()))
     assert caught.value.field == field
 
 
 @pytest.mark.parametrize("status", [200, 202])
-async def test_teams_refuses_a_large_card_inside_a_2xx(status: int, sink: Sink) -> None:
+async def test_a_card_too_large_for_teams_is_rejected_inside_a_2xx(status: int, sink: Sink) -> None:
     text = "Webhook failed: Request Entity too large"
     sink.script = lambda _: web.Response(status=status, text=text)
     assert await send(TeamsChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, text, status)
@@ -88,7 +88,7 @@ async def test_teams_refuses_a_large_card_inside_a_2xx(status: int, sink: Sink) 
     ],
 )
 @pytest.mark.parametrize("status", [200, 202])
-async def test_what_teams_says_inside_a_2xx_counts(
+async def test_an_error_of_teams_inside_a_2xx_counts(
     status: int, told: int, outcome: Rejected | Retry, sink: Sink
 ) -> None:
     words = f"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {told}"
@@ -105,7 +105,7 @@ async def test_the_title_of_teams_is_shown(sink: Sink) -> None:
 
 
 @pytest.mark.parametrize("host", ["contoso.webhook.office.com", "WEBHOOK.office.com.", "a.webhook.office.com:443"])
-def test_a_connector_that_microsoft_switched_off_is_refused(host: str) -> None:
+def test_a_retired_office_365_connector_is_rejected(host: str) -> None:
     with pytest.raises(InvalidInput, match="Workflows") as caught:
         check_channel(channel(TeamsChannel, f"https://{host}/webhookb2/hidden"), EgressPolicy(()))
     assert caught.value.field == "webhook_url"
@@ -115,5 +115,5 @@ def test_a_connector_that_microsoft_switched_off_is_refused(host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["prod-1.westeurope.logic.azure.com", "x.environment.api.powerplatform.com", "notwebhook.office.com"]
 )
-def test_other_hosts_are_taken(host: str) -> None:
+def test_other_hosts_are_accepted(host: str) -> None:
     check_channel(channel(TeamsChannel, f"https://{host}/x"), EgressPolicy(()))

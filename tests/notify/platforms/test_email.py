@@ -37,7 +37,7 @@ def refusal(*allowed: str, **settings: Any) -> tuple[str, str]:
     return caught.value.field, caught.value.message
 
 
-def test_a_mail_is_from_the_channel_s_address_to_all_of_its_recipients() -> None:
+def test_a_mail_is_from_the_channel_s_address_to_all_recipients() -> None:
     headers = mail(notification()).headers
     assert (headers["From"], headers["To"]) == ("relay@example.com", "ops@example.com, db@example.org")
     assert headers["Subject"] == "[FIRING:1] DiskFull"
@@ -46,20 +46,20 @@ def test_a_mail_is_from_the_channel_s_address_to_all_of_its_recipients() -> None
 
 
 @pytest.mark.parametrize("spoilt", SPOILT)
-def test_no_name_of_an_alert_makes_a_header(spoilt: str) -> None:
+def test_an_alert_name_cannot_add_a_header(spoilt: str) -> None:
     headers = mail(notification(alert(spoilt))).headers
     assert "Bcc" not in headers
     assert headers["Subject"].startswith("[FIRING:1] " + " ".join(spoilt.split())[:1].replace("\0", "\ufffd"))
     assert len(headers["Subject"]) <= 200
 
 
-def test_a_subject_keeps_its_letters() -> None:
+def test_a_subject_keeps_its_characters() -> None:
     assert mail(notification(alert("Überlauf 🔥 磁盘"))).headers["Subject"] == "[FIRING:1] Überlauf 🔥 磁盘"
     assert mail(notification(alert("=?utf-8?q?x?="))).headers["Subject"] == "[FIRING:1] =?utf-8?q?x?="
 
 
 @pytest.mark.parametrize(("count", "shown"), [(1, 9_000), (2, 5_000), (5, 2_000), (50, 1_000)])
-def test_the_fewer_alerts_there_are_the_more_is_told_of_each(count: int, shown: int) -> None:
+def test_fewer_alerts_are_shown_in_more_detail(count: int, shown: int) -> None:
     alerts = [alert(f"Disk{at}", annotations={"description": "x" * 9_000}) for at in range(count)]
     told = mail(notification(*alerts)).text
     assert max(len(line.strip()) for line in told.splitlines() if "xxx" in line) == shown
@@ -71,19 +71,19 @@ def test_mails_of_one_group_share_a_thread() -> None:
     assert firing.headers["References"].endswith("@example.com>")
 
 
-def test_another_group_and_another_channel_have_threads_of_their_own() -> None:
+def test_other_groups_and_channels_have_their_own_threads() -> None:
     told = notification()
     threads = [mail(told), mail(grouped(told, "{}:{}")), mail(told, id="other")]
     assert len({one.headers["References"] for one in threads}) == 3
 
 
-def test_a_digest_belongs_to_no_thread() -> None:
+def test_a_digest_has_no_thread() -> None:
     headers = mail(digest()).headers
     assert headers["References"] is headers["In-Reply-To"] is None
     assert headers["Subject"] == "[DIGEST of 27 groups] FIRING:1"
 
 
-def test_a_mail_is_the_same_on_every_attempt_and_no_two_have_one_name() -> None:
+def test_a_mail_is_the_same_on_every_attempt_and_has_its_own_message_id() -> None:
     assert mailed(notification()) == mailed(notification())
     assert mail(notification()).headers["Date"] is None
     told: list[Message] = [
@@ -97,7 +97,7 @@ def test_a_mail_is_the_same_on_every_attempt_and_no_two_have_one_name() -> None:
     assert len(names | {again.headers["Message-ID"], elsewhere.headers["Message-ID"]}) == 6
 
 
-def test_text_and_html_say_the_same() -> None:
+def test_text_and_html_have_the_same_content() -> None:
     annotations = {
         "summary": "Disk <b>full</b>",
         "description": "two\nlines & more",
@@ -119,14 +119,14 @@ def test_text_and_html_say_the_same() -> None:
     assert any(link.startswith(ALERTMANAGER) for link in told.links)
 
 
-def test_the_colour_is_that_of_the_severity() -> None:
+def test_the_color_is_that_of_the_severity() -> None:
     assert "solid #D32F2F" in mail(notification()).html
     assert "solid #2E7D32" in mail(notification(alert(status="resolved"))).html
     assert "solid #F9A825" in mail(digest(count("A", "warning"))).html
 
 
 @pytest.mark.parametrize("size", [0, 2048])
-def test_no_more_than_200_alerts_are_shown_and_the_rest_are_counted_with_a_link(size: int) -> None:
+def test_at_most_200_alerts_are_shown_and_the_rest_is_counted_with_a_link(size: int) -> None:
     annotations = {"summary": "s", "description": "x" * size}
     told = mail(notification(*(alert(annotations=annotations, at=f"{at}") for at in range(500))))
     shown = told.text.count("🔥 ")
@@ -154,7 +154,7 @@ def test_a_digest_names_its_counts_and_links_to_all_of_them() -> None:
         ({"smtp_host": "2620:fe::fe"}, "smtp://[2620:fe::fe]:587"),
     ],
 )
-def test_the_port_is_the_usual_one_unless_it_is_said(settings: dict[str, Any], url: str) -> None:
+def test_the_port_defaults_to_the_usual_one(settings: dict[str, Any], url: str) -> None:
     assert mailed(notification(), **settings).url == url
 
 
@@ -183,14 +183,14 @@ def test_the_port_is_the_usual_one_unless_it_is_said(settings: dict[str, Any], u
         f"a@{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 60}.{'e' * 20}.com",
     ],
 )
-def test_what_is_no_plain_address_is_refused(address: str) -> None:
+def test_malformed_addresses_are_rejected(address: str) -> None:
     expected = "must be an address such as alerts@example.com"
     assert refusal(email_from=address) == ("email_from", expected)
     assert refusal(email_to=["ops@example.com", address]) == ("email_to[1]", expected)
 
 
 @pytest.mark.parametrize("address", ["o'brien+a_1@mail.example.co.uk", "OPS@EXAMPLE.COM", "a@xn--bcher-kva.de"])
-def test_plain_addresses_are_taken(address: str) -> None:
+def test_plain_addresses_are_accepted(address: str) -> None:
     check_channel(channel(EmailChannel, email_from=address, email_to=[address]), EgressPolicy(()))
 
 
@@ -208,7 +208,7 @@ def test_plain_addresses_are_taken(address: str) -> None:
         ({"smtp_security": "ssl"}, "smtp_security"),
     ],
 )
-def test_settings_that_can_never_work_are_refused(settings: dict[str, Any], field: str) -> None:
+def test_settings_that_can_never_work_are_rejected(settings: dict[str, Any], field: str) -> None:
     assert refusal(**settings)[0] == field
 
 
@@ -228,18 +228,18 @@ def test_settings_that_can_never_work_are_refused(settings: dict[str, Any], fiel
         "::1%/x",
     ],
 )
-def test_what_is_no_host_is_refused(host: str) -> None:
+def test_malformed_hosts_are_rejected(host: str) -> None:
     assert refusal(smtp_host=host) == ("smtp_host", "must be a host name or an address")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "::1", "localhost", "::ffff:10.0.0.1"])
-def test_private_mail_servers_are_refused(host: str) -> None:
+def test_private_mail_servers_are_rejected(host: str) -> None:
     field, message = refusal(smtp_host=host)
     assert field == "smtp_host"
     assert "RELAY_ALLOWED_TARGETS" in message
 
 
-def test_only_a_listed_server_is_told_in_clear() -> None:
+def test_only_an_allowed_target_may_be_unencrypted() -> None:
     assert refusal(smtp_security="none") == (
         "smtp_host",
         "must be encrypted unless the host is listed in RELAY_ALLOWED_TARGETS",
@@ -248,7 +248,7 @@ def test_only_a_listed_server_is_told_in_clear() -> None:
     check_channel(channel(EmailChannel, smtp_security="none", smtp_host="10.0.0.1"), EgressPolicy(["10.0.0.0/8"]))
 
 
-def test_a_channel_is_told_one_mail_a_second_unless_it_says_otherwise() -> None:
+def test_the_default_rate_limit_is_one_mail_a_second() -> None:
     limit = effective_rate_limit(channel(EmailChannel))
     assert limit is not None
     assert (limit.per_second, limit.burst) == (1, 5)

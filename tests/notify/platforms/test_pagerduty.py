@@ -40,7 +40,7 @@ def events(told: Message) -> list[Any]:
     return [json.loads(request.body) for request in requests]
 
 
-async def test_five_hundred_hostile_alerts_are_an_incident_each(sink: Sink) -> None:
+async def test_500_hostile_alerts_are_one_incident_each(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     told = hostile()
     assert isinstance(await send(PagerDutyChannel, sink.url, told), Sent)
@@ -49,7 +49,7 @@ async def test_five_hundred_hostile_alerts_are_an_incident_each(sink: Sink) -> N
     assert len(pagerduty.told) == len(told.alerts) + 1
 
 
-async def test_the_end_of_an_alert_closes_its_incident_and_no_other(sink: Sink) -> None:
+async def test_a_resolved_alert_closes_only_its_own_incident(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     both = notification(alert(instance="a"), alert(instance="b"))
     await send(PagerDutyChannel, sink.url, both)
@@ -59,7 +59,7 @@ async def test_the_end_of_an_alert_closes_its_incident_and_no_other(sink: Sink) 
     assert pagerduty.closed == [dedup_key(ended)]
 
 
-async def test_an_alert_that_is_told_again_opens_no_second_incident(sink: Sink) -> None:
+async def test_a_repeated_alert_opens_no_second_incident(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     later = msgspec.structs.replace(alert(), starts_at=STARTED + timedelta(hours=1))
     for told in (alert(), later, alert()):
@@ -67,7 +67,7 @@ async def test_an_alert_that_is_told_again_opens_no_second_incident(sink: Sink) 
     assert len(pagerduty.open) == 1
 
 
-def test_tenants_don_t_share_incidents_even_if_a_sender_s_fingerprints_do() -> None:
+def test_tenants_do_not_share_incidents_even_with_equal_fingerprints() -> None:
     def of(tenant: str) -> Alert:
         return msgspec.structs.replace(alert(tenant_id=tenant), fingerprint="1")
 
@@ -75,7 +75,7 @@ def test_tenants_don_t_share_incidents_even_if_a_sender_s_fingerprints_do() -> N
     assert dedup_key(of("a")) == dedup_key(of("a"))
 
 
-async def test_what_ended_before_it_was_told_is_on_record_and_over(sink: Sink) -> None:
+async def test_an_unnotified_alert_is_opened_and_closed(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     told = notification(alert(status="resolved"), unnotified=frozenset({0}))
     trigger, resolve = events(told)
@@ -87,12 +87,12 @@ async def test_what_ended_before_it_was_told_is_on_record_and_over(sink: Sink) -
     assert (len(pagerduty.open), len(pagerduty.closed)) == (0, 1)
 
 
-def test_what_fires_is_told_before_what_is_over() -> None:
+def test_firing_alerts_are_sent_before_resolved_ones() -> None:
     told = notification(alert("A", "resolved"), alert("B"), alert("C", "resolved"), alert("D"))
     assert [event["payload"]["class"] for event in events(told)] == ["B", "D", "A", "C"]
 
 
-def test_an_event_says_what_the_common_event_format_wants() -> None:
+def test_an_event_follows_the_common_event_format() -> None:
     one = alert(
         instance="db1", job="postgres", cluster="north", annotations={"summary": "Full", "runbook_url": RUNBOOK}
     )
@@ -121,12 +121,12 @@ def test_an_event_says_what_the_common_event_format_wants() -> None:
         ("", "error"),
     ],
 )
-def test_a_severity_that_pagerduty_does_not_know_is_an_error(given: str, told: str) -> None:
+def test_an_unknown_severity_is_sent_as_error(given: str, told: str) -> None:
     assert severity(given) == told
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
-def test_a_blank_summary_gives_way_to_the_name(text: str) -> None:
+def test_a_blank_summary_is_replaced_by_the_name(text: str) -> None:
     [event] = events(notification(alert(annotations={"summary": text})))
     assert event["payload"]["summary"] == "DiskFull"
 
@@ -143,7 +143,7 @@ async def test_an_event_of_more_than_512_kb_is_cut(labels: int, value: str, sink
     assert "Labels and annotations were cut" in pagerduty.told[0]
 
 
-async def test_a_digest_is_one_incident_and_ends_those_it_shows_as_over(sink: Sink) -> None:
+async def test_a_digest_is_one_incident_and_closes_those_of_its_resolved_alerts(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     over = alert("Over", "resolved")
     pagerduty.open[dedup_key(over)] = "critical"
@@ -156,20 +156,20 @@ async def test_a_digest_is_one_incident_and_ends_those_it_shows_as_over(sink: Si
     assert "warning 🔥1: B 🔥1" in pagerduty.told[0]
 
 
-async def test_a_digest_of_what_is_over_is_over(sink: Sink) -> None:
+async def test_a_digest_of_resolved_alerts_closes_its_incident(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     await send(PagerDutyChannel, sink.url, digest(count("A", firing=0, resolved=3)))
     assert (pagerduty.open, pagerduty.closed) == ({}, ["alert-relay-digest-42"])
 
 
-async def test_a_key_that_pagerduty_does_not_know_is_no_fault_of_the_message(sink: Sink) -> None:
+async def test_an_unknown_routing_key_is_retried(sink: Sink) -> None:
     sink.script = StrictPagerDuty("another")
     outcome = await send(PagerDutyChannel, sink.url)
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.AUTH_ERROR
 
 
-async def test_an_event_that_is_refused_keeps_none_of_the_others_back(sink: Sink) -> None:
+async def test_the_events_after_a_rejected_one_are_sent(sink: Sink) -> None:
     answers = iter(
         [refusal("'payload.summary' is missing or blank"), web.Response(status=202), web.Response(status=202)]
     )
@@ -180,14 +180,14 @@ async def test_an_event_that_is_refused_keeps_none_of_the_others_back(sink: Sink
     assert [one.json["payload"]["class"] for one in sink.received] == ["A", "B", "C"]
 
 
-async def test_a_platform_that_echoes_the_key_gives_it_not_away(sink: Sink) -> None:
+async def test_an_echoed_routing_key_is_masked(sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=400, text=f"no service has {ROUTING_KEY}")
     outcome = await send(PagerDutyChannel, sink.url)
     assert outcome.detail == "400 no service has ********"
 
 
 @pytest.mark.parametrize("key", ["", "x" * 31, "x" * 33, "x" * 31 + "/"])
-def test_what_is_no_key_is_refused_at_once(key: str) -> None:
+def test_malformed_routing_keys_are_rejected(key: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         check_channel(channel(PagerDutyChannel, routing_key=key), EgressPolicy(()))
     assert caught.value.field == "routing_key"

@@ -39,12 +39,14 @@ async def told(sink: Sink, answer: object, **headers: str) -> Outcome:
         ("is_inactive", Reason.DESTINATION_GONE),
     ],
 )
-async def test_what_is_no_fault_of_the_message_is_tried_again(error: str, reason: Reason, sink: Sink) -> None:
+async def test_an_error_that_does_not_concern_the_message_is_retried(
+    error: str, reason: Reason, sink: Sink
+) -> None:
     assert await told(sink, {"ok": False, "error": error}) == Retry(reason, error, 200)
 
 
 @pytest.mark.parametrize("error", ["invalid_blocks", "msg_too_long", "something_new"])
-async def test_what_is_wrong_with_the_message_is_final(error: str, sink: Sink) -> None:
+async def test_an_error_that_concerns_the_message_is_final(error: str, sink: Sink) -> None:
     assert await told(sink, {"ok": False, "error": error}) == Rejected(Reason.CLIENT_ERROR, error, 200)
 
 
@@ -60,7 +62,7 @@ async def test_what_is_wrong_with_the_message_is_final(error: str, sink: Sink) -
     ],
 )
 @pytest.mark.parametrize("body", ["{}", '{{"ok":false,"error":"{}"}}'])
-async def test_a_destination_that_is_gone_is_told_by_its_word(
+async def test_a_gone_destination_is_recognized_by_its_error_code(
     status: int, word: str, body: str, sink: Sink
 ) -> None:
     text = body.format(word)
@@ -69,22 +71,22 @@ async def test_a_destination_that_is_gone_is_told_by_its_word(
 
 
 @pytest.mark.parametrize("word", ["invalid_payload", "too_many_attachments", "no_text"])
-async def test_a_message_that_slack_can_t_take_is_refused(word: str, sink: Sink) -> None:
+async def test_a_message_that_a_webhook_cannot_accept_is_rejected(word: str, sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=400, text=word)
     assert await send(SlackChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, f"400 {word}", 400)
 
 
-async def test_a_refusal_without_a_word_is_still_one(sink: Sink) -> None:
+async def test_an_error_without_a_code_is_rejected(sink: Sink) -> None:
     assert isinstance(await told(sink, {"ok": False}), Rejected)
     assert isinstance(await told(sink, {"ok": False, "error": {"odd": 1}}), Rejected)
 
 
-async def test_retry_after_counts_inside_a_200_too(sink: Sink) -> None:
+async def test_retry_after_is_obeyed_inside_a_200(sink: Sink) -> None:
     outcome = await told(sink, {"ok": False, "error": "ratelimited"}, **{"Retry-After": "30"})
     assert outcome == Retry(Reason.RATE_LIMITED, "ratelimited", 200, 30.0)
 
 
-async def test_a_yes_is_a_yes(sink: Sink) -> None:
+async def test_an_ok_response_is_sent(sink: Sink) -> None:
     assert isinstance(await told(sink, {"ok": True, "ts": "1.2"}), Sent)
 
 
@@ -94,7 +96,7 @@ async def test_the_channel_s_settings_are_sent(sink: Sink) -> None:
     assert (message["channel"], message["username"], message["icon_emoji"]) == ("#ops", "Relay", ":bell:")
 
 
-def test_a_name_after_an_at_sign_mentions_nobody_and_labels_stay_as_they_are() -> None:
+def test_a_name_after_an_at_sign_mentions_nobody_and_labels_stay_unchanged() -> None:
     annotations = {"summary": "@channel, mail bob@example.com", "description": "@here " * 2000}
     told = notification(alert(annotations=annotations, owner="@bob\n@sue"), alert(owner="x"))
     [request] = NOTIFIERS[SlackChannel].requests(channel(SlackChannel), told)

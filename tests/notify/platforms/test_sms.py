@@ -37,7 +37,7 @@ LINK = "http://alertmanager.example.com/#/alerts?receiver=web.hook"
 SERVICE = "MG" + "0123456789abcdef" * 2
 
 
-async def test_five_hundred_hostile_alerts_are_counted(sink: Sink) -> None:
+async def test_500_hostile_alerts_are_counted(sink: Sink) -> None:
     sink.script = twilio = StrictTwilio(ACCOUNT, AUTH_TOKEN)
     assert isinstance(await send(SmsChannel, sink.url, hostile()), Sent)
     [message] = twilio.messages
@@ -45,7 +45,7 @@ async def test_five_hundred_hostile_alerts_are_counted(sink: Sink) -> None:
     assert count_alerts(SmsChannel, message.text) == 500
 
 
-def test_a_text_says_counts_severity_name_summary_and_link() -> None:
+def test_a_text_has_counts_severity_name_summary_and_link() -> None:
     told = notification(alert(annotations={"summary": "Disk is at 99 %"}))
     assert text_of(told) == f"FIRING:1 critical: DiskFull - Disk is at 99 % {LINK}"
 
@@ -60,13 +60,13 @@ def test_several_alerts_are_named_worst_and_most_frequent_first() -> None:
     assert text_of(told) == f"FIRING:4, RESOLVED:1 critical: Down, Worn x2, Slow {LINK}"
 
 
-def test_what_is_over_is_named_when_nothing_fires() -> None:
+def test_resolved_alerts_are_named_when_nothing_fires() -> None:
     assert text_of(notification(alert("Gone", "resolved"), external_url="")).startswith(
         "RESOLVED:1 critical: Gone"
     )
 
 
-def test_names_that_don_t_fit_are_counted_and_the_link_is_left_out_whole() -> None:
+def test_names_that_do_not_fit_are_counted_and_the_link_is_omitted_whole() -> None:
     told = notification(*(alert(f"DatabaseReplicaLagsBehind{at:03}") for at in range(300)))
     text = text_of(told)
     assert text.startswith("FIRING:300 critical: DatabaseReplicaLagsBehind000, ")
@@ -75,7 +75,7 @@ def test_names_that_don_t_fit_are_counted_and_the_link_is_left_out_whole() -> No
     assert 250 < len(text) <= 306
 
 
-def test_it_says_for_whom_it_was_meant_what_was_left_out_and_what_was_untold() -> None:
+def test_a_text_names_the_original_channel_omitted_and_unnotified_alerts() -> None:
     told = notification(
         alert(status="resolved"), truncated=3, unnotified=frozenset({0}), fallback_for=FALLBACK, external_url=""
     )
@@ -92,7 +92,7 @@ def test_a_digest_counts_and_links_to_all_of_them() -> None:
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("repeated", [1, 7, 300])
-def test_any_text_takes_two_segments_at_most(text: str, repeated: int) -> None:
+def test_any_text_takes_at_most_two_segments(text: str, repeated: int) -> None:
     long = text * repeated
     for told in (
         notification(alert(annotations={"summary": long})),
@@ -112,7 +112,7 @@ def test_typography_does_not_cost_a_segment() -> None:
     assert set(text) <= ALPHABET | EXTENSION
 
 
-def test_what_can_t_be_said_in_gsm_s_alphabet_stays_as_it_is() -> None:
+def test_text_outside_of_the_gsm_alphabet_stays_unchanged() -> None:
     text = text_of(notification(alert(annotations={"summary": "磁盘已满 … 🔥"}), external_url=""))
     assert text.endswith("磁盘已满 … 🔥")
 
@@ -121,13 +121,13 @@ def test_what_can_t_be_said_in_gsm_s_alphabet_stays_as_it_is() -> None:
     ("text", "size"),
     [("abc", 3), ("a€b", 4), ("[x]~^{}\\|", 17), ("é", 1), ("ê", 1), ("🔥", 2), ("a🔥€", 4), ("", 0)],
 )
-def test_places_are_counted_as_they_are_sent(text: str, size: int) -> None:
+def test_the_length_is_counted_in_sent_characters(text: str, size: int) -> None:
     assert places(text) == size
 
 
 @pytest.mark.parametrize("limit", range(1, 12))
 @pytest.mark.parametrize("text", ["🔥" * 9, "[" * 9, "a" * 20, "磁" * 20, "a[" * 9])
-def test_cutting_stays_within_the_limit_and_halves_nothing(text: str, limit: int) -> None:
+def test_cutting_stays_within_the_limit_and_splits_no_character(text: str, limit: int) -> None:
     cropped = cut(text, limit)
     assert places(cropped) <= max(limit, 3)
     cropped.encode()
@@ -146,7 +146,7 @@ async def test_each_number_gets_the_same_text(sink: Sink) -> None:
     assert len(set(twilio.told)) == 1
 
 
-async def test_a_messaging_service_sends_in_place_of_a_number(sink: Sink) -> None:
+async def test_a_messaging_service_can_be_the_sender(sink: Sink) -> None:
     sink.script = StrictTwilio(ACCOUNT, AUTH_TOKEN)
     outcome = await send(SmsChannel, sink.url, sms_from=None, messaging_service_sid=SERVICE)
     assert isinstance(outcome, Sent)
@@ -154,7 +154,7 @@ async def test_a_messaging_service_sends_in_place_of_a_number(sink: Sink) -> Non
 
 
 @pytest.mark.parametrize("code", [21211, 21614, 21610])
-async def test_a_number_that_takes_no_texts_keeps_them_from_nobody_else(code: int, sink: Sink) -> None:
+async def test_a_rejected_number_does_not_affect_the_others(code: int, sink: Sink) -> None:
     sink.script = twilio = StrictTwilio(ACCOUNT, AUTH_TOKEN, refused={ONE: code})
     outcome = await send(SmsChannel, sink.url, sms_to=[ONE, TWO])
     assert isinstance(outcome, Rejected)
@@ -176,7 +176,7 @@ async def test_a_number_that_takes_no_texts_keeps_them_from_nobody_else(code: in
         (503, 20503, Reason.SERVER_ERROR),
     ],
 )
-async def test_what_speaks_of_the_account_the_sender_or_the_moment_is_tried_again(
+async def test_errors_of_account_or_sender_and_temporary_ones_are_retried(
     status: int, code: int, reason: Reason, sink: Sink
 ) -> None:
     sink.script = lambda _: refusal(status, code, "no")
@@ -190,7 +190,7 @@ async def test_a_text_that_is_too_long_is_final(sink: Sink) -> None:
     assert isinstance(await send(SmsChannel, sink.url), Rejected)
 
 
-async def test_a_server_that_echoes_the_login_gives_it_not_away(sink: Sink) -> None:
+async def test_echoed_credentials_are_masked(sink: Sink) -> None:
     async def echo(request: web.Request) -> web.Response:
         return web.Response(status=401, text=f"{dict(request.headers)} {AUTH_TOKEN}"[:450])
 
@@ -219,7 +219,7 @@ async def test_a_server_that_echoes_the_login_gives_it_not_away(sink: Sink) -> N
         ({"sms_to": [f"+1500555{at:04}" for at in range(21)]}, "sms_to"),
     ],
 )
-def test_what_twilio_could_not_take_is_refused_at_once(settings: dict[str, Any], field: str) -> None:
+def test_settings_that_twilio_would_reject_are_rejected_early(settings: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         check_channel(channel(SmsChannel, **settings), EgressPolicy(()))
     assert caught.value.field == field

@@ -40,7 +40,7 @@ async def refused(sink: Sink, status: int, words: str, **parameters: Any) -> Out
     return await send(TelegramChannel, sink.url)
 
 
-async def test_five_hundred_hostile_alerts_are_taken_and_shown_or_counted(sink: Sink) -> None:
+async def test_500_hostile_alerts_are_accepted_and_shown_or_counted(sink: Sink) -> None:
     sink.script = telegram = StrictTelegram(BOT_TOKEN, "42")
     assert isinstance(await send(TelegramChannel, sink.url, hostile()), Sent)
     assert len(telegram.told) == 5
@@ -51,7 +51,7 @@ async def test_five_hundred_hostile_alerts_are_taken_and_shown_or_counted(sink: 
 
 
 @pytest.mark.parametrize("number", [1, 3, 4, 5, 9, 14, 19])
-async def test_a_group_too_large_is_several_numbered_messages_cut_between_alerts(number: int, sink: Sink) -> None:
+async def test_a_large_group_is_several_numbered_messages_split_between_alerts(number: int, sink: Sink) -> None:
     sink.script = telegram = StrictTelegram(BOT_TOKEN, "42")
     assert isinstance(await send(TelegramChannel, sink.url, described(number)), Sent)
     parts = len(telegram.told)
@@ -64,7 +64,7 @@ async def test_a_group_too_large_is_several_numbered_messages_cut_between_alerts
     assert shown == [f"db{at}" for at in range(number)]
 
 
-def test_a_message_is_filled_before_the_next_is_begun() -> None:
+def test_a_message_is_filled_before_the_next_one_starts() -> None:
     texts = [body["text"] for body in bodies(described(100))]
     assert len(texts) == 5
     assert all(len(html.unescape(text)) > 3000 for text in texts)
@@ -82,14 +82,14 @@ def test_a_message_at_the_length_limit_is_accepted(sizes: range) -> None:
     assert longest > 4080
 
 
-def test_links_do_not_run_out_of_entities() -> None:
+def test_messages_stay_within_the_limit_of_entities() -> None:
     alerts = [alert("A", annotations={"runbook_url": "http://x.example"}, at=f"{n}") for n in range(200)]
     told = bodies(notification(*alerts))
     assert len(told) == 5
     assert all(90 < body["text"].count("</") <= 100 for body in told)
 
 
-def test_a_digest_takes_a_second_message_only_for_what_is_critical() -> None:
+def test_a_digest_uses_a_second_message_only_for_critical_names() -> None:
     assert len(bodies(digest(*(count(f"Some{at}", "warning") for at in range(2000))))) == 1
     assert len(bodies(digest(*(count(f"DatabaseReplica{at}") for at in range(300))))) == 2
 
@@ -103,7 +103,7 @@ def test_text_is_cut_between_characters(character: str, before: int) -> None:
     assert "\ufffd" not in body["text"]
 
 
-def test_a_name_after_an_at_sign_mentions_nobody_and_labels_stay_as_they_are() -> None:
+def test_a_name_after_an_at_sign_mentions_nobody_and_labels_stay_unchanged() -> None:
     [body] = bodies(notification(alert(annotations={"summary": "@bob, mail bob@example.com"}, owner="@bob")))
     assert "@\u2060bob, mail bob@example.com" in body["text"]
     assert "owner=@bob" in body["text"]
@@ -140,7 +140,7 @@ def test_the_token_is_in_the_url_and_not_in_the_body(url: str) -> None:
         (429, "Too Many Requests: retry after 35", Reason.RATE_LIMITED),
     ],
 )
-async def test_what_speaks_of_the_chat_or_the_bot_is_no_fault_of_the_message(
+async def test_an_error_about_the_chat_or_the_bot_is_retried(
     status: int, words: str, reason: Reason, sink: Sink
 ) -> None:
     outcome = await refused(sink, status, words)
@@ -149,13 +149,13 @@ async def test_what_speaks_of_the_chat_or_the_bot_is_no_fault_of_the_message(
     assert words in outcome.detail
 
 
-async def test_the_pause_of_a_429_is_obeyed(sink: Sink) -> None:
+async def test_the_wait_of_a_429_is_obeyed(sink: Sink) -> None:
     outcome = await refused(sink, 429, "Too Many Requests: retry after 35", retry_after=35)
     assert isinstance(outcome, Retry)
     assert outcome.after == 35.0
 
 
-async def test_a_group_that_became_a_supergroup_says_its_new_id(sink: Sink) -> None:
+async def test_a_group_that_became_a_supergroup_reports_its_new_id(sink: Sink) -> None:
     words = "Bad Request: group chat was upgraded to a supergroup chat"
     outcome = await refused(sink, 400, words, migrate_to_chat_id=-1001234)
     assert isinstance(outcome, Retry)
@@ -166,14 +166,14 @@ async def test_a_group_that_became_a_supergroup_says_its_new_id(sink: Sink) -> N
 @pytest.mark.parametrize(
     "words", ["Bad Request: can't parse entities: unclosed start tag", "Bad Request: message is too long"]
 )
-async def test_what_speaks_of_the_message_is_final(words: str, sink: Sink) -> None:
+async def test_an_error_about_the_message_is_final(words: str, sink: Sink) -> None:
     outcome = await refused(sink, 400, words)
     assert isinstance(outcome, Rejected)
     assert words in outcome.detail
 
 
 @pytest.mark.parametrize("status", [200, 302, 403, 404, 429, 500])
-async def test_a_server_that_echoes_the_url_gives_no_token_away(status: int, sink: Sink) -> None:
+async def test_an_echoed_url_reveals_no_token(status: int, sink: Sink) -> None:
     async def echo(request: web.Request) -> web.Response:
         spellings = [str(request.url), request.path, quote(request.path, safe=""), BOT_TOKEN.partition(":")[2]]
         return web.Response(status=status, text=" ".join([*spellings, json.dumps(spellings), repr(spellings)]))
@@ -185,7 +185,7 @@ async def test_a_server_that_echoes_the_url_gives_no_token_away(status: int, sin
     assert BOT_TOKEN.partition(":")[2] not in repr((outcome, logs))
 
 
-async def test_a_connection_that_fails_gives_no_token_away() -> None:
+async def test_a_failed_connection_reveals_no_token() -> None:
     with capture_logs() as logs:
         for url in ("https://does-not-exist.invalid", "http://127.0.0.1:1", "https://a..b"):
             outcome = await send(TelegramChannel, url)
@@ -203,7 +203,7 @@ async def test_a_connection_that_fails_gives_no_token_away() -> None:
         ("message_thread_id", 0),
     ],
 )
-def test_what_telegram_could_not_take_is_refused_at_once(field: str, value: Any) -> None:
+def test_settings_that_telegram_would_reject_are_rejected_early(field: str, value: Any) -> None:
     with pytest.raises(InvalidInput) as caught:
         check_channel(channel(TelegramChannel, **{field: value}), EgressPolicy(()))
     assert caught.value.field == field
@@ -211,11 +211,11 @@ def test_what_telegram_could_not_take_is_refused_at_once(field: str, value: Any)
 
 
 @pytest.mark.parametrize("chat", ["42", "-1001234567890", "@alerts"])
-def test_chats_by_number_and_by_name_are_taken(chat: str) -> None:
+def test_chats_by_number_and_by_name_are_accepted(chat: str) -> None:
     check_channel(channel(TelegramChannel, chat_id=chat), EgressPolicy(()))
 
 
-async def test_the_strict_server_refuses_what_telegram_refuses(sink: Sink) -> None:
+async def test_an_unknown_chat_and_a_wrong_token_are_retried(sink: Sink) -> None:
     sink.script = StrictTelegram(BOT_TOKEN, "42")
     gone = await send(TelegramChannel, sink.url, chat_id="43")
     wrong = await send(TelegramChannel, sink.url, bot_token=BOT_TOKEN[:-1] + "X")

@@ -44,7 +44,7 @@ def refused(field: str, **settings: Any) -> str:
     return caught.value.message
 
 
-async def test_the_built_in_body_holds_everything(sink: Sink) -> None:
+async def test_the_built_in_body_contains_everything(sink: Sink) -> None:
     await send(WebhookChannel, sink.url, notification(alert(), alert(status="resolved"), truncated=2))
     body = sink.received[0].json
     assert (body["id"], body["status"], body["severity"], body["truncated_alerts"]) == (
@@ -58,7 +58,7 @@ async def test_the_built_in_body_holds_everything(sink: Sink) -> None:
     assert sink.received[0].headers["Content-Type"] == "application/json"
 
 
-async def test_a_template_makes_the_body(sink: Sink) -> None:
+async def test_a_template_renders_the_body(sink: Sink) -> None:
     template = '{"n": {{ alerts | length }}, "first": {{ alerts[0].labels | tojson }}, "line": "{{ "-" * 40 }}"}'
     outcome = await send(WebhookChannel, sink.url, custom_payload_template=template)
     first = {"alertname": "DiskFull", "severity": "critical"}
@@ -67,7 +67,7 @@ async def test_a_template_makes_the_body(sink: Sink) -> None:
 
 
 @pytest.mark.parametrize("template", FAILING)
-async def test_a_template_that_fails_gives_way_and_that_is_told(template: str, sink: Sink) -> None:
+async def test_a_failing_template_is_replaced_by_the_built_in_body_and_reported(template: str, sink: Sink) -> None:
     check_channel(channel(WebhookChannel, custom_payload_template=template), EgressPolicy(()))
     outcome = await send(WebhookChannel, sink.url, custom_payload_template=template)
     assert isinstance(outcome, Sent)
@@ -81,12 +81,12 @@ async def test_a_template_that_fails_gives_way_and_that_is_told(template: str, s
     "template",
     ["{{", "{% if %}", "{% for x in y %}", "{{ x | no_such_filter }}", "{% no_such_tag %}", "line\n{{ }}"],
 )
-def test_a_template_that_does_not_parse_is_refused_with_its_line(template: str) -> None:
+def test_a_template_with_a_syntax_error_is_rejected_with_its_line(template: str) -> None:
     line = template.count("\n") + 1
     assert refused("custom_payload_template", custom_payload_template=template).startswith(f"line {line}: ")
 
 
-def test_a_template_beyond_reason_is_refused() -> None:
+def test_an_oversized_template_is_rejected() -> None:
     assert "65536" in refused("custom_payload_template", custom_payload_template="x" * 70_000)
     nested = "{{ " + "(" * 20_000 + "1" + ")" * 20_000 + " }}"
     assert refused("custom_payload_template", custom_payload_template=nested) == "is nested too deeply"
@@ -102,22 +102,22 @@ async def test_headers_are_sent_and_may_set_the_content_type(sink: Sink) -> None
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "ü", "(x)", "a\x01"])
-def test_what_is_no_header_name_is_refused(name: str) -> None:
+def test_malformed_header_names_are_rejected(name: str) -> None:
     assert "is not a header name" in refused("custom_headers", custom_headers={name: "x"})
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "\x7f", "\x01", "Ω", "x" * 9000])
-def test_a_value_that_no_header_can_hold_is_refused_unseen(value: str) -> None:
+def test_an_invalid_header_value_is_rejected_and_not_shown(value: str) -> None:
     message = refused("custom_headers.X-Key", custom_headers={"X-Key": value})
     assert value not in message
 
 
 @pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "CONNECTION", "Upgrade", "TE"])
-def test_headers_that_frame_the_request_are_refused(name: str) -> None:
+def test_headers_that_frame_the_request_are_rejected(name: str) -> None:
     assert refused(f"custom_headers.{name}", custom_headers={name: "x"}) == "is set by the relay itself"
 
 
-def test_too_many_headers_are_refused() -> None:
+def test_too_many_headers_are_rejected() -> None:
     refused("custom_headers", custom_headers={f"X-{n}": "x" for n in range(51)})
 
 

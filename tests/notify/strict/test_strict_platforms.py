@@ -50,7 +50,9 @@ from tests.notify.strict.telegram import UNCHANGED, StrictTelegram
         ({"text": "x", "attachments": [{"blocks": []}] * 101}, 400, "too_many_attachments"),
     ],
 )
-async def test_a_webhook_of_slack(body: Any, status: int, word: str, sink: Sink) -> None:
+async def test_slack_s_webhook_accepts_and_refuses_as_documented(
+    body: Any, status: int, word: str, sink: Sink
+) -> None:
     sink.script = slack = StrictSlack()
     assert (await request(sink, SLACK_HOOK, body))[:2] == (status, word)
     assert len(slack.messages) == (status == 200)
@@ -60,13 +62,13 @@ async def test_a_webhook_of_slack(body: Any, status: int, word: str, sink: Sink)
     "text",
     ["<!channel>", "<@U123>", "<b>", "a & b", "&nbsp;", "@channel", "<javascript:alert(1)|x>", "<https:///|x>"],
 )
-async def test_what_would_ping_or_break_on_slack_is_noticed(text: str, sink: Sink) -> None:
+async def test_text_that_would_mention_or_break_on_slack_is_reported(text: str, sink: Sink) -> None:
     sink.script = slack = StrictSlack()
     status, words, _ = await request(sink, SLACK_HOOK, in_blocks(section(text)))
     assert (status, words[:9], slack.messages) == (500, "this woul", [])
 
 
-async def test_a_hook_of_slack_that_is_closed(sink: Sink) -> None:
+async def test_a_closed_webhook_of_slack_answers_with_its_error_code(sink: Sink) -> None:
     sink.script = slack = StrictSlack()
     message = {"text": "x"}
     assert (await request(sink, "/services/T0/B0/x", message))[:2] == (404, "no_service")
@@ -95,7 +97,7 @@ async def test_a_hook_of_slack_that_is_closed(sink: Sink) -> None:
         ("chat.update", {"text": "x", "channel": "#alerts", "ts": "1.2"}, BEARER, "channel_not_found"),
     ],
 )
-async def test_calls_of_slack_s_api_that_are_refused_inside_a_200(
+async def test_slack_s_api_refuses_inside_a_200(
     method: str, body: Any, headers: dict[str, str], error: str, sink: Sink
 ) -> None:
     sink.script = StrictSlack()
@@ -103,7 +105,7 @@ async def test_calls_of_slack_s_api_that_are_refused_inside_a_200(
     assert answer[:2] == (200, {"ok": False, "error": error})
 
 
-async def test_an_update_of_slack_keeps_the_attachments_that_it_does_not_name(sink: Sink) -> None:
+async def test_an_update_on_slack_keeps_the_attachments_that_it_omits(sink: Sink) -> None:
     sink.script = slack = StrictSlack()
     message_refs = await request(
         sink, "/api/chat.postMessage", in_blocks(section("block")) | {"channel": "#alerts"}, BEARER
@@ -138,7 +140,7 @@ async def test_an_update_of_slack_keeps_the_attachments_that_it_does_not_name(si
         (QUIET | {"content": "x", "username": "x" * 81}, ["username"]),
     ],
 )
-async def test_a_form_that_discord_does_not_take_says_where(body: Any, path: list[str], sink: Sink) -> None:
+async def test_discord_names_the_path_of_an_invalid_field(body: Any, path: list[str], sink: Sink) -> None:
     sink.script = StrictDiscord()
     status, answer, _ = await request(sink, DISCORD_HOOK, body)
     assert (status, answer["code"]) == (400, 50035)
@@ -148,7 +150,7 @@ async def test_a_form_that_discord_does_not_take_says_where(body: Any, path: lis
     assert at["_errors"]
 
 
-async def test_discord_answers_as_it_is_asked_and_keeps_what_an_edit_does_not_name(sink: Sink) -> None:
+async def test_an_edit_on_discord_keeps_the_fields_that_it_omits(sink: Sink) -> None:
     sink.script = discord = StrictDiscord()
     message = embedded(title="x", description="y") | {"content": "above"}
     assert (await request(sink, DISCORD_HOOK, message))[:2] == (204, "")
@@ -169,7 +171,7 @@ async def test_discord_answers_as_it_is_asked_and_keeps_what_an_edit_does_not_na
 @pytest.mark.parametrize(
     "body", [{"content": "@everyone"}, QUIET | {"content": "<@99>"}, QUIET | {"content": "[x](javascript:x)"}]
 )
-async def test_what_would_ping_on_discord_is_noticed(body: Any, sink: Sink) -> None:
+async def test_text_that_would_mention_on_discord_is_reported(body: Any, sink: Sink) -> None:
     sink.script = StrictDiscord()
     assert (await request(sink, DISCORD_HOOK, body))[0] == 500
 
@@ -192,20 +194,20 @@ async def test_what_would_ping_on_discord_is_noticed(body: Any, sink: Sink) -> N
         (card(line("x"), msteams={"entities": [{"type": "mention"}]}), 500),
     ],
 )
-async def test_a_card_for_teams(body: Any, status: int, sink: Sink) -> None:
+async def test_teams_accepts_and_refuses_cards_as_documented(body: Any, status: int, sink: Sink) -> None:
     sink.script = teams = StrictTeams()
     assert (await request(sink, TEAMS_HOOK, body))[0] == status
     assert len(teams.messages) == (status == 202)
 
 
-async def test_teams_may_say_inside_a_2xx_that_a_card_is_too_large(sink: Sink) -> None:
+async def test_teams_may_report_inside_a_2xx_that_a_card_is_too_large(sink: Sink) -> None:
     sink.script = StrictTeams(inside=200)
     status, words, _ = await request(sink, TEAMS_HOOK, card(line("x" * 28_000)))
     assert status == 200
     assert "HTTP error 413" in words
 
 
-async def test_telegram_edits_what_is_there_and_is_another(sink: Sink) -> None:
+async def test_telegram_edits_existing_messages_to_a_different_text(sink: Sink) -> None:
     sink.script = telegram = StrictTelegram(BOT_TOKEN, "42", topics=(7,))
 
     async def says(method: str, **body: Any) -> str:

@@ -52,7 +52,7 @@ from tests.notify.strict.twilio import StrictTwilio
         ),
     ],
 )
-async def test_what_comes_too_fast_waits_for_as_long_as_the_platform_says(
+async def test_a_request_over_the_limit_succeeds_after_the_given_wait(
     make: Callable[..., StrictPlatform],
     path: str,
     body: Any,
@@ -74,7 +74,7 @@ async def test_what_comes_too_fast_waits_for_as_long_as_the_platform_says(
     assert len(platform.messages) == most + 1
 
 
-async def test_discord_s_headers_say_what_is_left(sink: Sink) -> None:
+async def test_discord_s_headers_have_the_remaining_requests(sink: Sink) -> None:
     sink.script = StrictDiscord(limited=True, clock=lambda: 0.0)
     left = [(await request(sink, DISCORD_HOOK, QUIET | {"content": "x"}))[2] for _ in range(5)]
     assert [one["X-RateLimit-Remaining"] for one in left] == ["4", "3", "2", "1", "0"]

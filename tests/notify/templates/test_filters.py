@@ -22,7 +22,7 @@ from relay.notify.templates.filters import duration, humanize, truncate
         ("NaN", "nan"),
     ],
 )
-def test_a_duration_is_told_in_its_two_largest_units(value: Any, said: str) -> None:
+def test_a_duration_is_written_in_its_two_largest_units(value: Any, said: str) -> None:
     assert duration(value) == said
 
 
@@ -48,11 +48,11 @@ def test_a_duration_may_be_between_times() -> None:
         (12.34567, "12.35"),
     ],
 )
-def test_numbers_are_told_with_a_prefix_as_prometheus_does(value: Any, said: str) -> None:
+def test_numbers_have_si_prefixes_as_in_prometheus(value: Any, said: str) -> None:
     assert humanize(value) == said
 
 
-def test_text_is_cut_between_what_people_see_as_characters() -> None:
+def test_text_is_cut_between_graphemes() -> None:
     assert truncate("short", 5) == "short"
     assert truncate("a long one", 7) == "a long…"
     assert truncate("👩‍👩‍👧‍👦👩‍👩‍👧‍👦", 9) == "👩‍👩‍👧‍👦…"

@@ -29,7 +29,9 @@ def payload(told: Message) -> Any:
 
 @pytest.mark.parametrize("told", [notification(fallback_for=FALLBACK), digest(fallback_for=FALLBACK)])
 @each_type
-def test_a_message_in_place_of_another_says_so_near_the_top(channel_type: ChannelType, told: Message) -> None:
+def test_a_fallback_message_names_the_original_channel_near_the_top(
+    channel_type: ChannelType, told: Message
+) -> None:
     text = message_text(channel_type, told)
     if channel_type in CHAT:
         assert MEANT in text.replace("\\", "")
@@ -40,13 +42,13 @@ def test_a_message_in_place_of_another_says_so_near_the_top(channel_type: Channe
 
 @pytest.mark.parametrize("told", [notification(), digest()])
 @each_type
-def test_a_message_of_its_own_does_not(channel_type: ChannelType, told: Message) -> None:
+def test_other_messages_name_no_original_channel(channel_type: ChannelType, told: Message) -> None:
     assert "Meant for" not in message_text(channel_type, told)
     assert payload(told)["fallback_for"] is None
 
 
 @pytest.mark.parametrize(("channel_type", "text"), sampled(ALL, TEXTS))
-def test_whatever_the_reason_holds_fits(channel_type: ChannelType, text: str) -> None:
+def test_any_fallback_reason_fits(channel_type: ChannelType, text: str) -> None:
     alerts = [alert(instance=f"db{at}", annotations={"description": text}) for at in range(60)]
     told = notification(*alerts, fallback_for=FallbackFor(channel_id="c" * 63, reason=text))
     assert count_alerts(channel_type, message_text(channel_type, told)) == len(alerts)
@@ -54,7 +56,7 @@ def test_whatever_the_reason_holds_fits(channel_type: ChannelType, text: str) ->
 
 
 @each_type
-def test_an_alert_that_ended_before_it_was_told_is_told_as_both(channel_type: ChannelType) -> None:
+def test_an_unnotified_alert_is_marked_as_fired_and_resolved(channel_type: ChannelType) -> None:
     if channel_type not in CHAT:
         assert [one["untold_firing"] for one in payload(ENDED)["alerts"]] == [False, True, False]
         return
@@ -64,7 +66,7 @@ def test_an_alert_that_ended_before_it_was_told_is_told_as_both(channel_type: Ch
     assert text.index("Untold is resolved") < text.index(UNTOLD)
 
 
-async def test_a_group_tells_its_kind_and_templates_read_the_marks(sink: Sink) -> None:
+async def test_the_payload_has_the_kind_and_templates_read_the_marks(sink: Sink) -> None:
     told = msgspec.structs.replace(ENDED, fallback_for=FALLBACK)
     body = payload(told)
     assert (body["kind"], body["digest"]) == ("group", None)

@@ -64,7 +64,7 @@ async def renderer() -> AsyncIterator[ProcessPool]:
     await made.close()
 
 
-async def test_no_process_is_there_before_a_template_is_and_none_after_the_end(renderer: ProcessPool) -> None:
+async def test_the_process_starts_with_the_first_template_and_ends_with_the_pool(renderer: ProcessPool) -> None:
     assert children() == []
     assert await renderer.render(task(title="{{ alerts[0].labels.a }}")) == RenderedParts(Rendered(title="b"))
     assert len(children()) == 1
@@ -72,7 +72,7 @@ async def test_no_process_is_there_before_a_template_is_and_none_after_the_end(r
     assert children() == []
 
 
-async def test_a_template_that_takes_too_long_is_not_tried_again_for_a_while(renderer: ProcessPool) -> None:
+async def test_a_template_that_timed_out_is_not_rendered_for_a_while(renderer: ProcessPool) -> None:
     assert failed(await renderer.render(task(body=ENDLESS))) == (
         "rendering took longer than 0.5 s; the template is paused for 60 s"
     )
@@ -83,14 +83,14 @@ async def test_a_template_that_takes_too_long_is_not_tried_again_for_a_while(ren
 
 
 @pytest.mark.slow
-async def test_templates_that_wait_behind_others_get_their_turn(renderer: ProcessPool) -> None:
+async def test_waiting_templates_are_rendered_after_slow_ones(renderer: ProcessPool) -> None:
     endless = [renderer.render(task(body=f"{ENDLESS}{at}")) for at in range(4)]
     *slow, quick = await asyncio.gather(*endless, renderer.render(task(title="quick")))
     assert quick == RenderedParts(Rendered(title="quick"))
     assert all("longer than" in failed(one) for one in slow)
 
 
-async def test_a_message_does_not_wait_long_for_the_templates_of_others() -> None:
+async def test_a_message_does_not_wait_long_for_other_templates() -> None:
     renderer = ProcessPool(render_timeout=5, wait_timeout=0.3)
     first = [asyncio.create_task(renderer.render(task(body=f"{ENDLESS}{at}"))) for at in range(2)]
     await asyncio.sleep(0.1)
@@ -102,7 +102,7 @@ async def test_a_message_does_not_wait_long_for_the_templates_of_others() -> Non
     assert children() == []
 
 
-async def test_one_that_is_killed_is_replaced(renderer: ProcessPool) -> None:
+async def test_a_killed_process_is_replaced(renderer: ProcessPool) -> None:
     await renderer.render(task(title="x"))
     [process] = children()
     os.kill(process, signal.SIGKILL)
@@ -110,7 +110,7 @@ async def test_one_that_is_killed_is_replaced(renderer: ProcessPool) -> None:
     assert made[1] == RenderedParts(Rendered(title="again 1"))
 
 
-async def test_what_it_is_given_is_all_that_it_knows(
+async def test_the_process_has_no_secrets_in_its_environment(
     renderer: ProcessPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELAY_SECRET_KEY", "a-secret")
@@ -119,7 +119,7 @@ async def test_what_it_is_given_is_all_that_it_knows(
     assert b"RELAY" not in Path(f"/proc/{process}/environ").read_bytes()
 
 
-async def test_a_failure_says_the_part_and_the_line(renderer: ProcessPool) -> None:
+async def test_an_error_names_the_part_and_the_line(renderer: ProcessPool) -> None:
     assert failed(await renderer.render(task(alert="a\nb {{ nothing }}"))) == (
         "alert, line 2: 'nothing' is undefined"
     )
@@ -131,7 +131,7 @@ async def test_a_failure_says_the_part_and_the_line(renderer: ProcessPool) -> No
 
 
 @pytest.mark.slow
-def test_it_ends_with_the_relay_even_if_that_is_killed_while_a_template_runs() -> None:
+def test_the_process_ends_when_the_relay_is_killed_while_a_template_runs() -> None:
     script = (
         "import asyncio\n"
         "from relay.notify.templates.process_pool import ProcessPool\n"

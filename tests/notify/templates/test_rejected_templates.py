@@ -46,7 +46,7 @@ def bodies(sink: Sink) -> list[Any]:
     return [one.json for one in sink.received]
 
 
-async def test_messages_that_are_edited_are_made_to_say_the_same_as_the_rest(sink: Sink) -> None:
+async def test_messages_already_sent_are_edited_to_the_built_in_content(sink: Sink) -> None:
     no = {"ok": False, "error_code": 400, "description": "Bad Request: can't parse entities"}
     yes = iter(range(7, 99))
 
@@ -68,7 +68,7 @@ async def test_messages_that_are_edited_are_made_to_say_the_same_as_the_rest(sin
     assert bodies(sink)[3]["text"].startswith("<b>[FIRING:5] DiskFull</b>")
 
 
-async def test_an_event_that_is_refused_is_sent_plain_and_the_others_once(sink: Sink) -> None:
+async def test_a_rejected_event_is_sent_built_in_and_the_others_once(sink: Sink) -> None:
     def answer(_: web.Request) -> web.Response:
         refused = "ours db1" in bodies(sink)[-1]["payload"]["summary"]
         return web.json_response({"status": "invalid event"}, status=400 if refused else 202)
@@ -82,7 +82,7 @@ async def test_an_event_that_is_refused_is_sent_plain_and_the_others_once(sink: 
     assert said == ["Ours: ours db", "Ours: ours db", "DiskFull is f", "Ours: ours db"]
 
 
-async def test_after_a_refusal_a_retry_goes_on_with_the_built_in_words(sink: Sink) -> None:
+async def test_a_retry_after_a_rejection_continues_with_the_built_in_message(sink: Sink) -> None:
     answers = iter([400, 503, 200])
     sink.script = lambda _: web.Response(status=next(answers))
 
@@ -94,7 +94,7 @@ async def test_after_a_refusal_a_retry_goes_on_with_the_built_in_words(sink: Sin
     assert ["ours db0" in one.body.decode() for one in sink.received] == [True, False, False]
 
 
-async def test_parts_of_a_template_that_were_taken_are_not_sent_again(sink: Sink) -> None:
+async def test_parts_of_a_template_that_were_sent_are_not_sent_again(sink: Sink) -> None:
     answers = iter([200, 503, 200, 200, 200])
     sink.script = lambda _: web.Response(status=next(answers))
 
@@ -108,7 +108,7 @@ async def test_parts_of_a_template_that_were_taken_are_not_sent_again(sink: Sink
     assert every == [f"db{at}" for at in range(len(every))]
 
 
-async def test_what_is_refused_in_the_built_in_words_too_is_rejected_with_both_reasons(sink: Sink) -> None:
+async def test_a_rejected_built_in_message_reports_both_reasons(sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=400, text="never")
     outcome = await tell(sink, TeamsChannel, group(1))
     assert isinstance(outcome, Rejected)

@@ -51,12 +51,12 @@ def body(channel_type: ChannelType, told: Notification, **parts: str) -> Any:
 
 @pytest.mark.parametrize("wanted", ["FIRING: 2 on db-1", "board", "is no. 1: DiskFull is firing"])
 @each_type
-def test_each_type_tells_all_that_the_template_says(channel_type: ChannelType, wanted: str) -> None:
+def test_each_type_sends_all_that_the_template_renders(channel_type: ChannelType, wanted: str) -> None:
     assert wanted in words(channel_type, TOLD, **WHOLE).replace("\\", "")
 
 
 @each_type
-def test_parts_that_a_template_leaves_out_are_told_in_the_relays_words(channel_type: ChannelType) -> None:
+def test_parts_that_a_template_omits_are_built_in(channel_type: ChannelType) -> None:
     plain = "\n".join(read(channel_type, TOLD))
     assert words(channel_type, TOLD, title="{{ '' }}", alert="{{ '' }}") == plain or channel_type is WebhookChannel
     titled = words(channel_type, TOLD, title="Ours")
@@ -106,7 +106,7 @@ def test_teams_shows_markup_as_runs_of_text() -> None:
     assert second["items"][0]["inlines"][1] == {"type": "TextRun", "text": "db<2>", "weight": "bolder"}
 
 
-def test_a_mail_has_the_title_as_its_subject_and_says_the_same_as_text() -> None:
+def test_a_mail_has_the_title_as_its_subject_and_the_same_text() -> None:
     [request] = NOTIFIERS[EmailChannel].requests(channel(EmailChannel), with_template(EmailChannel, TOLD, **WHOLE))
     mail = read_mail(request.body)
     assert mail.headers["Subject"] == "FIRING: 2 on db-1"
@@ -115,7 +115,7 @@ def test_a_mail_has_the_title_as_its_subject_and_says_the_same_as_text() -> None
     assert "✅ <strong>db&lt;2&gt;</strong> is no. 2: Other is resolved" in mail.html
 
 
-def test_a_text_message_is_short_all_the_same() -> None:
+def test_a_text_message_stays_short() -> None:
     [text] = read(SmsChannel, with_template(SmsChannel, TOLD, **WHOLE))
     assert "FIRING: 2 on db-1\nLook at the board (https://grafana.example.com/d/x).\nFIRING db-1 is no. 1" in text
 
@@ -133,7 +133,7 @@ def test_an_incident_is_named_by_the_title_and_its_own_alert() -> None:
     assert first["custom_details"]["alert"] == "🔥 db-1 is no. 1: DiskFull is firing"
 
 
-def test_a_webhook_has_the_texts_beside_what_it_always_has() -> None:
+def test_a_webhook_has_the_rendered_texts_besides_its_other_fields() -> None:
     sent = body(WebhookChannel, TOLD, **WHOLE)
     assert sent["rendered"]["title"] == "FIRING: 2 on db-1"
     assert sent["rendered"]["alerts"][1] == "✅ db<2> is no. 2: Other is resolved"
@@ -141,7 +141,7 @@ def test_a_webhook_has_the_texts_beside_what_it_always_has() -> None:
 
 
 @pytest.mark.parametrize(("channel_type", "count"), [*sampled(ALL, [3, 60]), *sampled(ALL, [500], keep=0)])
-def test_hostile_texts_stay_text_however_they_are_printed(channel_type: ChannelType, count: int) -> None:
+def test_hostile_texts_stay_text_however_they_are_rendered(channel_type: ChannelType, count: int) -> None:
     # The strict readers refuse what would ping, link elsewhere than to the web, or is no markup of the platform.
     told = hostile(count)
     text = words(
@@ -155,9 +155,7 @@ def test_hostile_texts_stay_text_however_they_are_printed(channel_type: ChannelT
     "printed", ["told | striptags", "(told | safe).unescape()", "(told | tojson).unescape()", "told"]
 )
 @each_type
-def test_entities_in_an_alert_form_no_markup_whatever_unescapes_them(
-    printed: str, channel_type: ChannelType
-) -> None:
+def test_entities_in_an_alert_form_no_markup_when_unescaped(printed: str, channel_type: ChannelType) -> None:
     # Those of a private plane of Unicode stand for markup while a template is rendered.
     entities = "".join(f"&#{0xF0000 + ord(sign)};" for sign in "<!@") + "channel" + f"&#{0xF0000 + ord('>')};"
     told = notification(alert(annotations={"summary": entities}))
@@ -169,7 +167,7 @@ EVERYTHING_OF_FIRST = "{% set alert = alerts[0] %}" + EVERYTHING
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_an_alert_says_forms_no_markup(text: str) -> None:
+def test_the_text_of_an_alert_forms_no_markup(text: str) -> None:
     told = notification(alert(annotations={"summary": text}))
     slack = body(SlackChannel, told, alert="{{ alert.annotations.summary }}")
     [section] = [one for one in slack["attachments"][0]["blocks"] if one["type"] == "section"]
@@ -203,7 +201,9 @@ LONG = {
 
 
 @pytest.mark.parametrize(("channel_type", "piece", "more"), sampled(ALL, LONG, range(4)))
-def test_what_is_too_long_is_cut_where_nothing_breaks(channel_type: ChannelType, piece: str, more: int) -> None:
+def test_long_texts_are_cut_without_breaking_markup_or_graphemes(
+    channel_type: ChannelType, piece: str, more: int
+) -> None:
     times = 15_000 // len(piece) // 4
     long = "x" * more + (piece * times if "{{" in piece else "{{ '" + piece * times + "' }}")
     told = notification(*[alert(instance=f"db{at}") for at in range(12)])
@@ -214,7 +214,7 @@ def test_what_is_too_long_is_cut_where_nothing_breaks(channel_type: ChannelType,
 
 
 @each_type
-def test_many_alerts_of_a_template_are_numbered_and_the_rest_is_counted(channel_type: ChannelType) -> None:
+def test_many_templated_alerts_are_in_numbered_messages_and_the_rest_is_counted(channel_type: ChannelType) -> None:
     told = notification(*[alert(instance=f"db{at}") for at in range(300)], truncated=3)
     read_so = read(
         channel_type,
@@ -227,7 +227,7 @@ def test_many_alerts_of_a_template_are_numbered_and_the_rest_is_counted(channel_
     assert count_alerts(channel_type, "\n".join(read_so)) == 300
 
 
-def test_the_documented_example_reads_as_documented() -> None:
+def test_the_documented_example_renders_as_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "templates.md").read_text(encoding="utf-8")
     title, alert_part = re.findall(r"```jinja\n(.*?)\n```", page, re.DOTALL)
     [shown] = re.findall(r"The text of an alert is then\n\n```\n(.*?)\n```", page, re.DOTALL)
@@ -243,7 +243,7 @@ def test_the_documented_example_reads_as_documented() -> None:
     assert re.sub(r"(?m)^for .*$", "for 7m 12s", section["text"]["text"]) == shown
 
 
-def test_a_living_message_is_edited_into_the_templates_words() -> None:
+def test_an_existing_message_is_edited_to_the_templated_text() -> None:
     told = msgspec.structs.replace(with_template(TelegramChannel, TOLD, **WHOLE), message_refs=("17",))
     [request] = NOTIFIERS[TelegramChannel].requests(channel(TelegramChannel), told)
     assert request.url.endswith("/editMessageText")

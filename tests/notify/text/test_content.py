@@ -56,7 +56,7 @@ def test_firing_alerts_come_before_resolved_ones() -> None:
         assert order == sorted(order)
 
 
-def test_a_resolved_alert_tells_how_long_it_lasted() -> None:
+def test_a_resolved_alert_has_its_duration() -> None:
     for text in texts(notification(alert(status="resolved"))):
         assert "2026-11-23 15:33:27 to 15:40:27 UTC (7m)" in text
 
@@ -71,13 +71,13 @@ def test_a_resolved_alert_tells_how_long_it_lasted() -> None:
         (timedelta(days=2, minutes=5), "15:33:27 to 2026-11-25 15:38:27 UTC (2d)"),
     ],
 )
-def test_a_day_is_named_once_and_a_length_in_the_units_that_matter(lasted: timedelta, told: str) -> None:
+def test_the_date_is_written_once_and_the_duration_in_its_largest_units(lasted: timedelta, told: str) -> None:
     resolved = msgspec.structs.replace(alert(status="resolved"), ends_at=STARTED + lasted)
     for text in texts(notification(resolved)):
         assert f"2026-11-23 {told}" in text
 
 
-def test_what_fires_and_is_worst_is_named_first_and_comes_first() -> None:
+def test_the_most_severe_firing_alerts_come_first() -> None:
     alerts = (
         alert("A", "resolved"),
         alert("B", severity="info"),
@@ -105,7 +105,7 @@ def test_what_fires_and_is_worst_is_named_first_and_comes_first() -> None:
         ([alert(severity="info"), alert(severity="critical", status="resolved")], 0x1976D2, "accent"),
     ],
 )
-def test_the_colour_is_that_of_the_worst_that_fires(alerts: Any, colour: int, teams: str) -> None:
+def test_the_color_is_that_of_the_most_severe_firing_alert(alerts: Any, colour: int, teams: str) -> None:
     told = notification(*alerts)
     assert json.loads(message(SlackChannel, told).body)["attachments"][0]["color"] == f"#{colour:06X}"
     assert json.loads(message(DiscordChannel, told).body)["embeds"][0]["color"] == colour
@@ -113,18 +113,18 @@ def test_the_colour_is_that_of_the_worst_that_fires(alerts: Any, colour: int, te
     assert card["body"][0]["inlines"][0]["color"] == teams
 
 
-def test_labels_that_all_alerts_share_are_told_once() -> None:
+def test_labels_that_all_alerts_share_are_written_once() -> None:
     told = notification(*(alert(instance=f"db{n}", region="north") for n in range(3)))
     for text in texts(told):
         assert text.replace("\\", "").count("region=north") == 1
         assert "instance=db2" in text
 
 
-def test_a_description_that_repeats_the_summary_is_left_out() -> None:
+def test_a_description_that_repeats_the_summary_is_omitted() -> None:
     for text in texts(notification(alert(annotations={"summary": "same words", "description": "same words"}))):
         assert text.count("same words") == 1
 
 
-def test_the_receiver_is_linked_without_its_quoting() -> None:
+def test_the_link_has_the_receiver_without_its_quoting() -> None:
     for text in texts(notification()):
         assert "#/alerts?receiver=web.hook" in text

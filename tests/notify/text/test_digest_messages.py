@@ -65,7 +65,7 @@ def test_a_digest_counts_groups_alerts_severities_and_names(channel_type: Channe
 
 
 @each_chat_type
-def test_one_group_is_a_group(channel_type: ChannelType) -> None:
+def test_one_group_is_in_the_singular(channel_type: ChannelType) -> None:
     assert "[DIGEST of 1 group] FIRING:1" in words(channel_type, digest(groups=1))
 
 
@@ -77,7 +77,9 @@ def test_one_group_is_a_group(channel_type: ChannelType) -> None:
         ([count("A", "warning", firing=0, resolved=2)], "warning", "#2E7D32"),
     ],
 )
-def test_its_colour_is_that_of_the_worst_that_fires(counts: list[AlertCount], severity: str, colour: str) -> None:
+def test_the_color_is_that_of_the_most_severe_firing_count(
+    counts: list[AlertCount], severity: str, colour: str
+) -> None:
     told = digest(*counts)
     [request] = NOTIFIERS[SlackChannel].requests(channel(SlackChannel), told)
     assert json.loads(request.body)["attachments"][0]["color"] == colour
@@ -101,13 +103,13 @@ def test_discord_s_whole_message_is_used_before_a_critical_name_is_cut() -> None
 
 
 @pytest.mark.parametrize("size", range(80, 98))
-def test_no_critical_name_is_lost_where_a_page_of_discord_ends(size: int) -> None:
+def test_no_critical_name_is_lost_at_the_end_of_a_discord_embed(size: int) -> None:
     text = words(DiscordChannel, digest(*(count("\\" * size + f"{at:03}") for at in range(43)), alerts=()))
     assert [at for at in range(43) if not re.search(rf"\b{at:03}\b", text)] == []
 
 
 @each_chat_type
-def test_names_too_long_for_all_lose_their_middles_rather_than_be_left_out(channel_type: ChannelType) -> None:
+def test_long_names_are_shortened_in_the_middle_rather_than_omitted(channel_type: ChannelType) -> None:
     counts = [count(f"{'KubernetesPersistentVolume' * 3}FillingUp{at:03}") for at in range(300)]
     text = words(channel_type, digest(*counts))
     assert [at for at in range(300) if not re.search(rf"Kube\w*…\w*{at:03}\b", text)] == []
@@ -128,7 +130,7 @@ def test_5000_counts_fit_and_the_critical_ones_are_named(channel_type: ChannelTy
 
 
 @each_chat_type
-def test_more_critical_names_than_a_message_holds_end_in_a_count(channel_type: ChannelType) -> None:
+def test_critical_names_that_do_not_fit_are_counted(channel_type: ChannelType) -> None:
     text = words(channel_type, digest(*(count(f"CriticalAlert{at:05}") for at in range(20_000))))
     line = text[text.index("critical 🔥20000: ") :]
     left = re.search(r"… and (\d+) more names", line)
@@ -139,7 +141,7 @@ def test_more_critical_names_than_a_message_holds_end_in_a_count(channel_type: C
 
 
 @each_chat_type
-def test_names_that_are_not_critical_end_in_a_count(channel_type: ChannelType) -> None:
+def test_other_names_that_do_not_fit_are_counted(channel_type: ChannelType) -> None:
     told = digest(*(count(f"LessImportant{at:04}", "warning") for at in range(2000)))
     text = words(channel_type, told)
     shown = len(set(re.findall(r"LessImportant\d{4} 🔥1", text)))
@@ -174,7 +176,7 @@ def test_300_names_of_any_length_are_named_or_counted(
 
 
 @each_chat_type
-def test_a_digest_of_digests_worth_of_alerts_shows_as_many_as_fit(channel_type: ChannelType) -> None:
+def test_a_digest_shows_as_many_alerts_as_fit(channel_type: ChannelType) -> None:
     alerts = tuple(alert(instance=f"db{at}", annotations={"description": "x" * 900}) for at in range(100))
     text = words(channel_type, digest(count("DiskFull", firing=400), alerts=alerts))
     assert "DiskFull 🔥400" in text
@@ -184,11 +186,11 @@ def test_a_digest_of_digests_worth_of_alerts_shows_as_many_as_fit(channel_type: 
 
 @pytest.mark.parametrize("url", ["", "javascript:alert(1)", "/deliveries/1"])
 @each_chat_type
-def test_a_history_without_a_web_page_is_not_linked(channel_type: ChannelType, url: str) -> None:
+def test_a_history_url_that_is_no_web_page_is_not_linked(channel_type: ChannelType, url: str) -> None:
     assert "All of them" not in words(channel_type, digest(history_url=url))
 
 
-async def test_the_plain_webhook_tells_a_digest_by_the_names_of_a_group(sink: Sink) -> None:
+async def test_the_webhook_payload_of_a_digest_has_the_fields_of_a_group(sink: Sink) -> None:
     await send(WebhookChannel, sink.url, MIXED)
     body = sink.received[0].json
     assert (body["id"], body["kind"], body["status"], body["severity"]) == ("42", "digest", "firing", "critical")

@@ -29,7 +29,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE.keys())
 @pytest.mark.parametrize("before", ["", "x", "🔥", "🇫🇷"])
-def test_it_is_not_cut_inside(text: str, before: str) -> None:
+def test_a_grapheme_is_not_split(text: str, before: str) -> None:
     whole = before + text + "x"
     start, end = len(before), len(before + text)
     for at in range(start + 1, end):
@@ -39,27 +39,27 @@ def test_it_is_not_cut_inside(text: str, before: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["ab", "磁盘", "🔥🔥", "\n\r", "تن", "🇩🇪🇫🇷"])
-def test_what_is_two_may_be_cut_between(text: str) -> None:
+def test_text_may_be_cut_between_two_graphemes(text: str) -> None:
     middle = len(text) // 2
     assert floor_boundary(text, middle) == ceil_boundary(text, middle) == middle
 
 
 @pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE.keys())
-def test_cut_text_ends_in_whole_characters(text: str) -> None:
+def test_cut_text_ends_with_a_whole_grapheme(text: str) -> None:
     for limit in range(2, 40):
         made = cut(text * 40, limit)
         assert len(made) <= limit
         assert made.removesuffix("…") == (text * (made.count(text))).rstrip()
 
 
-def test_a_pile_of_marks_is_cut_all_the_same() -> None:
+def test_endless_combining_marks_are_cut() -> None:
     pile = "e" + "\u0301" * 5000
     assert len(cut(pile, 1000)) == 1000
     assert floor_boundary(pile, 10) == 0
     assert floor_boundary(pile, MAX_GRAPHEME + 1) == MAX_GRAPHEME + 1
 
 
-def test_an_escape_is_not_cut() -> None:
+def test_an_escape_sequence_is_not_split() -> None:
     for limit in range(1, 30):
         made = fit("*_" * 40, limit, escape)
         assert len(made) <= limit
@@ -67,17 +67,17 @@ def test_an_escape_is_not_cut() -> None:
 
 
 @pytest.mark.parametrize("limit", [-5, 0, 1, 2])
-def test_where_there_is_no_room_nothing_is_said(limit: int) -> None:
+def test_text_without_room_is_omitted(limit: int) -> None:
     assert len(fit("word", limit)) <= max(limit, 0)
 
 
-def test_bytes_can_be_what_is_measured() -> None:
+def test_the_size_may_be_measured_in_bytes() -> None:
     for limit in range(3, 40):
         made = fit("é🔥" * 40, limit, size=lambda text: len(text.encode()))
         assert limit - 6 < len(made.encode()) <= limit
 
 
-def test_a_name_that_loses_its_middle_keeps_whole_characters() -> None:
+def test_a_name_shortened_in_the_middle_keeps_whole_graphemes() -> None:
     for limit in range(12, 40):
         made = shorten_middle("👩‍👩‍👧‍👦" * 20, limit)
         assert len(made) <= limit

@@ -40,7 +40,7 @@ def made_of(text: str, count: int) -> list[Alert]:
 
 
 @pytest.mark.parametrize(("channel_type", "text", "count"), sampled(ALL, TEXTS, [1, 3, 100]))
-def test_odd_text_fits_wherever_it_stands(channel_type: ChannelType, text: str, count: int) -> None:
+def test_odd_text_fits_in_every_field(channel_type: ChannelType, text: str, count: int) -> None:
     alerts = made_of(text, count)
     message = message_text(
         channel_type, notification(*alerts, truncated=2**31 - 1, external_url=f"http://x/{text}")
@@ -54,7 +54,7 @@ def test_odd_text_fits_wherever_it_stands(channel_type: ChannelType, text: str, 
     ("channel_type", "length", "character"),
     sampled(ALL, [700, 780, 799, 800, 1400, 1490, 1500, 5000, 20_000], ["a", "&", "(", "é"]),
 )
-def test_long_urls_fit_or_are_left_out(channel_type: ChannelType, length: int, character: str) -> None:
+def test_long_urls_fit_or_are_omitted(channel_type: ChannelType, length: int, character: str) -> None:
     url = "http://x.example/?" + character * (length - 18)
     annotations = {"runbook_url": url, "description": "&" * 3000, "summary": "&" * 300}
     alerts = [alert(annotations=annotations, url=url, instance="&" * 700, at=f"{n}") for n in range(40)]
@@ -64,7 +64,7 @@ def test_long_urls_fit_or_are_left_out(channel_type: ChannelType, length: int, c
 
 
 @each_type
-def test_labels_without_end_fit(channel_type: ChannelType) -> None:
+def test_hundreds_of_labels_fit(channel_type: ChannelType) -> None:
     many = {f"label_{n}": "é" * 50 for n in range(300)}
     told = notification(labelled("DiskFull", many), labelled("Other", many | {"huge": "🔥" * 10_000}))
     assert count_alerts(channel_type, message_text(channel_type, told)) == 2
@@ -84,7 +84,7 @@ def test_only_web_pages_are_linked(channel_type: ChannelType, url: str) -> None:
 
 
 @each_type
-def test_alerts_that_are_only_counted_can_be_read_in_the_history(channel_type: ChannelType) -> None:
+def test_counted_alerts_are_linked_to_the_history(channel_type: ChannelType) -> None:
     alerts = [alert(f"Alert{n}", annotations={"description": "x" * 2048}) for n in range(500)]
     text = message_text(channel_type, notification(*alerts, history_url=HISTORY))
     if channel_type is SmsChannel or COUNTED.search(text):
@@ -93,7 +93,7 @@ def test_alerts_that_are_only_counted_can_be_read_in_the_history(channel_type: C
 
 
 @each_type
-def test_an_alert_with_nothing_to_say_is_told(channel_type: ChannelType) -> None:
+def test_an_alert_without_any_text_is_shown(channel_type: ChannelType) -> None:
     text = message_text(
         channel_type, notification(alert("", severity="", annotations={}, url=""), external_url="")
     )
@@ -101,19 +101,19 @@ def test_an_alert_with_nothing_to_say_is_told(channel_type: ChannelType) -> None
 
 
 @each_type
-def test_an_alert_without_a_summary_goes_by_its_name(channel_type: ChannelType) -> None:
+def test_an_alert_without_a_summary_is_shown_by_its_name(channel_type: ChannelType) -> None:
     assert "DiskFull" in message_text(channel_type, notification(alert(annotations={})))
 
 
 @each_type
-def test_the_links_of_an_alert_are_there(channel_type: ChannelType) -> None:
+def test_an_alert_has_its_links(channel_type: ChannelType) -> None:
     text = message_text(channel_type, notification(alert(annotations={"runbook_url": RUNBOOK})))
     for url in (SOURCE, RUNBOOK, ALERTMANAGER) if channel_type is not SmsChannel else (ALERTMANAGER,):
         assert url in text
 
 
 @each_type
-def test_the_alertmanager_that_people_reach_by_a_bare_name_is_linked(channel_type: ChannelType) -> None:
+def test_an_alertmanager_with_a_bare_host_name_is_linked(channel_type: ChannelType) -> None:
     assert "http://alertmanager:9093" in message_text(
         channel_type, notification(external_url="http://alertmanager:9093/")
     )

@@ -68,7 +68,7 @@ def check_numbered(texts: list[str]) -> None:
 
 
 @each_chat_type
-def test_500_large_alerts_take_five_messages_and_end_in_a_count_and_a_link(channel_type: ChannelType) -> None:
+def test_500_large_alerts_are_five_messages_with_a_count_and_a_link(channel_type: ChannelType) -> None:
     told = large()
     texts = messages(channel_type, told)
     assert len(texts) == 5
@@ -79,7 +79,7 @@ def test_500_large_alerts_take_five_messages_and_end_in_a_count_and_a_link(chann
 
 
 @each_chat_type
-def test_a_group_that_fits_several_messages_is_told_whole(channel_type: ChannelType) -> None:
+def test_a_group_that_fits_several_messages_is_shown_whole(channel_type: ChannelType) -> None:
     told = large(12)
     texts = messages(channel_type, told)
     assert 1 < len(texts) <= 5
@@ -90,7 +90,7 @@ def test_a_group_that_fits_several_messages_is_told_whole(channel_type: ChannelT
 
 @pytest.mark.parametrize("most", [1, 2, 20])
 @each_chat_type
-def test_the_channel_says_how_many_messages_there_may_be(channel_type: ChannelType, most: int) -> None:
+def test_the_channel_limits_the_number_of_messages(channel_type: ChannelType, most: int) -> None:
     told = large()
     texts = messages(channel_type, told, max_messages=most)
     assert len(texts) == most
@@ -103,14 +103,14 @@ def test_the_channel_says_how_many_messages_there_may_be(channel_type: ChannelTy
 
 @pytest.mark.parametrize("most", [0, 21, -1])
 @each_chat_type
-def test_any_other_number_is_refused(channel_type: ChannelType, most: int) -> None:
+def test_other_limits_are_rejected(channel_type: ChannelType, most: int) -> None:
     with pytest.raises(InvalidInput) as caught:
         channel(channel_type, max_messages=most)
     assert caught.value.field == "max_messages"
 
 
 @pytest.mark.parametrize(("channel_type", "text", "size"), sampled(CHAT, TEXTS, [1, 7, 60]))
-def test_whatever_the_alerts_hold_each_is_told_or_counted(channel_type: ChannelType, text: str, size: int) -> None:
+def test_alerts_with_any_text_are_shown_or_counted(channel_type: ChannelType, text: str, size: int) -> None:
     told = large(size, text, 3000, huge=(text * 10_000)[:10_000])
     texts = messages(channel_type, told)
     check_told(told, texts)
@@ -121,7 +121,7 @@ def test_whatever_the_alerts_hold_each_is_told_or_counted(channel_type: ChannelT
     ("channel_type", "length", "character"),
     sampled(CHAT, [*range(0, 2000, 250), *range(920, 1000, 7)], ["x", "&", "_", "🔥", "\x01"]),
 )
-def test_alerts_of_any_size_are_told_or_counted(channel_type: ChannelType, length: int, character: str) -> None:
+def test_alerts_of_any_size_are_shown_or_counted(channel_type: ChannelType, length: int, character: str) -> None:
     for size in (3, 11, 49, 50, 51):
         told = large(size, character, length)
         check_told(told, messages(channel_type, told))
@@ -136,7 +136,7 @@ def test_one_alert_is_one_message_without_a_number(channel_type: ChannelType) ->
 
 
 @each_chat_type
-def test_one_alert_of_the_largest_kind_is_one_message(channel_type: ChannelType) -> None:
+def test_one_alert_with_the_longest_texts_is_one_message(channel_type: ChannelType) -> None:
     odd = "\x01_&🔥"
     url = "http://x.example/?" + "a" * 700
     annotations = {"summary": odd * 500, "description": odd * 5000, "runbook_url": url}
@@ -147,14 +147,14 @@ def test_one_alert_of_the_largest_kind_is_one_message(channel_type: ChannelType)
 
 
 @each_chat_type
-def test_a_description_is_whole_where_there_is_room_for_it(channel_type: ChannelType) -> None:
+def test_a_description_that_fits_is_not_cut(channel_type: ChannelType) -> None:
     words = " ".join(f"word{at}" for at in range(200))
     [text] = messages(channel_type, notification(alert(annotations={"summary": "s", "description": words})))
     assert words in text
 
 
 @each_chat_type
-def test_what_alertmanager_left_out_is_said_in_the_last_message(channel_type: ChannelType) -> None:
+def test_alerts_that_alertmanager_truncated_are_counted_in_the_last_message(channel_type: ChannelType) -> None:
     alerts = large().alerts
     texts = messages(channel_type, notification(*alerts, truncated=31, history_url=HISTORY, fallback_for=FALLBACK))
     said = "31 more alerts were left out by Alertmanager"
@@ -163,7 +163,7 @@ def test_what_alertmanager_left_out_is_said_in_the_last_message(channel_type: Ch
 
 
 @each_chat_type
-def test_a_history_without_a_web_page_is_counted_all_the_same(channel_type: ChannelType) -> None:
+def test_alerts_are_counted_without_a_history_url(channel_type: ChannelType) -> None:
     told = notification(*large().alerts)
     texts = messages(channel_type, told)
     assert check_told(told, texts) > 0
@@ -171,7 +171,7 @@ def test_a_history_without_a_web_page_is_counted_all_the_same(channel_type: Chan
 
 
 @each_chat_type
-def test_emoji_and_accents_are_not_cut_in_two(channel_type: ChannelType) -> None:
+def test_emoji_and_accents_are_not_split(channel_type: ChannelType) -> None:
     for text in (FAMILY, "🇩🇪", "e\u0301", "👍🏽"):
         for start in range(12):
             one = alert(annotations={"summary": "s", "description": "x" * start + text * 9000})
@@ -193,11 +193,11 @@ def test_a_digest_is_one_message(channel_type: ChannelType) -> None:
     assert COUNTED.search(text)
 
 
-def test_the_generic_webhook_gets_all_in_one() -> None:
+def test_the_webhook_sends_all_alerts_in_one_message() -> None:
     assert len(bodies(WebhookChannel, large())) == 1
 
 
 @each_chat_type
-async def test_all_messages_are_sent_in_their_order(channel_type: ChannelType, sink: Sink) -> None:
+async def test_all_messages_are_sent_in_order(channel_type: ChannelType, sink: Sink) -> None:
     await send(channel_type, sink.url, large())
     assert [one.body for one in sink.received] == bodies(channel_type, large(), url=sink.url)

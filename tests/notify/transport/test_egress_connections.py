@@ -42,7 +42,7 @@ def at(sink: Sink, host: str) -> str:
 
 
 @pytest.mark.parametrize("host", SPELLINGS)
-async def test_loopback_is_blocked_however_it_is_spelt(host: str, sink: Sink) -> None:
+async def test_loopback_is_blocked_in_every_spelling(host: str, sink: Sink) -> None:
     outcome = await send(SlackChannel, at(sink, host), allowed=())
     assert is_blocked(outcome), outcome
     assert "hidden-path" not in repr(outcome)
@@ -50,7 +50,7 @@ async def test_loopback_is_blocked_however_it_is_spelt(host: str, sink: Sink) ->
 
 
 @pytest.mark.parametrize("host", ODD_SPELLINGS)
-async def test_odd_spellings_of_loopback_lead_nowhere(host: str, sink: Sink) -> None:
+async def test_odd_spellings_of_loopback_do_not_connect(host: str, sink: Sink) -> None:
     outcome = await send(SlackChannel, at(sink, host), allowed=())
     assert isinstance(outcome, Retry)
     assert sink.received == []
@@ -62,7 +62,7 @@ async def test_every_type_is_blocked(channel_type: ChannelType, sink: Sink) -> N
     assert sink.received == []
 
 
-async def test_a_name_of_the_private_network_is_blocked(sink: Sink) -> None:
+async def test_a_name_that_resolves_to_a_private_address_is_blocked(sink: Sink) -> None:
     name = socket.gethostname()
     try:
         found = {ipaddress.ip_address(entry[4][0]) for entry in socket.getaddrinfo(name, None, socket.AF_INET)}
@@ -82,13 +82,13 @@ async def test_a_name_of_the_private_network_is_blocked(sink: Sink) -> None:
         ("LOCALHOST", "Localhost"),
     ],
 )
-async def test_what_is_listed_is_connected_to(host: str, allowed: str, sink: Sink) -> None:
+async def test_an_allowed_target_is_connected_to(host: str, allowed: str, sink: Sink) -> None:
     assert isinstance(await send(SlackChannel, at(sink, host), allowed=(allowed,)), Sent)
     assert len(sink.received) == 1
 
 
 @pytest.mark.parametrize("allowed", ["example.com", "*.example.com", "10.0.0.0/8"])
-async def test_a_listing_of_another_does_not_help(allowed: str, sink: Sink) -> None:
+async def test_another_allowed_target_does_not_help(allowed: str, sink: Sink) -> None:
     assert is_blocked(await send(SlackChannel, sink.url, allowed=(allowed,)))
 
 
@@ -134,5 +134,5 @@ async def test_cookies_are_not_kept(sink: Sink) -> None:
 
 
 @each_http_type
-async def test_a_name_too_long_to_resolve_is_an_outcome(channel_type: ChannelType) -> None:
+async def test_a_name_too_long_to_resolve_is_retried(channel_type: ChannelType) -> None:
     assert isinstance(await send(channel_type, f"https://{'a.' * 130}invalid/"), Retry)

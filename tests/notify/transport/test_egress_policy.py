@@ -84,7 +84,7 @@ def refusal(url: str, *allowed: str) -> str:
 
 
 @each_http_type
-def test_public_addresses_over_https_are_taken(channel_type: ChannelType) -> None:
+def test_public_addresses_over_https_are_accepted(channel_type: ChannelType) -> None:
     for url in (
         "https://example.com",
         "HTTPS://EXAMPLE.COM./x",
@@ -96,7 +96,7 @@ def test_public_addresses_over_https_are_taken(channel_type: ChannelType) -> Non
 
 
 @each_secret_url_type
-def test_a_secret_url_may_hold_a_login_and_a_query(channel_type: ChannelType) -> None:
+def test_a_secret_url_may_contain_credentials_and_a_query(channel_type: ChannelType) -> None:
     for url in ("HTTPS://EXAMPLE.COM./x?y#z", "https://user:pw@example.com:8443/x"):
         check_channel(channel(channel_type, url), EgressPolicy(()))
 
@@ -105,7 +105,7 @@ def test_a_secret_url_may_hold_a_login_and_a_query(channel_type: ChannelType) ->
     "url", ["https://user:pw@example.com", "https://u@example.com", "https://e.com/?k=v", "https://e.com/#k"]
 )
 @pytest.mark.parametrize("shown", TOKENS, ids=type_name)
-def test_a_url_that_all_may_see_must_hold_no_secret(shown: type[BaseChannel], url: str) -> None:
+def test_a_visible_url_must_not_contain_secrets(shown: type[BaseChannel], url: str) -> None:
     with pytest.raises(InvalidInput, match="the field is not secret") as caught:
         check_channel(channel(shown, url), EgressPolicy(()))
     assert caught.value.field == TOKENS[shown][0]
@@ -113,28 +113,28 @@ def test_a_url_that_all_may_see_must_hold_no_secret(shown: type[BaseChannel], ur
 
 @pytest.mark.parametrize("host", PRIVATE)
 @pytest.mark.parametrize("scheme", ["https", "http"])
-def test_private_addresses_are_refused(scheme: str, host: str) -> None:
+def test_private_addresses_are_rejected(scheme: str, host: str) -> None:
     message = refusal(f"{scheme}://{host}/hidden-path")
     assert "RELAY_ALLOWED_TARGETS" in message
     assert "hidden-path" not in message
 
 
 @pytest.mark.parametrize("url", MALFORMED)
-def test_what_is_no_url_is_refused(url: str) -> None:
+def test_malformed_urls_are_rejected(url: str) -> None:
     assert refusal(url) == "must be a URL such as https://example.com/path"
 
 
 @pytest.mark.parametrize("url", UNPRINTABLE)
-def test_what_could_smuggle_is_refused(url: str) -> None:
+def test_spaces_and_control_characters_are_rejected(url: str) -> None:
     assert refusal(url) == "must not contain spaces or control characters"
 
 
-def test_a_url_without_end_is_refused() -> None:
+def test_an_overlong_url_is_rejected() -> None:
     assert refusal("https://example.com/" + "x" * 5000) == "must not be longer than 4096 characters"
 
 
 @each_http_type
-def test_the_refusal_names_the_field_of_the_channel(channel_type: ChannelType) -> None:
+def test_the_error_names_the_field_of_the_channel(channel_type: ChannelType) -> None:
     with pytest.raises(InvalidInput) as caught:
         check_channel(channel(channel_type, "https://127.0.0.1/hidden-path"), EgressPolicy(()))
     assert caught.value.field == (TOKENS[channel_type][0] if channel_type in TOKENS else "webhook_url")
@@ -142,7 +142,7 @@ def test_the_refusal_names_the_field_of_the_channel(channel_type: ChannelType) -
 
 
 @pytest.mark.parametrize("url", ["http://example.com/hidden", "http://hooks.internal/hidden"])
-def test_plain_http_is_refused(url: str) -> None:
+def test_plain_http_is_rejected(url: str) -> None:
     message = refusal(url)
     assert message.startswith("must start with https://")
     assert "hidden" not in message
@@ -163,7 +163,7 @@ def test_plain_http_is_refused(url: str) -> None:
         ("example.com", "http://user:pw@example.com:81/x"),
     ],
 )
-def test_what_is_listed_is_exempt(allowed: str, url: str) -> None:
+def test_allowed_targets_are_exempt(allowed: str, url: str) -> None:
     EgressPolicy([allowed]).check_url("webhook_url", url)
 
 
@@ -182,11 +182,11 @@ def test_what_is_listed_is_exempt(allowed: str, url: str) -> None:
         ("*.internal", "https://[::1%25.internal]/x"),
     ],
 )
-def test_what_only_looks_listed_is_not(allowed: str, url: str) -> None:
+def test_lookalikes_of_allowed_targets_are_not_exempt(allowed: str, url: str) -> None:
     assert "RELAY_ALLOWED_TARGETS" in refusal(url, allowed)
 
 
 @pytest.mark.parametrize("entry", ["10.0.0.1/8", "http://hooks.internal", "hooks.internal:80", "a b", "", "u@h"])
-def test_an_entry_that_means_nothing_stops_the_start(entry: str) -> None:
+def test_an_invalid_allowed_target_is_a_settings_error(entry: str) -> None:
     with pytest.raises(SettingsError, match="RELAY_ALLOWED_TARGETS"):
         EgressPolicy([entry])

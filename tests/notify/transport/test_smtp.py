@@ -52,7 +52,7 @@ async def post(
         return await sender.attempt(NOTIFIERS[EmailChannel], one, told or notification())
 
 
-async def test_one_mail_goes_to_all(server: MailServer) -> None:
+async def test_one_mail_is_sent_to_all_recipients(server: MailServer) -> None:
     outcome = await post(server.port)
 
     assert outcome == Sent(250, "250 2.0.0 Ok: queued as 7")
@@ -63,7 +63,7 @@ async def test_one_mail_goes_to_all(server: MailServer) -> None:
     assert server.greeted == ["[127.0.0.1]"]
 
 
-async def test_the_date_is_set_when_it_is_sent_and_all_else_stays_the_same(server: MailServer) -> None:
+async def test_the_date_is_set_at_sending_and_the_rest_stays_the_same(server: MailServer) -> None:
     await post(server.port)
     await post(server.port)
 
@@ -74,7 +74,7 @@ async def test_the_date_is_set_when_it_is_sent_and_all_else_stays_the_same(serve
     assert b"\nDate:" not in first[2]
 
 
-async def test_lines_that_begin_with_a_dot_arrive_whole(server: MailServer) -> None:
+async def test_lines_that_start_with_a_dot_arrive_whole(server: MailServer) -> None:
     annotations = {"description": ".\n..\n.end\nFrom here"}
     await post(server.port, told=notification(alert(annotations=annotations)))
 
@@ -82,7 +82,7 @@ async def test_lines_that_begin_with_a_dot_arrive_whole(server: MailServer) -> N
     assert ">.\n..\n.end\nFrom here<" in read(server.arrived[0].content).html
 
 
-async def test_500_alerts_with_long_words_are_taken(server: MailServer) -> None:
+async def test_500_alerts_with_long_texts_are_accepted(server: MailServer) -> None:
     alerts = [alert(instance=f"db{at}", annotations={"description": "x" * 2048}) for at in range(500)]
     assert isinstance(await post(server.port, told=notification(*alerts)), Sent)
     assert "more alerts that did not fit here" in read(server.arrived[0].content).text
@@ -97,7 +97,7 @@ async def test_a_connection_is_encrypted_and_logged_in(security: str, tmp_path: 
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(security: str, tmp_path: Path) -> None:
+async def test_a_self_signed_certificate_is_not_trusted(security: str, tmp_path: Path) -> None:
     async with mail_server(**{security: self_signed(tmp_path)}) as server:
         outcome = await post(server.port, security, **AS_RELAY)
     assert isinstance(outcome, Retry)
@@ -116,33 +116,33 @@ async def test_a_certificate_for_another_name_is_not_trusted(security: str, tmp_
     assert (server.arrived, server.tried) == ([], [])
 
 
-async def test_nothing_is_sent_in_clear_where_starttls_was_asked_for(server: MailServer) -> None:
+async def test_nothing_is_sent_unencrypted_if_starttls_is_required(server: MailServer) -> None:
     outcome = await post(server.port, "starttls", **AS_RELAY)
     assert outcome == Retry(Reason.CONNECTION_ERROR, "the mail server does not support STARTTLS")
     assert (server.arrived, server.tried) == ([], [])
 
 
-async def test_tls_where_none_is_spoken_is_tried_again(server: MailServer) -> None:
+async def test_tls_to_a_server_without_it_is_retried(server: MailServer) -> None:
     outcome = await post(server.port, "tls")
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.CONNECTION_ERROR
     assert outcome.detail.startswith("TLS failed: ")
 
 
-async def test_a_login_in_clear_works_where_it_is_allowed(server: MailServer) -> None:
+async def test_an_unencrypted_login_works_where_it_is_allowed(server: MailServer) -> None:
     assert isinstance(await post(server.port, **AS_RELAY), Sent)
     assert server.arrived[0].login == USER
 
 
 @pytest.mark.parametrize("only", ["PLAIN", "LOGIN"])
-async def test_a_login_goes_the_way_that_is_offered(only: str) -> None:
+async def test_a_login_uses_an_offered_mechanism(only: str) -> None:
     others = {"PLAIN", "LOGIN"} - {only}
     async with mail_server(auth_require_tls=False, auth_exclude_mechanism=others) as server:
         assert isinstance(await post(server.port, **AS_RELAY), Sent)
     assert server.tried == [only]
 
 
-async def test_no_way_to_log_in_is_tried_again() -> None:
+async def test_a_server_without_a_login_mechanism_is_retried() -> None:
     async with mail_server(auth_require_tls=True) as server:
         outcome = await post(server.port, **AS_RELAY)
     assert isinstance(outcome, Retry)
@@ -150,19 +150,19 @@ async def test_no_way_to_log_in_is_tried_again() -> None:
     assert server.arrived == []
 
 
-async def test_a_refused_login_is_tried_once_and_again_later(server: MailServer) -> None:
+async def test_a_rejected_login_is_tried_once_and_retried_later(server: MailServer) -> None:
     outcome = await post(server.port, smtp_username=USER, smtp_password="wrong")
     assert outcome == Retry(Reason.AUTH_ERROR, "535 5.7.8 Authentication credentials invalid", 535)
     assert len(server.tried) == 1
 
 
-async def test_a_login_that_fails_for_the_moment_is_the_server_s(server: MailServer) -> None:
+async def test_a_temporary_login_failure_is_a_server_error(server: MailServer) -> None:
     server.replies["AUTH"] = "454 4.7.0 Temporary authentication failure"
     outcome = await post(server.port, smtp_username=USER, smtp_password="wrong")
     assert outcome == Retry(Reason.SERVER_ERROR, "454 4.7.0 Temporary authentication failure", 454)
 
 
-async def test_a_login_that_is_missing_is_tried_again() -> None:
+async def test_a_missing_login_is_retried() -> None:
     async with mail_server(auth_require_tls=False, auth_required=True) as server:
         outcome = await post(server.port)
     assert isinstance(outcome, Retry)
@@ -170,7 +170,7 @@ async def test_a_login_that_is_missing_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize("said", [PASSWORD, base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode()])
-async def test_a_server_that_echoes_the_login_gives_nothing_away(said: str, server: MailServer) -> None:
+async def test_an_echoed_login_is_masked(said: str, server: MailServer) -> None:
     server.replies["DATA"] = f"554 no: {said}"
     outcome = await post(server.port, **AS_RELAY)
     assert isinstance(outcome, Rejected)
@@ -192,7 +192,7 @@ async def test_a_server_that_echoes_the_login_gives_nothing_away(said: str, serv
     ],
     ids=str,
 )
-async def test_a_refusal_is_final_when_it_speaks_of_the_mail(
+async def test_a_rejection_is_final_if_it_concerns_the_mail(
     replies: dict[str, str], expected: Outcome, server: MailServer
 ) -> None:
     server.replies = replies
@@ -200,7 +200,7 @@ async def test_a_refusal_is_final_when_it_speaks_of_the_mail(
     assert server.arrived == []
 
 
-async def test_recipients_that_are_refused_are_counted(server: MailServer) -> None:
+async def test_rejected_recipients_are_counted(server: MailServer) -> None:
     server.replies = {OPS: "550 5.1.1 unknown"}
     outcome = await post(server.port)
     assert outcome == Sent(
@@ -210,7 +210,7 @@ async def test_recipients_that_are_refused_are_counted(server: MailServer) -> No
     assert [mail.recipients for mail in server.arrived] == [[DB]]
 
 
-async def test_a_mail_larger_than_the_server_takes_is_final() -> None:
+async def test_a_mail_over_the_server_s_size_limit_is_rejected() -> None:
     async with mail_server(data_size_limit=100) as server:
         outcome = await post(server.port)
     assert isinstance(outcome, Rejected)
@@ -226,11 +226,11 @@ async def test_loopback_is_blocked(allowed: tuple[str, ...], host: str, server: 
     assert server.greeted == []
 
 
-async def test_a_listed_name_may_be_private(server: MailServer) -> None:
+async def test_an_allowed_name_may_be_private(server: MailServer) -> None:
     assert isinstance(await post(server.port, host="localhost", allowed=("localhost",)), Sent)
 
 
-async def test_a_refused_connection_is_tried_again() -> None:
+async def test_a_refused_connection_is_retried() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         outcome = await post(closed.getsockname()[1])
@@ -238,19 +238,19 @@ async def test_a_refused_connection_is_tried_again() -> None:
     assert outcome.reason is Reason.CONNECTION_ERROR
 
 
-async def test_a_name_that_is_not_found_is_tried_again() -> None:
+async def test_a_name_that_does_not_resolve_is_retried() -> None:
     outcome = await post(25, host="does-not-exist.invalid")
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.CONNECTION_ERROR
     assert outcome.detail.startswith("the name could not be resolved: ")
 
 
-async def test_a_server_that_never_says_goodbye_has_taken_the_mail_all_the_same(server: MailServer) -> None:
+async def test_a_mail_is_sent_even_if_the_server_does_not_answer_quit(server: MailServer) -> None:
     server.replies["QUIT"] = "never"
     assert isinstance(await post(server.port), Sent)
 
 
-async def test_a_server_that_hangs_in_the_middle_is_left_alone_after_the_time_out(server: MailServer) -> None:
+async def test_a_connection_is_closed_when_a_server_hangs_after_data(server: MailServer) -> None:
     server.replies["DATA"] = "never"
     outcome = await post(server.port, patience=0.5)
     assert outcome == Retry(Reason.DEADLINE_EXCEEDED, "no response in time")
@@ -273,7 +273,7 @@ async def behaving(behavior: Behavior, security: str, patience: float = 10.0) ->
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls", "none"])
-async def test_a_hang_ends_with_the_time_out(security: str) -> None:
+async def test_a_hang_ends_at_the_timeout(security: str) -> None:
     outcome = await behaving(hangs, security, patience=0.3)
     assert outcome == Retry(Reason.DEADLINE_EXCEEDED, "no response in time")
 
@@ -282,7 +282,7 @@ async def test_a_hang_ends_with_the_time_out(security: str) -> None:
 @pytest.mark.parametrize(
     "behavior", [sends(b""), resets_after(b""), resets_after(b"220 hel"), sends(b"220 hi\r\n")]
 )
-async def test_a_server_that_hangs_up_is_tried_again(behavior: Behavior, security: str) -> None:
+async def test_a_server_that_closes_the_connection_is_retried(behavior: Behavior, security: str) -> None:
     outcome = await behaving(behavior, security)
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.CONNECTION_ERROR
@@ -291,14 +291,14 @@ async def test_a_server_that_hangs_up_is_tried_again(behavior: Behavior, securit
 @pytest.mark.parametrize(
     "noise", [b"HTTP/1.1 400 Bad\r\n\r\n", b"\x00\xff\x16garbage\r\n", b"220 " + b"x" * 100_000]
 )
-async def test_what_does_not_speak_smtp_is_tried_again(noise: bytes) -> None:
+async def test_a_server_that_does_not_speak_smtp_is_retried(noise: bytes) -> None:
     outcome = await behaving(sends(noise), "none")
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.CONNECTION_ERROR
 
 
 @pytest.mark.parametrize("greeting", [b"421 busy\r\n", b"554 not you\r\n"])
-async def test_a_server_that_does_not_greet_is_tried_again(greeting: bytes) -> None:
+async def test_a_server_that_refuses_in_its_greeting_is_retried(greeting: bytes) -> None:
     outcome = await behaving(sends(greeting), "none")
     assert isinstance(outcome, Retry)
     assert (outcome.reason, outcome.detail) == (Reason.SERVER_ERROR, greeting.decode().strip())
