@@ -1,4 +1,4 @@
-"""③ Postgres: tables, queries, the change feed, sealed secrets, the embedded server.
+"""③ Postgres: tables, queries, notifications, encrypted secrets, the embedded server.
 
 Functions take a connection and never commit; transactions are opened by receive, deliver and the API.
 """

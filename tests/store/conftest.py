@@ -1,34 +1,34 @@
-"""A database that two processes share: two driver connections that commit, and rows to queue."""
+"""Two driver connections that commit, as those of two processes, and channels with lanes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
 from relay.domain.channel_types import WebhookChannel
 from relay.store.configuration import channels
-from relay.store.postgres.database import Database
+from relay.store.postgres.database import Database, driver_connection
+from relay.store.postgres.statements import DriverConnection
 from tests.store.makers import SEAL
 
 
 @asynccontextmanager
-async def driver_connection(database: Database) -> AsyncIterator[Any]:
-    async with database.engine.connect() as pooled:
-        yield (await pooled.get_raw_connection()).driver_connection
+async def pooled_driver(database: Database) -> AsyncIterator[DriverConnection]:
+    async with database.engine.connect() as connection:
+        yield await driver_connection(connection)
 
 
 @pytest.fixture
-async def driver(database: Database) -> AsyncIterator[Any]:
+async def driver(database: Database) -> AsyncIterator[DriverConnection]:
     """A driver connection from the pool, as the hot path has it."""
-    async with driver_connection(database) as connection:
+    async with pooled_driver(database) as connection:
         yield connection
 
 
 @pytest.fixture
-async def other(database: Database) -> AsyncIterator[Any]:
-    """That of another process."""
-    async with driver_connection(database) as connection:
+async def other(database: Database) -> AsyncIterator[DriverConnection]:
+    """A driver connection, as of another process."""
+    async with pooled_driver(database) as connection:
         yield connection
 
 
@@ -47,5 +47,5 @@ async def ops(database: Database) -> str:
 
 @pytest.fixture
 async def backup(database: Database) -> str:
-    """Another one."""
+    """Another channel with its lane."""
     return await make(database, "backup")

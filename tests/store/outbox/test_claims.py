@@ -1,29 +1,34 @@
-"""In which order are deliveries claimed, what is merged into what, and how do they end?"""
+"""Claims: order, merging, limits and digests, and the settlement of attempts."""
 
-from typing import Any
-
+from relay.domain.history import State
+from relay.domain.outcomes import OutcomeKind
 from relay.store.outbox import digests, lanes
 from relay.store.outbox.settle import settle
+from relay.store.postgres.statements import DriverConnection
 from tests.store.makers import SEAL, ask, claim, ended, expire, queue, release, states, take
 
 
-async def test_a_late_result_of_an_older_attempt_changes_nothing(driver: Any, other: Any, ops: str) -> None:
+async def test_a_late_result_of_an_older_attempt_changes_nothing(
+    driver: DriverConnection, other: DriverConnection, ops: str
+) -> None:
     await queue(driver, ops, 1)
     [late] = await claim(driver, "one", await take(driver, "one"))
     await expire(driver)
     [current] = await claim(other, "two", await take(other, "two"))
 
-    await settle(driver, [ended(late, "dead", outcome="rejected")])
+    await settle(driver, [ended(late, State.DEAD, outcome=OutcomeKind.REJECTED)])
     assert await states(driver) == ["sending"]
 
     await settle(other, [ended(current)])
-    await settle(driver, [ended(late, "pending")])
+    await settle(driver, [ended(late, State.PENDING)])
     assert await states(driver) == ["delivered"]
     outcomes = await driver.fetch("SELECT number, outcome FROM attempts ORDER BY number")
-    assert [tuple(row) for row in outcomes] == [(1, "retry"), (2, "sent")]
+    assert [tuple(row.values()) for row in outcomes] == [(1, "retry"), (2, "sent")]
 
 
-async def test_in_a_group_what_comes_later_waits_for_what_is_on_its_way(driver: Any, ops: str) -> None:
+async def test_a_delivery_waits_while_another_one_of_its_group_is_in_flight(
+    driver: DriverConnection, ops: str
+) -> None:
     [first] = await queue(driver, ops, 1)
     lease = await take(driver, "one")
     [sending] = await claim(driver, "one", lease)
@@ -37,7 +42,7 @@ async def test_in_a_group_what_comes_later_waits_for_what_is_on_its_way(driver: 
     assert [one.id for one in await claim(driver, "one", lease)] == [second]
 
 
-async def test_the_newest_of_a_group_carries_all_that_wait_with_it(driver: Any, ops: str) -> None:
+async def test_the_newest_delivery_of_a_group_carries_the_pending_ones(driver: DriverConnection, ops: str) -> None:
     oldest, between, newest = await queue(driver, ops, 1, 1, 1)
     lease = await take(driver, "one")
 
@@ -45,19 +50,19 @@ async def test_the_newest_of_a_group_carries_all_that_wait_with_it(driver: Any, 
 
     assert (claimed.id, claimed.carries, claimed.merged, claimed.attempt) == (newest, True, 2, 1)
     rows = await driver.fetch("SELECT id, merged_into FROM deliveries WHERE state = 'merged' ORDER BY id")
-    assert [tuple(row) for row in rows] == [(oldest, newest), (between, newest)]
+    assert [tuple(row.values()) for row in rows] == [(oldest, newest), (between, newest)]
 
-    await settle(driver, [ended(claimed, "pending")])
+    await settle(driver, [ended(claimed, State.PENDING)])
     [later] = await queue(driver, ops, 1)
     [again] = await claim(driver, "one", lease)
     assert (again.id, again.carries, again.merged) == (later, True, 1)
 
 
-async def test_a_retry_that_waits_is_waited_for_by_its_group(driver: Any, ops: str) -> None:
+async def test_a_group_waits_for_the_retry_of_its_delivery(driver: DriverConnection, ops: str) -> None:
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
     [claimed] = await claim(driver, "one", lease)
-    await settle(driver, [ended(claimed, "pending", delay=60)])
+    await settle(driver, [ended(claimed, State.PENDING, delay=60)])
 
     await queue(driver, ops, 1)
     assert await claim(driver, "one", lease) == []
@@ -67,7 +72,7 @@ async def test_a_retry_that_waits_is_waited_for_by_its_group(driver: Any, ops: s
     assert again.merged == 1
 
 
-async def test_what_is_critical_goes_first(driver: Any, ops: str) -> None:
+async def test_critical_deliveries_are_claimed_first(driver: DriverConnection, ops: str) -> None:
     [warning] = await queue(driver, ops, 1, rank=2)
     [critical] = await queue(driver, ops, 2, rank=0)
     lease = await take(driver, "one")
@@ -76,7 +81,9 @@ async def test_what_is_critical_goes_first(driver: Any, ops: str) -> None:
     assert [one.id for one in await claim(driver, "one", lease, room=1)] == [warning]
 
 
-async def test_a_bucket_lets_its_burst_through_and_then_says_when_the_next_may_go(driver: Any, ops: str) -> None:
+async def test_a_bucket_lets_its_burst_through_and_returns_when_the_next_token_comes(
+    driver: DriverConnection, ops: str
+) -> None:
     await queue(driver, ops, *range(1, 6))
     lease = await take(driver, "one")
 
@@ -89,7 +96,9 @@ async def test_a_bucket_lets_its_burst_through_and_then_says_when_the_next_may_g
     assert len((await ask(driver, "one", lease, per_second=0.5, burst=3)).claimed) == 1
 
 
-async def test_the_bucket_is_the_same_for_the_next_holder(driver: Any, other: Any, ops: str) -> None:
+async def test_the_next_holder_of_a_lane_continues_with_its_bucket(
+    driver: DriverConnection, other: DriverConnection, ops: str
+) -> None:
     await queue(driver, ops, *range(1, 6))
     lease = await take(driver, "one")
     await ask(driver, "one", lease, per_second=0.5, burst=3)
@@ -100,8 +109,8 @@ async def test_the_bucket_is_the_same_for_the_next_holder(driver: Any, other: An
     assert 1 < answer.next_in <= 2
 
 
-async def test_when_more_wait_than_the_limit_lets_through_what_is_critical_goes_by_itself_between_digests(
-    driver: Any, ops: str
+async def test_in_a_crowded_lane_only_critical_deliveries_are_claimed_between_digests(
+    driver: DriverConnection, ops: str
 ) -> None:
     await queue(driver, ops, *range(1, 31), rank=2)
     [critical] = await queue(driver, ops, 99, rank=0)
@@ -115,7 +124,9 @@ async def test_when_more_wait_than_the_limit_lets_through_what_is_critical_goes_
     assert (answer.crowded, [one.id for one in answer.claimed]) == (True, [critical])
 
 
-async def test_a_digest_tells_all_that_waits_and_nothing_else_is_sent_before_it(driver: Any, ops: str) -> None:
+async def test_a_digest_contains_all_that_is_pending_and_nothing_else_is_claimed_before_it(
+    driver: DriverConnection, ops: str
+) -> None:
     await queue(driver, ops, *range(1, 31), rank=2)
     lease = await take(driver, "one")
     assert (await ask(driver, "one", lease, per_second=1, burst=1)).crowded
@@ -140,48 +151,48 @@ async def test_a_digest_tells_all_that_waits_and_nothing_else_is_sent_before_it(
     assert 9 < answer.digest_in <= 10
 
 
-async def test_what_was_not_sent_at_all_waits_as_before(driver: Any, ops: str) -> None:
+async def test_a_delivery_without_an_attempt_is_pending_as_before(driver: DriverConnection, ops: str) -> None:
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
     [claimed] = await claim(driver, "one", lease)
 
-    await settle(driver, [ended(claimed, "pending", outcome=None, reason=None, bucket=None)])
+    await settle(driver, [ended(claimed, State.PENDING, outcome=None, reason=None, bucket=None)])
 
-    row = await driver.fetchrow("SELECT state, attempt, last_reason FROM deliveries")
-    assert tuple(row) == ("pending", 0, None)
+    [row] = await driver.fetch("SELECT state, attempt, last_reason FROM deliveries")
+    assert tuple(row.values()) == ("pending", 0, None)
     assert await driver.fetchval("SELECT count(*) FROM attempts") == 0
     assert [one.attempt for one in await claim(driver, "one", lease)] == [1]
 
 
-async def test_what_is_dead_goes_to_the_fallback_as_a_delivery_of_its_own(
-    driver: Any, ops: str, backup: str
-) -> None:
+async def test_a_dead_delivery_is_queued_for_the_fallback(driver: DriverConnection, ops: str, backup: str) -> None:
     [dead] = await queue(driver, ops, 1)
     [claimed] = await claim(driver, "one", await take(driver, "one"))
 
-    woken = await settle(driver, [ended(claimed, "dead", outcome="rejected", fallback=backup)])
+    woken = await settle(driver, [ended(claimed, State.DEAD, outcome=OutcomeKind.REJECTED, fallback=backup)])
 
     assert woken == {backup}
-    row = await driver.fetchrow(
+    [row] = await driver.fetch(
         "SELECT state, fallback_of, receipt_id FROM deliveries WHERE channel_id = $1", backup
     )
-    assert tuple(row) == ("pending", dead, 1)
+    assert tuple(row.values()) == ("pending", dead, 1)
     taken = await lanes.claim_lanes(driver, "one", SEAL, 10, held=[])
     assert backup in {lease.channel_id for lease in taken}
 
 
-async def test_attempts_are_counted_by_outcome_and_duration(driver: Any, ops: str) -> None:
+async def test_attempts_are_counted_by_outcome_and_duration(driver: DriverConnection, ops: str) -> None:
     await queue(driver, ops, *range(1, 6))
     lease = await take(driver, "one")
     claimed = await claim(driver, "one", lease)
     await settle(driver, [ended(one) for one in claimed[:3]])
-    await settle(driver, [ended(claimed[3]), ended(claimed[4], "pending")])
+    await settle(driver, [ended(claimed[3]), ended(claimed[4], State.PENDING)])
 
     rows = await driver.fetch("SELECT outcome, bucket, attempts FROM tallies ORDER BY outcome")
-    assert [tuple(row) for row in rows] == [("retry", 21, 1), ("sent", 21, 4)]
+    assert [tuple(row.values()) for row in rows] == [("retry", 21, 1), ("sent", 21, 4)]
 
 
-async def test_what_arrived_although_its_channel_was_deleted_is_told_so(driver: Any, ops: str) -> None:
+async def test_a_delivery_that_succeeded_after_its_channel_was_deleted_is_delivered(
+    driver: DriverConnection, ops: str
+) -> None:
     await queue(driver, ops, 1)
     [claimed] = await claim(driver, "one", await take(driver, "one"))
     await driver.execute("UPDATE deliveries SET state = 'dead', last_reason = 'channelDeleted'")
@@ -191,7 +202,7 @@ async def test_what_arrived_although_its_channel_was_deleted_is_told_so(driver: 
     assert await states(driver) == ["delivered"]
 
 
-async def test_claiming_and_settling_never_scan_the_outbox(driver: Any, ops: str) -> None:
+async def test_claiming_and_settling_never_scan_the_outbox(driver: DriverConnection, ops: str) -> None:
     await driver.execute(
         """
         INSERT INTO deliveries (
@@ -215,7 +226,7 @@ async def test_claiming_and_settling_never_scan_the_outbox(driver: Any, ops: str
     before = await scans()
     lease = await take(driver, "one")
     answer = await ask(driver, "one", lease, room=0)
-    for _ in range(10):  # more often than the server plans anew for the values at hand
+    for _ in range(10):  # more often than the server makes a plan for the given values
         answer = await ask(driver, "one", lease, room=32)
         assert len(answer.claimed) == 32
         await settle(driver, [ended(one) for one in answer.claimed])
@@ -224,7 +235,7 @@ async def test_claiming_and_settling_never_scan_the_outbox(driver: Any, ops: str
     assert await scans() == before
 
 
-async def test_a_claim_that_merges_is_on_disk_before_anything_is_sent(driver: Any, ops: str) -> None:
+async def test_a_claim_that_merges_waits_for_the_disk(driver: DriverConnection, ops: str) -> None:
     await driver.execute("SET synchronous_commit = off")
     await queue(driver, ops, 1, 1)
     lease = await take(driver, "one")

@@ -1,9 +1,8 @@
-"""Is what a storm left behind still told, whatever the server then thinks of its rows?"""
-
-from typing import Any
+"""The cost of digests, with the statistics that a storm leaves."""
 
 from relay.store.outbox import digests
-from relay.store.postgres.database import Database
+from relay.store.postgres.database import Database, driver_connection
+from relay.store.postgres.statements import DriverConnection
 from tests.store.makers import rows_read
 
 GROUPS = 3000
@@ -34,16 +33,15 @@ SELECT id FROM digest
 """
 
 
-async def test_a_digest_reads_its_groups_once_also_when_nothing_else_was_ever_merged(
-    database: Database, driver: Any, ops: str
+async def test_the_cost_of_a_digest_depends_on_its_groups_even_if_nothing_else_was_ever_merged(
+    database: Database, driver: DriverConnection, ops: str
 ) -> None:
-    """The statistics that the storm leaves say that whatever is merged into anything is all there is."""
+    """The statistics after the storm suggest that every merged delivery was merged into the same one."""
     digest_id = await driver.fetchval(STORM)
     await driver.execute("ANALYZE")
     async with database.engine.connect() as connection:
         before = await rows_read(connection)
-        raw: Any = (await connection.get_raw_connection()).driver_connection
-        content = await digests.content(raw, digest_id)
+        content = await digests.content(await driver_connection(connection), digest_id)
         read = await rows_read(connection) - before
 
     assert content.groups == GROUPS

@@ -1,4 +1,4 @@
-"""Is a batch of webhooks written as a whole or not at all, whatever else writes at the same time?"""
+"""Ingest: a batch of webhooks is written as a whole or not at all."""
 
 import asyncio
 import json
@@ -12,12 +12,15 @@ from relay.route.table import RoutingTable
 from relay.store.configuration import channels
 from relay.store.outbox import ingest
 from relay.store.outbox.ingest import IngestResult
+from relay.store.postgres.statements import DriverConnection
 from tests.fixtures.relays import alert, webhook
 
 WINDOW = timedelta(minutes=1)
 
 
-async def write(driver: Any, *bodies: dict[str, Any], version: int | None = None) -> list[IngestResult] | None:
+async def write(
+    driver: DriverConnection, *bodies: dict[str, Any], version: int | None = None
+) -> list[IngestResult] | None:
     """Write webhooks as the one writer of a process would."""
     known, filters = await channels.load_filters(driver)
     received = [json.dumps(body).encode() for body in bodies]
@@ -27,12 +30,12 @@ async def write(driver: Any, *bodies: dict[str, Any], version: int | None = None
     return await ingest.write(driver, version or known, now, WINDOW, batch.alerts, batch.webhooks)
 
 
-async def count(driver: Any, table: str) -> int:
+async def count(driver: DriverConnection, table: str) -> int:
     found: int = await driver.fetchval(f"SELECT count(*) FROM {table}")
     return found
 
 
-async def test_filters_are_read_with_the_version_that_they_belong_to(driver: Any, ops: str) -> None:
+async def test_filters_are_read_with_their_version(driver: DriverConnection, ops: str) -> None:
     version, filters = await channels.load_filters(driver)
 
     assert filters == {ops: Filters()}
@@ -40,7 +43,7 @@ async def test_filters_are_read_with_the_version_that_they_belong_to(driver: Any
     assert (await channels.load_filters(driver))[0] == version + 1
 
 
-async def test_on_an_older_configuration_nothing_is_written(driver: Any, ops: str) -> None:
+async def test_on_an_older_configuration_nothing_is_written(driver: DriverConnection, ops: str) -> None:
     version, _ = await channels.load_filters(driver)
 
     assert await write(driver, webhook(), version=version - 1) is None
@@ -51,7 +54,7 @@ async def test_on_an_older_configuration_nothing_is_written(driver: Any, ops: st
     assert await write(driver, webhook()) == [IngestResult(duplicate=False, late=0, notifications=1)]
 
 
-async def test_all_of_it_is_written_together(driver: Any, ops: str) -> None:
+async def test_a_batch_is_written_as_a_whole(driver: DriverConnection, ops: str) -> None:
     assert await write(driver, webhook(alert("A"), alert("B")), webhook(alert("A"), group="h")) == [
         IngestResult(duplicate=False, late=0, notifications=1),
         IngestResult(duplicate=False, late=0, notifications=1),
@@ -61,7 +64,9 @@ async def test_all_of_it_is_written_together(driver: Any, ops: str) -> None:
     assert await driver.fetchval("SELECT next_due <= now() FROM lanes")
 
 
-async def test_the_same_alerts_in_opposite_orders_do_not_deadlock(driver: Any, other: Any, ops: str) -> None:
+async def test_the_same_alerts_in_opposite_orders_do_not_deadlock(
+    driver: DriverConnection, other: DriverConnection, ops: str
+) -> None:
     alerts = [alert(instance=str(at)) for at in range(200)]
 
     async def turn(connection: Any, told: list[dict[str, Any]], name: str) -> None:
@@ -75,7 +80,7 @@ async def test_the_same_alerts_in_opposite_orders_do_not_deadlock(driver: Any, o
     assert await count(driver, "receipts") == 60
 
 
-async def test_states_that_can_make_no_duplicate_any_more_are_forgotten(driver: Any, ops: str) -> None:
+async def test_group_states_too_old_for_a_duplicate_are_purged(driver: DriverConnection, ops: str) -> None:
     await write(driver, webhook(group="old"))
     await driver.execute("UPDATE group_states SET accepted_at = now() - interval '3 minutes'")
     await write(driver, webhook(group="new"))

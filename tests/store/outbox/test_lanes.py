@@ -1,16 +1,19 @@
-"""Is a channel served by one worker at a time, and is nothing lost when that one dies?"""
+"""Leases of lanes, the state that lanes keep, and their release."""
 
 import asyncio
-from typing import Any
 
+from relay.domain.history import State
 from relay.domain.outcomes import Reason
 from relay.store.outbox import lane_states, lanes
 from relay.store.outbox.lane_states import LaneState
 from relay.store.outbox.settle import settle
+from relay.store.postgres.statements import DriverConnection
 from tests.store.makers import SEAL, ask, claim, ended, expire, queue, release, states, take
 
 
-async def test_two_workers_never_hold_one_lane(driver: Any, other: Any, ops: str) -> None:
+async def test_two_workers_never_lease_the_same_lane(
+    driver: DriverConnection, other: DriverConnection, ops: str
+) -> None:
     await queue(driver, ops, 1)
 
     for _ in range(20):
@@ -21,12 +24,12 @@ async def test_two_workers_never_hold_one_lane(driver: Any, other: Any, ops: str
         await driver.execute("UPDATE lanes SET owner = NULL, lease_until = NULL")
 
 
-async def test_a_lane_with_nothing_due_is_left_alone(driver: Any, ops: str) -> None:
+async def test_a_lane_with_nothing_due_is_not_claimed(driver: DriverConnection, ops: str) -> None:
     assert await lanes.claim_lanes(driver, "one", SEAL, 10, held=[]) == []
 
 
-async def test_a_lease_that_ran_out_is_taken_over_with_what_was_half_done(
-    driver: Any, other: Any, ops: str
+async def test_an_expired_lease_is_taken_over_and_interrupted_deliveries_are_retried(
+    driver: DriverConnection, other: DriverConnection, ops: str
 ) -> None:
     [delivery] = await queue(driver, ops, 1)
     lost = await take(driver, "one")
@@ -36,7 +39,7 @@ async def test_a_lease_that_ran_out_is_taken_over_with_what_was_half_done(
 
     lease = await take(other, "two")
 
-    row = await driver.fetchrow("SELECT * FROM deliveries")
+    [row] = await driver.fetch("SELECT * FROM deliveries")
     assert (row["state"], row["last_reason"], row["attempt"]) == ("pending", "interrupted", 1)
     [tried] = await driver.fetch("SELECT * FROM attempts")
     assert (tried["delivery_id"], tried["number"], tried["reason"]) == (delivery, 1, "interrupted")
@@ -48,8 +51,8 @@ async def test_a_lease_that_ran_out_is_taken_over_with_what_was_half_done(
     assert (again.id, again.attempt) == (claimed.id, 2)
 
 
-async def test_a_lane_is_not_given_back_when_something_was_queued_meanwhile(
-    driver: Any, other: Any, ops: str
+async def test_a_lane_is_not_released_when_something_was_queued_meanwhile(
+    driver: DriverConnection, other: DriverConnection, ops: str
 ) -> None:
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
@@ -64,11 +67,11 @@ async def test_a_lane_is_not_given_back_when_something_was_queued_meanwhile(
     assert await release(driver, "one", lease, answer.enqueued) == (True, None)
 
 
-async def test_a_lane_given_back_says_when_it_is_due_again(driver: Any, ops: str) -> None:
+async def test_a_release_returns_when_the_lane_is_due_again(driver: DriverConnection, ops: str) -> None:
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
     answer = await ask(driver, "one", lease)
-    await settle(driver, [ended(answer.claimed[0], "pending", delay=60)])
+    await settle(driver, [ended(answer.claimed[0], State.PENDING, delay=60)])
 
     released, due_in = await release(driver, "one", lease, answer.enqueued)
 
@@ -78,7 +81,9 @@ async def test_a_lane_given_back_says_when_it_is_due_again(driver: Any, ops: str
     assert await lanes.claim_lanes(driver, "two", SEAL, 10, held=[]) == []
 
 
-async def test_a_lane_that_is_held_is_left_alone_until_then_whatever_is_queued(driver: Any, ops: str) -> None:
+async def test_a_lane_that_is_held_back_is_not_claimed_whatever_is_queued(
+    driver: DriverConnection, ops: str
+) -> None:
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
     state = LaneState(ops, lease.epoch, 5, 0, True, 60.0, False, True, Reason.SERVER_ERROR, "500 oh")
@@ -93,11 +98,11 @@ async def test_a_lane_that_is_held_is_left_alone_until_then_whatever_is_queued(d
     assert due_in is not None
     assert 59 < due_in <= 60
     assert await lanes.claim_lanes(driver, "two", SEAL, 10, held=[]) == []
-    row = await driver.fetchrow("SELECT failures, opened_at, last_error FROM lanes")
+    [row] = await driver.fetch("SELECT failures, opened_at, last_error FROM lanes")
     assert (row["failures"], row["opened_at"] is None, row["last_error"]) == (5, False, "500 oh")
 
 
-async def test_what_a_lane_says_of_its_channel_goes_on_with_the_next_holder(driver: Any, ops: str) -> None:
+async def test_the_next_holder_of_a_lane_continues_with_its_state(driver: DriverConnection, ops: str) -> None:
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
     await lane_states.write_states(
@@ -113,7 +118,7 @@ async def test_what_a_lane_says_of_its_channel_goes_on_with_the_next_holder(driv
     assert await driver.fetchval("SELECT failures FROM lanes") == 7
 
 
-async def test_a_disabled_channel_is_not_claimed(driver: Any, ops: str) -> None:
+async def test_a_disabled_channel_is_not_claimed(driver: DriverConnection, ops: str) -> None:
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
     await driver.execute("""UPDATE channels SET config = config || '{"enabled": false}'""")
@@ -124,7 +129,9 @@ async def test_a_disabled_channel_is_not_claimed(driver: Any, ops: str) -> None:
     assert await lanes.claim_lanes(driver, "one", SEAL, 10, held=[]) == []
 
 
-async def test_a_channel_that_was_changed_is_read_again_before_anything_is_claimed(driver: Any, ops: str) -> None:
+async def test_nothing_is_claimed_for_a_changed_channel_until_it_is_read_again(
+    driver: DriverConnection, ops: str
+) -> None:
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
     await driver.execute("UPDATE channels SET updated_at = now() + interval '1 second'")
@@ -137,8 +144,8 @@ async def test_a_channel_that_was_changed_is_read_again_before_anything_is_claim
     assert len(await claim(driver, "one", renewed)) == 1
 
 
-async def test_a_destination_that_is_gone_disables_its_channel_unless_that_was_changed(
-    driver: Any, ops: str
+async def test_a_missing_destination_disables_its_channel_unless_that_was_changed(
+    driver: DriverConnection, ops: str
 ) -> None:
     await queue(driver, ops, 1)
     lease = await take(driver, "one")
@@ -150,5 +157,5 @@ async def test_a_destination_that_is_gone_disables_its_channel_unless_that_was_c
     assert renewed is not None
     await lane_states.disable(driver, ops, renewed.config_version, "gone")
 
-    row = await driver.fetchrow("SELECT enabled, disabled_reason FROM channels")
+    [row] = await driver.fetch("SELECT enabled, disabled_reason FROM channels")
     assert (row["enabled"], row["disabled_reason"]) == (False, "gone")

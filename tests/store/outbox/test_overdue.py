@@ -1,13 +1,14 @@
-"""What goes to the fallback channel, how much of it at once, and what stays where it is?"""
-
-from typing import Any
+"""Deliveries that are moved to the fallback channel."""
 
 from relay.store.outbox import overdue
+from relay.store.postgres.statements import DriverConnection
 from tests.store.makers import queue
 
 
-async def channel(driver: Any, channel_id: str, fallback: str | None = None, *, enabled: bool = True) -> None:
-    """A channel with its lane; its circuit breaker is open since an hour."""
+async def channel(
+    driver: DriverConnection, channel_id: str, fallback: str | None = None, *, enabled: bool = True
+) -> None:
+    """Create a channel with a lane, whose circuit breaker has been open for an hour."""
     await driver.execute(
         """
         INSERT INTO channels (id, channel_type, config, sealed)
@@ -22,7 +23,9 @@ async def channel(driver: Any, channel_id: str, fallback: str | None = None, *, 
     )
 
 
-async def test_so_many_move_at_once_over_all_channels(driver: Any) -> None:
+async def test_the_number_of_deliveries_moved_at_once_is_limited_over_all_channels(
+    driver: DriverConnection,
+) -> None:
     await channel(driver, "spare")
     for name in ("a", "b", "c"):
         await channel(driver, name, "spare")
@@ -33,7 +36,7 @@ async def test_so_many_move_at_once_over_all_channels(driver: Any) -> None:
     assert moved == [overdue.MOVED_AT_ONCE, 3 * (overdue.MOVED_AT_ONCE * 2 // 3 - 1) - overdue.MOVED_AT_ONCE, 0]
 
 
-async def test_nothing_goes_to_a_fallback_that_people_disabled(driver: Any) -> None:
+async def test_a_fallback_that_a_person_disabled_gets_nothing(driver: DriverConnection) -> None:
     await channel(driver, "spare", enabled=False)
     await channel(driver, "first", "spare")
     await queue(driver, "first", 1)
@@ -44,7 +47,9 @@ async def test_nothing_goes_to_a_fallback_that_people_disabled(driver: Any) -> N
     assert [one.fallback for one in await overdue.fall_back(driver, 60)] == ["spare"]
 
 
-async def test_what_is_gone_passes_on_what_comes_to_it(driver: Any) -> None:
+async def test_a_fallback_that_the_relay_disabled_gets_deliveries_for_its_own_fallback(
+    driver: DriverConnection,
+) -> None:
     await channel(driver, "last")
     await channel(driver, "spare", "last", enabled=False)
     await channel(driver, "first", "spare")

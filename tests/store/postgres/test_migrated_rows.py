@@ -1,4 +1,4 @@
-"""Does what the outbox holds survive the move into its parts, and back?"""
+"""Rows that exist before a migration, or before a downgrade."""
 
 from sqlalchemy import text
 

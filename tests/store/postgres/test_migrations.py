@@ -1,4 +1,4 @@
-"""Do the migrations make what the models say, leave nothing behind, and bear a race?"""
+"""The migrations: against the models, down to nothing, and run concurrently."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
 UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 UNION ALL SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace
 """
-# Partitions, their indexes and the sequence that numbers their rows are in the migration alone.
+# Partitions, their indexes and the sequence of their ids are only in the migrations.
 OUTBOX = ("deliveries", "deliveries_waiting", "deliveries_finished")
 COLUMNS = """
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
@@ -55,7 +55,7 @@ async def rows(database: Database, statement: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in await connection.execute(text(statement))]
 
 
-async def test_the_models_are_the_migrated_schema(database: Database) -> None:
+async def test_the_models_match_the_migrated_schema(database: Database) -> None:
     def differences(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(
             connection,
@@ -69,23 +69,23 @@ async def test_the_models_are_the_migrated_schema(database: Database) -> None:
 
     async with database.begin() as connection:
         [[default]] = await connection.run_sync(differences)
-    # To the library a default from a sequence looks like that of a SERIAL column, and it reads none.
+    # Alembic takes a default from a sequence for that of a SERIAL column, and does not compare it.
     assert default[:4] == ("modify_default", None, "deliveries", "id")
 
 
-async def test_the_models_make_the_very_same_tables(database: Database, empty: Database) -> None:
+async def test_the_models_create_the_same_tables_as_the_migrations(database: Database, empty: Database) -> None:
     async with empty.begin() as connection:
         await connection.execute(text("CREATE SEQUENCE deliveries_id_seq"))
         await connection.run_sync(metadata.create_all)
 
-    made, migrated = [
-        [row for row in await rows(made_by, COLUMNS) if row[0] not in OUTBOX] for made_by in (empty, database)
+    created, migrated = [
+        [row for row in await rows(source, COLUMNS) if row[0] not in OUTBOX] for source in (empty, database)
     ]
     await empty.close()
-    assert set(made) ^ set(migrated) == set()
+    assert set(created) ^ set(migrated) == set()
 
 
-async def test_down_to_base_leaves_nothing_behind_and_up_again_works(empty: Database) -> None:
+async def test_a_downgrade_to_base_leaves_nothing_and_can_be_upgraded_again(empty: Database) -> None:
     await migrations.upgrade(empty)
     first = await rows(empty, COLUMNS)
 
@@ -105,36 +105,36 @@ def alembic(**environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=kept | environ, capture_output=True, text=True)
 
 
-async def test_plain_alembic_migrates_what_the_environment_names(empty_database_url: str) -> None:
-    ran = await asyncio.to_thread(alembic, RELAY_DATABASE_URL=empty_database_url)
+async def test_alembic_migrates_the_database_of_the_environment(empty_database_url: str) -> None:
+    result = await asyncio.to_thread(alembic, RELAY_DATABASE_URL=empty_database_url)
 
-    assert ran.returncode == 0, ran.stderr
+    assert result.returncode == 0, result.stderr
     database = Database(empty_database_url)
     await migrations.require_head(database)
     await database.close()
 
 
-async def test_replicas_that_race_all_succeed(empty_database_url: str) -> None:
-    # Processes, not tasks: the library keeps the migration under way in a global of its module.
+async def test_concurrent_migrations_all_succeed(empty_database_url: str) -> None:
+    # Processes, not tasks: Alembic keeps the current migration in a global variable.
     race = [asyncio.to_thread(alembic, RELAY_DATABASE_URL=empty_database_url) for _ in range(3)]
 
-    assert [(ran.returncode, ran.stderr) for ran in await asyncio.gather(*race)] == [(0, "")] * 3
+    assert [(result.returncode, result.stderr) for result in await asyncio.gather(*race)] == [(0, "")] * 3
 
     database = Database(empty_database_url)
     await migrations.require_head(database)
     await database.close()
 
 
-async def test_plain_alembic_says_what_to_set() -> None:
-    ran = await asyncio.to_thread(alembic)
+async def test_alembic_names_the_missing_setting() -> None:
+    result = await asyncio.to_thread(alembic)
 
-    assert (ran.returncode, ran.stderr.strip()) == (
+    assert (result.returncode, result.stderr.strip()) == (
         1,
         "set RELAY_DATABASE_URL; for the embedded database use `relay db upgrade`",
     )
 
 
-async def test_a_schema_behind_is_refused_with_the_command_that_mends_it(empty: Database) -> None:
+async def test_an_older_schema_is_rejected_with_the_command_to_run(empty: Database) -> None:
     with pytest.raises(
         SettingsError, match=r"at revision none, .* needs \d+; run `relay db upgrade`, or start with"
     ):
@@ -142,7 +142,7 @@ async def test_a_schema_behind_is_refused_with_the_command_that_mends_it(empty: 
     await empty.close()
 
 
-async def test_a_schema_ahead_is_refused(database: Database) -> None:
+async def test_a_newer_schema_is_rejected(database: Database) -> None:
     async with database.begin() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 

@@ -1,4 +1,4 @@
-"""Do the numbers of the database say what waits, how each channel is and what died, and at what cost?"""
+"""The backlog: pending deliveries, channel states and dead letters, and the cost of reading them."""
 
 import json
 from collections.abc import Sequence
@@ -7,27 +7,33 @@ from typing import Any
 import pytest
 
 from relay.domain.health import ChannelState
-from relay.store.postgres.statements import Statement
+from relay.store.postgres.statements import DriverConnection, Statement
 from relay.store.reports import backlog
 from relay.store.reports.backlog import ChannelBacklog
 
 DAY = 86_400.0
 
 
-async def channel(driver: Any, name: str = "ops", kind: str = "webhook", *, enabled: bool = True) -> None:
+async def channel(
+    driver: DriverConnection, name: str = "ops", channel_type: str = "webhook", *, enabled: bool = True
+) -> None:
     await driver.execute(
         "INSERT INTO channels (id, channel_type, config, sealed) VALUES ($1, $2, $3::text::jsonb, '')",
         name,
-        kind,
+        channel_type,
         json.dumps({"enabled": enabled}),
     )
     await driver.execute("INSERT INTO lanes (channel_id) VALUES ($1) ON CONFLICT DO NOTHING", name)
 
 
 async def deliveries(
-    driver: Any, states: Sequence[str], age: float = 0.0, reason: str | None = None, channel_id: str = "ops"
+    driver: DriverConnection,
+    states: Sequence[str],
+    age: float = 0.0,
+    reason: str | None = None,
+    channel_id: str = "ops",
 ) -> None:
-    """One delivery for each state, waiting since `age` seconds."""
+    """Insert a delivery for each state, which became pending `age` seconds ago."""
     await driver.execute(
         """
         INSERT INTO deliveries (
@@ -43,7 +49,7 @@ async def deliveries(
     )
 
 
-async def tally(driver: Any, outcome: str, attempts: int, ago: str = "0 minutes") -> None:
+async def tally(driver: DriverConnection, outcome: str, attempts: int, ago: str = "0 minutes") -> None:
     await driver.execute(
         """
         INSERT INTO tallies VALUES ('ops', date_bin('5 minutes', now(), 'epoch') - $3::text::interval, $1, 7, $2)
@@ -54,13 +60,13 @@ async def tally(driver: Any, outcome: str, attempts: int, ago: str = "0 minutes"
     )
 
 
-async def only(driver: Any) -> ChannelBacklog:
+async def only(driver: DriverConnection) -> ChannelBacklog:
     [found] = await backlog.of_channels(driver)
     return found
 
 
-async def test_a_channel_for_which_nothing_waits(driver: Any) -> None:
-    await channel(driver, kind="slack")
+async def test_a_channel_without_pending_deliveries(driver: DriverConnection) -> None:
+    await channel(driver, channel_type="slack")
     await deliveries(driver, ["delivered", "merged", "dead"], age=3600)
 
     assert await only(driver) == ChannelBacklog(
@@ -68,7 +74,9 @@ async def test_a_channel_for_which_nothing_waits(driver: Any) -> None:
     )
 
 
-async def test_what_waits_is_counted_with_what_is_being_sent_and_aged_by_since_when_it_waits(driver: Any) -> None:
+async def test_pending_and_sending_deliveries_are_counted_and_aged_since_they_became_pending(
+    driver: DriverConnection,
+) -> None:
     await channel(driver)
     await deliveries(driver, ["pending", "sending"], age=100)
     await deliveries(driver, ["pending"], age=5)
@@ -80,7 +88,7 @@ async def test_what_waits_is_counted_with_what_is_being_sent_and_aged_by_since_w
     assert 100 <= found.oldest_age < 200
 
 
-async def test_channels_do_not_mix(driver: Any) -> None:
+async def test_channels_are_counted_separately(driver: DriverConnection) -> None:
     await channel(driver, "a", "slack")
     await channel(driver, "b", "teams")
     await deliveries(driver, ["pending"] * 2, channel_id="a")
@@ -100,7 +108,7 @@ async def test_channels_do_not_mix(driver: Any) -> None:
         ("failures = 5, opened_at = now()", ChannelState.OPEN),
     ],
 )
-async def test_the_state_follows_from_the_lane(driver: Any, lane: str, state: ChannelState) -> None:
+async def test_the_state_depends_on_the_lane(driver: DriverConnection, lane: str, state: ChannelState) -> None:
     await channel(driver)
     await driver.execute(f"UPDATE lanes SET {lane}")
 
@@ -118,8 +126,8 @@ async def test_the_state_follows_from_the_lane(driver: Any, lane: str, state: Ch
         (0, 1, ChannelState.DEGRADED),
     ],
 )
-async def test_the_state_follows_from_the_last_hours_attempts(
-    driver: Any, sent: int, failed: int, state: ChannelState
+async def test_the_state_depends_on_the_attempts_of_the_last_hour(
+    driver: DriverConnection, sent: int, failed: int, state: ChannelState
 ) -> None:
     await channel(driver)
     await tally(driver, "sent", 1000, ago="3 hours")
@@ -132,14 +140,16 @@ async def test_the_state_follows_from_the_last_hours_attempts(
     assert (await only(driver)).state is state
 
 
-async def test_a_channel_is_degraded_by_what_waits_for_long(driver: Any) -> None:
+async def test_a_delivery_pending_for_long_degrades_its_channel(driver: DriverConnection) -> None:
     await channel(driver)
     await deliveries(driver, ["pending"], age=400)
 
     assert (await only(driver)).state is ChannelState.DEGRADED
 
 
-async def test_a_channel_is_gone_when_the_relay_disabled_it_and_not_when_people_did(driver: Any) -> None:
+async def test_a_channel_disabled_by_the_relay_differs_from_one_disabled_by_a_person(
+    driver: DriverConnection,
+) -> None:
     await channel(driver, enabled=False)
     assert ((await only(driver)).state, (await only(driver)).disabled_by_relay) == (ChannelState.DISABLED, False)
 
@@ -150,8 +160,10 @@ async def test_a_channel_is_gone_when_the_relay_disabled_it_and_not_when_people_
     assert not (await only(driver)).disabled_by_relay
 
 
-async def test_dead_letters_are_counted_for_a_day_after_they_may_have_died(driver: Any) -> None:
-    await channel(driver, kind="teams")
+async def test_dead_letters_are_counted_for_a_day_after_their_latest_possible_end(
+    driver: DriverConnection,
+) -> None:
+    await channel(driver, channel_type="teams")
     await deliveries(driver, ["dead"], age=60, reason="clientError")
     await deliveries(driver, ["dead"], age=DAY + 60, reason="expired")
     await deliveries(driver, ["dead"], age=2 * DAY + 60, reason="expired")
@@ -161,7 +173,7 @@ async def test_dead_letters_are_counted_for_a_day_after_they_may_have_died(drive
     assert await backlog.dead_letters(driver, give_up_after=0) == {"teams": 1}
 
 
-async def test_what_died_with_its_channel_is_no_dead_letter(driver: Any) -> None:
+async def test_a_delivery_that_died_with_its_channel_is_no_dead_letter(driver: DriverConnection) -> None:
     await channel(driver)
     await deliveries(driver, ["dead"], reason="channelDeleted")
     await deliveries(driver, ["dead"], reason="clientError", channel_id="deleted-meanwhile")
@@ -169,7 +181,7 @@ async def test_what_died_with_its_channel_is_no_dead_letter(driver: Any) -> None
     assert await backlog.dead_letters(driver, give_up_after=DAY) == {}
 
 
-async def test_nothing_reads_all_that_is_finished_nor_all_tallies(driver: Any) -> None:
+async def test_neither_all_finished_deliveries_nor_all_tallies_are_read(driver: DriverConnection) -> None:
     await driver.execute(
         """
         INSERT INTO channels (id, channel_type, config, sealed)
@@ -202,6 +214,6 @@ async def test_nothing_reads_all_that_is_finished_nor_all_tallies(driver: Any) -
     assert "Seq Scan on deliveries_finished" not in dead
 
 
-async def plan(driver: Any, statement: Statement, **values: Any) -> str:
+async def plan(driver: DriverConnection, statement: Statement, **values: Any) -> str:
     rows = await driver.fetch(f"EXPLAIN {statement.sql}", *statement.arguments(values))
-    return "\n".join(row[0] for row in rows)
+    return "\n".join(row["QUERY PLAN"] for row in rows)

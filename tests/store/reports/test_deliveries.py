@@ -1,7 +1,6 @@
-"""Are the lists quick when the outbox is long?"""
+"""The cost of lists and of bulk redelivery when the outbox is long."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,6 +9,7 @@ from relay.domain.history import State
 from relay.store.outbox import redelivery
 from relay.store.outbox.redelivery import RedeliveryFilter
 from relay.store.postgres.database import Database
+from relay.store.postgres.statements import DriverConnection
 from relay.store.reports import deliveries, history
 from relay.store.reports.deliveries import DeliveryFilter
 from relay.store.reports.history import HistoryFilter
@@ -44,8 +44,8 @@ FEW = 2000
 
 
 @pytest.fixture
-async def long(database: Database, driver: Any, ops: str) -> AsyncIterator[AsyncConnection]:
-    """A connection to an outbox with 100,000 deliveries that ended, in many channels."""
+async def long(database: Database, driver: DriverConnection, ops: str) -> AsyncIterator[AsyncConnection]:
+    """A connection to an outbox with 100,000 finished deliveries of many channels."""
     for statement in (OUTBOX, RECEIPTS, ALERTS, "ANALYZE"):
         await driver.execute(statement)
     async with database.engine.connect() as connection:
@@ -68,14 +68,14 @@ PAGES = [
 
 
 async def test_no_page_reads_the_whole_outbox(long: AsyncConnection) -> None:
-    for turn in range(7):  # more often than the server plans anew for the values at hand
+    for turn in range(7):  # more often than the server makes a plan for the given values
         for wanted, count in PAGES:
             before = await rows_read(long)
             assert len(await deliveries.page(long, wanted, None, 50)) == count
             assert count <= await rows_read(long) - before < FEW, (turn, wanted)
 
 
-async def test_the_alerts_of_a_digest_are_looked_up_one_by_one(long: AsyncConnection) -> None:
+async def test_the_alerts_of_a_digest_are_looked_up_by_id(long: AsyncConnection) -> None:
     before = await rows_read(long)
     found = await history.page(long, HistoryFilter(delivery_id=101), None, 50)
 
@@ -83,7 +83,7 @@ async def test_the_alerts_of_a_digest_are_looked_up_one_by_one(long: AsyncConnec
     assert 0 < await rows_read(long) - before < FEW
 
 
-async def test_a_bulk_redelivery_reads_what_it_puts_back(long: AsyncConnection) -> None:
+async def test_a_bulk_redelivery_reads_only_what_it_redelivers(long: AsyncConnection) -> None:
     before = await rows_read(long)
     chunk = await redelivery.redeliver_chunk(long, RedeliveryFilter(channel_id="ops"), 0, 100_000)
 
