@@ -1,1 +1,1 @@
-"""The admin REST API: one controller a resource."""
+"""The admin REST API: one controller per resource."""

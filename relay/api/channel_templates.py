@@ -37,10 +37,10 @@ class ChannelTemplatesController(Controller):
     ) -> ChannelTemplate:
         """Create a channel template.
 
-        `channels` are bodies as `POST /channels` accepts them. In them, `{"$": "NAME"}` stands for a parameter, as
-        a field, an item of a list or a value of an object; `{"$channel": 0}` as `fallback_channel_id` stands for
-        an earlier channel of the list. Secret fields must be parameters. A parameter's `type` and `secret` follow
-        from the field that it stands for. An optional parameter that is not given takes its default; without a
+        `channels` are bodies as `POST /channels` accepts them. In them, `{"$": "NAME"}` refers to a parameter, as
+        a field, an item of a list or a value of an object; `{"$channel": 0}` as `fallback_channel_id` refers to
+        an earlier channel of the list. Secret fields must be parameters. The `type` and `secret` of a parameter
+        are those of the field that refers to it. An optional parameter without a value has its default; without a
         default, the field is omitted.
         """
         template = validate_channel_template(data)

@@ -42,7 +42,7 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     """Respond to an error of the framework, such as an unknown path, a large body or a parameter's wrong type."""
     status = HTTPStatus(error.status_code)
     if isinstance(error, ValidationException):
-        return _response(_of_validation(request, error))
+        return _response(_validation_problem(request, error))
     headers = dict(error.headers or {})
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
@@ -75,7 +75,7 @@ HANDLERS: Final[ExceptionHandlersMap] = {
 }
 
 
-def _of_validation(request: Request[Any, Any, Any], error: ValidationException) -> Problem:
+def _validation_problem(request: Request[Any, Any, Any], error: ValidationException) -> Problem:
     """The problem that the framework found in parameters or in a typed body."""
     if isinstance(cause := error.__cause__, msgspec.ValidationError):
         path, message = field_and_message(cause)

@@ -30,10 +30,10 @@ class PreviewController(Controller):
         """Show the requests that a channel would be sent, byte for byte except for masked secrets and times.
 
         A group is filtered as in routing: alerts that the channel does not match are listed in `unmatched` with
-        the reason, and without any match there is no request. The text `preview` stands for the delivery's id; if
-        the channel edits its messages, the result is the first message of a group. With `delivery_id` the result
-        is the message of that delivery, with its id; a message that was already sent is edited. A sample is not
-        filtered.
+        the reason, and without any match there is no request. The requests contain the text `preview` in place of
+        the delivery's id; if the channel edits its messages, the result is the first message of a group. With
+        `delivery_id` the result is the message of that delivery, with its id; a message that was already sent is
+        edited. Samples are not filtered.
         """
         if data.channel is not None:
             data = msgspec.structs.replace(data, channel=data.channel.writable())

@@ -34,10 +34,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
         finally:
             sys.stdout.flush()
     except CycloptsError as error:
-        print(_line(error), file=sys.stderr)
+        print(_one_line(error), file=sys.stderr)
         sys.exit(USAGE)
     except RelayError as error:
-        sys.exit(_line(error))
+        sys.exit(_one_line(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
@@ -45,7 +45,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         sys.exit(PIPE_CLOSED)
     except OSError as error:  # a full disk, a taken port
         _abandon_output()
-        sys.exit(_line(error))
+        sys.exit(_one_line(error))
 
 
 def _app() -> App:
@@ -99,7 +99,7 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return f"relay: {' '.join(str(error).split())}"
 
 

@@ -21,7 +21,7 @@ create = App(name="create", help="Create a channel of one type, or the channels 
 app.command(create)
 
 
-def _creator(channel_class: type[BaseChannel]) -> Callable[..., Any]:
+def _create_command(channel_class: type[BaseChannel]) -> Callable[..., Any]:
     async def create_one(*, output: str = "table", **options: Any) -> None:
         body = {"channel_type": type_name(channel_class), **payload(options)}
         async with connect() as api:
@@ -33,7 +33,7 @@ def _creator(channel_class: type[BaseChannel]) -> Callable[..., Any]:
 
 
 for _channel_class in CHANNEL_CLASSES:
-    create.command(_creator(_channel_class), name=type_name(_channel_class))
+    create.command(_create_command(_channel_class), name=type_name(_channel_class))
 
 
 @create.default

@@ -12,11 +12,11 @@ from relay.store.postgres.embedded import locked
 
 
 class LocalKeys(msgspec.Struct, frozen=True):
-    """The keys of an embedded server. `fresh` is true if this call generated the admin key."""
+    """The keys of an embedded server. `created` is true if this call generated the admin key."""
 
     secret_key: str
     admin_key: str
-    fresh: bool
+    created: bool
 
     def __repr__(self) -> str:
         """Omit the keys."""
@@ -27,8 +27,8 @@ def ensure_keys(settings: Settings) -> LocalKeys:
     """Read the keys, or generate them in files that only their owner can read."""
     with locked(settings.data_dir / ".starting"):
         secret_key, _ = _read_or_create(settings.secret_key_file, new_key())
-        admin_key, fresh = _read_or_create(settings.admin_key_file, new_secret())
-    return LocalKeys(secret_key, admin_key, fresh)
+        admin_key, created = _read_or_create(settings.admin_key_file, new_secret())
+    return LocalKeys(secret_key, admin_key, created)
 
 
 def write_address(settings: Settings, url: str) -> None:
@@ -36,11 +36,11 @@ def write_address(settings: Settings, url: str) -> None:
     _write(settings.server_file, msgspec.json.encode({"url": url}), mode=0o644)
 
 
-def _read_or_create(path: Path, fresh: str) -> tuple[str, bool]:
+def _read_or_create(path: Path, new: str) -> tuple[str, bool]:
     if path.exists():
         return path.read_text().strip(), False
-    _write(path, f"{fresh}\n".encode(), mode=0o600)
-    return fresh, True
+    _write(path, f"{new}\n".encode(), mode=0o600)
+    return new, True
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

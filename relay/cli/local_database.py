@@ -21,7 +21,7 @@ async def local_database(settings: Settings) -> AsyncIterator[Database]:
         Unavailable: the database can't be used.
     """
     try:
-        with _running(settings) as url:
+        with _running_server(settings) as url:
             database = Database(url)
             try:
                 yield database
@@ -42,7 +42,7 @@ async def migrated_database(settings: Settings) -> AsyncIterator[Database]:
 
 
 @contextmanager
-def _running(settings: Settings) -> Iterator[str]:
+def _running_server(settings: Settings) -> Iterator[str]:
     if settings.database_url is not None:
         yield settings.database_url
         return

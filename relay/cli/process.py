@@ -32,11 +32,11 @@ GARBAGE_THRESHOLD: Final = 20_000
 
 
 class Prepared(NamedTuple):
-    """Settings complete with the database and its keys. `fresh_admin_key` is shown once."""
+    """Settings complete with the database and its keys. `new_admin_key` is shown once."""
 
     settings: Settings
     embedded: bool
-    fresh_admin_key: str | None
+    new_admin_key: str | None
 
 
 def serve(settings: Settings, *, delivery: bool, migrate: bool) -> None:
@@ -46,7 +46,7 @@ def serve(settings: Settings, *, delivery: bool, migrate: bool) -> None:
         SettingsError: it can't start.
     """
     configure_logging(settings.log_format, settings.log_level)
-    with bound(settings.host, settings.port) as listening, _prepared(settings) as prepared:
+    with listening_socket(settings.host, settings.port) as listening, _prepare(settings) as prepared:
         _run(_serve(prepared, listening, delivery=delivery, migrate=migrate))
 
 
@@ -57,14 +57,14 @@ def work(settings: Settings, *, migrate: bool, metrics_port: int | None) -> None
         SettingsError: it can't start.
     """
     configure_logging(settings.log_format, settings.log_level)
-    with _prepared(settings) as prepared:
+    with _prepare(settings) as prepared:
         _run(_work(prepared, migrate=migrate, metrics_port=metrics_port))
 
 
 async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool, migrate: bool) -> None:
     settings = prepared.settings
     async with open_services(settings, receive=True, deliver=delivery) as services:
-        await _bring_to_head(services.database, migrate=migrate or prepared.embedded)
+        await _migrate(services.database, migrate=migrate or prepared.embedded)
         config = uvicorn.Config(
             asgi_application(services),
             log_config=None,
@@ -78,14 +78,14 @@ async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool
         listens_on = http_url(settings.host, listening.getsockname()[1])
         if prepared.embedded:
             write_address(settings, listens_on)
-        _greet(prepared, settings.external_url or listens_on)
+        _print_banner(prepared, settings.external_url or listens_on)
         await run_services(services, stop, UvicornServer(config).serve_until(stop, listening))
 
 
 async def _work(prepared: Prepared, *, migrate: bool, metrics_port: int | None) -> None:
     settings = prepared.settings
     async with open_services(settings, receive=False, deliver=True) as services:
-        await _bring_to_head(services.database, migrate=migrate or prepared.embedded)
+        await _migrate(services.database, migrate=migrate or prepared.embedded)
         with _metrics_page(settings.host, metrics_port, services.metrics):
             metrics = (
                 "" if metrics_port is None else f", metrics on {http_url(settings.host, metrics_port)}/metrics"
@@ -145,7 +145,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 @contextmanager
-def bound(host: str, port: int) -> Iterator[socket.socket]:
+def listening_socket(host: str, port: int) -> Iterator[socket.socket]:
     """A listening socket. It is opened first, so that a port in use fails before anything starts."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -165,14 +165,14 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _prepared(settings: Settings) -> Iterator[Prepared]:
+def _prepare(settings: Settings) -> Iterator[Prepared]:
     """Complete the settings; without a database URL, start the embedded Postgres."""
     if not settings.embedded:
         if settings.secret_key is None:
             raise SettingsError(
                 "RELAY_SECRET_KEY is required with RELAY_DATABASE_URL; generate one with `relay secret`"
             )
-        yield Prepared(settings, embedded=False, fresh_admin_key=None)
+        yield Prepared(settings, embedded=False, new_admin_key=None)
         return
     postgres = EmbeddedPostgres(settings.data_dir)
     postgres.start()
@@ -184,7 +184,7 @@ def _prepared(settings: Settings) -> Iterator[Prepared]:
             secret_key=settings.secret_key or keys.secret_key,
             admin_key=settings.admin_key or keys.admin_key,
         )
-        yield Prepared(completed, embedded=True, fresh_admin_key=keys.admin_key if keys.fresh else None)
+        yield Prepared(completed, embedded=True, new_admin_key=keys.admin_key if keys.created else None)
     finally:
         postgres.stop()
 
@@ -198,7 +198,7 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-async def _bring_to_head(database: Database, *, migrate: bool) -> None:
+async def _migrate(database: Database, *, migrate: bool) -> None:
     try:
         if migrate:
             await migrations.upgrade(database)
@@ -207,16 +207,14 @@ async def _bring_to_head(database: Database, *, migrate: bool) -> None:
         raise SettingsError(f"the database can't be used: {error_message(error)}") from None
 
 
-def _greet(prepared: Prepared, url: str) -> None:
+def _print_banner(prepared: Prepared, url: str) -> None:
     """Print the address, the new admin key, and the receiver for alertmanager.yml."""
     settings = prepared.settings
     lines = [f"Alert Relay listens on {url}"]
     if prepared.embedded:
         lines.append(f"  database   embedded Postgres in {settings.data_dir}")
-    if prepared.fresh_admin_key is not None:
-        lines.append(
-            f"  admin key  {prepared.fresh_admin_key}   (shown once; stored in {settings.admin_key_file})"
-        )
+    if prepared.new_admin_key is not None:
+        lines.append(f"  admin key  {prepared.new_admin_key}   (shown once; stored in {settings.admin_key_file})")
     if settings.webhook_token is None and settings.host not in ("127.0.0.1", "::1", "localhost"):
         lines.append("  warning    RELAY_WEBHOOK_TOKEN is not set: anyone who can reach this port can post alerts")
     lines += ["", "In alertmanager.yml:", "", *_receiver(url, with_token=settings.webhook_token is not None), ""]
