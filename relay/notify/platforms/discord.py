@@ -183,11 +183,9 @@ def _closing(content: Content, not_shown: int) -> list[str]:
 def _digest_body(content: Content) -> dict[str, Any]:
     reserved = sum(len(part) + len(SEPARATOR) for part in _closing(content, content.total))
     pages, has_content = _digest_pages(content, reserved)
-    shown = 0
-    while shown < len(content.alerts) and pages.add(
-        _format_alert(content.alerts[shown], SHORT_DESCRIPTION, MAX_DESCRIPTION) + SEPARATOR
-    ):
-        shown += 1
+    shown = pages.fill(
+        _format_alert(alert, SHORT_DESCRIPTION, MAX_DESCRIPTION) + SEPARATOR for alert in content.alerts
+    )
     pages.extend((reserved,))
     for part in _closing(content, content.total - shown):
         pages.add(part + SEPARATOR)

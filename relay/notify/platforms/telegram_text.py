@@ -18,13 +18,12 @@ _tag = re.compile(r"<[^<>]*>")
 
 def code_units(text: str) -> int:
     """The number of UTF-16 code units, in which Telegram counts."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def measure(markup: str) -> tuple[int, int]:
     """The code units of the text, and the number of entities, when the markup is parsed."""
-    text = _tag.sub("", markup) if "<" in markup else markup
-    return escaped_size(text), markup.count("</")
+    return escaped_size(_tag.sub("", markup)), markup.count("</")
 
 
 def escaped_size(escaped: str) -> int:

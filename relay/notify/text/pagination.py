@@ -4,7 +4,8 @@ A page is one message, or one text of a message. A part, such as an alert, is ne
 have a cost and pages have a budget, both in as many dimensions as the platform limits: characters, blocks, bytes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from operator import add, le, sub
 from typing import Final, Generic, TypeVar
 
@@ -43,6 +44,10 @@ class Pages(Generic[P]):
         self.pages[-1].append(part)
         self.remaining = tuple(map(sub, self.remaining, cost))
         return True
+
+    def fill(self, parts: Iterable[P]) -> int:
+        """Add parts up to the first that does not fit; return the number of parts added."""
+        return sum(1 for _ in takewhile(self.add, parts))
 
     def extend(self, cost: Cost) -> None:
         """Extend the budget of the last page there may be, by what was reserved for the end of a message."""
@@ -120,7 +125,6 @@ def _fill(
     for part in preamble:
         pages.add(part)
     limit = pages.remaining[0]
-    for index, alert in enumerate(alerts):
-        if not pages.add(format_alert(alert, limit if description is None else description, limit)):
-            return pages.pages, index
-    return pages.pages, len(alerts)
+    length = limit if description is None else description
+    shown = pages.fill(format_alert(alert, length, limit) for alert in alerts)
+    return pages.pages, shown

@@ -139,14 +139,14 @@ async def test_a_service_with_a_lower_limit_gets_the_start(monkeypatch: pytest.M
     ],
 )
 def test_local_services_are_rejected(url: str) -> None:
-    assert refusal(url) == ("apprise_url", "must lead to a service elsewhere, and not to this machine")
+    assert refusal(url) == ("apprise_url", "must be that of a remote service, not of this host")
 
 
 @pytest.mark.parametrize("url", ["", "nothing", "file:///etc/passwd", "pigeon://s3cret", "://", "slack://s3cret"])
 def test_unknown_services_are_rejected(url: str) -> None:
     assert refusal(url) == (
         "apprise_url",
-        "is no URL that Apprise knows; see https://appriseit.com/services/",
+        "is not a URL that Apprise supports; see https://appriseit.com/services/",
     )
 
 

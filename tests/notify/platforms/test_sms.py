@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from relay.domain.channel_types import SmsChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
-from relay.notify.platforms.gsm7 import cut, is_gsm, places, plain
-from relay.notify.platforms.sms import text_of
+from relay.notify.platforms.gsm7 import cut, is_gsm, sms_size, transliterate
+from relay.notify.platforms.sms_text import text_of
 from relay.notify.registry import NOTIFIERS, check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
@@ -122,21 +122,21 @@ def test_text_outside_of_the_gsm_alphabet_stays_unchanged() -> None:
     [("abc", 3), ("a€b", 4), ("[x]~^{}\\|", 17), ("é", 1), ("ê", 1), ("🔥", 2), ("a🔥€", 4), ("", 0)],
 )
 def test_the_length_is_counted_in_sent_characters(text: str, size: int) -> None:
-    assert places(text) == size
+    assert sms_size(text) == size
 
 
 @pytest.mark.parametrize("limit", range(1, 12))
 @pytest.mark.parametrize("text", ["🔥" * 9, "[" * 9, "a" * 20, "磁" * 20, "a[" * 9])
 def test_cutting_stays_within_the_limit_and_splits_no_character(text: str, limit: int) -> None:
     cropped = cut(text, limit)
-    assert places(cropped) <= max(limit, 3)
+    assert sms_size(cropped) <= max(limit, 3)
     cropped.encode()
 
 
 def test_the_alphabet_is_that_of_the_standard() -> None:
     assert all(is_gsm(one) for one in (ALPHABET | EXTENSION) - {"\f"})
     assert not any(is_gsm(one) for one in "ç`\t“🔥Жê")
-    assert plain("ŁŻ") == "ŁZ"
+    assert transliterate("ŁŻ") == "ŁZ"
 
 
 async def test_each_number_gets_the_same_text(sink: Sink) -> None:
