@@ -120,7 +120,7 @@ group_states = Table(
     Column("state_hash", LargeBinary, primary_key=True),
     Column("accepted_at", _moment, nullable=False),
     Index("group_states_accepted_at", "accepted_at"),
-    comment="When a state of a group was last accepted; the same state soon after that is a duplicate.",
+    comment="When a state of a group was last accepted; the same soon after is a duplicate.",
 )
 
 receipts = Table(
@@ -163,7 +163,7 @@ lanes = Table(
     Column(
         "held_until",
         _moment,
-        comment="Nothing is sent before: the platform or the circuit breaker holds the channel back.",
+        comment="Nothing is sent before: the platform or the circuit breaker holds it back.",
     ),
     Column("failures", Integer, nullable=False, server_default=text("0"), comment="Consecutive failures."),
     Column("opened_at", _moment, comment="When the circuit breaker opened; NULL when it is closed."),
