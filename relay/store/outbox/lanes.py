@@ -27,7 +27,7 @@ class Lease(msgspec.Struct, frozen=True):
     """The right to send for a channel until the lease ends.
 
     `failures`, `probes` and `is_open` are the circuit breaker as the row has it. `channel` is None when its
-    settings can't be read, and `unreadable` says why. `config_version` changes with the channel's settings.
+    settings can't be read, for the reason `unreadable`. `config_version` changes with the channel's settings.
     """
 
     channel_id: str

@@ -55,7 +55,7 @@ class EmbeddedPostgres:
         """Start the server, or use the one that another process started.
 
         Raises:
-            SettingsError: it can't be started; the message says why in one line.
+            SettingsError: it can't be started; the message is one line.
         """
         if len(os.fsencode(self._cluster / ".s.PGSQL.5432")) > MAX_SOCKET_PATH:
             raise SettingsError(
