@@ -9,7 +9,7 @@ from aiohttp import web
 from tests.fixtures.editing import EDITING_TYPES, EditingPlatforms, editing_channel
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Response, Sink
-from tests.notify.strict.platform import Shown, StrictPlatform
+from tests.notify.strict.platform import PostedMessage, StrictPlatform
 
 LATER = "2026-11-23T16:00:00Z"
 
@@ -83,11 +83,11 @@ async def test_groups_have_separate_messages(notify: Notify, platform: StrictPla
     assert ("✅ " in one.text, "✅ " in other.text) == (True, False)
 
 
-def delete(platform: StrictPlatform, message: Shown) -> None:
+def delete(platform: StrictPlatform, message: PostedMessage) -> None:
     platform.delete(message)
 
 
-def age(platform: StrictPlatform, message: Shown) -> None:
+def age(platform: StrictPlatform, message: PostedMessage) -> None:
     message.editable = False
 
 

@@ -24,8 +24,8 @@ TEXTS: Final = (
 def hostile(count: int = 500, **marks: object) -> Notification:
     """A group of so many alerts, two of three firing, with 2 KB descriptions and a label of 10,000 characters."""
     alerts = tuple(_hostile_alert(at, text) for at, text in zip(range(count), cycle(TEXTS), strict=False))
-    told = notification(*alerts, truncated=7, unnotified=frozenset({2}), fallback_for=FALLBACK)
-    return msgspec.structs.replace(told, **marks)
+    message = notification(*alerts, truncated=7, unnotified=frozenset({2}), fallback_for=FALLBACK)
+    return msgspec.structs.replace(message, **marks)
 
 
 def _hostile_alert(at: int, text: str) -> Alert:

@@ -30,10 +30,10 @@ TEXTS = {
 COUNTED = re.compile(r"… and (\d+) more alerts? that did not fit here")
 
 
-def message_text(channel_type: ChannelType, told: Message) -> str:
+def message_text(channel_type: ChannelType, message: Message) -> str:
     one = channel(channel_type)
     return "\n".join(
-        READERS[channel_type](request.body) for request in NOTIFIERS[channel_type].requests(one, told)
+        READERS[channel_type](request.body) for request in NOTIFIERS[channel_type].requests(one, message)
     )
 
 

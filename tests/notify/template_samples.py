@@ -29,14 +29,14 @@ def template(**parts: Any) -> MessageTemplate:
     return validate_message_template(MessageTemplate(name="Ours", **parts))
 
 
-def with_template(channel_type: ChannelType, told: Notification, **parts: str) -> Notification:
+def with_template(channel_type: ChannelType, message: Notification, **parts: str) -> Notification:
     """A message with what a template makes of it for a type."""
     check_parts(parts)
-    data: Any = msgspec.json.decode(msgspec.json.encode(payload_of(told)))
-    return msgspec.structs.replace(told, rendered=render_parts(parts, NOTIFIERS[channel_type].markup, data))
+    data: Any = msgspec.json.decode(msgspec.json.encode(payload_of(message)))
+    return msgspec.structs.replace(message, rendered=render_parts(parts, NOTIFIERS[channel_type].markup, data))
 
 
-def read(channel_type: ChannelType, told: Message, **settings: Any) -> list[str]:
+def read(channel_type: ChannelType, message: Message, **settings: Any) -> list[str]:
     """What the platform's strict reader makes of each request."""
-    requests = NOTIFIERS[channel_type].requests(channel(channel_type, **settings), told)
+    requests = NOTIFIERS[channel_type].requests(channel(channel_type, **settings), message)
     return [READERS[channel_type](request.body) for request in requests]

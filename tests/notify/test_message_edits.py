@@ -17,9 +17,9 @@ from tests.notify.factories import BOT_TOKEN, HISTORY, alert, notification
 from tests.notify.hostile import hostile
 from tests.notify.sending import local_sender, send
 from tests.notify.strict.platform import StrictPlatform
-from tests.notify.strict.setups import LIVING, STAGES, Stage
+from tests.notify.strict.setups import EDITABLE, SETUPS, StrictSetup
 from tests.notify.strict.slack import StrictSlack
-from tests.notify.strict.telegram import StrictTelegram, refusal
+from tests.notify.strict.telegram import StrictTelegram, error_response
 
 A, B = alert("DiskFull", instance="a"), alert("DiskFull", instance="b")
 A_ENDED, B_ENDED = (alert("DiskFull", "resolved", instance=name) for name in "ab")
@@ -28,28 +28,28 @@ A_ENDED, B_ENDED = (alert("DiskFull", "resolved", instance=name) for name in "ab
 class Incident:
     """A group as a channel tells it, time after time."""
 
-    def __init__(self, stage: Stage) -> None:
-        assert isinstance(stage.platform, StrictPlatform)
-        self.stage, self.platform = stage, stage.platform
+    def __init__(self, setup: StrictSetup) -> None:
+        assert isinstance(setup.platform, StrictPlatform)
+        self.stage, self.platform = setup, setup.platform
         self.message_refs: tuple[str, ...] = ()
 
     async def tells(self, *alerts: Alert) -> Sent:
         """Tell the group as it is by now, in the messages that it has."""
-        told = notification(*alerts, history_url=HISTORY)
-        told = msgspec.structs.replace(told, message_refs=self.message_refs)
+        message = notification(*alerts, history_url=HISTORY)
+        message = msgspec.structs.replace(message, message_refs=self.message_refs)
         async with local_sender() as sender:
-            outcome = await sender.attempt(notifier_for(self.stage.channel), self.stage.channel, told)
+            outcome = await sender.attempt(notifier_for(self.stage.channel), self.stage.channel, message)
         assert isinstance(outcome, Sent), outcome
         self.message_refs = outcome.message_refs
         return outcome
 
 
-@pytest.fixture(params=LIVING)
+@pytest.fixture(params=EDITABLE)
 async def incident(request: pytest.FixtureRequest, sink: Sink, tmp_path: Path) -> AsyncIterator[Incident]:
     """One on each platform that can edit."""
-    _, opens = STAGES[request.param]
-    async with opens(sink, tmp_path) as stage:
-        yield Incident(stage)
+    _, open_setup = SETUPS[request.param]
+    async with open_setup(sink, tmp_path) as setup:
+        yield Incident(setup)
 
 
 async def test_a_group_is_one_message_that_is_edited_from_firing_to_resolved(incident: Incident) -> None:
@@ -106,10 +106,10 @@ async def test_a_group_that_grows_and_shrinks_keeps_its_messages(incident: Incid
     await incident.tells(A_ENDED)
 
     assert len(incident.platform.messages) == grown
-    first, *others = incident.platform.told
+    first, *others = incident.platform.texts
     assert "✅" in first
     assert all(UNUSED_MESSAGE in text for text in others)
-    assert not any("🔥" in text for text in incident.platform.told)
+    assert not any("🔥" in text for text in incident.platform.texts)
     assert len(incident.message_refs) == 1
 
 
@@ -117,7 +117,7 @@ async def test_a_failure_reports_the_messages_sent_before_it(sink: Sink) -> None
     telegram = StrictTelegram(BOT_TOKEN, "42")
 
     async def fails_after_the_first(request: web.Request) -> Response:
-        return refusal(502, "Bad Gateway") if telegram.messages else await telegram(request)
+        return error_response(502, "Bad Gateway") if telegram.messages else await telegram(request)
 
     sink.script = fails_after_the_first
 
@@ -136,11 +136,11 @@ async def test_a_response_without_a_message_id_is_sent(sink: Sink) -> None:
 
 
 async def test_slack_replies_in_the_thread_when_all_is_resolved_if_configured(sink: Sink, tmp_path: Path) -> None:
-    _, opens = STAGES["slack bot"]
-    async with opens(sink, tmp_path) as stage:
-        assert isinstance(stage.channel, SlackChannel)
-        wants = msgspec.structs.replace(stage.channel, slack_reply_resolved=True)
-        incident = Incident(Stage(stage.channel_type, wants, stage.platform))
+    _, open_setup = SETUPS["slack bot"]
+    async with open_setup(sink, tmp_path) as setup:
+        assert isinstance(setup.channel, SlackChannel)
+        wants = msgspec.structs.replace(setup.channel, slack_reply_resolved=True)
+        incident = Incident(StrictSetup(setup.channel_type, wants, setup.platform))
         await incident.tells(A)
         await incident.tells(A_ENDED)
 
@@ -150,9 +150,9 @@ async def test_slack_replies_in_the_thread_when_all_is_resolved_if_configured(si
 
 
 async def test_a_slack_channel_with_a_new_id_gets_a_new_message(sink: Sink, tmp_path: Path) -> None:
-    _, opens = STAGES["slack bot"]
-    async with opens(sink, tmp_path) as stage:
-        incident = Incident(stage)
+    _, open_setup = SETUPS["slack bot"]
+    async with open_setup(sink, tmp_path) as setup:
+        incident = Incident(setup)
         await incident.tells(A)
         assert isinstance(incident.platform, StrictSlack)
         incident.platform.channels = dict.fromkeys(incident.platform.channels, "C0MOVED001")
@@ -164,9 +164,9 @@ async def test_a_slack_channel_with_a_new_id_gets_a_new_message(sink: Sink, tmp_
 
 
 async def test_an_archived_slack_channel_gets_no_new_message(sink: Sink, tmp_path: Path) -> None:
-    _, opens = STAGES["slack bot"]
-    async with opens(sink, tmp_path) as stage:
-        incident = Incident(stage)
+    _, open_setup = SETUPS["slack bot"]
+    async with open_setup(sink, tmp_path) as setup:
+        incident = Incident(setup)
         await incident.tells(A)
         [message] = incident.platform.messages
         incident.platform.closed[message.reference.partition(" ")[0]] = "is_inactive"  # type: ignore[attr-defined]

@@ -32,10 +32,10 @@ def refused(**settings: Any) -> InvalidInput:
     return caught.value
 
 
-@pytest.mark.parametrize("told", [notification(alert(annotations={"summary": "Übel 🔥"})), digest()])
+@pytest.mark.parametrize("message", [notification(alert(annotations={"summary": "Übel 🔥"})), digest()])
 @pytest.mark.parametrize("template", [None, '{"{{ status }}": "ü"}'])
-async def test_the_library_verifies_a_signed_request(told: Any, template: str | None, sink: Sink) -> None:
-    await send(WebhookChannel, sink.url, told, signing_secret=SECRET, custom_payload_template=template)
+async def test_the_library_verifies_a_signed_request(message: Any, template: str | None, sink: Sink) -> None:
+    await send(WebhookChannel, sink.url, message, signing_secret=SECRET, custom_payload_template=template)
     got = sink.received[0]
     Webhook(SECRET).verify(got.body, got.headers)
     sent_at = datetime.fromtimestamp(int(got.headers["webhook-timestamp"]), UTC)

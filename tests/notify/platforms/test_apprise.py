@@ -21,8 +21,8 @@ from tests.notify.sending import LOOPBACK, send
 NOT_DELIVERED = "Apprise could not deliver it and gave no reason"
 
 
-def notice(told: Message) -> Notice:
-    made = NOTIFIERS[AppriseChannel].request(channel(AppriseChannel), told)
+def notice(message: Message) -> Notice:
+    made = NOTIFIERS[AppriseChannel].request(channel(AppriseChannel), message)
     assert isinstance(made, Notice)
     return made
 
@@ -87,7 +87,7 @@ async def test_a_failure_reveals_no_secret(sink: Sink, caplog: pytest.LogCapture
 
 
 @pytest.mark.parametrize(
-    ("told", "word"),
+    ("message", "word"),
     [
         (notification(), "failure"),
         (notification(alert(severity="warning")), "warning"),
@@ -97,8 +97,8 @@ async def test_a_failure_reveals_no_secret(sink: Sink, caplog: pytest.LogCapture
         (digest(count("A", "warning")), "warning"),
     ],
 )
-def test_the_severity_sets_the_notify_type_of_apprise(told: Message, word: str) -> None:
-    assert notice(told).notify_type == word
+def test_the_severity_sets_the_notify_type_of_apprise(message: Message, word: str) -> None:
+    assert notice(message).notify_type == word
 
 
 def test_500_long_alerts_fit_in_20000_characters_and_all_are_counted() -> None:

@@ -12,23 +12,23 @@ from relay.notify.registry import NOTIFIERS, check_channel, effective_rate_limit
 from relay.notify.requests import Mail
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.notify.factories import ALERTMANAGER, HISTORY, alert, channel, count, digest, notification
-from tests.notify.strict.mail import Read, read
+from tests.notify.strict.mail import ParsedMail, parse_mail
 
 SPOILT = ["a\r\nBcc: x@example.com", "a\nb", "\x00\x1b[31m", "=?utf-8?q?forged?=", "é" * 500, "a" * 5000, '"<>,;@']
 
 
-def mailed(told: Message, **settings: Any) -> Mail:
-    made = NOTIFIERS[EmailChannel].request(channel(EmailChannel, **settings), told)
+def mailed(message: Message, **settings: Any) -> Mail:
+    made = NOTIFIERS[EmailChannel].request(channel(EmailChannel, **settings), message)
     assert isinstance(made, Mail)
     return made
 
 
-def mail(told: Message, **settings: Any) -> Read:
-    return read(mailed(told, **settings).body)
+def mail(message: Message, **settings: Any) -> ParsedMail:
+    return parse_mail(mailed(message, **settings).body)
 
 
-def grouped(told: Notification, key: str) -> Notification:
-    return msgspec.structs.replace(told, group=msgspec.structs.replace(told.group, group_key=key))
+def grouped(message: Notification, key: str) -> Notification:
+    return msgspec.structs.replace(message, group=msgspec.structs.replace(message.group, group_key=key))
 
 
 def refusal(*allowed: str, **settings: Any) -> tuple[str, str]:
@@ -61,8 +61,8 @@ def test_a_subject_keeps_its_characters() -> None:
 @pytest.mark.parametrize(("count", "shown"), [(1, 9_000), (2, 5_000), (5, 2_000), (50, 1_000)])
 def test_fewer_alerts_are_shown_in_more_detail(count: int, shown: int) -> None:
     alerts = [alert(f"Disk{at}", annotations={"description": "x" * 9_000}) for at in range(count)]
-    told = mail(notification(*alerts)).text
-    assert max(len(line.strip()) for line in told.splitlines() if "xxx" in line) == shown
+    message = mail(notification(*alerts)).text
+    assert max(len(line.strip()) for line in message.splitlines() if "xxx" in line) == shown
 
 
 def test_mails_of_one_group_share_a_thread() -> None:
@@ -72,8 +72,8 @@ def test_mails_of_one_group_share_a_thread() -> None:
 
 
 def test_other_groups_and_channels_have_their_own_threads() -> None:
-    told = notification()
-    threads = [mail(told), mail(grouped(told, "{}:{}")), mail(told, id="other")]
+    message = notification()
+    threads = [mail(message), mail(grouped(message, "{}:{}")), mail(message, id="other")]
     assert len({one.headers["References"] for one in threads}) == 3
 
 
@@ -86,13 +86,13 @@ def test_a_digest_has_no_thread() -> None:
 def test_a_mail_is_the_same_on_every_attempt_and_has_its_own_message_id() -> None:
     assert mailed(notification()) == mailed(notification())
     assert mail(notification()).headers["Date"] is None
-    told: list[Message] = [
+    message: list[Message] = [
         notification(),
         notification(alert(status="resolved")),
         notification(alert("Other")),
         digest(),
     ]
-    names = {mail(one).headers["Message-ID"] for one in told}
+    names = {mail(one).headers["Message-ID"] for one in message}
     again, elsewhere = mail(msgspec.structs.replace(notification(), id="43")), mail(notification(), id="other")
     assert len(names | {again.headers["Message-ID"], elsewhere.headers["Message-ID"]}) == 6
 
@@ -103,8 +103,8 @@ def test_text_and_html_have_the_same_content() -> None:
         "description": "two\nlines & more",
         "runbook_url": "http://x/?a&b",
     }
-    told = mail(notification(alert(annotations=annotations, at="db1"), alert("Gone", "resolved")))
-    for words in (told.text.replace("\n  ", "\n"), told.read):
+    message = mail(notification(alert(annotations=annotations, at="db1"), alert("Gone", "resolved")))
+    for words in (message.text.replace("\n  ", "\n"), message.html_text):
         for said in (
             "[FIRING:1, RESOLVED:1] DiskFull, Gone",
             "🔥 Disk <b>full</b>",
@@ -114,9 +114,9 @@ def test_text_and_html_have_the_same_content() -> None:
             "severity=critical",
         ):
             assert said in words
-    assert "http://x/?a&b" in told.links
-    assert "Runbook: http://x/?a&b" in told.text
-    assert any(link.startswith(ALERTMANAGER) for link in told.links)
+    assert "http://x/?a&b" in message.links
+    assert "Runbook: http://x/?a&b" in message.text
+    assert any(link.startswith(ALERTMANAGER) for link in message.links)
 
 
 def test_the_color_is_that_of_the_severity() -> None:
@@ -128,20 +128,20 @@ def test_the_color_is_that_of_the_severity() -> None:
 @pytest.mark.parametrize("size", [0, 2048])
 def test_at_most_200_alerts_are_shown_and_the_rest_is_counted_with_a_link(size: int) -> None:
     annotations = {"summary": "s", "description": "x" * size}
-    told = mail(notification(*(alert(annotations=annotations, at=f"{at}") for at in range(500))))
-    shown = told.text.count("🔥 ")
+    message = mail(notification(*(alert(annotations=annotations, at=f"{at}") for at in range(500))))
+    shown = message.text.count("🔥 ")
     assert 20 < shown <= 200
-    assert f"… and {500 - shown} more alerts that did not fit here" in told.text
-    assert f"… and {500 - shown} more alerts that did not fit here" in told.read
-    assert any(link.startswith(ALERTMANAGER) for link in told.links)
+    assert f"… and {500 - shown} more alerts that did not fit here" in message.text
+    assert f"… and {500 - shown} more alerts that did not fit here" in message.html_text
+    assert any(link.startswith(ALERTMANAGER) for link in message.links)
 
 
 def test_a_digest_names_its_counts_and_links_to_all_of_them() -> None:
-    told = mail(digest(count("DiskFull", firing=3), count("A & B", "warning", resolved=2)))
-    for words in (told.text, told.read):
+    message = mail(digest(count("DiskFull", firing=3), count("A & B", "warning", resolved=2)))
+    for words in (message.text, message.html_text):
         assert "critical 🔥3: DiskFull 🔥3" in words
         assert "warning 🔥1 ✅2: A & B 🔥1 ✅2" in words
-    assert HISTORY in told.links
+    assert HISTORY in message.links
 
 
 @pytest.mark.parametrize(

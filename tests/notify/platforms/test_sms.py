@@ -30,7 +30,7 @@ from tests.notify.factories import (
 from tests.notify.hostile import TEXTS, hostile
 from tests.notify.message_texts import count_alerts
 from tests.notify.sending import send
-from tests.notify.strict.twilio import ALPHABET, EXTENSION, StrictTwilio, refusal, segments
+from tests.notify.strict.twilio import ALPHABET, EXTENSION, StrictTwilio, error_response, segments
 
 ONE, TWO, THREE = "+15005550001", "+15005550002", "+15005550003"
 LINK = "http://alertmanager.example.com/#/alerts?receiver=web.hook"
@@ -46,18 +46,18 @@ async def test_500_hostile_alerts_are_counted(sink: Sink) -> None:
 
 
 def test_a_text_has_counts_severity_name_summary_and_link() -> None:
-    told = notification(alert(annotations={"summary": "Disk is at 99 %"}))
-    assert text_of(told) == f"FIRING:1 critical: DiskFull - Disk is at 99 % {LINK}"
+    message = notification(alert(annotations={"summary": "Disk is at 99 %"}))
+    assert text_of(message) == f"FIRING:1 critical: DiskFull - Disk is at 99 % {LINK}"
 
 
 def test_several_alerts_are_named_worst_and_most_frequent_first() -> None:
-    told = notification(
+    message = notification(
         alert("Slow", severity="warning", at="1"),
         *(alert("Worn", severity="warning", at=f"{at}") for at in range(2)),
         alert("Down"),
         alert("Gone", "resolved"),
     )
-    assert text_of(told) == f"FIRING:4, RESOLVED:1 critical: Down, Worn x2, Slow {LINK}"
+    assert text_of(message) == f"FIRING:4, RESOLVED:1 critical: Down, Worn x2, Slow {LINK}"
 
 
 def test_resolved_alerts_are_named_when_nothing_fires() -> None:
@@ -67,8 +67,8 @@ def test_resolved_alerts_are_named_when_nothing_fires() -> None:
 
 
 def test_names_that_do_not_fit_are_counted_and_the_link_is_omitted_whole() -> None:
-    told = notification(*(alert(f"DatabaseReplicaLagsBehind{at:03}") for at in range(300)))
-    text = text_of(told)
+    message = notification(*(alert(f"DatabaseReplicaLagsBehind{at:03}") for at in range(300)))
+    text = text_of(message)
     assert text.startswith("FIRING:300 critical: DatabaseReplicaLagsBehind000, ")
     named = text.count("DatabaseReplica")
     assert text.endswith(f" and {300 - named} more")
@@ -76,30 +76,30 @@ def test_names_that_do_not_fit_are_counted_and_the_link_is_omitted_whole() -> No
 
 
 def test_a_text_names_the_original_channel_omitted_and_unnotified_alerts() -> None:
-    told = notification(
+    message = notification(
         alert(status="resolved"), truncated=3, unnotified=frozenset({0}), fallback_for=FALLBACK, external_url=""
     )
-    text = text_of(told)
+    text = text_of(message)
     assert "for slack-critical: circuit breaker open since 15:33" in text
     assert "3 more left out by Alertmanager" in text
     assert "1 fired and ended untold" in text
 
 
 def test_a_digest_counts_and_links_to_all_of_them() -> None:
-    told = digest(count("Down", firing=3), count("Slow", "warning", firing=2, resolved=4))
-    assert text_of(told) == f"DIGEST of 27 groups, FIRING:5, RESOLVED:4 critical: Down x3, Slow x2 {HISTORY}"
+    message = digest(count("Down", firing=3), count("Slow", "warning", firing=2, resolved=4))
+    assert text_of(message) == f"DIGEST of 27 groups, FIRING:5, RESOLVED:4 critical: Down x3, Slow x2 {HISTORY}"
 
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("repeated", [1, 7, 300])
 def test_any_text_takes_at_most_two_segments(text: str, repeated: int) -> None:
     long = text * repeated
-    for told in (
+    for message in (
         notification(alert(annotations={"summary": long})),
         notification(alert(long, severity=long, annotations={"summary": long}), external_url=f"http://x/{long}"),
         digest(*(count(f"{long}{at}", long) for at in range(40))),
     ):
-        written = text_of(told)
+        written = text_of(message)
         assert segments(written) <= 2
         assert count_alerts(SmsChannel, written) in (1, 40)
         assert "\ufffd" not in written
@@ -143,7 +143,7 @@ async def test_each_number_gets_the_same_text(sink: Sink) -> None:
     sink.script = twilio = StrictTwilio(ACCOUNT, AUTH_TOKEN)
     assert isinstance(await send(SmsChannel, sink.url, sms_to=[ONE, TWO, THREE]), Sent)
     assert [message.reference for message in twilio.messages] == [ONE, TWO, THREE]
-    assert len(set(twilio.told)) == 1
+    assert len(set(twilio.texts)) == 1
 
 
 async def test_a_messaging_service_can_be_the_sender(sink: Sink) -> None:
@@ -179,14 +179,16 @@ async def test_a_rejected_number_does_not_affect_the_others(code: int, sink: Sin
 async def test_errors_of_account_or_sender_and_temporary_ones_are_retried(
     status: int, code: int, reason: Reason, sink: Sink
 ) -> None:
-    sink.script = lambda _: refusal(status, code, "no")
+    sink.script = lambda _: error_response(status, code, "no")
     outcome = await send(SmsChannel, sink.url)
     assert isinstance(outcome, Retry)
     assert outcome.reason is reason
 
 
 async def test_a_text_that_is_too_long_is_final(sink: Sink) -> None:
-    sink.script = lambda _: refusal(400, 21617, "The concatenated message body exceeds the 1600 character limit")
+    sink.script = lambda _: error_response(
+        400, 21617, "The concatenated message body exceeds the 1600 character limit"
+    )
     assert isinstance(await send(SmsChannel, sink.url), Rejected)
 
 
@@ -231,6 +233,6 @@ def test_numbers_short_codes_and_names_may_send(sender: str) -> None:
 
 
 def test_the_form_is_the_same_on_every_attempt() -> None:
-    told = hostile(40)
-    first, second = (NOTIFIERS[SmsChannel].requests(channel(SmsChannel), told) for _ in range(2))
+    message = hostile(40)
+    first, second = (NOTIFIERS[SmsChannel].requests(channel(SmsChannel), message) for _ in range(2))
     assert first == second

@@ -22,11 +22,11 @@ from tests.notify.factories import BOT_TOKEN, SOURCE, alert, channel, count, dig
 from tests.notify.hostile import hostile
 from tests.notify.message_texts import count_alerts
 from tests.notify.sending import send
-from tests.notify.strict.telegram import StrictTelegram, read_telegram, refusal
+from tests.notify.strict.telegram import StrictTelegram, error_response, read_telegram
 
 
-def bodies(told: Message, **settings: Any) -> list[Any]:
-    requests = NOTIFIERS[TelegramChannel].requests(channel(TelegramChannel, **settings), told)
+def bodies(message: Message, **settings: Any) -> list[Any]:
+    requests = NOTIFIERS[TelegramChannel].requests(channel(TelegramChannel, **settings), message)
     return [json.loads(request.body) for request in requests]
 
 
@@ -36,31 +36,31 @@ def described(number: int) -> Message:
 
 
 async def refused(sink: Sink, status: int, words: str, **parameters: Any) -> Outcome:
-    sink.script = lambda _: refusal(status, words, **parameters)
+    sink.script = lambda _: error_response(status, words, **parameters)
     return await send(TelegramChannel, sink.url)
 
 
 async def test_500_hostile_alerts_are_accepted_and_shown_or_counted(sink: Sink) -> None:
     sink.script = telegram = StrictTelegram(BOT_TOKEN, "42")
     assert isinstance(await send(TelegramChannel, sink.url, hostile()), Sent)
-    assert len(telegram.told) == 5
-    whole = "\n".join(telegram.told)
+    assert len(telegram.texts) == 5
+    whole = "\n".join(telegram.texts)
     assert count_alerts(TelegramChannel, whole) == 500
     assert "7 more alerts were left out by Alertmanager" in whole
-    assert "http://alertmanager.example.com/#/alerts" in telegram.told[-1]
+    assert "http://alertmanager.example.com/#/alerts" in telegram.texts[-1]
 
 
 @pytest.mark.parametrize("number", [1, 3, 4, 5, 9, 14, 19])
 async def test_a_large_group_is_several_numbered_messages_split_between_alerts(number: int, sink: Sink) -> None:
     sink.script = telegram = StrictTelegram(BOT_TOKEN, "42")
     assert isinstance(await send(TelegramChannel, sink.url, described(number)), Sent)
-    parts = len(telegram.told)
+    parts = len(telegram.texts)
     assert parts == -(-number // 4)
-    for at, text in enumerate(telegram.told, 1):
+    for at, text in enumerate(telegram.texts, 1):
         numbered = f"[FIRING:{number}] DiskFull ({at}/{parts})\n" if parts > 1 else f"[FIRING:{number}] DiskFull\n"
         assert text.startswith(numbered)
         assert text.count("x" * 900) == text.count("🔥")
-    shown = re.findall(r"instance=(db\d+)", "\n".join(telegram.told))
+    shown = re.findall(r"instance=(db\d+)", "\n".join(telegram.texts))
     assert shown == [f"db{at}" for at in range(number)]
 
 
@@ -76,17 +76,17 @@ def test_a_message_at_the_length_limit_is_accepted(sizes: range) -> None:
     longest = 0
     for size in sizes:
         alerts = [alert(instance=f"db{at}", annotations={"description": "🔥" * size}) for at in range(40)]
-        told = notification(*alerts, truncated=3)
-        texts = [read_telegram(json.dumps(body).encode()) for body in bodies(told)]
+        message = notification(*alerts, truncated=3)
+        texts = [read_telegram(json.dumps(body).encode()) for body in bodies(message)]
         longest = max([longest, *(code_units(text.partition("\nhttp://")[0]) for text in texts)])
     assert longest > 4080
 
 
 def test_messages_stay_within_the_limit_of_entities() -> None:
     alerts = [alert("A", annotations={"runbook_url": "http://x.example"}, at=f"{n}") for n in range(200)]
-    told = bodies(notification(*alerts))
-    assert len(told) == 5
-    assert all(90 < body["text"].count("</") <= 100 for body in told)
+    message = bodies(notification(*alerts))
+    assert len(message) == 5
+    assert all(90 < body["text"].count("</") <= 100 for body in message)
 
 
 def test_a_digest_uses_a_second_message_only_for_critical_names() -> None:

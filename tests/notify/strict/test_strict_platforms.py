@@ -157,7 +157,7 @@ async def test_an_edit_on_discord_keeps_the_fields_that_it_omits(sink: Sink) -> 
     status, answer, _ = await request(sink, f"{DISCORD_HOOK}?wait=true", message)
     at = f"{DISCORD_HOOK}/messages/{answer['id']}"
     assert (await request(sink, at, embedded(title="z"), method="PATCH"))[0] == status == 200
-    assert discord.told[1] == "above\nz\n\n"
+    assert discord.texts[1] == "above\nz\n\n"
     assert (await request(sink, at, QUIET | {"content": "", "embeds": []}, method="PATCH"))[1]["code"] == 50006
     discord.messages[1].editable = False
     assert (await request(sink, at, QUIET, method="PATCH"))[1]["code"] == 50005

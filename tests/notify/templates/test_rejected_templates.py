@@ -28,13 +28,13 @@ WHY = "the platform rejected the template's message ("
 async def tell(
     sink: Sink,
     channel_type: ChannelType,
-    told: Notification,
+    message: Notification,
     progress: str | None = None,
     ours: MessageTemplate = OURS,
 ) -> Outcome:
     async with local_sender() as sender:
         return await sender.attempt(
-            NOTIFIERS[channel_type], channel(channel_type, sink.url), told, progress, template=ours
+            NOTIFIERS[channel_type], channel(channel_type, sink.url), message, progress, template=ours
         )
 
 
@@ -102,9 +102,9 @@ async def test_parts_of_a_template_that_were_sent_are_not_sent_again(sink: Sink)
     assert isinstance(first, Retry)
     assert isinstance(await tell(sink, TeamsChannel, group(30), first.progress), Sent)
 
-    told = [re.findall(r"ours (db\d+)", one.body.decode()) for one in sink.received]
-    assert told[1] == told[2]
-    every = [name for names in [told[0], *told[2:]] for name in names]
+    message = [re.findall(r"ours (db\d+)", one.body.decode()) for one in sink.received]
+    assert message[1] == message[2]
+    every = [name for names in [message[0], *message[2:]] for name in names]
     assert every == [f"db{at}" for at in range(len(every))]
 
 

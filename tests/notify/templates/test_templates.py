@@ -27,7 +27,7 @@ from tests.notify.channel_types import ALL, CHAT, ChannelType, each_type
 from tests.notify.factories import RUNBOOK, alert, channel, notification
 from tests.notify.hostile import TEXTS, hostile
 from tests.notify.message_texts import count_alerts
-from tests.notify.strict.mail import read as read_mail
+from tests.notify.strict.mail import parse_mail
 from tests.notify.template_samples import EVERYTHING, MARK, read, with_template
 
 WHOLE = {
@@ -38,13 +38,13 @@ WHOLE = {
 TOLD = notification(alert(instance="db-1"), alert("Other", "resolved", instance="db<2>"))
 
 
-def words(channel_type: ChannelType, told: Notification, **parts: str) -> str:
-    return "\n".join(read(channel_type, with_template(channel_type, told, **parts)))
+def words(channel_type: ChannelType, message: Notification, **parts: str) -> str:
+    return "\n".join(read(channel_type, with_template(channel_type, message, **parts)))
 
 
-def body(channel_type: ChannelType, told: Notification, **parts: str) -> Any:
+def body(channel_type: ChannelType, message: Notification, **parts: str) -> Any:
     [request, *_] = NOTIFIERS[channel_type].requests(
-        channel(channel_type), with_template(channel_type, told, **parts)
+        channel(channel_type), with_template(channel_type, message, **parts)
     )
     return json.loads(request.body)
 
@@ -66,9 +66,9 @@ def test_parts_that_a_template_omits_are_built_in(channel_type: ChannelType) -> 
 
 
 def test_slack_shows_the_title_in_bold_and_the_rest_in_sections() -> None:
-    told = body(SlackChannel, TOLD, **WHOLE)
-    assert told["text"] == "*FIRING: 2 on db-1*"
-    [attachment] = told["attachments"]
+    message = body(SlackChannel, TOLD, **WHOLE)
+    assert message["text"] == "*FIRING: 2 on db-1*"
+    [attachment] = message["attachments"]
     assert [block["text"]["text"] for block in attachment["blocks"][:3]] == [
         "Look at the <https://grafana.example.com/d/x|board>.",
         "🔥 *db-1* is no. 1: DiskFull is firing",
@@ -95,9 +95,9 @@ def test_telegram_writes_html() -> None:
 
 def test_teams_shows_markup_as_runs_of_text() -> None:
     card = body(TeamsChannel, TOLD, **WHOLE)["attachments"][0]["content"]["body"]
-    title, told, first, second = (card[0], card[1], *(one for one in card if one["type"] == "Container"))
+    title, message, first, second = (card[0], card[1], *(one for one in card if one["type"] == "Container"))
     assert title["inlines"][0]["text"] == "FIRING: 2 on db-1"
-    assert told["inlines"][1] == {
+    assert message["inlines"][1] == {
         "type": "TextRun",
         "text": "board",
         "selectAction": {"type": "Action.OpenUrl", "url": "https://grafana.example.com/d/x"},
@@ -108,7 +108,7 @@ def test_teams_shows_markup_as_runs_of_text() -> None:
 
 def test_a_mail_has_the_title_as_its_subject_and_the_same_text() -> None:
     [request] = NOTIFIERS[EmailChannel].requests(channel(EmailChannel), with_template(EmailChannel, TOLD, **WHOLE))
-    mail = read_mail(request.body)
+    mail = parse_mail(request.body)
     assert mail.headers["Subject"] == "FIRING: 2 on db-1"
     assert "Look at the board (https://grafana.example.com/d/x)." in mail.text
     assert "✅ db<2> is no. 2: Other is resolved" in mail.text
@@ -143,24 +143,30 @@ def test_a_webhook_has_the_rendered_texts_besides_its_other_fields() -> None:
 @pytest.mark.parametrize(("channel_type", "count"), [*sampled(ALL, [3, 60]), *sampled(ALL, [500], keep=0)])
 def test_hostile_texts_stay_text_however_they_are_rendered(channel_type: ChannelType, count: int) -> None:
     # The strict readers refuse what would ping, link elsewhere than to the web, or is no markup of the platform.
-    told = hostile(count)
+    message = hostile(count)
     text = words(
-        channel_type, told, title=f"{{{{ alerts[0].alertname }}}} {EVERYTHING_OF_FIRST}", alert=MARK + EVERYTHING
+        channel_type,
+        message,
+        title=f"{{{{ alerts[0].alertname }}}} {EVERYTHING_OF_FIRST}",
+        alert=MARK + EVERYTHING,
     )
     if channel_type in CHAT:
         assert count_alerts(channel_type, text) == count
 
 
 @pytest.mark.parametrize(
-    "printed", ["told | striptags", "(told | safe).unescape()", "(told | tojson).unescape()", "told"]
+    "expression",
+    ["summary | striptags", "(summary | safe).unescape()", "(summary | tojson).unescape()", "summary"],
 )
 @each_type
-def test_entities_in_an_alert_form_no_markup_when_unescaped(printed: str, channel_type: ChannelType) -> None:
+def test_entities_in_an_alert_form_no_markup_when_unescaped(expression: str, channel_type: ChannelType) -> None:
     # Those of a private plane of Unicode stand for markup while a template is rendered.
     entities = "".join(f"&#{0xF0000 + ord(sign)};" for sign in "<!@") + "channel" + f"&#{0xF0000 + ord('>')};"
-    told = notification(alert(annotations={"summary": entities}))
+    message = notification(alert(annotations={"summary": entities}))
     with contextlib.suppress(SecurityError):
-        words(channel_type, told, alert=f"{{% set told = alert.annotations.summary %}}{{{{ {printed} }}}}")
+        words(
+            channel_type, message, alert=f"{{% set summary = alert.annotations.summary %}}{{{{ {expression} }}}}"
+        )
 
 
 EVERYTHING_OF_FIRST = "{% set alert = alerts[0] %}" + EVERYTHING
@@ -168,14 +174,16 @@ EVERYTHING_OF_FIRST = "{% set alert = alerts[0] %}" + EVERYTHING
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_the_text_of_an_alert_forms_no_markup(text: str) -> None:
-    told = notification(alert(annotations={"summary": text}))
-    slack = body(SlackChannel, told, alert="{{ alert.annotations.summary }}")
+    message = notification(alert(annotations={"summary": text}))
+    slack = body(SlackChannel, message, alert="{{ alert.annotations.summary }}")
     [section] = [one for one in slack["attachments"][0]["blocks"] if one["type"] == "section"]
     assert not re.search(r"[<>]", section["text"]["text"])
-    telegram = body(TelegramChannel, told, alert="{{ alert.annotations.summary }}")["text"]
+    telegram = body(TelegramChannel, message, alert="{{ alert.annotations.summary }}")["text"]
     assert not re.search(r"<(?!/?b>|/?code>|/?a\b)", telegram)
     assert not re.search(r"(?<!\w)@\w", telegram)
-    card = body(TeamsChannel, told, alert="{{ alert.annotations.summary }}")["attachments"][0]["content"]["body"]
+    card = body(TeamsChannel, message, alert="{{ alert.annotations.summary }}")["attachments"][0]["content"][
+        "body"
+    ]
     [container] = [one for one in card if one["type"] == "Container"]
     [run] = container["items"][0]["inlines"]
     assert run == {"type": "TextRun", "text": text.strip()}
@@ -184,8 +192,10 @@ def test_the_text_of_an_alert_forms_no_markup(text: str) -> None:
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//x", ""])
 @each_type
 def test_only_web_pages_are_linked_to(channel_type: ChannelType, url: str) -> None:
-    told = notification(alert(annotations={"runbook_url": url, "summary": "the words"}), external_url="")
-    text = words(channel_type, told, alert="{{ alert.annotations.summary | link(alert.annotations.runbook_url) }}")
+    message = notification(alert(annotations={"runbook_url": url, "summary": "the words"}), external_url="")
+    text = words(
+        channel_type, message, alert="{{ alert.annotations.summary | link(alert.annotations.runbook_url) }}"
+    )
     assert "the words" in text
     assert not url or channel_type in (WebhookChannel, PagerDutyChannel) or url not in text.replace("http://", "")
 
@@ -206,8 +216,8 @@ def test_long_texts_are_cut_without_breaking_markup_or_graphemes(
 ) -> None:
     times = 15_000 // len(piece) // 4
     long = "x" * more + (piece * times if "{{" in piece else "{{ '" + piece * times + "' }}")
-    told = notification(*[alert(instance=f"db{at}") for at in range(12)])
-    text = words(channel_type, told, title=long, body=long, alert=MARK + long)
+    message = notification(*[alert(instance=f"db{at}") for at in range(12)])
+    text = words(channel_type, message, title=long, body=long, alert=MARK + long)
     assert "👩" not in text.replace("👩‍👩‍👧‍👦", "")
     assert not re.search(r"e(?!\u0301)…", text) or piece != LONG["accents"]
     assert channel_type not in CHAT or count_alerts(channel_type, text) == 12
@@ -215,10 +225,10 @@ def test_long_texts_are_cut_without_breaking_markup_or_graphemes(
 
 @each_type
 def test_many_templated_alerts_are_in_numbered_messages_and_the_rest_is_counted(channel_type: ChannelType) -> None:
-    told = notification(*[alert(instance=f"db{at}") for at in range(300)], truncated=3)
+    message = notification(*[alert(instance=f"db{at}") for at in range(300)], truncated=3)
     read_so = read(
         channel_type,
-        with_template(channel_type, told, title="Ours", alert=MARK + "{{ position }} " + "word " * 200),
+        with_template(channel_type, message, title="Ours", alert=MARK + "{{ position }} " + "word " * 200),
     )
     if channel_type not in CHAT:
         return
@@ -236,15 +246,15 @@ def test_the_documented_example_renders_as_documented() -> None:
         "description": "Less than 1 % of /var is left.",
         "runbook_url": RUNBOOK,
     }
-    told = alert(annotations=annotations, url="http://prometheus.example.com/graph", instance="db-1")
-    sent = body(SlackChannel, notification(told), title=title, alert=alert_part)
+    message = alert(annotations=annotations, url="http://prometheus.example.com/graph", instance="db-1")
+    sent = body(SlackChannel, notification(message), title=title, alert=alert_part)
     assert sent["text"] == "*🔥 DiskFull in all clusters*"
     [section] = [one for one in sent["attachments"][0]["blocks"] if one["type"] == "section"]
     assert re.sub(r"(?m)^for .*$", "for 7m 12s", section["text"]["text"]) == shown
 
 
 def test_an_existing_message_is_edited_to_the_templated_text() -> None:
-    told = msgspec.structs.replace(with_template(TelegramChannel, TOLD, **WHOLE), message_refs=("17",))
-    [request] = NOTIFIERS[TelegramChannel].requests(channel(TelegramChannel), told)
+    message = msgspec.structs.replace(with_template(TelegramChannel, TOLD, **WHOLE), message_refs=("17",))
+    [request] = NOTIFIERS[TelegramChannel].requests(channel(TelegramChannel), message)
     assert request.url.endswith("/editMessageText")
     assert "is no. 2: Other is resolved" in json.loads(request.body)["text"]

@@ -31,17 +31,17 @@ MIXED = digest(
 )
 
 
-def words(channel_type: ChannelType, told: Digest) -> str:
+def words(channel_type: ChannelType, message: Digest) -> str:
     """What people read, without Discord's escapes."""
     return (
-        message_text(channel_type, told).replace("\\", "")
+        message_text(channel_type, message).replace("\\", "")
         if channel_type is DiscordChannel
-        else message_text(channel_type, told)
+        else message_text(channel_type, message)
     )
 
 
-def payload(told: Digest) -> Any:
-    return json.loads(NOTIFIERS[WebhookChannel].request(channel(WebhookChannel), told).body)
+def payload(message: Digest) -> Any:
+    return json.loads(NOTIFIERS[WebhookChannel].request(channel(WebhookChannel), message).body)
 
 
 @each_chat_type
@@ -80,10 +80,10 @@ def test_one_group_is_in_the_singular(channel_type: ChannelType) -> None:
 def test_the_color_is_that_of_the_most_severe_firing_count(
     counts: list[AlertCount], severity: str, colour: str
 ) -> None:
-    told = digest(*counts)
-    [request] = NOTIFIERS[SlackChannel].requests(channel(SlackChannel), told)
+    message = digest(*counts)
+    [request] = NOTIFIERS[SlackChannel].requests(channel(SlackChannel), message)
     assert json.loads(request.body)["attachments"][0]["color"] == colour
-    assert payload(told)["severity"] == severity
+    assert payload(message)["severity"] == severity
 
 
 @each_type
@@ -120,11 +120,11 @@ def test_long_names_are_shortened_in_the_middle_rather_than_omitted(channel_type
 def test_5000_counts_fit_and_the_critical_ones_are_named(channel_type: ChannelType) -> None:
     critical = [count(f"Critical{at}", firing=7) for at in range(100)]
     others = [count(f"Other{at}", f"severity-{at // 100:02}", firing=3) for at in range(4900)]
-    told = digest(*critical, *others, groups=5000)
-    text = words(channel_type, told)
+    message = digest(*critical, *others, groups=5000)
+    text = words(channel_type, message)
     assert channel_type is SmsChannel or not [at for at in range(100) if not re.search(rf"\bCritical{at}\b", text)]
     if channel_type is not WebhookChannel:
-        assert count_alerts(channel_type, text) == told.total == 100 * 7 + 4900 * 3
+        assert count_alerts(channel_type, text) == message.total == 100 * 7 + 4900 * 3
     if channel_type in CHAT:
         assert "41 more severities 🔥12300" in text
 
@@ -142,8 +142,8 @@ def test_critical_names_that_do_not_fit_are_counted(channel_type: ChannelType) -
 
 @each_chat_type
 def test_other_names_that_do_not_fit_are_counted(channel_type: ChannelType) -> None:
-    told = digest(*(count(f"LessImportant{at:04}", "warning") for at in range(2000)))
-    text = words(channel_type, told)
+    message = digest(*(count(f"LessImportant{at:04}", "warning") for at in range(2000)))
+    text = words(channel_type, message)
     shown = len(set(re.findall(r"LessImportant\d{4} 🔥1", text)))
     left = re.search(r"… and (\d+) more names", text)
     assert left

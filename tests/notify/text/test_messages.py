@@ -66,8 +66,8 @@ def test_long_urls_fit_or_are_omitted(channel_type: ChannelType, length: int, ch
 @each_type
 def test_hundreds_of_labels_fit(channel_type: ChannelType) -> None:
     many = {f"label_{n}": "é" * 50 for n in range(300)}
-    told = notification(labelled("DiskFull", many), labelled("Other", many | {"huge": "🔥" * 10_000}))
-    assert count_alerts(channel_type, message_text(channel_type, told)) == 2
+    message = notification(labelled("DiskFull", many), labelled("Other", many | {"huge": "🔥" * 10_000}))
+    assert count_alerts(channel_type, message_text(channel_type, message)) == 2
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_hundreds_of_labels_fit(channel_type: ChannelType) -> None:
 )
 @each_type
 def test_only_web_pages_are_linked(channel_type: ChannelType, url: str) -> None:
-    told = notification(alert(url=url, annotations={"runbook_url": url}), external_url=url)
-    text = message_text(channel_type, told)
+    message = notification(alert(url=url, annotations={"runbook_url": url}), external_url=url)
+    text = message_text(channel_type, message)
     assert channel_type is WebhookChannel or not any(
         word in text for word in ("Source", "Runbook", "Alertmanager")
     )

@@ -20,7 +20,7 @@ from tests.fixtures.mail_server import LOGIN, MailServer, mail_server
 from tests.fixtures.platforms import self_signed
 from tests.notify.factories import alert, channel, notification
 from tests.notify.sending import LOOPBACK, local_sender
-from tests.notify.strict.mail import read
+from tests.notify.strict.mail import parse_mail
 
 OPS, DB = "ops@example.com", "db@example.org"
 USER, PASSWORD = LOGIN
@@ -37,7 +37,7 @@ async def server() -> AsyncIterator[MailServer]:
 async def post(
     port: int,
     security: str = "none",
-    told: Message | None = None,
+    message: Message | None = None,
     *,
     host: str = "127.0.0.1",
     patience: float = 10.0,
@@ -49,7 +49,7 @@ async def post(
     one = channel(EmailChannel, smtp_host=host, smtp_port=port, smtp_security=security, **settings)
     tls = None if trusted is None else ssl.create_default_context(cafile=trusted / "certificate.pem")
     async with local_sender(allowed, patience, tls) as sender:
-        return await sender.attempt(NOTIFIERS[EmailChannel], one, told or notification())
+        return await sender.attempt(NOTIFIERS[EmailChannel], one, message or notification())
 
 
 async def test_one_mail_is_sent_to_all_recipients(server: MailServer) -> None:
@@ -59,7 +59,7 @@ async def test_one_mail_is_sent_to_all_recipients(server: MailServer) -> None:
     [mail] = server.arrived
     assert (mail.sender, mail.recipients) == ("relay@example.com", [OPS, DB])
     assert (mail.encrypted, mail.login) == (False, None)
-    assert "DiskFull is firing" in read(mail.content).text
+    assert "DiskFull is firing" in parse_mail(mail.content).text
     assert server.greeted == ["[127.0.0.1]"]
 
 
@@ -76,16 +76,16 @@ async def test_the_date_is_set_at_sending_and_the_rest_stays_the_same(server: Ma
 
 async def test_lines_that_start_with_a_dot_arrive_whole(server: MailServer) -> None:
     annotations = {"description": ".\n..\n.end\nFrom here"}
-    await post(server.port, told=notification(alert(annotations=annotations)))
+    await post(server.port, message=notification(alert(annotations=annotations)))
 
-    assert "  .\n  ..\n  .end\n  From here" in read(server.arrived[0].content).text
-    assert ">.\n..\n.end\nFrom here<" in read(server.arrived[0].content).html
+    assert "  .\n  ..\n  .end\n  From here" in parse_mail(server.arrived[0].content).text
+    assert ">.\n..\n.end\nFrom here<" in parse_mail(server.arrived[0].content).html
 
 
 async def test_500_alerts_with_long_texts_are_accepted(server: MailServer) -> None:
     alerts = [alert(instance=f"db{at}", annotations={"description": "x" * 2048}) for at in range(500)]
-    assert isinstance(await post(server.port, told=notification(*alerts)), Sent)
-    assert "more alerts that did not fit here" in read(server.arrived[0].content).text
+    assert isinstance(await post(server.port, message=notification(*alerts)), Sent)
+    assert "more alerts that did not fit here" in parse_mail(server.arrived[0].content).text
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
