@@ -1,5 +1,6 @@
 """The tables, as the migrations create them; a test compares the two."""
 
+from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import (
@@ -24,8 +25,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from relay.domain.alerts import Status
+from relay.domain.history import Kind, State
+
 metadata: Final = MetaData()
 _moment = DateTime(timezone=True)
+
+
+def _is_one_of(column: str, values: type[StrEnum]) -> str:
+    return f"{column} IN ({', '.join(repr(value.value) for value in values)})"
+
 
 config_version = Table(
     "config_version",
@@ -111,7 +120,7 @@ alerts = Table(
     Column("resolved_received_at", _moment),
     Column("group_hashes", ARRAY(BigInteger), nullable=False, comment="The groups that contained the alert."),
     UniqueConstraint("tenant_id", "fingerprint", "starts_at", name="alerts_occurrence_key"),
-    CheckConstraint("status IN ('firing', 'resolved')", name="alerts_status"),
+    CheckConstraint(_is_one_of("status", Status), name="alerts_status"),
 )
 
 group_states = Table(
@@ -199,7 +208,9 @@ deliveries = Table(
     ),
     Column("receipt_id", BigInteger, comment="NULL for a digest."),
     Column("channel_id", Text, nullable=False, comment="No foreign key: the history outlives the channel."),
-    Column("kind", Text, nullable=False, server_default=text("'group'"), comment="group, digest or refresh."),
+    Column(
+        "kind", Text, nullable=False, server_default=text(f"'{Kind.GROUP}'"), comment="group, digest or refresh."
+    ),
     Column("group_hash", BigInteger, nullable=False, comment="0 for a digest."),
     Column("positions", ARRAY(Integer), comment="Positions of the alerts in the body; NULL for all."),
     Column(
@@ -222,9 +233,9 @@ deliveries = Table(
     Column("progress", Text, comment="Which of its requests were accepted, when it needs several."),
     Column("last_reason", Text),
     Column("last_error", Text),
-    CheckConstraint("state IN ('pending', 'sending', 'delivered', 'merged', 'dead')", name="deliveries_state"),
-    CheckConstraint("kind IN ('group', 'digest', 'refresh')", name="deliveries_kind"),
-    CheckConstraint("(kind = 'digest') = (receipt_id IS NULL)", name="deliveries_kind_receipt"),
+    CheckConstraint(_is_one_of("state", State), name="deliveries_state"),
+    CheckConstraint(_is_one_of("kind", Kind), name="deliveries_kind"),
+    CheckConstraint(f"(kind = '{Kind.DIGEST}') = (receipt_id IS NULL)", name="deliveries_kind_receipt"),
     Index("deliveries_receipt", "receipt_id"),
     postgresql_partition_by="LIST (state)",
 )

@@ -10,7 +10,7 @@ from relay.domain.folding import MergedNotification, Resolution
 from relay.domain.history import State
 from relay.domain.notifications import FallbackFor
 from relay.store.outbox.claims import CLAIMED_COLUMNS, Claimed
-from relay.store.outbox.fragments import DEAD, DELIVERED, MERGED, content_tree
+from relay.store.outbox.fragments import DEAD, DELIVERED, MERGED, RESOLVED, content_tree
 from relay.store.postgres.statements import DriverConnection, Query, Statement, read
 
 
@@ -51,8 +51,8 @@ MEMBERS: Final = Query(
     """,
 )
 
-RESOLVED: Final = Statement(
-    "SELECT id, ends_at, first_received_at FROM alerts WHERE id = ANY (:alert_ids) AND status = 'resolved'"
+RESOLUTIONS: Final = Statement(
+    f"SELECT id, ends_at, first_received_at FROM alerts WHERE id = ANY (:alert_ids) AND status = {RESOLVED}"
 )
 
 ORIGINS: Final = Statement(
@@ -85,7 +85,7 @@ async def members(connection: DriverConnection, delivery_ids: Sequence[int]) -> 
 
 async def resolved(connection: DriverConnection, alert_ids: Sequence[int]) -> dict[int, Resolution]:
     """Those of the alerts that are resolved by now."""
-    rows = await RESOLVED.rows(connection, alert_ids=alert_ids)
+    rows = await RESOLUTIONS.rows(connection, alert_ids=alert_ids)
     return {row["id"]: read(row, Resolution) for row in rows}
 
 

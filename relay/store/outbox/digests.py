@@ -9,9 +9,11 @@ from relay.domain.notifications import AlertCount
 from relay.store.outbox.claims import CLAIMED_COLUMNS, Claimed, next_token_in
 from relay.store.outbox.fragments import (
     DIGEST,
+    FIRING,
     IS_NO_REFRESH,
     MERGED,
     PENDING,
+    RESOLVED,
     SENDING,
     TOKENS,
     WAITING_DIGEST,
@@ -126,8 +128,8 @@ COUNT: Final = Query(
     f"""
     {_CONTENT}
     SELECT coalesce(a.severity, '') AS severity, a.alertname,
-      count(*) FILTER (WHERE a.status = 'firing') AS firing,
-      count(*) FILTER (WHERE a.status = 'resolved') AS resolved,
+      count(*) FILTER (WHERE a.status = {FIRING}) AS firing,
+      count(*) FILTER (WHERE a.status = {RESOLVED}) AS resolved,
       (SELECT count(DISTINCT group_hash) FROM received) AS groups
     FROM alert_ids JOIN alerts a USING (id) GROUP BY 1, 2
     ORDER BY array_position(:severities::text[], coalesce(a.severity, '')) NULLS LAST, 1, count(*) DESC, 2
@@ -138,7 +140,7 @@ SHOWN: Final = Statement(
     f"""
     {_CONTENT}
     SELECT a.*,
-      a.status = 'resolved' AND a.first_received_at >= (SELECT min(received_at) FROM received) AS unnotified
+      a.status = {RESOLVED} AND a.first_received_at >= (SELECT min(received_at) FROM received) AS unnotified
     FROM alert_ids JOIN alerts a USING (id)
     ORDER BY a.status, array_position(:severities::text[], a.severity) NULLS LAST, a.last_received_at DESC,
       a.id DESC

@@ -5,9 +5,12 @@ In each, `d` is a delivery, `l` a lane, `a` a channel's rate limit and `f` a fal
 
 from typing import Final
 
+from relay.domain.alerts import Status
 from relay.domain.history import Kind, State
 from relay.domain.notifications import LOWEST_RANK
 
+FIRING: Final = f"'{Status.FIRING}'"
+RESOLVED: Final = f"'{Status.RESOLVED}'"
 PENDING: Final = f"'{State.PENDING}'"
 SENDING: Final = f"'{State.SENDING}'"
 DELIVERED: Final = f"'{State.DELIVERED}'"
@@ -24,8 +27,8 @@ IN_FLIGHT: Final = f"""(
 """The delivery of the same group as `d` that is being sent, or NULL."""
 
 # A sub-select with a limit, not a join or NOT EXISTS: the planner can only look it up for each row, on the index,
-# and stops as soon as it has as many rows as asked for. A join would read all that waits, every time. ORDER BY
-# before LIMIT 1 keeps such a look-up on its index: without it the planner may expect to meet a row soon.
+# and stops as soon as it has enough rows. A join would read all pending deliveries, every time. ORDER BY
+# before LIMIT 1 keeps such a lookup on its index: without it the planner may expect to find a row soon.
 IS_HEAD: Final = f"""(d.id = (
   SELECT e.id FROM deliveries e
   WHERE e.channel_id = d.channel_id AND e.group_hash = d.group_hash AND e.state = {PENDING}

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.domain.alerts import Status
-from relay.store.outbox.fragments import PENDING, wake_lanes
+from relay.store.outbox.fragments import PENDING, RESOLVED, wake_lanes
 from relay.store.postgres.statements import DriverConnection, Query, Records, Statement
 
 MAX_INDEXED_TEXT: Final = 255
@@ -85,7 +84,7 @@ class _RoutedRow(msgspec.Struct, frozen=True):
     rank: int
 
 
-_IS_RECENT: Final = "a.resolved_received_at > :received_at - :window::interval"
+_RESOLVED_RECENTLY: Final = "a.resolved_received_at > :received_at - :window::interval"
 """Whether the stored alert `a` was resolved within the window."""
 
 # A resolved alert stays resolved when a report that it fires comes within the window after that: the report is
@@ -99,23 +98,23 @@ _STORED: Final = f"""
   SELECT
     tenant_id, fingerprint, starts_at, status, alertname, severity, category, labels::jsonb, annotations::jsonb,
     ends_at, generator_url, :received_at, :received_at,
-    CASE WHEN status = '{Status.RESOLVED}' THEN :received_at::timestamptz END, group_hashes::bigint[]
+    CASE WHEN status = {RESOLVED} THEN :received_at::timestamptz END, group_hashes::bigint[]
   FROM incoming ORDER BY ordinality
   ON CONFLICT (tenant_id, fingerprint, starts_at) DO UPDATE SET
-    status = CASE WHEN {_IS_RECENT} THEN a.status ELSE excluded.status END,
-    annotations = CASE WHEN {_IS_RECENT} THEN a.annotations ELSE excluded.annotations END,
-    ends_at = CASE WHEN a.status = '{Status.RESOLVED}' AND (
-      excluded.status = '{Status.RESOLVED}' OR {_IS_RECENT}
+    status = CASE WHEN {_RESOLVED_RECENTLY} THEN a.status ELSE excluded.status END,
+    annotations = CASE WHEN {_RESOLVED_RECENTLY} THEN a.annotations ELSE excluded.annotations END,
+    ends_at = CASE WHEN a.status = {RESOLVED} AND (
+      excluded.status = {RESOLVED} OR {_RESOLVED_RECENTLY}
     ) THEN a.ends_at ELSE excluded.ends_at END,
     generator_url = excluded.generator_url,
     first_received_at = least(a.first_received_at, excluded.first_received_at),
     last_received_at = greatest(a.last_received_at, excluded.last_received_at),
-    resolved_received_at = CASE WHEN {_IS_RECENT} OR excluded.status = '{Status.RESOLVED}'
+    resolved_received_at = CASE WHEN {_RESOLVED_RECENTLY} OR excluded.status = {RESOLVED}
       THEN coalesce(a.resolved_received_at, excluded.resolved_received_at) END,
     group_hashes = CASE WHEN a.group_hashes @> excluded.group_hashes THEN a.group_hashes
       ELSE ARRAY(SELECT DISTINCT unnest(a.group_hashes || excluded.group_hashes)) END
   RETURNING a.id, a.tenant_id, a.fingerprint, a.starts_at,
-    a.resolved_received_at <> :received_at AND {_IS_RECENT} AS was_resolved
+    a.resolved_received_at <> :received_at AND {_RESOLVED_RECENTLY} AS was_resolved
 """
 
 _ACCEPTED: Final = """
