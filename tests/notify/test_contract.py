@@ -12,7 +12,7 @@ from relay.notify.registry import NOTIFIERS, notifier_for
 from tests.fixtures.sampling import sampled
 from tests.fixtures.sink import Sink
 from tests.notify.factories import HISTORY, alert, digest, notification
-from tests.notify.hostile import TEXTS, hostile
+from tests.notify.hostile import HOSTILE_TEXTS, hostile
 from tests.notify.message_texts import COUNTED, count_alerts
 from tests.notify.sending import local_sender
 from tests.notify.strict.setups import SETUPS, StrictSetup
@@ -37,7 +37,7 @@ GROUPS: dict[str, Notification] = {
     "no summary": notification(alert(annotations={}), history_url=HISTORY),
     "a huge label": notification(alert(huge="x" * 10_000), alert(huge="é🔥" * 5_000), history_url=HISTORY),
     "all of it": hostile(history_url=HISTORY, unnotified=frozenset(), fallback_for=None),
-} | {f"text {text[:20]}": group(12, text) for text in TEXTS}
+} | {f"text {text[:20]}": group(12, text) for text in HOSTILE_TEXTS}
 
 
 each_setup = pytest.mark.parametrize("setup", SETUPS, indirect=True)

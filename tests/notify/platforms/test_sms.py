@@ -27,7 +27,7 @@ from tests.notify.factories import (
     digest,
     notification,
 )
-from tests.notify.hostile import TEXTS, hostile
+from tests.notify.hostile import HOSTILE_TEXTS, hostile
 from tests.notify.message_texts import count_alerts
 from tests.notify.sending import send
 from tests.notify.strict.twilio import ALPHABET, EXTENSION, StrictTwilio, error_response, segments
@@ -90,7 +90,7 @@ def test_a_digest_counts_and_links_to_all_of_them() -> None:
     assert text_of(message) == f"DIGEST of 27 groups, FIRING:5, RESOLVED:4 critical: Down x3, Slow x2 {HISTORY}"
 
 
-@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
 @pytest.mark.parametrize("repeated", [1, 7, 300])
 def test_any_text_takes_at_most_two_segments(text: str, repeated: int) -> None:
     long = text * repeated

@@ -1,4 +1,4 @@
-"""Does a message say that it was meant for another channel, and that an alert fired before that could be told?"""
+"""The marks of fallback messages, and of alerts that were resolved before their firing was sent."""
 
 import json
 from typing import Any
@@ -13,12 +13,12 @@ from tests.fixtures.sampling import sampled
 from tests.fixtures.sink import Sink
 from tests.notify.channel_types import ALL, CHAT, ChannelType, each_type
 from tests.notify.factories import FALLBACK, alert, channel, digest, notification
-from tests.notify.message_texts import TEXTS, count_alerts, message_text
+from tests.notify.message_texts import ODD_TEXTS, count_alerts, message_text
 from tests.notify.sending import send
 
-MEANT = "Meant for the channel slack-critical, which could not be told: circuit breaker open since 15:33"
-UNTOLD = "it fired, and was resolved before that could be told"
-ENDED = notification(
+FALLBACK_NOTE = "Meant for the channel slack-critical, which could not be told: circuit breaker open since 15:33"
+UNNOTIFIED_NOTE = "it fired, and was resolved before that could be told"
+RESOLVED = notification(
     alert("Told", "resolved"), alert("Untold", "resolved"), alert("Fires"), unnotified=frozenset({1, 2})
 )
 
@@ -34,8 +34,8 @@ def test_a_fallback_message_names_the_original_channel_near_the_top(
 ) -> None:
     text = message_text(channel_type, message)
     if channel_type in CHAT:
-        assert MEANT in text.replace("\\", "")
-        assert text.replace("\\", "").index(MEANT) < text.index("DiskFull is firing")
+        assert FALLBACK_NOTE in text.replace("\\", "")
+        assert text.replace("\\", "").index(FALLBACK_NOTE) < text.index("DiskFull is firing")
     fallback = {"channel_id": "slack-critical", "reason": "circuit breaker open since 15:33"}
     assert payload(message)["fallback_for"] == fallback
 
@@ -47,7 +47,7 @@ def test_other_messages_name_no_original_channel(channel_type: ChannelType, mess
     assert payload(message)["fallback_for"] is None
 
 
-@pytest.mark.parametrize(("channel_type", "text"), sampled(ALL, TEXTS))
+@pytest.mark.parametrize(("channel_type", "text"), sampled(ALL, ODD_TEXTS))
 def test_any_fallback_reason_fits(channel_type: ChannelType, text: str) -> None:
     alerts = [alert(instance=f"db{at}", annotations={"description": text}) for at in range(60)]
     message = notification(*alerts, fallback_for=FallbackFor(channel_id="c" * 63, reason=text))
@@ -58,16 +58,16 @@ def test_any_fallback_reason_fits(channel_type: ChannelType, text: str) -> None:
 @each_type
 def test_an_unnotified_alert_is_marked_as_fired_and_resolved(channel_type: ChannelType) -> None:
     if channel_type not in CHAT:
-        assert [one["untold_firing"] for one in payload(ENDED)["alerts"]] == [False, True, False]
+        assert [one["untold_firing"] for one in payload(RESOLVED)["alerts"]] == [False, True, False]
         return
-    text = message_text(channel_type, ENDED)
-    assert text.count(UNTOLD) == 1
+    text = message_text(channel_type, RESOLVED)
+    assert text.count(UNNOTIFIED_NOTE) == 1
     assert text.index("Fires is firing") < text.index("Told is resolved") < text.index("Untold is resolved")
-    assert text.index("Untold is resolved") < text.index(UNTOLD)
+    assert text.index("Untold is resolved") < text.index(UNNOTIFIED_NOTE)
 
 
 async def test_the_payload_has_the_kind_and_templates_read_the_marks(sink: Sink) -> None:
-    message = msgspec.structs.replace(ENDED, fallback_for=FALLBACK)
+    message = msgspec.structs.replace(RESOLVED, fallback_for=FALLBACK)
     body = payload(message)
     assert (body["kind"], body["digest"]) == ("group", None)
     template = (
