@@ -17,9 +17,10 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Notice
-from relay.notify.text.content import AlertText, Content, content_of, cut, labels_line, not_shown_line
+from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import PLAIN
 from relay.notify.text.pagination import Pages
+from relay.notify.text.plain_text import cut
 from relay.notify.text.summary import SummaryLimits, summary_lines
 from relay.notify.transport.apprise import NOT_INSTALLED, load_apprise, service_for
 from relay.notify.transport.egress_policy import is_address

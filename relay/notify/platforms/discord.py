@@ -18,7 +18,7 @@ from relay.notify.classify import classify, destination_gone
 from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Request, Response
-from relay.notify.text.content import AlertText, Content, content_of, fit, labels_line, not_shown_line, web_url
+from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import DISCORD
 from relay.notify.text.markup import escape_markdown as escape
 from relay.notify.text.pagination import (
@@ -30,6 +30,7 @@ from relay.notify.text.pagination import (
     paginate,
     rendered_alert_limit,
 )
+from relay.notify.text.plain_text import fit, web_url
 from relay.notify.text.summary import SummaryLimits, summary_lines
 
 MAX_CONTENT: Final = 2000

@@ -61,8 +61,8 @@ class EmailNotifier(Notifier[EmailChannel]):
         if not 0 < len(channel.email_to) <= MAX_RECIPIENTS:
             raise InvalidInput("email_to", f"must contain 1 to {MAX_RECIPIENTS} addresses")
         check_address("email_from", channel.email_from)
-        for at, address in enumerate(channel.email_to):
-            check_address(f"email_to[{at}]", address)
+        for index, address in enumerate(channel.email_to):
+            check_address(f"email_to[{index}]", address)
         login = {"smtp_username": channel.smtp_username, "smtp_password": channel.smtp_password}
         for field, value in login.items():
             if value is not None and not (0 < len(value) <= MAX_LOGIN and value.isprintable()):

@@ -10,9 +10,10 @@ import msgspec
 from relay.domain.alerts import Status
 from relay.domain.fields import REPLACEMENT
 from relay.notify.platforms.email_text import html_to_text
-from relay.notify.text.content import AlertText, Content, cut, labels_line, not_shown_line
+from relay.notify.text.content import AlertText, Content, labels_line, not_shown_line
 from relay.notify.text.markup import HTML
 from relay.notify.text.pagination import SHORT_DESCRIPTION, Pages
+from relay.notify.text.plain_text import cut
 from relay.notify.text.summary import SummaryLimits, summary_lines
 
 MAX_HTML: Final = 100_000

@@ -23,7 +23,8 @@ from relay.domain.outcomes import Outcome, Reason
 from relay.notify.classify import classify, retry
 from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.requests import Request, Response
-from relay.notify.text.content import RUNBOOK, UNNOTIFIED, Content, content_of, cut, severity_of, web_url
+from relay.notify.text.content import RUNBOOK, UNNOTIFIED, Content, content_of, severity_of
+from relay.notify.text.plain_text import cut, web_url
 from relay.notify.text.summary import SummaryLimits, summary_lines
 
 MAX_SUMMARY: Final = 1024

@@ -55,11 +55,11 @@ class SmsNotifier(Notifier[SmsChannel]):
         _check_sender(channel)
         if not 1 <= len(channel.sms_to) <= MAX_RECIPIENTS:
             raise InvalidInput("sms_to", f"must contain 1 to {MAX_RECIPIENTS} numbers")
-        for at, number in enumerate(channel.sms_to):
+        for index, number in enumerate(channel.sms_to):
             if not _number.fullmatch(number):
-                raise InvalidInput(f"sms_to[{at}]", "must be an E.164 number such as +4915112345678")
-            if number in channel.sms_to[:at]:
-                raise InvalidInput(f"sms_to[{at}]", "is a duplicate")
+                raise InvalidInput(f"sms_to[{index}]", "must be an E.164 number such as +4915112345678")
+            if number in channel.sms_to[:index]:
+                raise InvalidInput(f"sms_to[{index}]", "is a duplicate")
 
     def urls(self, channel: SmsChannel) -> dict[str, str]:
         """The URL of the API."""

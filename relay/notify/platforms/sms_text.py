@@ -145,7 +145,7 @@ def _notes(message: Message, content: Content) -> list[str]:
     if message.group.truncated:
         notes.append(f"{message.group.truncated} more left out by Alertmanager")
     if unnotified := sum(not message.alerts[position].firing for position in message.unnotified):
-        notes.append(f"{unnotified} fired and ended untold")
+        notes.append(f"{unnotified} fired without notice")
     return notes
 
 

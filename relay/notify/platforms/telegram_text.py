@@ -6,9 +6,9 @@ Telegram counts the text that is left when its HTML is parsed: https://core.tele
 import re
 from typing import Final
 
-from relay.notify.text.content import ELLIPSIS, without_mentions
 from relay.notify.text.graphemes import floor_boundary
 from relay.notify.text.markup import TELEGRAM, escape_entities
+from relay.notify.text.plain_text import ELLIPSIS, without_mentions
 
 MAX_RENDERED_ENTITIES: Final = 25
 """Entities in one output of a template, so that other parts of the message keep theirs."""

@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 
 from relay.domain.fields import REPLACEMENT
-from relay.notify.text.content import ELLIPSIS, web_url, without_mentions
 from relay.notify.text.graphemes import floor_boundary
+from relay.notify.text.plain_text import ELLIPSIS, web_url, without_mentions
 
 PRIVATE_PLANE: Final = 0xF0000
 """The code point that encodes ASCII's first. https://www.unicode.org/faq/private_use"""

@@ -24,7 +24,7 @@ def payload_of(message: Message) -> dict[str, Any]:
         "alerts": [
             {
                 "status": alert.status,
-                "untold_firing": at in message.unnotified and not alert.firing,
+                "untold_firing": index in message.unnotified and not alert.firing,
                 "fingerprint": alert.fingerprint,
                 "alertname": alert.name,
                 "severity": alert.severity,
@@ -34,7 +34,7 @@ def payload_of(message: Message) -> dict[str, Any]:
                 "ends_at": alert.ends_at,
                 "generator_url": alert.generator_url,
             }
-            for at, alert in enumerate(message.alerts)
+            for index, alert in enumerate(message.alerts)
         ],
     }
 

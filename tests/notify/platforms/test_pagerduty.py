@@ -80,7 +80,7 @@ async def test_an_unnotified_alert_is_opened_and_closed(sink: Sink) -> None:
     message = notification(alert(status="resolved"), unnotified=frozenset({0}))
     trigger, resolve = events(message)
     assert (trigger["event_action"], trigger["payload"]["severity"]) == ("trigger", "info")
-    assert trigger["payload"]["summary"].endswith("it fired, and was resolved before that could be told")
+    assert trigger["payload"]["summary"].endswith("fired and resolved before a notification was sent")
     assert trigger["payload"]["timestamp"] == "2026-11-23T15:33:27Z"
     assert (resolve["event_action"], resolve["payload"]["timestamp"]) == ("resolve", "2026-11-23T15:40:27Z")
     await send(PagerDutyChannel, sink.url, message)
@@ -102,7 +102,7 @@ def test_an_event_follows_the_common_event_format() -> None:
     assert (payload["summary"], payload["class"], payload["severity"]) == ("Full", "DiskFull", "critical")
     assert payload["custom_details"]["labels"] == one.labels
     assert payload["custom_details"]["annotations"] == one.annotations
-    assert "Meant for the channel slack-critical" in payload["custom_details"]["notes"][0]
+    assert "Fallback for channel slack-critical" in payload["custom_details"]["notes"][0]
     assert "3 more alerts were left out" in payload["custom_details"]["notes"][1]
     hrefs = [link["href"] for link in event["links"]]
     assert hrefs == [SOURCE, RUNBOOK, f"{ALERTMANAGER}/#/alerts?receiver=web.hook"]

@@ -82,7 +82,7 @@ def test_a_text_names_the_original_channel_omitted_and_unnotified_alerts() -> No
     text = text_of(message)
     assert "for slack-critical: circuit breaker open since 15:33" in text
     assert "3 more left out by Alertmanager" in text
-    assert "1 fired and ended untold" in text
+    assert "1 fired without notice" in text
 
 
 def test_a_digest_counts_and_links_to_all_of_them() -> None:

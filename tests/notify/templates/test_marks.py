@@ -16,8 +16,8 @@ from tests.notify.factories import FALLBACK, alert, channel, digest, notificatio
 from tests.notify.message_texts import ODD_TEXTS, count_alerts, message_text
 from tests.notify.sending import send
 
-FALLBACK_NOTE = "Meant for the channel slack-critical, which could not be told: circuit breaker open since 15:33"
-UNNOTIFIED_NOTE = "it fired, and was resolved before that could be told"
+FALLBACK_NOTE = "Fallback for channel slack-critical: circuit breaker open since 15:33"
+UNNOTIFIED_NOTE = "fired and resolved before a notification was sent"
 RESOLVED = notification(
     alert("Told", "resolved"), alert("Untold", "resolved"), alert("Fires"), unnotified=frozenset({1, 2})
 )
@@ -43,7 +43,7 @@ def test_a_fallback_message_names_the_original_channel_near_the_top(
 @pytest.mark.parametrize("message", [notification(), digest()])
 @each_type
 def test_other_messages_name_no_original_channel(channel_type: ChannelType, message: Message) -> None:
-    assert "Meant for" not in message_text(channel_type, message)
+    assert "Fallback for channel" not in message_text(channel_type, message)
     assert payload(message)["fallback_for"] is None
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from relay.notify.text.content import cut, fit
 from relay.notify.text.graphemes import MAX_GRAPHEME, ceil_boundary, floor_boundary
 from relay.notify.text.markup import escape_markdown as escape
+from relay.notify.text.plain_text import cut, fit
 from relay.notify.text.summary import shorten_middle
 
 GRAPHEMES = {
