@@ -15,7 +15,7 @@ from relay.store.postgres.statements import DriverConnection, Query, Statement, 
 
 
 class DeliverySnapshot(msgspec.Struct, frozen=True):
-    """A delivery as its last attempt read it, or as its next one would if it waits; `moment` is that attempt's."""
+    """A delivery as of its last attempt, or of its next one if it is pending; `moment` is the attempt's time."""
 
     claimed: Claimed
     state: State
@@ -68,7 +68,7 @@ BODIES: Final = Query(_Body, "SELECT id, body FROM receipts WHERE id = ANY (:rec
 
 
 async def snapshot(connection: DriverConnection, delivery_id: int) -> DeliverySnapshot | None:
-    """A delivery, without claiming it; None if there is none."""
+    """Return a delivery, without claiming it; None if there is none."""
     rows = await SNAPSHOT.rows(connection, delivery_id=delivery_id)
     if not rows:
         return None
@@ -79,22 +79,22 @@ async def snapshot(connection: DriverConnection, delivery_id: int) -> DeliverySn
 
 
 async def members(connection: DriverConnection, delivery_ids: Sequence[int]) -> list[MergedNotification]:
-    """The notifications that deliveries contain, their own included, each delivery's in the order of receipt."""
+    """Return the notifications that deliveries contain, with their own, in the order of receipt."""
     return await MEMBERS.fetch(connection, delivery_ids=delivery_ids)
 
 
 async def resolved(connection: DriverConnection, alert_ids: Sequence[int]) -> dict[int, Resolution]:
-    """Those of the alerts that are resolved by now."""
+    """Return those of the alerts that are resolved by now."""
     rows = await RESOLUTIONS.rows(connection, alert_ids=alert_ids)
     return {row["id"]: read(row, Resolution) for row in rows}
 
 
 async def origins(connection: DriverConnection, delivery_ids: Sequence[int]) -> dict[int, FallbackFor]:
-    """The channels that deliveries, or the first one merged into them, were meant for before they fell back."""
+    """Return the channels from which deliveries, or the first one merged into them, fell back."""
     rows = await ORIGINS.rows(connection, delivery_ids=delivery_ids)
     return {row["root"]: read(row, FallbackFor) for row in rows}
 
 
 async def load_bodies(connection: DriverConnection, receipt_ids: Sequence[int]) -> dict[int, bytes]:
-    """The webhooks' bodies of receipts."""
+    """Return the webhooks' bodies of receipts."""
     return {receipt.id: receipt.body for receipt in await BODIES.fetch(connection, receipt_ids=receipt_ids)}

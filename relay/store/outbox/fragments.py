@@ -39,7 +39,7 @@ IS_HEAD: Final = f"""(d.id = (
 IS_NO_REFRESH: Final = f"(d.rank < {LOWEST_RANK} AND d.kind <> {REFRESH})"
 """Whether `d` is not a refresh. Refreshes have the lowest rank, which ends a scan of the index before them."""
 
-WAITING_DIGEST: Final = f"""
+PENDING_DIGEST: Final = f"""
   SELECT d.id FROM deliveries d
   WHERE d.channel_id = l.channel_id AND d.state = {PENDING} AND d.kind = {DIGEST} AND d.fallback_of IS NULL
   ORDER BY d.id LIMIT 1
@@ -73,7 +73,7 @@ def wake_lanes(channel_ids: str) -> str:
 
 
 def content_tree(roots: str) -> str:
-    """The recursive query `content`: all deliveries whose notifications a message contains, by `root`.
+    """Return the recursive query `content`: all deliveries whose notifications a message contains, by `root`.
 
     It is a tree: what was merged into a delivery, and the delivery in whose place it is sent. `roots` is the FROM
     and WHERE of the deliveries `d` at its top.

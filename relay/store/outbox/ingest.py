@@ -244,7 +244,7 @@ async def write(
 
 
 def parameters(alerts: Sequence[AlertRow], webhooks: Sequence[WebhookRow]) -> dict[str, Any]:
-    """The statement's records."""
+    """Return the statement's records."""
     return {
         "alerts": alerts,
         "webhooks": webhooks,

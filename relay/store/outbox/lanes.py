@@ -198,7 +198,7 @@ async def claim_lanes(
     """
     rows = await CLAIM_LANES.fetch(connection, worker=worker, held=held, only=only, limit=limit)
     if interrupted := [row.channel_id for row in rows if row.interrupted]:
-        # A statement of its own, so that it reads what the lane's former holder wrote until it lost the lane.
+        # A separate statement, so that it reads what the lane's former holder wrote until it lost the lane.
         await RECOVER.execute(connection, channel_ids=interrupted)
     return [_lease(row, seal) for row in rows]
 
@@ -206,7 +206,7 @@ async def claim_lanes(
 async def read_lease(
     connection: DriverConnection, worker: str, seal: Seal, channel_id: str, epoch: int
 ) -> Lease | None:
-    """The lease with the channel's present settings; None when it was lost."""
+    """Return the lease with the channel's present settings; None when it was lost."""
     row = await READ_LEASE.fetch_one(connection, worker=worker, channel_id=channel_id, epoch=epoch)
     return None if row is None else _lease(row, seal)
 
@@ -222,7 +222,7 @@ async def release(connection: DriverConnection, worker: str, lanes: Sequence[Rel
 
     Returns:
         For each lane that was released (not if something was queued meanwhile, or the lease was lost): in how
-        many seconds it is due again, or None when nothing waits.
+        many seconds it is due again, or None when nothing is pending.
     """
     released = await RELEASE.fetch(connection, worker=worker, releases=lanes)
     return {lane.channel_id: lane.due_in for lane in released}

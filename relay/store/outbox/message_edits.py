@@ -120,7 +120,7 @@ PURGE: Final = Statement(f"DELETE FROM edited_messages WHERE updated_at < now() 
 async def load(
     connection: DriverConnection, channel_id: str, destination_hash: bytes, group_hashes: Sequence[int]
 ) -> dict[int, EditableMessage]:
-    """The messages of groups that a channel can edit, by the group's hash.
+    """Return the messages of groups that a channel can edit, by the group's hash.
 
     `destination_hash` is a hash of where on the platform they are.
     """
@@ -141,7 +141,7 @@ async def queue_refreshes(connection: DriverConnection, digest_id: int, channel_
 
 
 async def alerts(connection: DriverConnection, alert_ids: Sequence[int]) -> list[tuple[int, Alert]]:
-    """Alerts in their present state, with their ids: those that fire first, then the last resolved first."""
+    """Return alerts in their present state, with ids: firing ones first, then the last resolved first."""
     return [(row["id"], read(row, Alert)) for row in await ALERTS.rows(connection, alert_ids=alert_ids)]
 
 

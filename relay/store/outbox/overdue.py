@@ -1,4 +1,4 @@
-"""Deliveries that waited too long: they go to the fallback channel, or expire."""
+"""Deliveries that are pending for too long: they go to the fallback channel, or expire."""
 
 from typing import Final
 
@@ -55,7 +55,7 @@ FALL_BACK: Final = Query(
     WITH
     -- Lanes that nobody holds; their rows stay locked, so that nobody can claim a delivery while it moves.
     lane AS MATERIALIZED ({_BROKEN_LANES}),
-    -- What is in flight may still arrive; what waits behind it stays, so that nothing is sent before it.
+    -- A delivery in flight may still succeed; those of its group stay, so that none is sent before it.
     stuck AS MATERIALIZED (
       SELECT s.*, lane.channel_type, lane.fallback, lane.error FROM lane CROSS JOIN LATERAL (
         SELECT d.* FROM deliveries d

@@ -84,7 +84,7 @@ class Database:
             yield connection
 
     async def answers(self) -> bool:
-        """Whether Postgres responds to a query."""
+        """Return whether Postgres responds to a query."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT), self.engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))

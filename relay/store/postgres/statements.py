@@ -38,7 +38,7 @@ class DriverConnection(Protocol):
         """Call back when the connection ends."""
 
     def is_closed(self) -> bool:
-        """Whether the connection has ended."""
+        """Return whether the connection has ended."""
 
     def terminate(self) -> None:
         """Close the connection without waiting for the server."""
@@ -67,7 +67,7 @@ class Records:
         self._fields: Final = [(attrgetter(name), types[name].endswith("[]")) for name in types]
 
     def arrays(self, structs: Sequence[msgspec.Struct]) -> list[list[Any]]:
-        """The arrays, in the order of `columns`."""
+        """Return the arrays, in the order of `columns`."""
         return [
             [_array_text(value) for value in map(field, structs)] if is_array else list(map(field, structs))
             for field, is_array in self._fields
@@ -104,7 +104,7 @@ class Statement:
         return f"unnest({arrays}){table} ({', '.join(records.columns)})"
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
-        """The driver's positional arguments.
+        """Return the driver's positional arguments.
 
         Raises:
             TypeError: a parameter is missing, or one is not in the statement.
@@ -150,10 +150,10 @@ class Query(Statement, Generic[RowStruct]):
 
 
 def read(row: Row, struct: type[RowStruct]) -> RowStruct:
-    """A row as a struct; columns that are no field of it are ignored."""
+    """Return a row as a struct; columns that are no field of it are ignored."""
     return msgspec.convert(dict(row), struct)
 
 
 def _array_text(values: Sequence[int] | None) -> str | None:
-    """An array of numbers as Postgres reads it from text."""
+    """Return an array of numbers as Postgres reads it from text."""
     return None if values is None else "{" + ",".join(map(str, values)) + "}"

@@ -87,7 +87,7 @@ DEAD_LETTERS: Final = Query(
 
 
 async def of_channels(connection: DriverConnection) -> list[ChannelBacklog]:
-    """The states of all channels, and what is pending for each; in no order, and without ids."""
+    """Return the states of all channels, and what is pending for each; in no order, and without ids."""
     return [
         ChannelBacklog(
             channel_type=row.channel_type,
@@ -108,9 +108,9 @@ async def of_channels(connection: DriverConnection) -> list[ChannelBacklog]:
 
 
 async def dead_letters(connection: DriverConnection, give_up_after: float) -> dict[str, int]:
-    """How many deliveries died lately and were not redelivered, by channel type; types without any are omitted.
+    """Count recent dead letters by channel type; types without any are omitted.
 
-    Those are counted that became pending within `give_up_after` seconds and a day; at most MAX_DEAD in all.
+    Those are recent that became pending within `give_up_after` seconds and a day; at most MAX_DEAD in all.
     """
     rows = await DEAD_LETTERS.fetch(connection, counted_for=give_up_after + DEAD_FOR)
     return {row.channel_type: row.dead for row in rows}

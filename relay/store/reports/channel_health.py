@@ -57,7 +57,7 @@ class _Tally(msgspec.Struct):
 
 
 async def of_channel(connection: AsyncConnection, channel_id: str) -> ChannelHealth:
-    """The health of one channel.
+    """Return the health of one channel.
 
     Raises:
         NotFound: there is none.
@@ -69,7 +69,7 @@ async def of_channel(connection: AsyncConnection, channel_id: str) -> ChannelHea
 
 
 async def of_channels(connection: AsyncConnection, channel_ids: Sequence[str]) -> dict[str, ChannelHealth]:
-    """The health of channels by id, in two statements whatever their number; ids that don't exist are omitted."""
+    """Return the health of channels by id, in two statements in all; unknown ids are omitted."""
     wanted = {"ids": list(channel_ids)}
     rows = (await connection.execute(LANES, wanted)).all()
     tallies: dict[str, _Tally] = {}

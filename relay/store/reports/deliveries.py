@@ -46,7 +46,7 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
 async def page(
     connection: AsyncConnection, wanted: DeliveryFilter, before: int | None, limit: int
 ) -> list[Delivery]:
-    """Deliveries before the id `before`, newest first."""
+    """Return deliveries before the id `before`, newest first."""
     statement = select(*_shown).select_from(_joined).order_by(deliveries.c.id.desc()).limit(limit)
     if wanted.channel_id is not None:
         statement = statement.where(deliveries.c.channel_id == wanted.channel_id)
@@ -67,7 +67,7 @@ async def page(
 
 
 async def get(connection: AsyncConnection, delivery_id: int) -> DeliveryDetail:
-    """One delivery with its attempts.
+    """Return one delivery with its attempts.
 
     Raises:
         NotFound: there is none.
@@ -79,7 +79,7 @@ async def get(connection: AsyncConnection, delivery_id: int) -> DeliveryDetail:
 
 
 async def details(connection: AsyncConnection, delivery_ids: Sequence[int]) -> list[DeliveryDetail]:
-    """Deliveries with their attempts, by id; ids that don't exist are omitted."""
+    """Return deliveries with their attempts, by id; ids that don't exist are omitted."""
     found: dict[int, list[Attempt]] = {}
     statement = select(attempts).where(attempts.c.delivery_id.in_(delivery_ids)).order_by(attempts.c.number)
     for row in await connection.execute(statement):
@@ -98,7 +98,7 @@ async def details(connection: AsyncConnection, delivery_ids: Sequence[int]) -> l
 
 
 def _constant(state: State) -> Any:
-    """A state as part of the statement's text, so that its plan uses one partition and that state's indexes."""
+    """Put a state into the statement's text, so that its plan uses one partition and that state's indexes."""
     return bindparam(None, state.value, literal_execute=True)
 
 

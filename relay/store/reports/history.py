@@ -50,7 +50,7 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
 async def page(
     connection: AsyncConnection, wanted: HistoryFilter, before: int | None, limit: int
 ) -> list[HistoryItem]:
-    """Alerts before the id `before`, newest first; `since` and `until` bound the time of last receipt."""
+    """Return alerts before the id `before`, newest first; `since` and `until` bound the time of last receipt."""
     statement = select(*_shown).order_by(alerts.c.id.desc()).limit(limit)
     for name in ("status", "alertname", "severity", "category", "tenant_id", "fingerprint"):
         if (value := getattr(wanted, name)) is not None:
@@ -67,7 +67,7 @@ async def page(
 
 
 async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
-    """One alert with its timeline, oldest first.
+    """Return one alert with its timeline, oldest first.
 
     Raises:
         NotFound: there is none.
@@ -109,7 +109,7 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
 
 
 async def _deliveries(connection: AsyncConnection, alert_id: int, receipt_ids: list[int]) -> dict[int, list[Any]]:
-    """The deliveries of receipts that contain the alert, by receipt."""
+    """Return the deliveries of receipts that contain the alert, by receipt."""
     position = func.array_position(receipts.c.alert_ids, cast(alert_id, BigInteger)) - 1
     statement = (
         select(deliveries.c.id, deliveries.c.receipt_id)

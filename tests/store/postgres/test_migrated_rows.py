@@ -86,8 +86,8 @@ async def test_deliveries_keep_their_ids_and_states_up_and_down(empty_database_u
     await migrations.upgrade(database)
 
     assert await run(database, READ) == before
-    waits = await run(database, "SELECT id, waiting_since = created_at FROM deliveries_waiting")
-    assert waits == [(2, True)]
+    pending = await run(database, "SELECT id, waiting_since = created_at FROM deliveries_waiting")
+    assert pending == [(2, True)]
     assert await run(database, NEW) == [(4,)]
 
     await migrations.downgrade(database, "0001")
