@@ -1,4 +1,4 @@
-"""Is any group taken by each type's strict platform, nobody pinged, each alert shown or counted with a link?"""
+"""Any group is accepted by the strict platform of each type, with every alert shown or counted with a link."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

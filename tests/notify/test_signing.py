@@ -1,4 +1,4 @@
-"""Can a receiver tell, with Standard Webhooks' own library, what is the relay's and what it has seen before?"""
+"""Signatures that the library of Standard Webhooks verifies, and the identification of retries."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -22,11 +22,11 @@ from tests.notify.factories import alert, channel, digest, notification
 from tests.notify.sending import send
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(200, 232))).decode()
-OTHER = "whsec_" + base64.b64encode(b"x" * 24).decode()
-SIGNING = ("webhook-id", "webhook-timestamp", "webhook-signature")
+OTHER_SECRET = "whsec_" + base64.b64encode(b"x" * 24).decode()
+SIGNING_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
-def refused(**settings: Any) -> InvalidInput:
+def rejection(**settings: Any) -> InvalidInput:
     with pytest.raises(InvalidInput) as caught:
         check_channel(channel(WebhookChannel, **settings), EgressPolicy(()))
     return caught.value
@@ -45,16 +45,16 @@ async def test_the_library_verifies_a_signed_request(message: Any, template: str
 async def test_a_changed_request_fails_verification(sink: Sink) -> None:
     await send(WebhookChannel, sink.url, signing_secret=SECRET)
     got = sink.received[0]
-    for secret, body in ((SECRET, got.body + b" "), (OTHER, got.body)):
+    for secret, body in ((SECRET, got.body + b" "), (OTHER_SECRET, got.body)):
         with pytest.raises(WebhookVerificationError):
             Webhook(secret).verify(body, got.headers)
 
 
 async def test_both_secrets_verify_during_a_rotation(sink: Sink) -> None:
-    await send(WebhookChannel, sink.url, signing_secret=SECRET, signing_secret_previous=OTHER)
+    await send(WebhookChannel, sink.url, signing_secret=SECRET, signing_secret_previous=OTHER_SECRET)
     got = sink.received[0]
     assert [part[:3] for part in got.headers["webhook-signature"].split(" ")] == ["v1,", "v1,"]
-    for secret in (SECRET, OTHER):
+    for secret in (SECRET, OTHER_SECRET):
         Webhook(secret).verify(got.body, got.headers)
 
 
@@ -66,15 +66,15 @@ async def test_a_large_body_is_signed_whole(sink: Sink) -> None:
 
 
 async def test_a_retry_has_the_same_id_signed_or_not(sink: Sink) -> None:
-    answers = iter([503, 200, 200])
-    sink.script = lambda _: web.Response(status=next(answers))
+    statuses = iter([503, 200, 200])
+    sink.script = lambda _: web.Response(status=next(statuses))
     for secret in (None, None, SECRET):
         await send(WebhookChannel, sink.url, signing_secret=secret)
     assert [one.headers["webhook-id"] for one in sink.received] == ["msg_42"] * 3
-    assert [[name for name in SIGNING if name in one.headers] for one in sink.received] == [
+    assert [[name for name in SIGNING_HEADERS if name in one.headers] for one in sink.received] == [
         ["webhook-id"],
         ["webhook-id"],
-        list(SIGNING),
+        list(SIGNING_HEADERS),
     ]
 
 
@@ -87,9 +87,9 @@ def test_a_request_contains_no_time_and_shows_no_secret() -> None:
     assert SECRET not in repr(request)
 
 
-@pytest.mark.parametrize("name", [*SIGNING, "Webhook-ID"])
+@pytest.mark.parametrize("name", [*SIGNING_HEADERS, "Webhook-ID"])
 def test_a_custom_header_cannot_replace_a_signing_header(name: str) -> None:
-    error = refused(custom_headers={name: "x"})
+    error = rejection(custom_headers={name: "x"})
     assert (error.field, error.message) == (f"custom_headers.{name}", "is set by the relay itself")
 
 
@@ -117,7 +117,7 @@ async def test_an_older_channel_s_custom_header_cannot_either(sink: Sink) -> Non
 )
 @pytest.mark.parametrize("field", ["signing_secret", "signing_secret_previous"])
 def test_malformed_secrets_are_rejected_and_not_shown(field: str, secret: str) -> None:
-    error = refused(**{"signing_secret": SECRET} | {field: secret})
+    error = rejection(**{"signing_secret": SECRET} | {field: secret})
     assert error.field == field
     assert "24 to 64 bytes in base64" in error.message
     assert len(secret) < 10 or secret not in error.message
@@ -130,7 +130,7 @@ def test_secrets_of_all_sizes_are_accepted(size: int) -> None:
 
 
 def test_a_previous_secret_requires_a_current_one() -> None:
-    assert refused(signing_secret_previous=SECRET).field == "signing_secret_previous"
+    assert rejection(signing_secret_previous=SECRET).field == "signing_secret_previous"
 
 
 def test_a_new_secret_is_valid_and_random() -> None:
@@ -146,7 +146,7 @@ def test_secrets_are_masked_kept_and_can_be_changed() -> None:
     shown = mask_secrets(one)
     assert (shown["signing_secret"], shown["signing_secret_previous"]) == (MASK, None)
     assert merge_patch(one, shown) == one
-    changed = merge_patch(one, {"signing_secret": OTHER, "signing_secret_previous": SECRET})
+    changed = merge_patch(one, {"signing_secret": OTHER_SECRET, "signing_secret_previous": SECRET})
     assert msgspec.structs.asdict(changed)["signing_secret_previous"] == SECRET
-    over = merge_patch(changed, {"signing_secret_previous": None})
-    assert msgspec.structs.asdict(over)["signing_secret_previous"] is None
+    removed = merge_patch(changed, {"signing_secret_previous": None})
+    assert msgspec.structs.asdict(removed)["signing_secret_previous"] is None

@@ -1,4 +1,4 @@
-"""Does each alert open one incident at PagerDuty, and does its end close just that?"""
+"""Incidents of PagerDuty: one for each alert, closed when that alert is resolved."""
 
 import json
 from datetime import timedelta
@@ -45,7 +45,7 @@ async def test_500_hostile_alerts_are_one_incident_each(sink: Sink) -> None:
     message = hostile()
     assert isinstance(await send(PagerDutyChannel, sink.url, message), Sent)
     assert len(pagerduty.open) == len(message.firing)
-    assert len(pagerduty.closed) == 1, "the one that was untold"
+    assert len(pagerduty.closed) == 1, "the unnotified one"
     assert len(pagerduty.texts) == len(message.alerts) + 1
 
 
@@ -53,7 +53,7 @@ async def test_a_resolved_alert_closes_only_its_own_incident(sink: Sink) -> None
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     both = notification(alert(instance="a"), alert(instance="b"))
     await send(PagerDutyChannel, sink.url, both)
-    ended = alert(status="resolved", instance="a", annotations={"summary": "words of another time"})
+    ended = alert(status="resolved", instance="a", annotations={"summary": "another summary"})
     await send(PagerDutyChannel, sink.url, notification(ended))
     assert list(pagerduty.open) == [dedup_key(both.alerts[1])]
     assert pagerduty.closed == [dedup_key(ended)]
@@ -110,7 +110,7 @@ def test_an_event_follows_the_common_event_format() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("label", "expected"),
     [
         ("critical", "critical"),
         ("error", "error"),
@@ -121,8 +121,8 @@ def test_an_event_follows_the_common_event_format() -> None:
         ("", "error"),
     ],
 )
-def test_an_unknown_severity_is_sent_as_error(given: str, message: str) -> None:
-    assert severity(given) == message
+def test_an_unknown_severity_is_sent_as_error(label: str, expected: str) -> None:
+    assert severity(label) == expected
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])

@@ -1,4 +1,4 @@
-"""Is Slack understood when it refuses inside a 200?"""
+"""The errors of Slack, also inside a 200, and the content of its messages."""
 
 import pytest
 from aiohttp import web
@@ -12,8 +12,8 @@ from tests.notify.sending import send
 from tests.notify.strict.slack import read_slack
 
 
-async def message(sink: Sink, answer: object, **headers: str) -> Outcome:
-    sink.script = lambda _: web.json_response(answer, headers=headers)
+async def message(sink: Sink, body: object, **headers: str) -> Outcome:
+    sink.script = lambda _: web.json_response(body, headers=headers)
     return await send(SlackChannel, sink.url)
 
 
@@ -51,7 +51,7 @@ async def test_an_error_that_concerns_the_message_is_final(error: str, sink: Sin
 
 
 @pytest.mark.parametrize(
-    ("status", "word"),
+    ("status", "code"),
     [
         (404, "no_service"),
         (404, "no_active_hooks"),
@@ -63,17 +63,17 @@ async def test_an_error_that_concerns_the_message_is_final(error: str, sink: Sin
 )
 @pytest.mark.parametrize("body", ["{}", '{{"ok":false,"error":"{}"}}'])
 async def test_a_gone_destination_is_recognized_by_its_error_code(
-    status: int, word: str, body: str, sink: Sink
+    status: int, code: str, body: str, sink: Sink
 ) -> None:
-    text = body.format(word)
+    text = body.format(code)
     sink.script = lambda _: web.Response(status=status, text=text)
     assert await send(SlackChannel, sink.url) == Retry(Reason.DESTINATION_GONE, f"{status} {text}", status)
 
 
-@pytest.mark.parametrize("word", ["invalid_payload", "too_many_attachments", "no_text"])
-async def test_a_message_that_a_webhook_cannot_accept_is_rejected(word: str, sink: Sink) -> None:
-    sink.script = lambda _: web.Response(status=400, text=word)
-    assert await send(SlackChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, f"400 {word}", 400)
+@pytest.mark.parametrize("code", ["invalid_payload", "too_many_attachments", "no_text"])
+async def test_a_message_that_a_webhook_cannot_accept_is_rejected(code: str, sink: Sink) -> None:
+    sink.script = lambda _: web.Response(status=400, text=code)
+    assert await send(SlackChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, f"400 {code}", 400)
 
 
 async def test_an_error_without_a_code_is_rejected(sink: Sink) -> None:

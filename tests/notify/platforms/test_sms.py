@@ -1,4 +1,4 @@
-"""Does a text message say what counts in two segments, and does a number that takes none keep it from nobody?"""
+"""Text messages of at most two segments, and independent delivery to each number."""
 
 import base64
 from typing import Any
@@ -99,10 +99,10 @@ def test_any_text_takes_at_most_two_segments(text: str, repeated: int) -> None:
         notification(alert(long, severity=long, annotations={"summary": long}), external_url=f"http://x/{long}"),
         digest(*(count(f"{long}{at}", long) for at in range(40))),
     ):
-        written = text_of(message)
-        assert segments(written) <= 2
-        assert count_alerts(SmsChannel, written) in (1, 40)
-        assert "\ufffd" not in written
+        sms = text_of(message)
+        assert segments(sms) <= 2
+        assert count_alerts(SmsChannel, sms) in (1, 40)
+        assert "\ufffd" not in sms
 
 
 def test_typography_does_not_cost_a_segment() -> None:

@@ -1,4 +1,4 @@
-"""Does Telegram take what it is told, is nobody pinged, and are its refusals understood?"""
+"""Messages that Telegram accepts and that mention nobody, and the classification of its errors."""
 
 import html
 import json
@@ -30,13 +30,13 @@ def bodies(message: Message, **settings: Any) -> list[Any]:
     return [json.loads(request.body) for request in requests]
 
 
-def described(number: int) -> Message:
+def group_of(number: int) -> Message:
     alerts = [alert(instance=f"db{at}", annotations={"description": "x" * 900}) for at in range(number)]
     return notification(*alerts)
 
 
-async def refused(sink: Sink, status: int, words: str, **parameters: Any) -> Outcome:
-    sink.script = lambda _: error_response(status, words, **parameters)
+async def send_refused(sink: Sink, status: int, description: str, **parameters: Any) -> Outcome:
+    sink.script = lambda _: error_response(status, description, **parameters)
     return await send(TelegramChannel, sink.url)
 
 
@@ -44,20 +44,20 @@ async def test_500_hostile_alerts_are_accepted_and_shown_or_counted(sink: Sink) 
     sink.script = telegram = StrictTelegram(BOT_TOKEN, "42")
     assert isinstance(await send(TelegramChannel, sink.url, hostile()), Sent)
     assert len(telegram.texts) == 5
-    whole = "\n".join(telegram.texts)
-    assert count_alerts(TelegramChannel, whole) == 500
-    assert "7 more alerts were left out by Alertmanager" in whole
+    text = "\n".join(telegram.texts)
+    assert count_alerts(TelegramChannel, text) == 500
+    assert "7 more alerts were left out by Alertmanager" in text
     assert "http://alertmanager.example.com/#/alerts" in telegram.texts[-1]
 
 
 @pytest.mark.parametrize("number", [1, 3, 4, 5, 9, 14, 19])
 async def test_a_large_group_is_several_numbered_messages_split_between_alerts(number: int, sink: Sink) -> None:
     sink.script = telegram = StrictTelegram(BOT_TOKEN, "42")
-    assert isinstance(await send(TelegramChannel, sink.url, described(number)), Sent)
-    parts = len(telegram.texts)
-    assert parts == -(-number // 4)
+    assert isinstance(await send(TelegramChannel, sink.url, group_of(number)), Sent)
+    total = len(telegram.texts)
+    assert total == -(-number // 4)
     for at, text in enumerate(telegram.texts, 1):
-        numbered = f"[FIRING:{number}] DiskFull ({at}/{parts})\n" if parts > 1 else f"[FIRING:{number}] DiskFull\n"
+        numbered = f"[FIRING:{number}] DiskFull ({at}/{total})\n" if total > 1 else f"[FIRING:{number}] DiskFull\n"
         assert text.startswith(numbered)
         assert text.count("x" * 900) == text.count("🔥")
     shown = re.findall(r"instance=(db\d+)", "\n".join(telegram.texts))
@@ -65,7 +65,7 @@ async def test_a_large_group_is_several_numbered_messages_split_between_alerts(n
 
 
 def test_a_message_is_filled_before_the_next_one_starts() -> None:
-    texts = [body["text"] for body in bodies(described(100))]
+    texts = [body["text"] for body in bodies(group_of(100))]
     assert len(texts) == 5
     assert all(len(html.unescape(text)) > 3000 for text in texts)
     assert "… and 80 more alerts that did not fit here" in texts[-1]
@@ -124,7 +124,7 @@ def test_the_token_is_in_the_url_and_not_in_the_body(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words", "reason"),
+    ("status", "description", "reason"),
     [
         (403, "Forbidden: bot was blocked by the user", Reason.DESTINATION_GONE),
         (403, "Forbidden: bot was kicked from the supergroup chat", Reason.DESTINATION_GONE),
@@ -141,35 +141,35 @@ def test_the_token_is_in_the_url_and_not_in_the_body(url: str) -> None:
     ],
 )
 async def test_an_error_about_the_chat_or_the_bot_is_retried(
-    status: int, words: str, reason: Reason, sink: Sink
+    status: int, description: str, reason: Reason, sink: Sink
 ) -> None:
-    outcome = await refused(sink, status, words)
+    outcome = await send_refused(sink, status, description)
     assert isinstance(outcome, Retry)
     assert outcome.reason is reason
-    assert words in outcome.detail
+    assert description in outcome.detail
 
 
 async def test_the_wait_of_a_429_is_obeyed(sink: Sink) -> None:
-    outcome = await refused(sink, 429, "Too Many Requests: retry after 35", retry_after=35)
+    outcome = await send_refused(sink, 429, "Too Many Requests: retry after 35", retry_after=35)
     assert isinstance(outcome, Retry)
     assert outcome.after == 35.0
 
 
 async def test_a_group_that_became_a_supergroup_reports_its_new_id(sink: Sink) -> None:
-    words = "Bad Request: group chat was upgraded to a supergroup chat"
-    outcome = await refused(sink, 400, words, migrate_to_chat_id=-1001234)
+    description = "Bad Request: group chat was upgraded to a supergroup chat"
+    outcome = await send_refused(sink, 400, description, migrate_to_chat_id=-1001234)
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.DESTINATION_GONE
     assert "-1001234" in outcome.detail
 
 
 @pytest.mark.parametrize(
-    "words", ["Bad Request: can't parse entities: unclosed start tag", "Bad Request: message is too long"]
+    "description", ["Bad Request: can't parse entities: unclosed start tag", "Bad Request: message is too long"]
 )
-async def test_an_error_about_the_message_is_final(words: str, sink: Sink) -> None:
-    outcome = await refused(sink, 400, words)
+async def test_an_error_about_the_message_is_final(description: str, sink: Sink) -> None:
+    outcome = await send_refused(sink, 400, description)
     assert isinstance(outcome, Rejected)
-    assert words in outcome.detail
+    assert description in outcome.detail
 
 
 @pytest.mark.parametrize("status", [200, 302, 403, 404, 429, 500])
