@@ -36,33 +36,33 @@ def rejection(**settings: Any) -> InvalidInput:
 @pytest.mark.parametrize("template", [None, '{"{{ status }}": "ü"}'])
 async def test_the_library_verifies_a_signed_request(message: Any, template: str | None, sink: Sink) -> None:
     await send(WebhookChannel, sink.url, message, signing_secret=SECRET, custom_payload_template=template)
-    got = sink.received[0]
-    Webhook(SECRET).verify(got.body, got.headers)
-    sent_at = datetime.fromtimestamp(int(got.headers["webhook-timestamp"]), UTC)
+    received = sink.received[0]
+    Webhook(SECRET).verify(received.body, received.headers)
+    sent_at = datetime.fromtimestamp(int(received.headers["webhook-timestamp"]), UTC)
     assert abs(datetime.now(UTC) - sent_at) < timedelta(minutes=5)
 
 
 async def test_a_changed_request_fails_verification(sink: Sink) -> None:
     await send(WebhookChannel, sink.url, signing_secret=SECRET)
-    got = sink.received[0]
-    for secret, body in ((SECRET, got.body + b" "), (OTHER_SECRET, got.body)):
+    received = sink.received[0]
+    for secret, body in ((SECRET, received.body + b" "), (OTHER_SECRET, received.body)):
         with pytest.raises(WebhookVerificationError):
-            Webhook(secret).verify(body, got.headers)
+            Webhook(secret).verify(body, received.headers)
 
 
 async def test_both_secrets_verify_during_a_rotation(sink: Sink) -> None:
     await send(WebhookChannel, sink.url, signing_secret=SECRET, signing_secret_previous=OTHER_SECRET)
-    got = sink.received[0]
-    assert [part[:3] for part in got.headers["webhook-signature"].split(" ")] == ["v1,", "v1,"]
+    received = sink.received[0]
+    assert [part[:3] for part in received.headers["webhook-signature"].split(" ")] == ["v1,", "v1,"]
     for secret in (SECRET, OTHER_SECRET):
-        Webhook(secret).verify(got.body, got.headers)
+        Webhook(secret).verify(received.body, received.headers)
 
 
 async def test_a_large_body_is_signed_whole(sink: Sink) -> None:
     alerts = [alert(instance=f"db{n}", annotations={"description": "x" * 4096}) for n in range(500)]
     await send(WebhookChannel, sink.url, notification(*alerts), signing_secret=SECRET)
-    got = sink.received[0]
-    Webhook(SECRET).verify(got.body, got.headers)
+    received = sink.received[0]
+    Webhook(SECRET).verify(received.body, received.headers)
 
 
 async def test_a_retry_has_the_same_id_signed_or_not(sink: Sink) -> None:
@@ -96,9 +96,9 @@ def test_a_custom_header_cannot_replace_a_signing_header(name: str) -> None:
 async def test_an_older_channel_s_custom_header_cannot_either(sink: Sink) -> None:
     headers = {"Webhook-Id": "theirs", "WEBHOOK-SIGNATURE": "theirs", "X-Team": "db"}
     assert isinstance(await send(WebhookChannel, sink.url, signing_secret=SECRET, custom_headers=headers), Sent)
-    got = sink.received[0]
-    assert (got.headers["webhook-id"], got.headers["X-Team"]) == ("msg_42", "db")
-    assert "theirs" not in got.headers.values()
+    received = sink.received[0]
+    assert (received.headers["webhook-id"], received.headers["X-Team"]) == ("msg_42", "db")
+    assert "theirs" not in received.headers.values()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.notify.sending import send
 from tests.notify.strict.slack import read_slack
 
 
-async def message(sink: Sink, body: object, **headers: str) -> Outcome:
+async def send_to(sink: Sink, body: object, **headers: str) -> Outcome:
     sink.script = lambda _: web.json_response(body, headers=headers)
     return await send(SlackChannel, sink.url)
 
@@ -42,12 +42,12 @@ async def message(sink: Sink, body: object, **headers: str) -> Outcome:
 async def test_an_error_that_does_not_concern_the_message_is_retried(
     error: str, reason: Reason, sink: Sink
 ) -> None:
-    assert await message(sink, {"ok": False, "error": error}) == Retry(reason, error, 200)
+    assert await send_to(sink, {"ok": False, "error": error}) == Retry(reason, error, 200)
 
 
 @pytest.mark.parametrize("error", ["invalid_blocks", "msg_too_long", "something_new"])
 async def test_an_error_that_concerns_the_message_is_final(error: str, sink: Sink) -> None:
-    assert await message(sink, {"ok": False, "error": error}) == Rejected(Reason.CLIENT_ERROR, error, 200)
+    assert await send_to(sink, {"ok": False, "error": error}) == Rejected(Reason.CLIENT_ERROR, error, 200)
 
 
 @pytest.mark.parametrize(
@@ -77,17 +77,17 @@ async def test_a_message_that_a_webhook_cannot_accept_is_rejected(code: str, sin
 
 
 async def test_an_error_without_a_code_is_rejected(sink: Sink) -> None:
-    assert isinstance(await message(sink, {"ok": False}), Rejected)
-    assert isinstance(await message(sink, {"ok": False, "error": {"odd": 1}}), Rejected)
+    assert isinstance(await send_to(sink, {"ok": False}), Rejected)
+    assert isinstance(await send_to(sink, {"ok": False, "error": {"odd": 1}}), Rejected)
 
 
 async def test_retry_after_is_obeyed_inside_a_200(sink: Sink) -> None:
-    outcome = await message(sink, {"ok": False, "error": "ratelimited"}, **{"Retry-After": "30"})
+    outcome = await send_to(sink, {"ok": False, "error": "ratelimited"}, **{"Retry-After": "30"})
     assert outcome == Retry(Reason.RATE_LIMITED, "ratelimited", 200, 30.0)
 
 
 async def test_an_ok_response_is_sent(sink: Sink) -> None:
-    assert isinstance(await message(sink, {"ok": True, "ts": "1.2"}), Sent)
+    assert isinstance(await send_to(sink, {"ok": True, "ts": "1.2"}), Sent)
 
 
 async def test_the_channel_s_settings_are_sent(sink: Sink) -> None:

@@ -1,9 +1,6 @@
 """Delivery of mails to a real mail server: encryption, login and the responses of the server."""
 
-import asyncio
 import base64
-import socket
-import ssl
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -11,15 +8,11 @@ from typing import Any
 
 import pytest
 
-from relay.domain.channel_types import EmailChannel
-from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
-from relay.notify.registry import NOTIFIERS
-from tests.fixtures.behaviors import Behavior, hangs, resets_after, sends
 from tests.fixtures.mail_server import LOGIN, MailServer, mail_server
 from tests.fixtures.platforms import self_signed
-from tests.notify.factories import alert, channel, notification
-from tests.notify.sending import LOOPBACK, local_sender
+from tests.notify.factories import alert, notification
+from tests.notify.sending import send_mail
 from tests.notify.strict.mail import parse_mail
 
 OPS, DB = "ops@example.com", "db@example.org"
@@ -32,24 +25,6 @@ async def server() -> AsyncIterator[MailServer]:
     """A mail server without encryption that accepts logins."""
     async with mail_server(auth_require_tls=False) as made:
         yield made
-
-
-async def send_mail(
-    port: int,
-    security: str = "none",
-    message: Message | None = None,
-    *,
-    host: str = "127.0.0.1",
-    attempt_timeout: float = 10.0,
-    trusted: Path | None = None,
-    allowed: tuple[str, ...] = LOOPBACK,
-    **settings: Any,
-) -> Outcome:
-    """Make one attempt to send a mail. `trusted` is the folder of a trusted certificate."""
-    one = channel(EmailChannel, smtp_host=host, smtp_port=port, smtp_security=security, **settings)
-    tls = None if trusted is None else ssl.create_default_context(cafile=trusted / "certificate.pem")
-    async with local_sender(allowed, attempt_timeout, tls) as sender:
-        return await sender.attempt(NOTIFIERS[EmailChannel], one, message or notification())
 
 
 async def test_one_mail_is_sent_to_all_recipients(server: MailServer) -> None:
@@ -228,77 +203,3 @@ async def test_loopback_is_blocked(allowed: tuple[str, ...], host: str, server: 
 
 async def test_an_allowed_name_may_be_private(server: MailServer) -> None:
     assert isinstance(await send_mail(server.port, host="localhost", allowed=("localhost",)), Sent)
-
-
-async def test_a_refused_connection_is_retried() -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        outcome = await send_mail(closed.getsockname()[1])
-    assert isinstance(outcome, Retry)
-    assert outcome.reason is Reason.CONNECTION_ERROR
-
-
-async def test_a_name_that_does_not_resolve_is_retried() -> None:
-    outcome = await send_mail(25, host="does-not-exist.invalid")
-    assert isinstance(outcome, Retry)
-    assert outcome.reason is Reason.CONNECTION_ERROR
-    assert outcome.detail.startswith("the name could not be resolved: ")
-
-
-async def test_a_mail_is_sent_even_if_the_server_does_not_answer_quit(server: MailServer) -> None:
-    server.replies["QUIT"] = "never"
-    assert isinstance(await send_mail(server.port), Sent)
-
-
-async def test_a_connection_is_closed_when_a_server_hangs_after_data(server: MailServer) -> None:
-    server.replies["DATA"] = "never"
-    outcome = await send_mail(server.port, attempt_timeout=0.5)
-    assert outcome == Retry(Reason.DEADLINE_EXCEEDED, "no response in time")
-    async with asyncio.timeout(10):
-        while server.connected:
-            await asyncio.sleep(0.02)
-
-
-async def send_to(behavior: Behavior, security: str, attempt_timeout: float = 10.0) -> Outcome:
-    """Make one attempt with a server that behaves like this on every connection."""
-
-    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await behavior(writer)
-        finally:
-            writer.close()
-
-    async with await asyncio.start_server(accept, "127.0.0.1", 0) as listening:
-        return await send_mail(listening.sockets[0].getsockname()[1], security, attempt_timeout=attempt_timeout)
-
-
-@pytest.mark.parametrize("security", ["starttls", "tls", "none"])
-async def test_a_hang_ends_at_the_timeout(security: str) -> None:
-    outcome = await send_to(hangs, security, attempt_timeout=0.3)
-    assert outcome == Retry(Reason.DEADLINE_EXCEEDED, "no response in time")
-
-
-@pytest.mark.parametrize("security", ["starttls", "tls", "none"])
-@pytest.mark.parametrize(
-    "behavior", [sends(b""), resets_after(b""), resets_after(b"220 hel"), sends(b"220 hi\r\n")]
-)
-async def test_a_server_that_closes_the_connection_is_retried(behavior: Behavior, security: str) -> None:
-    outcome = await send_to(behavior, security)
-    assert isinstance(outcome, Retry)
-    assert outcome.reason is Reason.CONNECTION_ERROR
-
-
-@pytest.mark.parametrize(
-    "noise", [b"HTTP/1.1 400 Bad\r\n\r\n", b"\x00\xff\x16garbage\r\n", b"220 " + b"x" * 100_000]
-)
-async def test_a_server_that_does_not_speak_smtp_is_retried(noise: bytes) -> None:
-    outcome = await send_to(sends(noise), "none")
-    assert isinstance(outcome, Retry)
-    assert outcome.reason is Reason.CONNECTION_ERROR
-
-
-@pytest.mark.parametrize("greeting", [b"421 busy\r\n", b"554 not you\r\n"])
-async def test_a_server_that_refuses_in_its_greeting_is_retried(greeting: bytes) -> None:
-    outcome = await send_to(sends(greeting), "none")
-    assert isinstance(outcome, Retry)
-    assert (outcome.reason, outcome.detail) == (Reason.SERVER_ERROR, greeting.decode().strip())
