@@ -63,7 +63,7 @@ _routing_key = re.compile(r"[A-Za-z0-9]{32}")
 class PagerDutyNotifier(Notifier[PagerDutyChannel]):
     """PagerDuty. It has no default rate limit, because a digest would hide incidents.
 
-    PagerDuty throttles by "dynamically adjusted" limits, and a 429 is retried.
+    PagerDuty adjusts its limits dynamically, and a 429 is retried.
     https://developer.pagerduty.com/docs/events-api-v2/overview#rate-limits
     """
 
@@ -225,7 +225,7 @@ def _first(labels: dict[str, str], names: Iterable[str]) -> str:
 
 
 def _line(text: str) -> str:
-    """The text in one line; no field needs more of it than this reads."""
+    """The start of a text, in one line; no field is longer."""
     return " ".join(text[: 2 * MAX_SUMMARY].split())
 
 

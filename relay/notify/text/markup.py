@@ -18,7 +18,7 @@ from relay.notify.text.graphemes import floor_boundary
 from relay.notify.text.plain_text import ELLIPSIS, web_url, without_mentions
 
 PRIVATE_PLANE: Final = 0xF0000
-"""The code point that encodes ASCII's first. https://www.unicode.org/faq/private_use"""
+"""The code point that encodes ASCII's first. https://www.unicode.org/faq/private_use.html"""
 SPECIAL_CHARACTERS: Final = "!\"#&'()*<>@[\\]_`|~"
 """Characters that are markup, or part of an escape sequence, on some platform."""
 
