@@ -154,6 +154,12 @@ def read(row: Row, struct: type[RowStruct]) -> RowStruct:
     return msgspec.convert(dict(row), struct)
 
 
+def read_row(row: Any, struct: type[RowStruct], **computed: Any) -> RowStruct:
+    """Return a row of SQLAlchemy as a struct; `computed` has the fields that are no columns."""
+    columns = {name: getattr(row, name) for name in struct.__struct_fields__ if name not in computed}
+    return msgspec.convert(columns | computed, struct)
+
+
 def _array_text(values: Sequence[int] | None) -> str | None:
     """Return an array of numbers as Postgres reads it from text."""
     return None if values is None else "{" + ",".join(map(str, values)) + "}"

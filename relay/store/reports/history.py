@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.alerts import Status
 from relay.domain.errors import NotFound
-from relay.domain.history import HistoryDetail, HistoryItem, Receipt
+from relay.domain.history import DeliveryDetail, HistoryDetail, HistoryItem, Receipt
 from relay.store.outbox.fragments import content_tree
+from relay.store.postgres.statements import read_row
 from relay.store.reports import deliveries as outbox
 from relay.store.tables import alerts, deliveries, receipts
 
@@ -30,7 +31,10 @@ IN_DELIVERY: Final = text(
     """
 )
 
-_shown = [alerts.c[name] for name in HistoryItem.__struct_fields__]
+_shown = [
+    func.nullif(alerts.c.tenant_id, "").label("tenant_id"),
+    *(alerts.c[name] for name in HistoryItem.__struct_fields__ if name != "tenant_id"),
+]
 
 
 class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +67,7 @@ async def page(
         statement = statement.where(IN_DELIVERY.bindparams(delivery_id=wanted.delivery_id))
     if before is not None:
         statement = statement.where(alerts.c.id < before)
-    return [HistoryItem(**_item(row)) for row in await connection.execute(statement)]
+    return [read_row(row, HistoryItem) for row in await connection.execute(statement)]
 
 
 async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
@@ -95,20 +99,14 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
     rows = (await connection.execute(found)).all()[::-1]
     found_deliveries = await _deliveries(connection, alert_id, [receipt.id for receipt in rows])
     timeline = tuple(
-        Receipt(
-            id=receipt.id,
-            received_at=receipt.received_at,
-            receiver=receipt.receiver,
-            group_key=receipt.group_key,
-            status=Status(receipt.status),
-            deliveries=tuple(found_deliveries.get(receipt.id, ())),
-        )
-        for receipt in rows
+        read_row(receipt, Receipt, deliveries=found_deliveries.get(receipt.id, ())) for receipt in rows
     )
-    return HistoryDetail(**_item(row), timeline=timeline)
+    return read_row(row, HistoryDetail, timeline=timeline)
 
 
-async def _deliveries(connection: AsyncConnection, alert_id: int, receipt_ids: list[int]) -> dict[int, list[Any]]:
+async def _deliveries(
+    connection: AsyncConnection, alert_id: int, receipt_ids: list[int]
+) -> dict[int, list[DeliveryDetail]]:
     """Return the deliveries of receipts that contain the alert, by receipt."""
     position = func.array_position(receipts.c.alert_ids, cast(alert_id, BigInteger)) - 1
     statement = (
@@ -120,7 +118,7 @@ async def _deliveries(connection: AsyncConnection, alert_id: int, receipt_ids: l
         )
         .order_by(deliveries.c.id)
     )
-    by_receipt: dict[int, list[Any]] = {}
+    by_receipt: dict[int, list[DeliveryDetail]] = {}
     rows = (await connection.execute(statement)).all()
     details = {detail.id: detail for detail in await outbox.details(connection, [row.id for row in rows])}
     for row in rows:
@@ -130,8 +128,3 @@ async def _deliveries(connection: AsyncConnection, alert_id: int, receipt_ids: l
 
 def _holds(column: Any, value: int) -> Any:
     return column.contains(cast(array([value]), column.type))
-
-
-def _item(row: Any) -> dict[str, Any]:
-    item = {name: getattr(row, name) for name in HistoryItem.__struct_fields__}
-    return item | {"status": Status(row.status), "tenant_id": row.tenant_id or None}
