@@ -15,12 +15,17 @@ zero = sa.text("0")
 
 
 def upgrade() -> None:
-    configuration()
-    history()
-    outbox()
+    channels()
+    api_keys()
+    change_notifications()
+    alerts()
+    receipts()
+    lanes()
+    deliveries()
+    attempts()
 
 
-def configuration() -> None:
+def channels() -> None:
     op.create_table(
         "config_version",
         sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
@@ -49,6 +54,9 @@ def configuration() -> None:
         sa.Column("created_at", moment, nullable=False, server_default=now),
         sa.Column("updated_at", moment, nullable=False, server_default=now),
     )
+
+
+def api_keys() -> None:
     op.create_table(
         "api_keys",
         sa.Column("id", sa.Text, primary_key=True),
@@ -62,6 +70,9 @@ def configuration() -> None:
         sa.Column("revoked_at", moment),
         sa.UniqueConstraint("hash", name="api_keys_hash_key"),
     )
+
+
+def change_notifications() -> None:
     # BEFORE, so that the version's row is locked before any other: ingest locks it first too, and the same
     # order on both sides can't deadlock.
     op.execute(
@@ -85,7 +96,7 @@ def configuration() -> None:
     )
 
 
-def history() -> None:
+def alerts() -> None:
     # No foreign keys on the hot path: each would cost a lookup for each row, and retention deletes rows in bulk.
     op.create_table(
         "alerts",
@@ -110,6 +121,9 @@ def history() -> None:
         sa.UniqueConstraint("tenant_id", "fingerprint", "starts_at", name="alerts_occurrence_key"),
         sa.CheckConstraint("status IN ('firing', 'resolved')", name="alerts_status"),
     )
+
+
+def receipts() -> None:
     op.create_table(
         "group_states",
         sa.Column("state_hash", sa.LargeBinary, primary_key=True),
@@ -139,7 +153,7 @@ def history() -> None:
     op.create_index("receipts_group", "receipts", ["group_hash", "received_at"])
 
 
-def outbox() -> None:
+def lanes() -> None:
     op.create_table(
         "lanes",
         sa.Column("channel_id", sa.Text, sa.ForeignKey("channels.id", ondelete="CASCADE"), primary_key=True),
@@ -158,6 +172,9 @@ def outbox() -> None:
         ),
         postgresql_with={"fillfactor": "50"},
     )
+
+
+def deliveries() -> None:
     op.create_table(
         "deliveries",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
@@ -187,6 +204,9 @@ def outbox() -> None:
     op.create_index("deliveries_receipt", "deliveries", ["receipt_id"])
     dead = sa.text("state = 'dead'")
     op.create_index("deliveries_dead", "deliveries", ["id"], postgresql_where=dead)
+
+
+def attempts() -> None:
     op.create_table(
         "attempts",
         sa.Column("delivery_id", sa.BigInteger, primary_key=True, autoincrement=False),

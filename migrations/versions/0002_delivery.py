@@ -39,7 +39,8 @@ def upgrade() -> None:
     op.execute("ALTER TABLE deliveries_before RENAME CONSTRAINT deliveries_pkey TO deliveries_before_pkey")
     op.execute("ALTER TABLE deliveries_before ALTER id DROP IDENTITY")
     op.execute("CREATE SEQUENCE deliveries_id_seq")
-    outbox()
+    deliveries()
+    partitions()
     op.execute(
         f"""
         INSERT INTO deliveries ({KEPT}, rank, waiting_since)
@@ -80,7 +81,7 @@ def lanes() -> None:
     op.execute("ALTER TABLE lanes SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500)")
 
 
-def outbox() -> None:
+def deliveries() -> None:
     # Partitioned by state: a finished delivery moves out of the partition that claims read, which stays as small
     # as what is pending. Ids come from a sequence, because only Postgres 17 has identity columns on partitions.
     op.create_table(
@@ -127,6 +128,9 @@ def outbox() -> None:
         ),
         postgresql_partition_by="LIST (state)",
     )
+
+
+def partitions() -> None:
     op.execute(
         """
         CREATE TABLE deliveries_waiting PARTITION OF deliveries FOR VALUES IN ('pending', 'sending')
@@ -163,7 +167,7 @@ def downgrade() -> None:
     op.execute("ALTER TABLE deliveries_after RENAME CONSTRAINT deliveries_pkey TO deliveries_after_pkey")
     op.execute("ALTER SEQUENCE deliveries_id_seq RENAME TO deliveries_id_seq_after")
     op.execute("DROP INDEX deliveries_receipt")
-    outbox_before()
+    deliveries_before()
     op.execute(
         f"""
         INSERT INTO deliveries ({KEPT}) OVERRIDING SYSTEM VALUE
@@ -187,7 +191,7 @@ def downgrade() -> None:
     op.drop_column("channels", "disabled_reason")
 
 
-def outbox_before() -> None:
+def deliveries_before() -> None:
     op.create_table(
         "deliveries",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),

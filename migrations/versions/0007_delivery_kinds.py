@@ -46,6 +46,14 @@ COMMENTS = {
 
 
 def upgrade() -> None:
+    delivery_kinds()
+    edited_messages()
+    for target, comment in COMMENTS.items():
+        quoted = comment.replace("'", "''")
+        op.execute(f"COMMENT ON {target} IS '{quoted}'")
+
+
+def delivery_kinds() -> None:
     kind = sa.Column("kind", sa.Text, nullable=False, server_default=sa.text("'group'"))
     kind.comment = "group, digest or refresh."
     op.add_column("deliveries", kind)
@@ -60,6 +68,9 @@ def upgrade() -> None:
         ["channel_id", "id"],
         postgresql_where=sa.text("state = 'pending' AND kind = 'digest'"),
     )
+
+
+def edited_messages() -> None:
     # A new table rather than a renamed one, whose constraints would keep the old names.
     op.create_table(
         "edited_messages",
@@ -102,9 +113,6 @@ def upgrade() -> None:
         """
     )
     op.drop_table("living_messages")
-    for target, comment in COMMENTS.items():
-        quoted = comment.replace("'", "''")
-        op.execute(f"COMMENT ON {target} IS '{quoted}'")
 
 
 def downgrade() -> None:
