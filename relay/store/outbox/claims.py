@@ -11,6 +11,7 @@ from relay.store.outbox.fragments import (
     IS_HEAD,
     IS_NO_REFRESH,
     MERGED,
+    NOT_HELD_BACK,
     PENDING,
     PENDING_DIGEST,
     SENDING,
@@ -107,7 +108,7 @@ CLAIMED_COLUMNS: Final = """
 
 _REQUESTED: Final = f"""
   SELECT a.*, l.channel_id IS NOT NULL AS held, c.updated_at = a.config_version AS fresh, l.enqueued,
-    c.enabled AND (l.held_until IS NULL OR l.held_until <= now()) AS usable,
+    c.enabled AND {NOT_HELD_BACK} AS usable,
     CASE WHEN a.per_second IS NULL THEN a.room ELSE {TOKENS} END AS tokens,
     coalesce(greatest(0, extract(epoch FROM l.digested_at - now())::float8 + :digest_after), 0) AS digest_in
   FROM :requests AS a

@@ -12,6 +12,7 @@ from relay.store.outbox.fragments import (
     FIRING,
     IS_NO_REFRESH,
     MERGED,
+    NOT_HELD_BACK,
     PENDING,
     PENDING_DIGEST,
     RESOLVED,
@@ -26,10 +27,10 @@ GATHERED_AT_ONCE: Final = 2000
 MAX_SHOWN: Final = 50
 """Alerts that a digest shows in full; platforms show as many as fit."""
 
-_LANE: Final = """
+_LANE: Final = f"""
   SELECT l.* FROM lanes l
   WHERE l.channel_id = :channel_id AND l.owner = :worker AND l.epoch = :epoch AND l.lease_until > now()
-    AND (l.held_until IS NULL OR l.held_until <= now())
+    AND {NOT_HELD_BACK}
 """
 
 GATHER: Final = Statement(

@@ -57,6 +57,7 @@ USABLE_FALLBACK: Final = """(
 """Whether `f` can be sent to, or has a fallback itself. A fallback that a person disabled would only keep it."""
 
 NOT_LEASED: Final = "(l.lease_until IS NULL OR l.lease_until <= now())"
+NOT_HELD_BACK: Final = "(l.held_until IS NULL OR l.held_until <= now())"
 
 
 def wake_lanes(channel_ids: str) -> str:

@@ -16,7 +16,7 @@ from relay.domain.outcomes import OutcomeKind, Reason
 from relay.domain.templates.message_templates import MessageTemplate
 from relay.store.configuration import channels, message_templates
 from relay.store.configuration.seal import Seal
-from relay.store.outbox.fragments import IS_HEAD, NOT_LEASED, PENDING, SENDING
+from relay.store.outbox.fragments import IS_HEAD, NOT_HELD_BACK, NOT_LEASED, PENDING, SENDING
 from relay.store.postgres.statements import DriverConnection, Query, Records, Statement
 
 LEASE_SECONDS: Final = 10.0
@@ -92,7 +92,7 @@ CLAIM_LANES: Final = Query(
     f"""
     WITH due AS MATERIALIZED (
       SELECT l.channel_id FROM lanes l JOIN channels c ON c.id = l.channel_id
-      WHERE c.enabled AND l.next_due <= now() AND (l.held_until IS NULL OR l.held_until <= now())
+      WHERE c.enabled AND l.next_due <= now() AND {NOT_HELD_BACK}
         AND ({NOT_LEASED} OR l.owner = :worker) AND l.channel_id <> ALL (:held)
         AND (:only::text[] IS NULL OR l.channel_id = ANY (:only))
       ORDER BY l.next_due LIMIT :limit FOR NO KEY UPDATE OF l SKIP LOCKED

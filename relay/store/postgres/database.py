@@ -83,7 +83,7 @@ class Database:
         async with asyncio.timeout(QUERY_TIMEOUT), self.engine.begin() as connection:
             yield connection
 
-    async def answers(self) -> bool:
+    async def is_available(self) -> bool:
         """Return whether Postgres responds to a query."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT), self.engine.connect() as connection:
