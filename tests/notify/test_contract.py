@@ -47,8 +47,8 @@ each_setup = pytest.mark.parametrize("setup", SETUPS, indirect=True)
 async def setup(request: pytest.FixtureRequest, sink: Sink, tmp_path: Path) -> AsyncIterator[StrictSetup]:
     """Each type in turn, with its platform."""
     _, open_setup = SETUPS[request.param]
-    async with open_setup(sink, tmp_path) as made:
-        yield made
+    async with open_setup(sink, tmp_path) as opened:
+        yield opened
 
 
 async def send_to(setup: StrictSetup, message: Message) -> Outcome:

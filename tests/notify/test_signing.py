@@ -134,9 +134,9 @@ def test_a_previous_secret_requires_a_current_one() -> None:
 
 
 def test_a_new_secret_is_valid_and_random() -> None:
-    made = {new_signing_secret() for _ in range(3)}
-    assert len(made) == 3
-    for secret in made:
+    secrets = {new_signing_secret() for _ in range(3)}
+    assert len(secrets) == 3
+    for secret in secrets:
         check_channel(channel(WebhookChannel, signing_secret=secret), EgressPolicy(()))
 
 

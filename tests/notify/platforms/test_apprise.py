@@ -22,9 +22,9 @@ NOT_DELIVERED = "Apprise could not deliver it and gave no reason"
 
 
 def notice(message: Message) -> Notice:
-    made = NOTIFIERS[AppriseChannel].request(channel(AppriseChannel), message)
-    assert isinstance(made, Notice)
-    return made
+    request = NOTIFIERS[AppriseChannel].request(channel(AppriseChannel), message)
+    assert isinstance(request, Notice)
+    return request
 
 
 def rejection(url: str, *allowed: str) -> tuple[str, str]:

@@ -26,9 +26,9 @@ HOSTILE_NAMES = [
 
 
 def mail_request(message: Message, **settings: Any) -> Mail:
-    made = NOTIFIERS[EmailChannel].request(channel(EmailChannel, **settings), message)
-    assert isinstance(made, Mail)
-    return made
+    request = NOTIFIERS[EmailChannel].request(channel(EmailChannel, **settings), message)
+    assert isinstance(request, Mail)
+    return request
 
 
 def parsed_mail(message: Message, **settings: Any) -> ParsedMail:

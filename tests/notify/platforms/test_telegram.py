@@ -217,8 +217,8 @@ def test_chats_by_number_and_by_name_are_accepted(chat: str) -> None:
 
 async def test_an_unknown_chat_and_a_wrong_token_are_retried(sink: Sink) -> None:
     sink.script = StrictTelegram(BOT_TOKEN, "42")
-    gone = await send(TelegramChannel, sink.url, chat_id="43")
-    wrong = await send(TelegramChannel, sink.url, bot_token=BOT_TOKEN[:-1] + "X")
-    assert isinstance(gone, Retry)
-    assert isinstance(wrong, Retry)
-    assert (gone.reason, wrong.reason) == (Reason.DESTINATION_GONE, Reason.AUTH_ERROR)
+    unknown_chat = await send(TelegramChannel, sink.url, chat_id="43")
+    wrong_token = await send(TelegramChannel, sink.url, bot_token=BOT_TOKEN[:-1] + "X")
+    assert isinstance(unknown_chat, Retry)
+    assert isinstance(wrong_token, Retry)
+    assert (unknown_chat.reason, wrong_token.reason) == (Reason.DESTINATION_GONE, Reason.AUTH_ERROR)

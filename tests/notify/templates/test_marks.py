@@ -19,7 +19,7 @@ from tests.notify.sending import send
 FALLBACK_NOTE = "Fallback for channel slack-critical: circuit breaker open since 15:33"
 UNNOTIFIED_NOTE = "fired and resolved before a notification was sent"
 RESOLVED = notification(
-    alert("Told", "resolved"), alert("Untold", "resolved"), alert("Fires"), unnotified=frozenset({1, 2})
+    alert("Notified", "resolved"), alert("Unnotified", "resolved"), alert("Fires"), unnotified=frozenset({1, 2})
 )
 
 
@@ -62,8 +62,10 @@ def test_an_unnotified_alert_is_marked_as_fired_and_resolved(channel_type: Chann
         return
     text = message_text(channel_type, RESOLVED)
     assert text.count(UNNOTIFIED_NOTE) == 1
-    assert text.index("Fires is firing") < text.index("Told is resolved") < text.index("Untold is resolved")
-    assert text.index("Untold is resolved") < text.index(UNNOTIFIED_NOTE)
+    assert (
+        text.index("Fires is firing") < text.index("Notified is resolved") < text.index("Unnotified is resolved")
+    )
+    assert text.index("Unnotified is resolved") < text.index(UNNOTIFIED_NOTE)
 
 
 async def test_the_payload_has_the_kind_and_templates_read_the_marks(sink: Sink) -> None:
@@ -72,7 +74,7 @@ async def test_the_payload_has_the_kind_and_templates_read_the_marks(sink: Sink)
     assert (body["kind"], body["digest"]) == ("group", None)
     template = (
         '{"for": {{ fallback_for.channel_id | tojson }}, '
-        '"untold": {{ alerts | selectattr("untold_firing") | map(attribute="alertname") | list | tojson }}}'
+        '"unnotified": {{ alerts | selectattr("untold_firing") | map(attribute="alertname") | list | tojson }}}'
     )
     await send(WebhookChannel, sink.url, message, custom_payload_template=template)
-    assert sink.received[0].json == {"for": "slack-critical", "untold": ["Untold"]}
+    assert sink.received[0].json == {"for": "slack-critical", "unnotified": ["Unnotified"]}

@@ -149,6 +149,6 @@ def test_the_process_ends_when_the_relay_is_killed_while_a_template_runs() -> No
     deadline = time.monotonic() + 20
     while Path(f"/proc/{process}/cmdline").exists() and time.monotonic() < deadline:
         if not Path(f"/proc/{process}/cmdline").read_bytes():
-            return  # it has ended, and nobody has asked how
+            return  # a zombie: it has ended
         time.sleep(0.05)
     assert not Path(f"/proc/{process}").exists()

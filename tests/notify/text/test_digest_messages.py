@@ -29,6 +29,7 @@ MIXED = digest(
     count("Odd", "page"),
     count("", "", firing=0, resolved=1),
 )
+LARGE_DIGEST_TEXTS = {name: ODD_TEXTS[name] for name in ("combined emoji", "ampersands", "markdown")}
 
 
 def unescaped_text(channel_type: ChannelType, message: Digest) -> str:
@@ -150,7 +151,10 @@ def test_other_names_that_do_not_fit_are_counted(channel_type: ChannelType) -> N
     assert count_alerts(channel_type, text) == 2000, "there is still room for the first alerts"
 
 
-@pytest.mark.parametrize(("channel_type", "text", "size"), sampled(ALL, ODD_TEXTS, [1, 27, 300, 2000]))
+@pytest.mark.parametrize(
+    ("channel_type", "text", "size"),
+    [*sampled(ALL, ODD_TEXTS, [1, 27, 300]), *sampled(ALL, LARGE_DIGEST_TEXTS, [2000])],
+)
 def test_odd_text_in_names_and_severities_fits(channel_type: ChannelType, text: str, size: int) -> None:
     counts = [count(f"{text}{at}", "critical" if at % 2 else f"{text}{at % 7}") for at in range(size)]
     annotations = {"summary": text, "description": f"{text}.", "runbook_url": f"http://x/?{text}"}

@@ -30,12 +30,12 @@ GRAPHEMES = {
 @pytest.mark.parametrize("text", GRAPHEMES.values(), ids=GRAPHEMES.keys())
 @pytest.mark.parametrize("before", ["", "x", "🔥", "🇫🇷"])
 def test_a_grapheme_is_not_split(text: str, before: str) -> None:
-    whole = before + text + "x"
+    context = before + text + "x"
     start, end = len(before), len(before + text)
     for at in range(start + 1, end):
-        assert (floor_boundary(whole, at), ceil_boundary(whole, at)) == (start, end)
-    for at in (0, start, end, len(whole)):
-        assert (floor_boundary(whole, at), ceil_boundary(whole, at)) == (at, at)
+        assert (floor_boundary(context, at), ceil_boundary(context, at)) == (start, end)
+    for at in (0, start, end, len(context)):
+        assert (floor_boundary(context, at), ceil_boundary(context, at)) == (at, at)
 
 
 @pytest.mark.parametrize("text", ["ab", "磁盘", "🔥🔥", "\n\r", "تن", "🇩🇪🇫🇷"])

@@ -79,7 +79,7 @@ def test_only_web_pages_are_linked(channel_type: ChannelType, url: str) -> None:
     message = notification(alert(url=url, annotations={"runbook_url": url}), external_url=url)
     text = message_text(channel_type, message)
     assert channel_type is WebhookChannel or not any(
-        word in text for word in ("Source", "Runbook", "Alertmanager")
+        label in text for label in ("Source", "Runbook", "Alertmanager")
     )
 
 

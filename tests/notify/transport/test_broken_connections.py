@@ -1,4 +1,4 @@
-"""The outcome of every way in which an HTTP connection can fail, within the time-out.
+"""The outcome of every way in which an HTTP connection can fail, within the timeout.
 
 All channel types share this code; test_http_contract has each of them use it.
 """

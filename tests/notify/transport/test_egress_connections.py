@@ -115,7 +115,7 @@ def test_one_permitted_address_of_a_name_is_enough() -> None:
     egress_policy.open_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))).close()
     with pytest.raises(BlockedAddress):
         egress_policy.open_socket(blocked)
-    assert check.blocked is None, "what then fails is the permitted one, and may be tried again"
+    assert check.blocked is None, "a later failure is that of the permitted address and is retried"
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])

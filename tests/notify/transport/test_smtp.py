@@ -23,8 +23,8 @@ CREDENTIALS: dict[str, Any] = {"smtp_username": USER, "smtp_password": PASSWORD}
 @pytest.fixture
 async def server() -> AsyncIterator[MailServer]:
     """A mail server without encryption that accepts logins."""
-    async with mail_server(auth_require_tls=False) as made:
-        yield made
+    async with mail_server(auth_require_tls=False) as running:
+        yield running
 
 
 async def test_one_mail_is_sent_to_all_recipients(server: MailServer) -> None:

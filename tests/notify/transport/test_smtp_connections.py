@@ -1,4 +1,4 @@
-"""The outcome of every way in which a connection to a mail server can fail, within the time-out."""
+"""The outcome of every way in which a connection to a mail server can fail, within the timeout."""
 
 import asyncio
 import socket
@@ -15,8 +15,8 @@ from tests.notify.sending import send_mail
 @pytest.fixture
 async def server() -> AsyncIterator[MailServer]:
     """A mail server without encryption that accepts logins."""
-    async with mail_server(auth_require_tls=False) as made:
-        yield made
+    async with mail_server(auth_require_tls=False) as running:
+        yield running
 
 
 async def test_a_refused_connection_is_retried() -> None:
