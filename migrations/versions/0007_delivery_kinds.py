@@ -45,9 +45,36 @@ COMMENTS = {
 """Comments that were rewritten after databases had been created with the earlier migrations."""
 
 
+KIND_OF_OLD_RELEASE = """
+    CREATE FUNCTION deliveries_kind() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      NEW.kind := CASE WHEN NEW.receipt_id IS NULL THEN 'digest' ELSE 'refresh' END;
+      RETURN NEW;
+    END $$
+"""
+"""Processes of the previous release insert digests and refreshes without a kind."""
+TRIGGER = """
+    CREATE TRIGGER deliveries_kind BEFORE INSERT ON deliveries FOR EACH ROW
+    WHEN (NEW.kind = 'group' AND (NEW.receipt_id IS NULL OR NEW.rank = 100))
+    EXECUTE FUNCTION deliveries_kind()
+"""
+
+
 def upgrade() -> None:
     delivery_kinds()
     edited_messages()
+    # For processes of the previous release that continue on this schema until they are replaced. A later migration
+    # can drop the function, the trigger and the view.
+    op.execute(KIND_OF_OLD_RELEASE)
+    op.execute(TRIGGER)
+    op.execute(
+        """
+        CREATE VIEW living_messages AS
+        SELECT channel_id, group_hash, destination_hash AS place, message_refs AS posted, alert_ids,
+          omitted AS let_go, all_resolved AS ended, updated_at
+        FROM edited_messages
+        """
+    )
     for target, comment in COMMENTS.items():
         quoted = comment.replace("'", "''")
         op.execute(f"COMMENT ON {target} IS '{quoted}'")
@@ -116,6 +143,9 @@ def edited_messages() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP VIEW living_messages")
+    op.execute("DROP TRIGGER deliveries_kind ON deliveries")
+    op.execute("DROP FUNCTION deliveries_kind()")
     op.create_table(
         "living_messages",
         sa.Column("channel_id", sa.Text, sa.ForeignKey("lanes.channel_id", ondelete="CASCADE"), primary_key=True),
