@@ -215,14 +215,14 @@ async def _create_all(
 ) -> CreatedChannels:
     async def add(connection: AsyncConnection) -> CreatedChannels:
         created = await _from_template(connection, template_id, given)
-        for one in created:
-            with one.substitution.caller_fields():
-                await _check(one.channel, egress_policy)
+        for creation in created:
+            with creation.substitution.caller_fields():
+                await _check(creation.channel, egress_policy)
         items = []
-        for one in created:
-            with one.substitution.caller_fields():
-                await channels.add(connection, one.channel, seal)
-                items.append(await _view(connection, one.channel))
+        for creation in created:
+            with creation.substitution.caller_fields():
+                await channels.add(connection, creation.channel, seal)
+                items.append(await _view(connection, creation.channel))
         return CreatedChannels(items)
 
     return await run_in_transaction(database, add)

@@ -87,8 +87,10 @@ class ResultWriter:
             return
 
     async def _write(self, batch: Sequence[AttemptResult]) -> None:
-        lane_states = {one.lane_state.channel_id: one.lane_state for one in batch if one.lane_state is not None}
-        message_updates = [one.message_update for one in batch if one.message_update is not None]
+        lane_states = {
+            result.lane_state.channel_id: result.lane_state for result in batch if result.lane_state is not None
+        }
+        message_updates = [result.message_update for result in batch if result.message_update is not None]
         async with self._connection.use() as driver:
             # Before the settlements: if the process dies in between, the next attempt edits the posted message.
             if message_updates:
@@ -98,7 +100,7 @@ class ResultWriter:
                     await message_edits.queue_refreshes(
                         driver, result.settlement.delivery_id, result.refresh_channel
                     )
-            disabling = any(one.disable_reason is not None for one in batch)
+            disabling = any(result.disable_reason is not None for result in batch)
             # One transaction: between two, the next attempt could begin.
             async with driver.transaction() if disabling else nullcontext():
                 # Before the settlements, because ingest locks the configuration before lanes, too.

@@ -48,7 +48,7 @@ async def explain_routing(context: OperationContext, body: dict[str, Any]) -> Ro
     async with context.database.begin() as connection:
         _, found = await channels.load_filters(await driver_connection(connection))
     verdicts = [
-        AlertVerdict(alert.labels, [_verdict(alert, *one, context.tenant_label) for one in found.items()])
+        AlertVerdict(alert.labels, [_verdict(alert, *item, context.tenant_label) for item in found.items()])
         for alert in alerts
     ]
     return RouteResult(verdicts)

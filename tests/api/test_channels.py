@@ -116,7 +116,7 @@ async def test_pending_deliveries_of_a_deleted_channel_are_dead_with_that_reason
 
     [dead] = await relay.items("/deliveries?channel_id=ops")
     assert (dead["state"], dead["last_reason"], dead["next_attempt_at"]) == ("dead", "channelDeleted", None)
-    assert dead["last_error"] == "the channel was deleted before this could be sent"
+    assert dead["last_error"] == "the channel was deleted before this delivery was sent"
     [other] = await relay.items("/deliveries?channel_id=other")
     assert other["state"] == "pending"
 

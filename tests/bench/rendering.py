@@ -37,9 +37,9 @@ async def measure(_url: str) -> list[Figure]:
 
 def figure(name: str, channel_class: type[Any], group: Notification) -> Figure:
     """The cost of the requests, also as a multiple of encoding the group as JSON."""
-    notifier, told = NOTIFIERS[channel_class], channel(channel_class)
+    notifier, settings = NOTIFIERS[channel_class], channel(channel_class)
     bare = cost(lambda: msgspec.json.encode(group))
-    taken = cost(lambda: notifier.requests(told, group))
+    taken = cost(lambda: notifier.requests(settings, group))
     detail = f"{taken / bare:.0f} times its JSON encoding by msgspec, {bare * 1e6:.1f} µs"
     return Figure(name, taken * 1e3, detail, at_most=MOST, amounts=(Amount("ms", taken * 1e3),))
 

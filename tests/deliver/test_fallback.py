@@ -98,7 +98,7 @@ async def test_deliveries_behind_an_open_breaker_go_to_the_fallback_after_a_dela
 
     received = await sink.wait_for(8, "/second", max_wait=maintenance.INTERVAL * 6)
     assert {one.json["alerts"][0]["labels"]["instance"] for one in received} == {str(at) for at in range(8)}
-    assert all("circuit breaker is open since" in one.json["fallback_for"]["reason"] for one in received)
+    assert all("circuit breaker has been open since" in one.json["fallback_for"]["reason"] for one in received)
     merged = await relay.settled(8, state="merged")
     assert {one["last_reason"] for one in merged} == {"circuitOpen"}
     into = [(await relay.call("GET", f"/deliveries/{one['merged_into']}")).json for one in merged]

@@ -93,7 +93,7 @@ def test_a_custom_header_cannot_replace_a_signing_header(name: str) -> None:
     assert (error.field, error.message) == (f"custom_headers.{name}", "is set by the relay itself")
 
 
-async def test_an_older_channel_s_custom_header_cannot_either(sink: Sink) -> None:
+async def test_a_stored_custom_header_cannot_replace_a_signing_header(sink: Sink) -> None:
     headers = {"Webhook-Id": "theirs", "WEBHOOK-SIGNATURE": "theirs", "X-Team": "db"}
     assert isinstance(await send(WebhookChannel, sink.url, signing_secret=SECRET, custom_headers=headers), Sent)
     received = sink.received[0]

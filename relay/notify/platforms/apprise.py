@@ -39,7 +39,7 @@ MAX_RENDERED: Final = 2000
 SEPARATOR: Final = "\n\n"
 MAX_URL: Final = 4096
 RATE_LIMIT: Final = RateLimit(per_second=1, burst=3)
-"""Our default: services differ, and Apprise does not report their limits."""
+"""The relay's default: services differ, and Apprise does not report their limits."""
 LOCAL_SCHEMES: Final = frozenset(
     {"blink1", "dbus", "gio", "glib", "gnome", "kde", "macosx", "pgp", "qt", "syslog", "vapid", "windows"}
 )

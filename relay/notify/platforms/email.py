@@ -21,7 +21,7 @@ from relay.notify.text.markup import HTML
 from relay.notify.transport.egress_policy import host_url
 
 RATE_LIMIT: Final = RateLimit(per_second=1, burst=5)
-"""Our default: mail servers differ, and people cannot read more."""
+"""The relay's default: the limits of mail servers differ, and people cannot read more."""
 MAX_SUBJECT: Final = 200
 MAX_RECIPIENTS: Final = 100
 """The number that every server must accept. https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.8"""

@@ -165,7 +165,7 @@ def _escape_line(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """The text with control characters replaced, which mail programs show badly."""
+    """The text with control characters replaced, which mail clients display badly."""
     return text if text.isprintable() else _unprintable.sub(REPLACEMENT, text)
 
 

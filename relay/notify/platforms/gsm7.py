@@ -77,7 +77,7 @@ def _transliterate(character: str) -> str:
     if unicodedata.category(character) == "Zs":
         return " "
     decomposed = unicodedata.normalize("NFKD", character)
-    base = "".join(one for one in decomposed if not unicodedata.combining(one))
+    base = "".join(character for character in decomposed if not unicodedata.combining(character))
     return base if base and is_gsm(base) else character
 
 

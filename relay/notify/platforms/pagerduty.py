@@ -3,7 +3,7 @@
 https://developer.pagerduty.com/docs/events-api-v2/overview
 
 A channel has as many incidents as alerts, regardless of their groups. A digest, which only a channel with its own
-rate limit receives, is one incident of its own.
+rate limit receives, is a separate incident.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ MAX_EVENT: Final = 512 * 1000
 SEVERITIES: Final = frozenset(SEVERITY_ORDER)
 """The severities of PagerDuty, which equal the usual ones."""
 OTHER_SEVERITY: Final = "error"
-"""The severity of alerts with any other one, or none: whoever routes `page` to a pager wants to wake people.
+"""The severity of alerts with another severity, such as `page`, or none.
 
 `warning` would have a low urgency where urgency depends on severity. Alertmanager has the same default.
 """
@@ -87,7 +87,7 @@ class PagerDutyNotifier(Notifier[PagerDutyChannel]):
         ]
 
     def verdict(self, response: Response) -> Outcome:
-        """Classify a response. A 400 about the routing key is retried, because people can correct the key."""
+        """Classify a response. A 400 about the routing key is retried, because the key can be corrected."""
         if response.status == HTTPStatus.BAD_REQUEST:
             errors = response.json_object().get("errors")
             text = " ".join(map(str, errors)).lower() if isinstance(errors, list) else ""
@@ -131,7 +131,7 @@ def _events(alert: Alert, content: Content, rendered: str = "", *, unnotified: b
     """The event of an alert: a trigger or a resolve.
 
     An alert that was resolved before its trigger was sent gets both, so that it is on record. That trigger has
-    LATE_SEVERITY, so that it wakes nobody where urgency depends on severity.
+    LATE_SEVERITY, so that it pages nobody where urgency depends on severity.
     """
     body = {
         "dedup_key": dedup_key(alert),

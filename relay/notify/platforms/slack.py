@@ -39,7 +39,7 @@ MAX_NOTE: Final = 600
 MAX_TITLE: Final = 300
 MAX_LABELS: Final = 600
 MAX_LINK: Final = 800
-"""A link whose markup is longer is omitted, for it would take the space of text."""
+"""A link whose markup is longer is omitted, because it would take space from the text."""
 
 QUIET: Final = {"unfurl_links": False, "unfurl_media": False}
 MAX_ERROR: Final = 200

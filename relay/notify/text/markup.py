@@ -114,7 +114,7 @@ class Markup(msgspec.Struct, frozen=True, kw_only=True):
             name = tag["name"].lower()
             if not tag["closes"] and name not in VOID_ELEMENTS:
                 open_tags.append(tag["name"])
-            elif name in (one.lower() for one in open_tags):
+            elif name in (tag.lower() for tag in open_tags):
                 while open_tags.pop().lower() != name:
                     pass
         return start.rstrip() + ELLIPSIS + "".join(f"</{name}>" for name in reversed(open_tags))

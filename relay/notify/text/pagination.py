@@ -56,8 +56,8 @@ class Pages(Generic[P]):
             self.remaining = _sum(self.remaining, cost)
 
 
-def _sum(one: Cost, other: Cost) -> Cost:
-    return tuple(map(add, one, other))
+def _sum(cost: Cost, other: Cost) -> Cost:
+    return tuple(map(add, cost, other))
 
 
 def _fits(cost: Cost, budget: Cost) -> bool:

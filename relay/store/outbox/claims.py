@@ -182,7 +182,7 @@ _CLAIMED: Final = f"""
 CLAIM: Final = Statement(
     f"""
     WITH
-    -- The lanes that ask, with the tokens in their buckets and the seconds until a digest may be sent.
+    -- The requesting lanes, with the tokens in their buckets and the seconds until a digest may be sent.
     requested AS MATERIALIZED ({_REQUESTED}),
     -- How many deliveries each may claim. When more groups are pending than the limit lets through in
     -- `digest_after` seconds, the lane is crowded: they are gathered into a digest, at most one in that time.
@@ -235,7 +235,7 @@ CLAIM: Final = Statement(
 async def claim(
     connection: DriverConnection, worker: str, requests: Sequence[ClaimRequest], digest_after: float
 ) -> dict[str, ClaimResult]:
-    """Claim for each lane the deliveries that are due, the most urgent first, and merge those that are overtaken.
+    """Claim the due deliveries of each lane, the most urgent first, and merge those that they supersede.
 
     `digest_after` is in seconds. A lane whose lease was lost gets `held=False`.
     """

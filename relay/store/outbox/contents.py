@@ -84,7 +84,7 @@ async def members(connection: DriverConnection, delivery_ids: Sequence[int]) -> 
 
 
 async def resolved(connection: DriverConnection, alert_ids: Sequence[int]) -> dict[int, Resolution]:
-    """Return those of the alerts that are resolved by now."""
+    """Return the alerts among these that are resolved now."""
     rows = await RESOLUTIONS.rows(connection, alert_ids=alert_ids)
     return {row["id"]: read(row, Resolution) for row in rows}
 

@@ -151,7 +151,7 @@ SHOWN: Final = Statement(
 
 
 class DigestContent(msgspec.Struct, frozen=True):
-    """The present content of a digest. `unnotified`: positions of alerts resolved before their firing was sent."""
+    """The current content of a digest. `unnotified`: positions of alerts resolved before their firing was sent."""
 
     groups: int
     counts: tuple[AlertCount, ...]
@@ -193,7 +193,7 @@ async def claim_digest(
 
 
 async def content(connection: DriverConnection, delivery_id: int) -> DigestContent:
-    """Return the content of a digest: each alert once, in its present state."""
+    """Return the content of a digest: each alert once, in its current state."""
     counts = await COUNT.fetch(connection, delivery_id=delivery_id, severities=SEVERITY_ORDER)
     rows = await SHOWN.rows(connection, delivery_id=delivery_id, severities=SEVERITY_ORDER)
     return DigestContent(

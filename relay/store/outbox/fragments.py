@@ -54,7 +54,7 @@ TOKENS: Final = """least(a.burst, coalesce(
 USABLE_FALLBACK: Final = """(
   f.enabled OR (f.disabled_reason IS NOT NULL AND f.config ->> 'fallback_channel_id' IS NOT NULL)
 )"""
-"""Whether `f` can be sent to, or has a fallback itself. A fallback that a person disabled would only keep it."""
+"""Whether `f` can be sent to, or has a fallback itself. A channel that a user disabled would only hold it."""
 
 NOT_LEASED: Final = "(l.lease_until IS NULL OR l.lease_until <= now())"
 NOT_HELD_BACK: Final = "(l.held_until IS NULL OR l.held_until <= now())"

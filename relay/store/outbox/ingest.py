@@ -76,7 +76,7 @@ class _ReportRow(msgspec.Struct, frozen=True):
 
 
 class _RoutedRow(msgspec.Struct, frozen=True):
-    """A delivery with the webhook that it is of, counted from 1."""
+    """A delivery and the number of its webhook, counted from 1."""
 
     webhook: int
     channel_id: str

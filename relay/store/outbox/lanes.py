@@ -143,7 +143,7 @@ RENEW: Final = Query(
 
 # When something in the lane `l` is due: now, if a group's head is; else when the first of them will be. A delivery
 # that waits behind another one of its group does not make the lane due. One that is still `sending`, because its
-# outcome could not be recorded, makes it due soon: whoever claims the lane then recovers it.
+# outcome could not be recorded, makes it due soon: the next holder of the lane then recovers it.
 _NEXT_DUE: Final = f"""
   SELECT coalesce((
     SELECT now() FROM deliveries d
@@ -192,7 +192,7 @@ async def claim_lanes(
     held: Sequence[str],
     only: Sequence[str] | None = None,
 ) -> list[Lease]:
-    """Lease lanes that are due and free; what a dead worker was sending is pending again.
+    """Lease lanes that are due and free; deliveries that a dead worker was sending become pending.
 
     `held` names the lanes that the worker has already; `only` restricts the claim to some lanes.
     """
@@ -206,7 +206,7 @@ async def claim_lanes(
 async def read_lease(
     connection: DriverConnection, worker: str, seal: Seal, channel_id: str, epoch: int
 ) -> Lease | None:
-    """Return the lease with the channel's present settings; None when it was lost."""
+    """Return the lease with the channel's current settings; None when it was lost."""
     row = await READ_LEASE.fetch_one(connection, worker=worker, channel_id=channel_id, epoch=epoch)
     return None if row is None else _lease(row, seal)
 

@@ -1,6 +1,6 @@
 """Messages of groups that are edited, and the alerts that they show.
 
-They are kept with the channel's lane, so that whoever holds the lane edits the same message.
+They are kept with the channel's lane, so that every holder of the lane edits the same message.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from relay.store.outbox.fragments import DIGEST, PENDING, REFRESH, content_tree
 from relay.store.postgres.statements import DriverConnection, Query, Records, Statement, read
 
 EDITED_FOR: Final = "1 day"
-"""After the last edit. Alertmanager repeats what fires every few hours, so that what comes later is news, and no
-platform lets much older messages be edited."""
+"""After the last edit. Alertmanager repeats firing alerts every few hours, so a change after a longer silence is a
+new incident, and no platform allows edits of much older messages."""
 
 
 class EditableMessage(msgspec.Struct, frozen=True):
     """The message of a group in a channel. `message_refs` are the platform's references of its parts, in order.
 
-    `alert_ids` are the alerts that it shows; `omitted` counts those that it showed once. `all_resolved`: none of
+    `alert_ids` are the alerts that it shows; `omitted` counts those no longer shown. `all_resolved`: none of
     them fires.
     """
 
@@ -63,7 +63,7 @@ LOAD: Final = Query(
     """,
 )
 
-# Only the lane's holder may write: a worker that lost the lane must not overwrite what the next one sent.
+# Only the lane's holder may write: a worker that lost the lane must not overwrite messages of the next holder.
 WRITE: Final = Statement(
     """
     INSERT INTO edited_messages AS m (
@@ -141,7 +141,7 @@ async def queue_refreshes(connection: DriverConnection, digest_id: int, channel_
 
 
 async def alerts(connection: DriverConnection, alert_ids: Sequence[int]) -> list[tuple[int, Alert]]:
-    """Return alerts in their present state, with ids: firing ones first, then the last resolved first."""
+    """Return alerts in their current state, with ids: firing ones first, then the last resolved first."""
     return [(row["id"], read(row, Alert)) for row in await ALERTS.rows(connection, alert_ids=alert_ids)]
 
 

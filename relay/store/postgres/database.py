@@ -44,7 +44,7 @@ UNAVAILABLE: Final[tuple[type[Exception], ...]] = (
 """Postgres can't be used now; the same statement may succeed later."""
 
 FAILED: Final[tuple[type[Exception], ...]] = (*UNAVAILABLE, asyncpg.PostgresError)
-"""The errors after which a loop continues that retries anyway; they include canceled and deadlocked statements."""
+"""Errors after which a retrying loop continues; they include canceled and deadlocked statements."""
 
 RETRYABLE: Final[tuple[type[Exception], ...]] = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """Two transactions conflicted; the same statement succeeds when it is retried."""

@@ -50,7 +50,7 @@ from tests.notify.strict.telegram import UNCHANGED, StrictTelegram
         ({"text": "x", "attachments": [{"blocks": []}] * 101}, 400, "too_many_attachments"),
     ],
 )
-async def test_slack_s_webhook_accepts_and_refuses_as_documented(
+async def test_slack_s_webhook_accepts_and_rejects_as_documented(
     body: Any, status: int, error: str, sink: Sink
 ) -> None:
     sink.script = slack = StrictSlack()
@@ -97,7 +97,7 @@ async def test_a_closed_webhook_of_slack_answers_with_its_error_code(sink: Sink)
         ("chat.update", {"text": "x", "channel": "#alerts", "ts": "1.2"}, BEARER, "channel_not_found"),
     ],
 )
-async def test_slack_s_api_refuses_inside_a_200(
+async def test_slack_s_api_rejects_inside_a_200(
     method: str, body: Any, headers: dict[str, str], error: str, sink: Sink
 ) -> None:
     sink.script = StrictSlack()
@@ -193,7 +193,7 @@ async def test_text_that_would_mention_on_discord_is_reported(body: Any, sink: S
         (card(line("x"), msteams={"entities": [{"type": "mention"}]}), 500),
     ],
 )
-async def test_teams_accepts_and_refuses_cards_as_documented(body: Any, status: int, sink: Sink) -> None:
+async def test_teams_accepts_and_rejects_cards_as_documented(body: Any, status: int, sink: Sink) -> None:
     sink.script = teams = StrictTeams()
     assert (await request(sink, TEAMS_HOOK, body)).status == status
     assert len(teams.messages) == (status == 202)

@@ -88,7 +88,7 @@ async def test_an_allowed_target_is_connected_to(host: str, allowed: str, sink: 
 
 
 @pytest.mark.parametrize("allowed", ["example.com", "*.example.com", "10.0.0.0/8"])
-async def test_another_allowed_target_does_not_help(allowed: str, sink: Sink) -> None:
+async def test_an_exemption_of_another_target_does_not_apply(allowed: str, sink: Sink) -> None:
     assert is_blocked(await send(SlackChannel, sink.url, allowed=(allowed,)))
 
 
