@@ -16,7 +16,10 @@ LATER = "2026-11-23T16:00:00Z"
 
 # What differs between the platforms is covered by fast tests of their notifiers.
 @pytest.fixture(
-    params=[EDITING_TYPES[0], *(pytest.param(one, marks=pytest.mark.slow) for one in EDITING_TYPES[1:])]
+    params=[
+        EDITING_TYPES[0],
+        *(pytest.param(channel_class, marks=pytest.mark.slow) for channel_class in EDITING_TYPES[1:]),
+    ]
 )
 def channel_type(request: pytest.FixtureRequest) -> str:
     """Each channel type whose messages can be edited."""
@@ -183,5 +186,5 @@ async def test_after_a_digest_the_messages_of_its_groups_are_refreshed(
     async with asyncio.timeout(30):
         while "FIRING:1, RESOLVED:1" not in message.text.replace("\\", ""):
             await asyncio.sleep(0.1)
-    digests = [one.text for one in platform.messages if "DIGEST" in one.text]
+    digests = [message.text for message in platform.messages if "DIGEST" in message.text]
     assert any("DiskFull" in text for text in digests)

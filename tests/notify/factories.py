@@ -96,7 +96,7 @@ def digest(
     """A digest of these counts, the most severe first, with an alert for each of the first ten."""
     counts = tuple(sorted(counts or (count("DiskFull"),), key=lambda one: severity_rank(one.severity)))
     first = tuple(
-        alert(one.alertname, "firing" if one.firing else "resolved", one.severity) for one in counts[:10]
+        alert(count.alertname, "firing" if count.firing else "resolved", count.severity) for count in counts[:10]
     )
     return Digest(
         id="42",

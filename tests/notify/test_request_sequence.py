@@ -19,7 +19,7 @@ class OneRequestPerAlert(Notifier[Any]):
     """A platform with one request for each alert."""
 
     def requests(self, channel: Any, message: Message) -> Sequence[Request]:
-        return [Request(url=channel.webhook_url, body=one.name.encode()) for one in message.alerts]
+        return [Request(url=channel.webhook_url, body=alert.name.encode()) for alert in message.alerts]
 
 
 THREE = notification(alert("A"), alert("B"), alert("C"))
@@ -41,7 +41,7 @@ async def test_sent_requests_are_not_sent_again(sink: Sink) -> None:
     assert (first.reason, first.detail) == (Reason.SERVER_ERROR, "part 2 of 3: 503")
     assert isinstance(await send(sink, progress=first.progress), Sent)
 
-    assert [one.body for one in sink.received] == [b"A", b"B", b"B", b"C"]
+    assert [request.body for request in sink.received] == [b"A", b"B", b"B", b"C"]
 
 
 async def test_a_changed_message_is_sent_whole(sink: Sink) -> None:
@@ -52,7 +52,7 @@ async def test_a_changed_message_is_sent_whole(sink: Sink) -> None:
 
     await send(sink, notification(alert("A"), alert("B"), alert("D")), first.progress)
 
-    assert [one.body for one in sink.received[2:]] == [b"A", b"B", b"D"]
+    assert [request.body for request in sink.received[2:]] == [b"A", b"B", b"D"]
 
 
 async def test_the_detail_names_the_rejected_part(sink: Sink) -> None:
@@ -66,7 +66,8 @@ class IndependentRequests(Notifier[Any]):
 
     def requests(self, channel: Any, message: Message) -> Sequence[Request]:
         return [
-            Request(url=channel.webhook_url, body=one.name.encode(), independent=True) for one in message.alerts
+            Request(url=channel.webhook_url, body=alert.name.encode(), independent=True)
+            for alert in message.alerts
         ]
 
 
@@ -81,7 +82,7 @@ async def test_an_independent_rejection_is_reported_after_the_other_requests(sin
     outcome = await send_independent(sink, 400, 422, 200)
 
     assert outcome == Rejected(Reason.CLIENT_ERROR, "part 1 of 3: 400", 400)
-    assert [one.body for one in sink.received] == [b"A", b"B", b"C"]
+    assert [request.body for request in sink.received] == [b"A", b"B", b"C"]
 
 
 async def test_a_rejection_is_kept_while_a_later_request_is_retried(sink: Sink) -> None:
@@ -92,4 +93,4 @@ async def test_a_rejection_is_kept_while_a_later_request_is_retried(sink: Sink) 
     assert isinstance(second, Retry)
 
     assert isinstance(await send_independent(sink, 200, 200, progress=second.progress), Rejected)
-    assert [one.body for one in sink.received] == [b"A", b"B", b"B", b"B", b"C"]
+    assert [request.body for request in sink.received] == [b"A", b"B", b"B", b"B", b"C"]

@@ -70,8 +70,8 @@ async def test_a_retry_has_the_same_id_signed_or_not(sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=next(statuses))
     for secret in (None, None, SECRET):
         await send(WebhookChannel, sink.url, signing_secret=secret)
-    assert [one.headers["webhook-id"] for one in sink.received] == ["msg_42"] * 3
-    assert [[name for name in SIGNING_HEADERS if name in one.headers] for one in sink.received] == [
+    assert [request.headers["webhook-id"] for request in sink.received] == ["msg_42"] * 3
+    assert [[name for name in SIGNING_HEADERS if name in request.headers] for request in sink.received] == [
         ["webhook-id"],
         ["webhook-id"],
         list(SIGNING_HEADERS),

@@ -49,7 +49,7 @@ async def test_a_message_arrives_as_plain_text(sink: Sink) -> None:
 async def test_a_failed_delivery_is_retried(status: int, sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=status, headers={"Location": f"{sink.url}/elsewhere"})
     assert await send(AppriseChannel, f"{sink.url}/hook") == Retry(Reason.OTHER, NOT_DELIVERED)
-    assert [one.path for one in sink.received] == ["/hook"]
+    assert [request.path for request in sink.received] == ["/hook"]
 
 
 async def test_the_event_loop_is_not_blocked_and_a_hang_ends_at_the_timeout(sink: Sink) -> None:

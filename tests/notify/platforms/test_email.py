@@ -104,7 +104,7 @@ def test_a_mail_is_the_same_on_every_attempt_and_has_its_own_message_id() -> Non
         notification(alert("Other")),
         digest(),
     ]
-    ids = {parsed_mail(one).headers["Message-ID"] for one in messages}
+    ids = {parsed_mail(message).headers["Message-ID"] for message in messages}
     again, elsewhere = (
         parsed_mail(msgspec.structs.replace(notification(), id="43")),
         parsed_mail(notification(), id="other"),

@@ -181,7 +181,7 @@ async def test_the_events_after_a_rejected_one_are_sent(sink: Sink) -> None:
     outcome = await send(PagerDutyChannel, sink.url, notification(alert("A"), alert("B"), alert("C")))
     assert isinstance(outcome, Rejected)
     assert "part 1 of 3: 400" in outcome.detail
-    assert [one.json["payload"]["class"] for one in sink.received] == ["A", "B", "C"]
+    assert [request.json["payload"]["class"] for request in sink.received] == ["A", "B", "C"]
 
 
 async def test_an_echoed_routing_key_is_masked(sink: Sink) -> None:

@@ -53,7 +53,7 @@ async def test_the_built_in_body_contains_everything(sink: Sink) -> None:
         "critical",
         2,
     )
-    assert [one["status"] for one in body["alerts"]] == ["firing", "resolved"]
+    assert [alert["status"] for alert in body["alerts"]] == ["firing", "resolved"]
     assert body["alerts"][1]["starts_at"] == "2026-11-23T15:33:27Z"
     assert sink.received[0].headers["Content-Type"] == "application/json"
 

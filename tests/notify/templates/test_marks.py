@@ -58,7 +58,7 @@ def test_any_fallback_reason_fits(channel_type: ChannelType, text: str) -> None:
 @each_type
 def test_an_unnotified_alert_is_marked_as_fired_and_resolved(channel_type: ChannelType) -> None:
     if channel_type not in CHAT:
-        assert [one["untold_firing"] for one in payload(RESOLVED)["alerts"]] == [False, True, False]
+        assert [alert["untold_firing"] for alert in payload(RESOLVED)["alerts"]] == [False, True, False]
         return
     text = message_text(channel_type, RESOLVED)
     assert text.count(UNNOTIFIED_NOTE) == 1

@@ -43,7 +43,7 @@ def group(count: int) -> Notification:
 
 
 def bodies(sink: Sink) -> list[Any]:
-    return [one.json for one in sink.received]
+    return [request.json for request in sink.received]
 
 
 async def test_messages_already_sent_are_edited_to_the_built_in_content(sink: Sink) -> None:
@@ -61,7 +61,7 @@ async def test_messages_already_sent_are_edited_to_the_built_in_content(sink: Si
 
     assert isinstance(outcome, Sent)
     assert (outcome.detail or "").startswith(f"{NOTE}part 3 of 3: 400 ")
-    calls = [(one.path.rpartition("/")[2], one.json.get("message_id")) for one in sink.received]
+    calls = [(request.path.rpartition("/")[2], request.json.get("message_id")) for request in sink.received]
     assert calls[:3] == [("sendMessage", None)] * 3
     # The built-in content needs one message: the first is edited to it, and the second is cleared.
     assert calls[3:] == [("editMessageText", 7), ("editMessageText", 8)]
@@ -91,7 +91,7 @@ async def test_a_retry_after_a_rejection_continues_with_the_built_in_message(sin
     assert first.detail.startswith(NOTE)
     assert isinstance(await send_with_template(sink, TeamsChannel, group(1), first.progress), Sent)
 
-    assert ["ours db0" in one.body.decode() for one in sink.received] == [True, False, False]
+    assert ["ours db0" in request.body.decode() for request in sink.received] == [True, False, False]
 
 
 async def test_parts_of_a_template_that_were_sent_are_not_sent_again(sink: Sink) -> None:
@@ -102,7 +102,7 @@ async def test_parts_of_a_template_that_were_sent_are_not_sent_again(sink: Sink)
     assert isinstance(first, Retry)
     assert isinstance(await send_with_template(sink, TeamsChannel, group(30), first.progress), Sent)
 
-    instances = [re.findall(r"ours (db\d+)", one.body.decode()) for one in sink.received]
+    instances = [re.findall(r"ours (db\d+)", request.body.decode()) for request in sink.received]
     assert instances[1] == instances[2]
     sent = [name for names in [instances[0], *instances[2:]] for name in names]
     assert sent == [f"db{at}" for at in range(len(sent))]

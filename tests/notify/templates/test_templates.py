@@ -185,7 +185,7 @@ EVERYTHING_OF_FIRST = "{% set alert = alerts[0] %}" + EVERYTHING
 def test_the_text_of_an_alert_forms_no_markup(text: str) -> None:
     message = notification(alert(annotations={"summary": text}))
     slack = first_body(SlackChannel, message, alert="{{ alert.annotations.summary }}")
-    [section] = [one for one in slack["attachments"][0]["blocks"] if one["type"] == "section"]
+    [section] = [block for block in slack["attachments"][0]["blocks"] if block["type"] == "section"]
     assert not re.search(r"[<>]", section["text"]["text"])
     telegram = first_body(TelegramChannel, message, alert="{{ alert.annotations.summary }}")["text"]
     assert not re.search(r"<(?!/?b>|/?code>|/?a\b)", telegram)
@@ -258,7 +258,7 @@ def test_the_documented_example_renders_as_documented() -> None:
     message = alert(annotations=annotations, url="http://prometheus.example.com/graph", instance="db-1")
     sent = first_body(SlackChannel, notification(message), title=title, alert=alert_part)
     assert sent["text"] == "*🔥 DiskFull in all clusters*"
-    [section] = [one for one in sent["attachments"][0]["blocks"] if one["type"] == "section"]
+    [section] = [block for block in sent["attachments"][0]["blocks"] if block["type"] == "section"]
     assert re.sub(r"(?m)^for .*$", "for 7m 12s", section["text"]["text"]) == shown
 
 

@@ -199,8 +199,8 @@ async def test_the_webhook_payload_of_a_digest_has_the_fields_of_a_group(sink: S
     assert (body["id"], body["kind"], body["status"], body["severity"]) == ("42", "digest", "firing", "critical")
     assert (body["group_key"], body["receiver"], body["external_url"], body["truncated_alerts"]) == ("", "", "", 0)
     assert body["group_labels"] == body["common_labels"] == body["common_annotations"] == {}
-    assert [one["alertname"] for one in body["alerts"]][:2] == ["HighLatency", "DiskFull"]
-    assert {one["untold_firing"] for one in body["alerts"]} == {False}
+    assert [alert["alertname"] for alert in body["alerts"]][:2] == ["HighLatency", "DiskFull"]
+    assert {alert["untold_firing"] for alert in body["alerts"]} == {False}
     summary = body["digest"]
     assert (summary["groups"], summary["firing"], summary["resolved"]) == (27, 56, 4)
     assert summary["counts"][0] == {

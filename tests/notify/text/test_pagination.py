@@ -201,4 +201,4 @@ def test_the_webhook_sends_all_alerts_in_one_message() -> None:
 @each_chat_type
 async def test_all_messages_are_sent_in_order(channel_type: ChannelType, sink: Sink) -> None:
     await send(channel_type, sink.url, large())
-    assert [one.body for one in sink.received] == bodies(channel_type, large(), url=sink.url)
+    assert [request.body for request in sink.received] == bodies(channel_type, large(), url=sink.url)

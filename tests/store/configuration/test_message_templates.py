@@ -91,7 +91,7 @@ async def test_a_lease_includes_the_template_and_a_change_makes_it_stale(
         await channels.add(connection, channel("with", template="ours"), SEAL)
         await channels.add(connection, channel("without"), SEAL)
     await driver.execute("UPDATE lanes SET next_due = now()")
-    held = {one.channel_id: one for one in await lanes.claim_lanes(driver, "one", SEAL, 9, ())}
+    held = {lease.channel_id: lease for lease in await lanes.claim_lanes(driver, "one", SEAL, 9, ())}
     assert held["without"].template is None
     assert held["with"].template is not None
     assert held["with"].template.parts == {"title": "one"}
