@@ -28,7 +28,7 @@ class PreparedMessage(msgspec.Struct, frozen=True):
 
 
 def destination_hash_of(channel: Channel | None) -> bytes | None:
-    """A hash of the place that holds the channel's edited messages; None if its messages are not edited."""
+    """A hash of the destination of the channel's edited messages; None if its messages are not edited."""
     edit_destination = None if channel is None else notifier_for(channel).edit_destination(channel)
     return (
         None if edit_destination is None else hashlib.blake2b(edit_destination.encode(), digest_size=16).digest()

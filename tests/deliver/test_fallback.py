@@ -131,7 +131,7 @@ async def test_a_gone_destination_disables_its_channel_and_its_deliveries_go_to_
     assert (first["enabled"], first["disabled_reason"]) == (False, "the destination is gone: 410 failed")
     assert len(sink.at("/first")) == 1
 
-    # Later alerts go there, too, until somebody disables the channel.
+    # Later alerts go there, too, until a user disables the channel.
     await relay.webhook(webhook(alert("DiskFuller"), group="later"))
     await sink.wait_for(2, "/second", max_wait=maintenance.INTERVAL * 6)
     await relay.call("PATCH", "/channels/first", json={"enabled": False})

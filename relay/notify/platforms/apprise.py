@@ -60,7 +60,7 @@ class AppriseNotifier(Notifier[AppriseChannel]):
         return {}
 
     def hosts(self, channel: AppriseChannel) -> dict[str, tuple[str, bool]]:
-        """The address in the URL, if any; a name in its place may be a token and no host."""
+        """The address in the URL, if any; a name there may be a token and not a host."""
         try:
             host = (urlsplit(channel.apprise_url).hostname or "").rstrip(".")
         except ValueError:

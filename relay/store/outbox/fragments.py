@@ -76,7 +76,7 @@ def wake_lanes(channel_ids: str) -> str:
 def content_tree(roots: str) -> str:
     """Return the recursive query `content`: all deliveries whose notifications a message contains, by `root`.
 
-    It is a tree: what was merged into a delivery, and the delivery in whose place it is sent. `roots` is the FROM
+    It is a tree: what was merged into a delivery, and the delivery that it replaces. `roots` is the FROM
     and WHERE of the deliveries `d` at its top.
     """
     return f"""content AS (
