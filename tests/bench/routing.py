@@ -35,12 +35,12 @@ async def measure(_url: str) -> list[Figure]:
 
 
 def cost(routes: RoutingTable, alerts: list[Alert]) -> float:
-    """Seconds per alert."""
-    started = time.perf_counter()
+    """CPU seconds per alert."""
+    started = time.thread_time()
     for alert in alerts:
         for _ in routes.match(alert):
             pass
-    return (time.perf_counter() - started) / len(alerts)
+    return (time.thread_time() - started) / len(alerts)
 
 
 def table(size: int) -> RoutingTable:
