@@ -152,8 +152,15 @@ def _part(subtype: str, text: str) -> str:
     # Quoted-printable adds two bytes to each byte that is not ASCII, of which a character has two to four; base64
     # adds a third to all.
     if 3 * (len(encoded) - len(text)) < len(encoded) / 3:
-        encoding, body = "quoted-printable", binascii.b2a_qp(encoded, istext=True)
+        quoted = binascii.b2a_qp(encoded, istext=True).replace(b"\n", b"\r\n")
+        encoding, body = "quoted-printable", quoted.decode("ascii")
     else:
-        encoding, body = "base64", base64.encodebytes(encoded.replace(b"\n", b"\r\n"))
+        encoding, body = "base64", _base64(encoded.replace(b"\n", b"\r\n"))
     headers = f'Content-Type: text/{subtype}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}'
-    return f"{headers}\r\n\r\n" + body.replace(b"\n", b"\r\n").decode("ascii")
+    return f"{headers}\r\n\r\n{body}"
+
+
+def _base64(data: bytes) -> str:
+    """Base64 in lines. base64.encodebytes encodes line by line, which costs a tenth of building an email."""
+    encoded = base64.b64encode(data).decode("ascii")
+    return "\r\n".join([*(encoded[at : at + MAX_LINE] for at in range(0, len(encoded), MAX_LINE)), ""])

@@ -6,6 +6,7 @@ https://www.twilio.com/docs/glossary/what-is-gsm-7-character-encoding
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 BASIC: Final = (
@@ -69,6 +70,7 @@ def transliterate(text: str) -> str:
     return _not_gsm.sub(lambda found: _transliterate(found[0]), text)
 
 
+@lru_cache(maxsize=4096)
 def _transliterate(character: str) -> str:
     if character in REPLACEMENTS:
         return REPLACEMENTS[character]

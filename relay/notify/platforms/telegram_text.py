@@ -18,7 +18,7 @@ _tag = re.compile(r"<[^<>]*>")
 
 def code_units(text: str) -> int:
     """The number of UTF-16 code units, in which Telegram counts."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def measure(markup: str) -> tuple[int, int]:

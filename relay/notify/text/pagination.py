@@ -5,8 +5,7 @@ have a cost and pages have a budget, both in as many dimensions as the platform 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import takewhile
-from operator import add, le, sub
+from operator import add, sub
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -35,19 +34,27 @@ class Pages(Generic[P]):
     def add(self, part: P) -> bool:
         """Add a part to the current page, or start the next one with it; return False if it fits neither."""
         cost = self._cost(part)
-        if not _fits(cost, self.remaining):
+        remaining = tuple(map(sub, self.remaining, cost))
+        if min(remaining) < 0:
             current = len(self.pages)
-            if current == len(self._budgets) or not _fits(cost, self._budgets[current]):
+            if current == len(self._budgets):
+                return False
+            remaining = tuple(map(sub, self._budgets[current], cost))
+            if min(remaining) < 0:
                 return False
             self.pages.append([])
-            self.remaining = self._budgets[current]
         self.pages[-1].append(part)
-        self.remaining = tuple(map(sub, self.remaining, cost))
+        self.remaining = remaining
         return True
 
     def fill(self, parts: Iterable[P]) -> int:
         """Add parts up to the first that does not fit; return the number of parts added."""
-        return sum(1 for _ in takewhile(self.add, parts))
+        count = 0
+        for part in parts:
+            if not self.add(part):
+                break
+            count += 1
+        return count
 
     def extend(self, cost: Cost) -> None:
         """Extend the budget of the last page there may be, by what was reserved for the end of a message."""
@@ -58,10 +65,6 @@ class Pages(Generic[P]):
 
 def _sum(cost: Cost, other: Cost) -> Cost:
     return tuple(map(add, cost, other))
-
-
-def _fits(cost: Cost, budget: Cost) -> bool:
-    return all(map(le, cost, budget))
 
 
 class MessagePage(msgspec.Struct, Generic[P], frozen=True, kw_only=True):
