@@ -120,7 +120,7 @@ def _text(content: Content) -> str:
         lines = summary_lines(content.counts, SummaryLimits(total=size, line=MAX_LINE))
         opening.append("\n".join(lines))
         size -= _size(opening[-1])
-    pages: Pages[str] = Pages([(size,)], lambda part: (_size(part),))
+    pages: Pages[str] = Pages([(size,)], lambda part: (len(part) + len(SEPARATOR),))
     shown = pages.fill(map(_format_alert, content.alerts))
     return SEPARATOR.join([*opening, *pages.pages[0], *_closing(content, content.total - shown)])
 

@@ -33,27 +33,27 @@ class Pages(Generic[P]):
 
     def add(self, part: P) -> bool:
         """Add a part to the current page, or start the next one with it; return False if it fits neither."""
-        cost = self._cost(part)
-        remaining = tuple(map(sub, self.remaining, cost))
-        if min(remaining) < 0:
-            current = len(self.pages)
-            if current == len(self._budgets):
-                return False
-            remaining = tuple(map(sub, self._budgets[current], cost))
-            if min(remaining) < 0:
-                return False
-            self.pages.append([])
-        self.pages[-1].append(part)
-        self.remaining = remaining
-        return True
+        return self.fill((part,)) == 1
 
     def fill(self, parts: Iterable[P]) -> int:
         """Add parts up to the first that does not fit; return the number of parts added."""
-        count = 0
+        page, cost, remaining, count = self.pages[-1], self._cost, self.remaining, 0
         for part in parts:
-            if not self.add(part):
-                break
+            needed = cost(part)
+            after = tuple(map(sub, remaining, needed))
+            if min(after) < 0:
+                current = len(self.pages)
+                if current == len(self._budgets):
+                    break
+                after = tuple(map(sub, self._budgets[current], needed))
+                if min(after) < 0:
+                    break
+                page = []
+                self.pages.append(page)
+            page.append(part)
+            remaining = after
             count += 1
+        self.remaining = remaining
         return count
 
     def extend(self, cost: Cost) -> None:
