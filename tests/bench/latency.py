@@ -13,7 +13,7 @@ from tests.bench.ingest import body_of
 from tests.fixtures.postgres import migrated_database
 from tests.fixtures.processes import create_channel, on_database, relay_process
 
-TIMES = 500
+TIMES = 1200
 WARM_UP = 50
 PAUSE = 0.01
 """Seconds between two alerts, so that the relay is idle when the next one arrives."""
