@@ -15,9 +15,10 @@ SEVERITY_ORDER: Final = ("critical", "error", "warning", "info")
 
 
 class Status(StrEnum):
-    """The state of an alert: firing, then resolved."""
+    """The state of an alert: firing, then resolved. A stored one is stale when no report mentions it for long."""
 
     FIRING = "firing"
+    STALE = "stale"
     RESOLVED = "resolved"
 
 

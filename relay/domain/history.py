@@ -23,7 +23,7 @@ class State(StrEnum):
 
 
 class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert in the history."""
+    """An alert in the history. `end_reason` is null while it is open: resolved, lost or superseded."""
 
     id: int
     fingerprint: str
@@ -32,10 +32,12 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
     severity: str | None
     category: str | None
     tenant_id: str | None
+    source: str
     labels: dict[str, str]
     annotations: dict[str, str]
     starts_at: datetime
     ends_at: datetime | None
+    end_reason: str | None
     first_received_at: datetime
     last_received_at: datetime
     generator_url: str

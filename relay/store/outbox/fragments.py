@@ -56,6 +56,13 @@ USABLE_FALLBACK: Final = """(
 NOT_LEASED: Final = "(l.lease_until IS NULL OR l.lease_until <= now())"
 
 
+CURRENT_ALERT: Final = """
+  a.id, CASE a.status WHEN 'stale' THEN 'firing' ELSE a.status END AS status, s.labels, a.annotations, a.starts_at,
+  a.ends_at, a.generator_url, a.fingerprint
+"""
+"""The columns of the alert `a` of the series `s` as a message shows it: a stale one has not ended."""
+
+
 def wake_lanes(channel_ids: str) -> str:
     """Make the lanes of channels due; `channel_ids` is a query.
 

@@ -10,7 +10,7 @@ import msgspec
 
 from relay.domain.alerts import Alert
 from relay.domain.notifications import LOWEST_RANK
-from relay.store.outbox.fragments import DIGEST, PENDING, REFRESH, content_tree
+from relay.store.outbox.fragments import CURRENT_ALERT, DIGEST, PENDING, REFRESH, content_tree
 from relay.store.postgres.statements import DriverConnection, Query, Records, Statement, read
 
 EDITED_FOR: Final = "1 day"
@@ -111,7 +111,10 @@ QUEUE_REFRESHES: Final = Statement(
 )
 
 ALERTS: Final = Statement(
-    "SELECT * FROM alerts WHERE id = ANY (:alert_ids) ORDER BY status, ends_at DESC NULLS FIRST, id DESC"
+    f"""
+    SELECT {CURRENT_ALERT} FROM alerts a JOIN series s ON s.id = a.series_id WHERE a.id = ANY (:alert_ids)
+    ORDER BY a.status = 'resolved', a.ends_at DESC NULLS FIRST, a.id DESC
+    """
 )
 
 PURGE: Final = Statement(f"DELETE FROM edited_messages WHERE updated_at < now() - interval '{EDITED_FOR}'")

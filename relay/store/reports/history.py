@@ -13,7 +13,7 @@ from relay.domain.errors import NotFound
 from relay.domain.history import HistoryDetail, HistoryItem, Receipt
 from relay.store.outbox.fragments import content_tree
 from relay.store.reports import deliveries as outbox
-from relay.store.tables import alerts, deliveries, receipts
+from relay.store.tables import alerts, deliveries, receipts, series
 
 MAX_TIMELINE = 500
 """The newest receipts that a timeline shows."""
@@ -30,7 +30,8 @@ IN_DELIVERY: Final = text(
     """
 )
 
-_shown = [alerts.c[name] for name in HistoryItem.__struct_fields__]
+_shown = [(series if name == "labels" else alerts).c[name] for name in HistoryItem.__struct_fields__]
+_occurrences = alerts.join(series, series.c.id == alerts.c.series_id)
 
 
 class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,7 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
     severity: str | None = None
     category: str | None = None
     tenant_id: str | None = None
+    source: str | None = None
     fingerprint: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -51,8 +53,8 @@ async def page(
     connection: AsyncConnection, wanted: HistoryFilter, before: int | None, limit: int
 ) -> list[HistoryItem]:
     """Alerts before the id `before`, newest first; `since` and `until` bound the time of last receipt."""
-    statement = select(*_shown).order_by(alerts.c.id.desc()).limit(limit)
-    for name in ("status", "alertname", "severity", "category", "tenant_id", "fingerprint"):
+    statement = select(*_shown).select_from(_occurrences).order_by(alerts.c.id.desc()).limit(limit)
+    for name in ("status", "alertname", "severity", "category", "tenant_id", "source", "fingerprint"):
         if (value := getattr(wanted, name)) is not None:
             statement = statement.where(alerts.c[name] == value)
     if wanted.since is not None:
@@ -72,7 +74,7 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
     Raises:
         NotFound: there is none.
     """
-    statement = select(*_shown, alerts.c.group_hashes).where(alerts.c.id == alert_id)
+    statement = select(*_shown, alerts.c.group_hashes).select_from(_occurrences).where(alerts.c.id == alert_id)
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
         raise NotFound(f"there is no alert {alert_id} in the history")

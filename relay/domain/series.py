@@ -1,0 +1,87 @@
+"""A series: one label set of one tenant and source, with the periods during which it fires."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+MAX_REPORTS: Final = 16
+"""Senders of a series whose last reports are kept."""
+
+
+class EndReason(StrEnum):
+    """Why an occurrence ended. Lost: no resolve was received. Superseded: another open occurrence replaced it."""
+
+    RESOLVED = "resolved"
+    LOST = "lost"
+    SUPERSEDED = "superseded"
+
+
+class Occurrence(msgspec.Struct, kw_only=True):
+    """A period during which a series fires; open until `end_reason` is set.
+
+    `resolved_by` is the sender whose report ended it, and `resolved_groups` are the groups that reported the end.
+    `receipt_id` is the last accepted webhook that reported it as firing.
+    """
+
+    id: int
+    series_id: int
+    source: str
+    starts_at: datetime
+    first_received_at: datetime
+    last_received_at: datetime
+    ends_at: datetime | None = None
+    end_reason: EndReason | None = None
+    resolved_received_at: datetime | None = None
+    resolved_by: int | None = None
+    resolved_groups: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
+    receipt_id: int | None = None
+    adopted: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return self.end_reason is None
+
+
+class SenderReport(msgspec.Struct, frozen=True):
+    """The last report of a sender on a series, and the occurrence that it belongs to. `url` hashes externalURL."""
+
+    sender: int
+    url: int
+    firing: bool
+    starts_at: datetime
+    received_at: datetime
+    alert_id: int
+
+
+class Series(msgspec.Struct, kw_only=True):
+    """A series with its last occurrences, and the last report of each sender, the most recent first.
+
+    `version` is that of the stored row, None if there is none.
+    """
+
+    id: int
+    tenant_id: str
+    source: str
+    identity: bytes
+    version: int | None = None
+    occurrences: list[Occurrence] = msgspec.field(default_factory=list)
+    reports: tuple[SenderReport, ...] = ()
+
+    @property
+    def open(self) -> Occurrence | None:
+        """The open occurrence."""
+        return next((occurrence for occurrence in self.occurrences if occurrence.is_open), None)
+
+    @property
+    def closed(self) -> list[tuple[datetime, Occurrence]]:
+        """The closed occurrences with their ends, the last one first."""
+        ended = [(one.ends_at, one) for one in self.occurrences if not one.is_open and one.ends_at is not None]
+        return sorted(ended, key=lambda end: (end[0], end[1].id), reverse=True)
+
+    def report_of(self, sender: int) -> SenderReport | None:
+        """The last report of a sender."""
+        return next((report for report in self.reports if report.sender == sender), None)
