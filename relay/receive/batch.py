@@ -51,7 +51,7 @@ class _State:
     """The state of groups and series in the course of a batch."""
 
     def __init__(self, stored: StoredState, table: RoutingTable, window: timedelta) -> None:
-        self._table, self._window = table, window
+        self._stored, self._table, self._window = stored, table, window
         self._groups = {group.group_hash: group for group in stored.groups}
         self._series = {_key(series): series for series in stored.series}
         self._alert_ids, self._receipt_ids = iter(stored.alert_ids), iter(stored.receipt_ids)
@@ -61,7 +61,7 @@ class _State:
 
     def decide(self, incoming: Incoming) -> Decision:
         """Decide one webhook."""
-        group = self._groups.setdefault(incoming.group_hash, GroupState(group_hash=incoming.group_hash))
+        group = self._group_of(incoming.group_hash)
         self._collected.saw(incoming, group)
         repeated = repeats.repeated_receipt(group, incoming.report, self._window)
         receipt_id = next(self._receipt_ids) if repeated is None else repeated
@@ -83,6 +83,13 @@ class _State:
         channel_ids = self._route(incoming, receipt, placements)
         suppressed = sum(not placement.delivered for placement in placements)
         return Decision(duplicate=False, suppressed=suppressed, channel_ids=channel_ids, alternating=alternating)
+
+    def _group_of(self, group_hash: int) -> GroupState:
+        group = self._groups.get(group_hash)
+        if group is None:
+            group = self._groups[group_hash] = GroupState(group_hash=group_hash)
+            self._stored.groups.append(group)
+        return group
 
     def _observe(self, incoming: Incoming) -> None:
         for key, alert in zip(incoming.keys, incoming.webhook.group.alerts, strict=True):
@@ -132,6 +139,7 @@ class _State:
                 id=next(self._series_ids), tenant_id=key.tenant_id, source=key.source, identity=key.identity
             )
             self._series[key] = series
+            self._stored.series.append(series)
         if alert is not None and series.version is None:
             self._collected.labels[series.id] = alert.labels
         return series
