@@ -39,7 +39,8 @@ KEEP_GROUP_STATES: Final = timedelta(days=1)
 MAX_REPORTED_GROUPS: Final = 1000
 """Groups in which unrelated senders were logged."""
 PROBE_EVERY: Final = 0.25
-PURGE_EVERY: Final = 300.0
+MAINTAIN_EVERY: Final = 60.0
+"""Seconds between looks for stale alerts and for states of groups that are too old."""
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +91,7 @@ class Writer:
         self._pending_bytes = 0
         self._arrived = asyncio.Event()
         self._unavailable = False
-        self._purged_at = time.monotonic()
+        self._maintained_at = time.monotonic()
 
     async def submit(self, body: bytes, group: Group, sender: Sender, source: str = "") -> WebhookResult:
         """Store a webhook. When this returns, the alerts and their deliveries are committed.
@@ -123,10 +124,14 @@ class Writer:
             while True:
                 if self._unavailable:
                     await self._probe()
-                await self._arrived.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(MAINTAIN_EVERY):
+                        await self._arrived.wait()
                 self._arrived.clear()
                 try:
                     await self._work()
+                    if time.monotonic() - self._maintained_at >= MAINTAIN_EVERY:
+                        await self._maintain()
                 except FAILED as error:
                     await self._handle_outage(error)
         finally:
@@ -138,12 +143,15 @@ class Writer:
             await self._load_table()
         while self._pending:
             await self._write(self._take())
-        if time.monotonic() - self._purged_at > PURGE_EVERY:
-            self._purged_at = time.monotonic()
-            async with self._connection.use() as driver:
-                await ingest.purge_group_states(
-                    driver, self._now(), max(self._repeat_after * 2, KEEP_GROUP_STATES)
-                )
+
+    async def _maintain(self) -> None:
+        """Mark stale alerts, and delete states of groups that nothing can repeat."""
+        self._maintained_at = time.monotonic()
+        now, kept = self._now(), max(self._repeat_after * 2, KEEP_GROUP_STATES)
+        async with self._connection.use() as driver:
+            await ingest.purge_group_states(driver, now, kept)
+            if stale := await ingest.mark_stale(driver, now, self._stale_after):
+                log.warning("alerts_stale", count=stale, detail="no report mentions them any longer")
 
     def _take(self) -> list[_Pending]:
         """Take webhooks for the next commit, up to a size that keeps the statement fast."""

@@ -13,9 +13,9 @@ from relay.domain.notifications import LOWEST_RANK
 from relay.store.outbox.fragments import CURRENT_ALERT, DIGEST, PENDING, REFRESH, content_tree
 from relay.store.postgres.statements import DriverConnection, Query, Records, Statement, read
 
-EDITED_FOR: Final = "1 day"
-"""After the last edit. Alertmanager repeats what fires every few hours, so that what comes later is news, and no
-platform lets much older messages be edited."""
+KEPT_AFTER_STALE: Final = "1 day"
+"""Alertmanager repeats what fires every few hours, so that its message is edited before its alerts become stale.
+After that, a late report still finds the message."""
 
 
 class EditableMessage(msgspec.Struct, frozen=True):
@@ -56,10 +56,10 @@ class _MessageRow(msgspec.Struct, frozen=True):
 
 LOAD: Final = Query(
     EditableMessage,
-    f"""
+    """
     SELECT group_hash, message_refs, alert_ids, omitted, all_resolved FROM edited_messages
     WHERE channel_id = :channel_id AND destination_hash = :destination_hash AND group_hash = ANY (:group_hashes)
-      AND message_refs <> '[]' AND updated_at > now() - interval '{EDITED_FOR}'
+      AND message_refs <> '[]'
     """,
 )
 
@@ -117,7 +117,12 @@ ALERTS: Final = Statement(
     """
 )
 
-PURGE: Final = Statement(f"DELETE FROM edited_messages WHERE updated_at < now() - interval '{EDITED_FOR}'")
+PURGE: Final = Statement(
+    f"""
+    DELETE FROM edited_messages WHERE updated_at < now() - interval '{KEPT_AFTER_STALE}'
+      - make_interval(secs => greatest(:stale_after::float8, (SELECT max(stale_after) FROM sources)))
+    """
+)
 
 
 async def load(
@@ -148,9 +153,9 @@ async def alerts(connection: DriverConnection, alert_ids: Sequence[int]) -> list
     return [(row["id"], read(row, Alert)) for row in await ALERTS.rows(connection, alert_ids=alert_ids)]
 
 
-async def purge(connection: DriverConnection) -> None:
+async def purge(connection: DriverConnection, stale_after: float) -> None:
     """Delete messages that were edited last long ago."""
-    await PURGE.execute(connection)
+    await PURGE.execute(connection, stale_after=stale_after)
 
 
 def _row(update: EditableMessageUpdate) -> _MessageRow:
