@@ -8,8 +8,9 @@ from typing import Final
 from relay.deliver.message_edits import PreparedMessage, prepare_edit
 from relay.deliver.receipt_cache import ReceiptCache
 from relay.domain.alerts import Group
-from relay.domain.folding import FoldedGroup, MergedNotification, matched_alert_ids
+from relay.domain.folding import FoldedGroup, MergedNotification, matched_alert_ids, with_key_source
 from relay.domain.history import Kind
+from relay.domain.identity import key_source
 from relay.domain.notifications import Digest, Message, Notification
 from relay.store.outbox import contents, digests, message_edits
 from relay.store.outbox.claims import Claimed
@@ -117,7 +118,9 @@ class MessageReader:
             group = await self._fold(by_delivery.get(one.id, ()))
             if group is not None:
                 history_url, origin = self._history_url_of(one), origins.get(one.id)
-                notification = group.notification(one.id, one.channel_id, resolutions, history_url, origin)
+                notification = group.notification(
+                    one.id, one.channel_id, resolutions, history_url, origin, one.source, one.group_hash
+                )
                 folded[one.id] = (notification, group.alert_ids)
         return folded
 
@@ -166,6 +169,13 @@ def is_verbatim(claimed: Claimed, now: datetime) -> bool:
 
 def _verbatim(claimed: Claimed, group: Group, history_url: str) -> Notification:
     alerts = group.alerts if claimed.positions is None else tuple(group.alerts[at] for at in claimed.positions)
+    key = key_source(claimed.source, group.group_key, claimed.group_hash)
     return Notification(
-        id=str(claimed.id), channel_id=claimed.channel_id, group=group, alerts=alerts, history_url=history_url
+        id=str(claimed.id),
+        channel_id=claimed.channel_id,
+        group=group,
+        alerts=tuple(with_key_source(alert, key) for alert in alerts) if key else alerts,
+        history_url=history_url,
+        source=claimed.source,
+        key_source=key,
     )

@@ -23,7 +23,10 @@ class Status(StrEnum):
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert as reported by one webhook. Times are aware and in UTC; `ends_at` is None while it fires."""
+    """One alert as reported by one webhook. Times are aware and in UTC; `ends_at` is None while it fires.
+
+    `key_source` is the source that enters its keys on platforms; see `relay.domain.identity.key_source`.
+    """
 
     status: Status
     labels: dict[str, str]
@@ -32,6 +35,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime | None
     generator_url: str
     fingerprint: str
+    key_source: str = ""
 
     @property
     def name(self) -> str:

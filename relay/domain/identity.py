@@ -43,6 +43,14 @@ def group_hash(group_key: str, source: str = "") -> int:
     return _number(group_key.encode() if not source else f"{source}\0{group_key}".encode())
 
 
+def key_source(source: str, group_key: str, hashed: int) -> str:
+    """The source that enters the keys and threads of a group on platforms.
+
+    It is empty for a group of a source that has adopted alerts, and keeps the hash that it had without the source.
+    """
+    return source if hashed == group_hash(group_key, source) else ""
+
+
 def sender_hash(sender: Sender) -> int:
     """Hash a sender to a signed 64-bit number, the same for each source that it may name."""
     return _number(f"{sender.address}\0{sender.external_url}".encode())

@@ -55,9 +55,9 @@ async def measure(url: str) -> list[Figure]:
     )
     amounts = (
         Amount("webhooks/s over HTTP", http, is_rate=True),
-        Amount("webhooks/s of the bare statements", bare, is_rate=True),
+        Amount("webhooks/s of the bare statement", bare, is_rate=True),
     )
-    return [Figure("durable ingest over HTTP / the bare statements", http / bare, detail, 0.5, amounts=amounts)]
+    return [Figure("durable ingest over HTTP / the bare statement", http / bare, detail, 0.5, amounts=amounts)]
 
 
 async def bare_rate(connection: Any, prefix: str) -> float:

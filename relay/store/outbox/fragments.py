@@ -58,7 +58,7 @@ NOT_LEASED: Final = "(l.lease_until IS NULL OR l.lease_until <= now())"
 
 CURRENT_ALERT: Final = """
   a.id, CASE a.status WHEN 'stale' THEN 'firing' ELSE a.status END AS status, s.labels, a.annotations, a.starts_at,
-  a.ends_at, a.generator_url, a.fingerprint
+  a.ends_at, a.generator_url, a.fingerprint, CASE WHEN a.adopted THEN '' ELSE a.source END AS key_source
 """
 """The columns of the alert `a` of the series `s` as a message shows it: a stale one has not ended."""
 
@@ -98,10 +98,10 @@ def insert_fallbacks(source: str) -> str:
     return f"""
       INSERT INTO deliveries (
         receipt_id, channel_id, kind, group_hash, positions, rank, state, created_at, waiting_since,
-        next_attempt_at, fallback_of
+        next_attempt_at, fallback_of, source
       )
       SELECT d.receipt_id, d.fallback, d.kind, d.group_hash, d.positions, d.rank, {PENDING}, now(), now(),
-        now(), d.id
+        now(), d.id, d.source
       FROM {source} d WHERE d.fallback IS NOT NULL AND d.kind <> {REFRESH} ORDER BY d.id
       RETURNING id, channel_id, fallback_of
     """
