@@ -57,23 +57,36 @@ def observe(series: Series, report: Report, window: timedelta) -> Occurrence | N
         if occurrence is not None and occurrence.is_open:
             _extend(series, occurrence, report)
     else:
-        occurrence = _ended_before(series, report) or series.open
+        occurrence = _ended_before(series, report, window) or series.open
     if occurrence is not None:
         _record(series, report, occurrence)
     return occurrence
 
 
-def adopt(series: Series, without_source: Series, url: int, received_at: datetime) -> bool:
-    """Move the open occurrence of the empty source to the series of a source; return whether one was moved.
+def changes(series: Series, report: Report, window: timedelta) -> bool:
+    """Whether a report would open or close an occurrence."""
+    if report.firing:
+        return series.open is None and _late_for(series, report, window) is None
+    return _closes(series, report)
 
-    Only that of the same externalURL: other Alertmanagers may still report it without a source. Reports that were
-    received before this was recorded have no externalURL, and match any.
+
+def adopts(without_source: Series, url: int) -> bool:
+    """Whether a source adopts the open occurrence of the empty source: only if externalURL is the same.
+
+    Other Alertmanagers may still report it without a source. Reports that were received before this was recorded
+    have no externalURL, and match any.
     """
     opened = without_source.open
     if opened is None:
         return False
     reports = [report for report in without_source.reports if report.alert_id == opened.id and report.firing]
-    if reports and all(report.url != url for report in reports):
+    return not reports or any(report.url == url for report in reports)
+
+
+def adopt(series: Series, without_source: Series, url: int, received_at: datetime) -> bool:
+    """Move the open occurrence of the empty source to the series of a source; return whether one was moved."""
+    opened = without_source.open
+    if opened is None or not adopts(without_source, url):
         return False
     if series.open is not None:
         _close(opened, max(opened.starts_at, opened.last_received_at), EndReason.SUPERSEDED, received_at)
@@ -90,19 +103,19 @@ def _place_firing(series: Series, report: Report, window: timedelta, new_id: Cal
     if (late_for := _late_for(series, report, window)) is not None:
         return Placement(late_for, delivered=False, late=True)
     opened = series.open
-    # A lost resolve: the same sender reported the open occurrence before, and a startsAt that is newer than in
-    # that report, and later than its arrival, can only be that of another occurrence.
+    # A lost resolve: a startsAt that is newer than in the sender's previous report, and later than its arrival, is
+    # that of another occurrence, unless the open one began since, from a report of another sender.
     own = series.report_of(report.sender)
     if (
         opened is not None
         and own is not None
         and own.firing
-        and own.alert_id == opened.id
+        and opened.starts_at <= own.received_at
         and report.starts_at > own.starts_at
         and report.starts_at > own.received_at
     ):
         end = max(opened.starts_at, min(opened.last_received_at, report.starts_at))
-        _close(opened, end, EndReason.LOST, report.received_at)
+        _close(opened, end, EndReason.LOST, report.received_at, report.sender)
         opened = None
     # A firing report belongs to the open occurrence, whose start becomes the earliest reported, or opens one.
     if opened is None:
@@ -113,17 +126,16 @@ def _place_firing(series: Series, report: Report, window: timedelta, new_id: Cal
     return Placement(opened, delivered=True)
 
 
-def _place_resolved(series: Series, report: Report, _window: timedelta, new_id: Callable[[], int]) -> Placement:
+def _place_resolved(series: Series, report: Report, window: timedelta, new_id: Callable[[], int]) -> Placement:
     opened = series.open
-    # A resolved report closes the open occurrence if that began at or before its endsAt, whatever its startsAt.
-    if opened is not None and opened.starts_at <= report.ends_at and not _is_of_older(series, report):
+    if opened is not None and _closes(series, report):
         _close(opened, report.ends_at, EndReason.RESOLVED, report.received_at, report.sender)
         opened.resolved_groups = (report.group,)
         return Placement(opened, delivered=True)
     # What closes nothing belongs to the closed occurrence that it overlaps. It is delivered only if no report of
     # its group resolved that one before and no newer one is open: the key of PagerDuty has no start, so that the
     # newer incident would be closed.
-    if (occurrence := _ended_before(series, report)) is not None:
+    if (occurrence := _ended_before(series, report, window)) is not None:
         first = report.group not in occurrence.resolved_groups
         if first:
             occurrence.resolved_groups = (*occurrence.resolved_groups, report.group)
@@ -140,46 +152,83 @@ def _place_resolved(series: Series, report: Report, _window: timedelta, new_id: 
 def _late_for(series: Series, report: Report, window: timedelta) -> Occurrence | None:
     """The occurrence that a firing report is late for, if another sender closed it within the window.
 
-    Its startsAt is not after that end, and the sender has neither reported that occurrence as resolved itself nor
-    reported the next one.
+    Its startsAt is not after that end, and the sender has not reported that occurrence as resolved itself. It is
+    not late if it belongs to the open occurrence: that had begun at startsAt, or the sender has reported it.
     """
+    own = [one for one in series.reports if one.sender == report.sender]
+    opened = series.open
+    if opened is not None and (opened.starts_at <= report.starts_at or any(o.alert_id == opened.id for o in own)):
+        return None
     for end, occurrence in series.closed[:1]:
-        own, opened = series.report_of(report.sender), series.open
-        reported = own is not None and (
-            (own.alert_id == occurrence.id and not own.firing)
-            or (opened is not None and own.alert_id == opened.id)
-        )
         if (
-            not reported
-            and report.starts_at <= end
-            and occurrence.resolved_by not in (None, report.sender)
-            and occurrence.resolved_received_at is not None
-            and report.received_at - occurrence.resolved_received_at < window
+            report.starts_at <= end
+            and _closed_by_another(occurrence, report, window)
+            and not any(one.alert_id == occurrence.id and not one.firing for one in own)
         ):
             return occurrence
     return None
 
 
-def _is_of_older(series: Series, report: Report) -> bool:
-    """Whether a resolved report is of an older occurrence: its endsAt is not after the end of that one."""
-    return any(report.ends_at <= end for end, _ in series.closed)
+def _closes(series: Series, report: Report) -> bool:
+    """Whether a resolved report closes the open occurrence: if that began at or before its endsAt.
+
+    Its startsAt does not matter. A report whose endsAt is not after the end of an older occurrence belongs to that
+    one, with one exception: a peer that lags by more than the window reopens what others resolved, and then
+    reports the same end. Nobody else reports that occurrence as firing, and nobody else will resolve it.
+    """
+    opened = series.open
+    if opened is None:
+        return False
+    if all(end < report.ends_at for end, _ in series.closed):
+        return opened.starts_at <= report.ends_at
+    own = series.report_of(report.sender, report.group)
+    if own is None or not own.reopened or own.alert_id != opened.id or own.starts_at > report.ends_at:
+        return False
+    others = [one for one in series.reports if one.sender != report.sender]
+    return not any(one.firing and one.alert_id == opened.id for one in others)
 
 
-def _ended_before(series: Series, report: Report) -> Occurrence | None:
-    """The closed occurrence that a resolved report is of: one that it overlaps.
+def _reopens(series: Series, report: Report, occurrence: Occurrence) -> bool:
+    """Whether a sender that reports the open occurrence as firing has not reported the one before as resolved."""
+    if not report.firing or not occurrence.is_open:
+        return False
+    own = series.report_of(report.sender, report.group)
+    if own is not None and own.alert_id == occurrence.id:
+        return own.reopened
+    return any(own is None or own.firing or own.alert_id != before.id for _, before in series.closed[:1])
 
-    If it overlaps none, the one that the sender last reported as firing: Grafana reports startsAt = endsAt, which
-    is later than the end that another sender reported.
+
+def _ended_before(series: Series, report: Report, window: timedelta) -> Occurrence | None:
+    """The closed occurrence that a resolved report overlaps; of several, the oldest that has not ended at endsAt.
+
+    Grafana reports startsAt = endsAt, which may be later than the end that another sender reported. Such a report
+    is of the occurrence that its sender last reported as firing, if another sender closed that within the window.
     """
     start = min(report.starts_at, report.ends_at)
-    for end, occurrence in series.closed:
-        if occurrence.starts_at <= report.ends_at and start <= end:
-            return occurrence
+    overlapping = [(end, one) for end, one in series.closed if one.starts_at <= report.ends_at and start <= end]
+    if overlapping:
+        reaching = [one for end, one in overlapping if end >= report.ends_at]
+        return reaching[-1] if reaching else overlapping[0][1]
     own = series.report_of(report.sender)
-    for _, occurrence in series.closed:
-        if own is not None and own.alert_id == occurrence.id and occurrence.starts_at <= report.ends_at:
+    if own is None or not own.firing or report.starts_at < report.ends_at:
+        return None
+    for end, occurrence in series.closed:
+        if (
+            own.alert_id == occurrence.id
+            and end <= report.ends_at
+            and _closed_by_another(occurrence, report, window)
+        ):
             return occurrence
     return None
+
+
+def _closed_by_another(occurrence: Occurrence, report: Report, window: timedelta) -> bool:
+    """Whether another sender closed an occurrence within the window."""
+    return (
+        occurrence.resolved_by not in (None, report.sender)
+        and occurrence.resolved_received_at is not None
+        and report.received_at - occurrence.resolved_received_at < window
+    )
 
 
 def _not_before_last_end(series: Series, start: datetime) -> datetime:
@@ -212,13 +261,33 @@ def _close(
     occurrence.resolved_received_at, occurrence.resolved_by = received_at, by
 
 
+def _is_newer(series: Series, alert_id: int, occurrence: Occurrence) -> bool:
+    """Whether the occurrence with an id is newer than another one."""
+    newer = [one for one in series.occurrences if one.is_open and one is not occurrence]
+    for _, one in series.closed:
+        if one is occurrence:
+            break
+        newer.append(one)
+    return not occurrence.is_open and any(one.id == alert_id for one in newer)
+
+
 def _record(series: Series, report: Report, occurrence: Occurrence) -> None:
-    """Make the report the last one of its sender and of its occurrence."""
+    """Make the report the last one of its occurrence, and of its sender, unless that reported a newer one."""
     occurrence.last_received_at = max(occurrence.last_received_at, report.received_at)
     if report.group not in occurrence.groups:
         occurrence.groups = (*occurrence.groups, report.group)
+    own = series.report_of(report.sender, report.group)
+    if own is not None and not report.firing and _is_newer(series, own.alert_id, occurrence):
+        return
     new = SenderReport(
-        report.sender, report.url, report.firing, report.starts_at, report.received_at, occurrence.id
+        sender=report.sender,
+        group=report.group,
+        url=report.url,
+        firing=report.firing,
+        starts_at=report.starts_at,
+        received_at=report.received_at,
+        alert_id=occurrence.id,
+        reopened=_reopens(series, report, occurrence),
     )
-    others = [one for one in series.reports if one.sender != report.sender]
+    others = [one for one in series.reports if (one.sender, one.group) != (report.sender, report.group)]
     series.reports = (new, *others[: MAX_REPORTS - 1])

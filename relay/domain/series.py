@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 MAX_REPORTS: Final = 16
-"""Senders of a series whose last reports are kept."""
+"""Last reports of a series that are kept, one for each sender and group."""
 
 
 class EndReason(StrEnum):
@@ -47,18 +47,24 @@ class Occurrence(msgspec.Struct, kw_only=True):
 
 
 class SenderReport(msgspec.Struct, frozen=True):
-    """The last report of a sender on a series, and the occurrence that it belongs to. `url` hashes externalURL."""
+    """The last report of a sender on a series in one group, and the occurrence that it belongs to.
+
+    `url` hashes externalURL. `reopened`: the sender reports the open occurrence as firing, and has not reported
+    the one before as resolved.
+    """
 
     sender: int
+    group: int
     url: int
     firing: bool
     starts_at: datetime
     received_at: datetime
     alert_id: int
+    reopened: bool = False
 
 
 class Series(msgspec.Struct, kw_only=True):
-    """A series with its last occurrences, and the last report of each sender, the most recent first.
+    """A series with its last occurrences, and the last reports of senders, the most recent first.
 
     `version` is that of the stored row, None if there is none.
     """
@@ -82,6 +88,9 @@ class Series(msgspec.Struct, kw_only=True):
         ended = [(one.ends_at, one) for one in self.occurrences if not one.is_open and one.ends_at is not None]
         return sorted(ended, key=lambda end: (end[0], end[1].id), reverse=True)
 
-    def report_of(self, sender: int) -> SenderReport | None:
-        """The last report of a sender."""
-        return next((report for report in self.reports if report.sender == sender), None)
+    def report_of(self, sender: int, group: int | None = None) -> SenderReport | None:
+        """The last report of a sender, in one group or in any."""
+        return next(
+            (one for one in self.reports if one.sender == sender and group in (None, one.group)),
+            None,
+        )

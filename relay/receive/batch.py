@@ -12,7 +12,7 @@ from relay.domain import repeats
 from relay.domain.alerts import Alert
 from relay.domain.identity import group_hash
 from relay.domain.notifications import rank_of
-from relay.domain.occurrences import Placement, adopt, observe, place
+from relay.domain.occurrences import Placement, adopt, adopts, changes, observe, place
 from relay.domain.repeats import GroupState
 from relay.domain.series import Series
 from relay.receive import rows
@@ -64,13 +64,14 @@ class _State:
         group = self._group_of(incoming.group_hash)
         self._collected.saw(incoming, group)
         repeated = repeats.repeated_receipt(group, incoming.report, self._window)
-        receipt_id = next(self._receipt_ids) if repeated is None else repeated
-        repeats.record(group, incoming.report, receipt_id, accepted=repeated is None)
-        alternating = repeats.is_alternating(group)
-        if repeated is not None:
+        # What opens or closes an occurrence is no duplicate. Otherwise an alert is left firing when a peer sends
+        # the firing between two equal resolves of a sender: a peer does not send what the other one has sent.
+        if repeated is not None and not self._changes(incoming):
+            repeats.record(group, incoming.report, repeated, accepted=False)
             self._observe(incoming)
             self._collected.repeat(incoming, repeated, "duplicate")
-            return Decision(duplicate=True, alternating=alternating)
+            return Decision(duplicate=True, alternating=repeats.is_alternating(group))
+        receipt_id = next(self._receipt_ids)
         adopted = self._adopt(incoming)
         placements = [
             self._place(incoming, key, alert, receipt_id, adopted=adopted)
@@ -80,9 +81,26 @@ class _State:
             incoming, receipt_id, placements, self._hash(incoming, adopted=adopted), adopted
         )
         self._collected.receipts.append(receipt)
+        # What is late is not accepted as new: the report of another sender that it fires again is not a duplicate.
+        late = all(placement.late for placement in placements)
+        repeats.record(group, incoming.report, receipt_id, accepted=not late)
         channel_ids = self._route(incoming, receipt, placements)
         suppressed = sum(not placement.delivered for placement in placements)
-        return Decision(duplicate=False, suppressed=suppressed, channel_ids=channel_ids, alternating=alternating)
+        return Decision(
+            duplicate=False,
+            suppressed=suppressed,
+            channel_ids=channel_ids,
+            alternating=repeats.is_alternating(group),
+        )
+
+    def _changes(self, incoming: Incoming) -> bool:
+        """Whether a webhook opens, closes or adopts an occurrence."""
+        alerts = zip(incoming.keys, incoming.webhook.group.alerts, strict=True)
+        old = [self._series.get(key) for key in incoming.keys_without_source]
+        return any(one is not None and adopts(one, incoming.url) for one in old) or any(
+            series is None or changes(series, incoming.report_of(alert, None), self._window)
+            for series, alert in ((self._series.get(key), alert) for key, alert in alerts)
+        )
 
     def _group_of(self, group_hash: int) -> GroupState:
         group = self._groups.get(group_hash)

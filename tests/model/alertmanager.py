@@ -60,6 +60,7 @@ class Alertmanager:
     alerts: dict[str, Held] = field(default_factory=dict)
     in_group: dict[str, set[str]] = field(default_factory=dict)
     log: dict[str, LogEntry] = field(default_factory=dict)
+    restarts: int = 0
 
     def receive(self, now: int, name: str, starts_at: int, ends_at: int) -> list[str]:
         """Take an alert from Prometheus, merged as Alertmanager merges; return the groups that it starts."""
@@ -116,6 +117,7 @@ class Alertmanager:
                 self.in_group[group].discard(name)
 
     def restart(self) -> None:
-        """Forget what is in memory; the notification log is on disk."""
+        """Lose what is in memory, and flushes under way; the notification log is on disk."""
+        self.restarts += 1
         self.alerts.clear()
         self.in_group.clear()

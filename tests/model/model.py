@@ -24,7 +24,7 @@ class LastState:
     statuses: dict[str, bool]
     """The alerts, and whether they fire; startsAt is ignored."""
     accepted: tuple[int, int] | None
-    """When it was accepted as new, as arrival and order; None if it was a duplicate or late."""
+    """When it was accepted as new, as arrival and order; None if it never was."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,7 @@ class Model:
         self._order += 1
         states = self.last_states[webhook.source, webhook.group]
         own = states.get(webhook.sender)
-        repeats_own = own is not None and self._repeats_own(webhook, own)
-        repeats = repeats_own or self._repeats_another(webhook, states, own)
+        repeats = self._repeats_own(webhook, own) or self._repeats_another(webhook, states, own)
         # Choice: a report that opens, closes or adopts an occurrence is not a duplicate, whatever was reported
         # before. Otherwise an alert is left firing when a peer sent the firing between two equal resolves of a
         # sender: the notification log of the pair makes each peer leave out what the other one sent.
@@ -62,22 +61,24 @@ class Model:
             for report in webhook.reports:
                 self._series(webhook, report).mention(_arrival(webhook), report)
             decision = Decision(duplicate=True)
-            accepted = own.accepted if own is not None and repeats_own else None
         else:
             decision = self._accept(webhook)
-            # Choice: a webhook with nothing but late reports is late, not accepted as new.
-            late = len(decision.late) == len(webhook.reports)
-            accepted = None if late else (webhook.at, self._order)
+        # Choice: a webhook with nothing but late reports is late, not accepted as new.
+        if not decision.duplicate and len(decision.late) < len(webhook.reports):
+            accepted: tuple[int, int] | None = (webhook.at, self._order)
+        else:
+            # Choice: a state that was accepted stays so while its sender repeats it.
+            accepted = own.accepted if own is not None and own.statuses == _statuses(webhook) else None
         states[webhook.sender] = LastState(webhook.at, self._order, _statuses(webhook), accepted)
         return decision
 
-    def _repeats_own(self, webhook: Webhook, own: LastState) -> bool:
+    def _repeats_own(self, webhook: Webhook, own: LastState | None) -> bool:
         """Rule 1: the sender's own last state within the window.
 
         A firing startsAt later than the arrival of that report makes another state, other differences do not.
         Choice: the window begins at the sender's last report of the group, duplicates included.
         """
-        if webhook.at - own.arrival >= self.window or _statuses(webhook) != own.statuses:
+        if own is None or webhook.at - own.arrival >= self.window or _statuses(webhook) != own.statuses:
             return False
         return not any(report.firing and report.starts_at > own.arrival for report in webhook.reports)
 

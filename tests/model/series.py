@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from tests.model.webhooks import Report, Sender
 
+Group = tuple[str, str]
+"""Source and group key."""
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -14,7 +17,7 @@ class Arrival:
 
     at: int
     sender: Sender
-    group: tuple[str, str]
+    group: Group
 
 
 @dataclass(eq=False)
@@ -23,22 +26,27 @@ class Occurrence:
 
     id: int
     start: int
-    earliest: int
-    """The earliest startsAt reported; `start` is later if the occurrence before ended later."""
     last_report: int
     end: int | None = None
     end_reason: str | None = None
     closed_at: int | None = None
     closed_by: Sender | None = None
-    fired_by: set[Sender] = field(default_factory=set)
-    """The senders that reported it as firing, without duplicates."""
-    resolved_by: set[tuple[Sender, tuple[str, str]]] = field(default_factory=set)
+    resolved_by: set[tuple[Sender, Group]] = field(default_factory=set)
     """The senders that reported it as resolved, and in which groups."""
 
     def close(self, end: int, reason: str, arrival: Arrival) -> None:
         """End it."""
         self.end, self.end_reason = end, reason
         self.closed_at, self.closed_by = arrival.at, arrival.sender
+
+
+@dataclass(frozen=True)
+class LastReport:
+    """The last report of a sender in a group, its arrival, and the occurrence that it belongs to."""
+
+    report: Report
+    at: int
+    occurrence: Occurrence
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,8 @@ class Series:
         """Start without occurrences."""
         self.window = window
         self.occurrences: list[Occurrence] = []
-        self.last_reports: dict[Sender, tuple[Report, int, Occurrence | None]] = {}
-        """The last report of each sender in any group, with its arrival and occurrence."""
+        self.last_reports: dict[tuple[Sender, Group], LastReport] = {}
+        """The last report of each sender in each group, the most recent last."""
 
     @property
     def open(self) -> Occurrence | None:
@@ -92,10 +100,9 @@ class Series:
             found = None
         if found is None:
             start = self._not_before_last_end(report.starts_at)
-            found = Occurrence(new_id, start, report.starts_at, arrival.at)
+            found = Occurrence(new_id, start, arrival.at)
             self.occurrences.append(found)
         self._extend(found, report)
-        found.fired_by.add(arrival.sender)
         return found
 
     def _resolved(self, arrival: Arrival, report: Report, new_id: int) -> Placed:
@@ -109,7 +116,7 @@ class Series:
             found = self._ended_before(arrival, report)
             if found is None:
                 start = min(report.starts_at, report.ends_at)
-                found = Occurrence(new_id, start, start, arrival.at)
+                found = Occurrence(new_id, start, arrival.at)
                 found.close(report.ends_at, "resolved", arrival)
                 self.occurrences.append(found)
             # Delivered only if no report of its group resolved that occurrence before and no newer one is open.
@@ -128,11 +135,10 @@ class Series:
         if not self.closed:
             return None
         end, closed = self.closed[-1]
-        open_, own = self.open, self.last_reports.get(arrival.sender)
-        if open_ is not None and (open_.start <= report.starts_at or (own is not None and own[2] is open_)):
+        open_, own = self.open, self._reports_of(arrival.sender)
+        if open_ is not None and (open_.start <= report.starts_at or any(one.occurrence is open_ for one in own)):
             return None
-        assert closed.closed_at is not None
-        by_another = closed.closed_by != arrival.sender and arrival.at - closed.closed_at < self.window
+        by_another = self._closed_by_another(closed, arrival)
         own_resolve = any(sender == arrival.sender for sender, _ in closed.resolved_by)
         return closed if by_another and report.starts_at <= end and not own_resolve else None
 
@@ -142,10 +148,10 @@ class Series:
         Choice: the previous report was firing, and the open occurrence had begun when it arrived; otherwise the
         open occurrence is already the new one, reported by another sender.
         """
-        known = self.last_reports.get(arrival.sender)
-        if known is None or not known[0].firing:
+        reports = self._reports_of(arrival.sender)
+        if not reports or not reports[-1].report.firing:
             return False
-        previous, arrived, _ = known
+        previous, arrived = reports[-1].report, reports[-1].at
         return report.starts_at > previous.starts_at and report.starts_at > arrived and open_.start <= arrived
 
     def changed_by(self, arrival: Arrival, report: Report) -> bool:
@@ -168,20 +174,26 @@ class Series:
         """Choice: whether a resolved report of the occurrence before closes the open one all the same.
 
         A peer that lags behind the window reopens an alert that others resolved, and later reports the same
-        resolve. It closes what it opened if no other sender reports it as firing, and if it did not report that
-        resolve in this group before. Otherwise the alert is left firing.
+        resolve. It closes what it opened if no other sender's last report says that it fires, and if it did not
+        report that resolve in this group before. Otherwise the alert is left firing.
         """
         assert report.ends_at is not None
         before = self.closed[-1][1]
-        alone = open_.fired_by == {arrival.sender} and (arrival.sender, arrival.group) not in before.resolved_by
-        return alone and open_.earliest <= report.ends_at
+        own = self.last_reports.get((arrival.sender, arrival.group))
+        firing = own is not None and own.occurrence is open_ and own.report.starts_at <= report.ends_at
+        others = [
+            sender
+            for (sender, _), last in self.last_reports.items()
+            if last.occurrence is open_ and last.report.firing and sender != arrival.sender
+        ]
+        return firing and not others and (arrival.sender, arrival.group) not in before.resolved_by
 
     def _ended_before(self, arrival: Arrival, report: Report) -> Occurrence | None:
         """The closed occurrence that a resolved report overlaps.
 
-        Choice: of several, the oldest that ends at or after endsAt, else the newest. If there is none, the one
-        that the sender last reported as firing: Grafana's startsAt = endsAt may be later than the end that a peer
-        reported.
+        Choice: of several, the oldest that ends at or after endsAt, else the newest. Grafana's startsAt = endsAt
+        may be later than the end that a peer reported: such a report is of the occurrence that its sender last
+        reported as firing, if another sender closed that within the window.
         """
         assert report.ends_at is not None
         start = min(report.starts_at, report.ends_at)
@@ -189,27 +201,42 @@ class Series:
         reaching = [one for end, one in overlapping if end >= report.ends_at]
         if overlapping:
             return reaching[0] if reaching else overlapping[-1][1]
-        known = self.last_reports.get(arrival.sender)
-        if known is None or known[2] is None or known[2].end is None or not known[0].firing:
+        reports = self._reports_of(arrival.sender)
+        if not reports or not reports[-1].report.firing or report.starts_at < report.ends_at:
             return None
-        return known[2] if known[2].start <= report.ends_at else None
+        fired = reports[-1].occurrence
+        ended = fired in self.occurrences and fired.end is not None and fired.end <= report.ends_at
+        return fired if ended and self._closed_by_another(fired, arrival) else None
+
+    def _closed_by_another(self, occurrence: Occurrence, arrival: Arrival) -> bool:
+        """Whether another sender closed an occurrence within the window."""
+        if occurrence.closed_at is None or occurrence.closed_by in (None, arrival.sender):
+            return False
+        return arrival.at - occurrence.closed_at < self.window
 
     def mention(self, arrival: Arrival, report: Report) -> None:
         """Choice: a duplicate counts as a report of its occurrence, and opens, closes and delivers nothing."""
+        newest = self.closed[-1][1] if self.closed else None
         if report.firing:
             found = self.late(arrival, report)
             if found is None and (found := self.open) is not None:
                 self._extend(found, report)
+            found = found or newest
         else:
             found = self._ended_before(arrival, report)
             if found is not None:
                 found.resolved_by.add((arrival.sender, arrival.group))
-        self._record(arrival, report, found)
+            found = found or self.open
+        if found is not None:
+            self._record(arrival, report, found)
 
     def adopts(self, without_source: "Series", external_url: str) -> bool:
         """Whether the open occurrence of the empty source was reported with the same externalURL."""
         found = without_source.open
-        return found is not None and external_url in {sender.external_url for sender in found.fired_by}
+        return found is not None and any(
+            last.occurrence is found and last.report.firing and sender.external_url == external_url
+            for (sender, _), last in without_source.last_reports.items()
+        )
 
     def adopt(self, without_source: "Series", arrival: Arrival) -> None:
         """Take over the open occurrence of the empty source.
@@ -220,20 +247,32 @@ class Series:
         assert found is not None
         if self.open is not None:
             found.close(max(found.start, found.last_report), "superseded", arrival)
+            found.closed_by = None
             return
         without_source.occurrences.remove(found)
         self.occurrences.append(found)
-        self.last_reports |= without_source.last_reports
+        self.last_reports = dict(without_source.last_reports)
 
-    def _record(self, arrival: Arrival, report: Report, occurrence: Occurrence | None) -> None:
-        self.last_reports[arrival.sender] = (report, arrival.at, occurrence)
-        if occurrence is not None:
-            occurrence.last_report = arrival.at
+    def _record(self, arrival: Arrival, report: Report, occurrence: Occurrence) -> None:
+        """Choice: the late resolve of an older occurrence is not the last report of its sender."""
+        occurrence.last_report = arrival.at
+        own = self.last_reports.get((arrival.sender, arrival.group))
+        if own is not None and not report.firing and own.occurrence in self._newer_than(occurrence):
+            return
+        self.last_reports.pop((arrival.sender, arrival.group), None)
+        self.last_reports[arrival.sender, arrival.group] = LastReport(report, arrival.at, occurrence)
+
+    def _newer_than(self, occurrence: Occurrence) -> list[Occurrence]:
+        in_order = [one for _, one in self.closed] + [one for one in self.occurrences if one.end is None]
+        return in_order[in_order.index(occurrence) + 1 :]
+
+    def _reports_of(self, sender: Sender) -> list["LastReport"]:
+        """The last report of a sender in each group, the most recent last."""
+        return [last for (one, _), last in self.last_reports.items() if one == sender]
 
     def _not_before_last_end(self, start: int) -> int:
         """An occurrence begins no earlier than the end of the one before it."""
         return max(start, self.closed[-1][0]) if self.closed else start
 
     def _extend(self, open_: Occurrence, report: Report) -> None:
-        open_.earliest = min(open_.earliest, report.starts_at)
         open_.start = min(open_.start, self._not_before_last_end(report.starts_at))

@@ -10,7 +10,6 @@ SEED = 12
 SHOWN = 3
 
 
-@pytest.mark.xfail(reason="differences of the rules are being settled", strict=False)
 @pytest.mark.parametrize(
     "numbers", [range(150), pytest.param(range(150, 2150), marks=pytest.mark.slow)], ids=["few", "many"]
 )

@@ -4,6 +4,7 @@ import heapq
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from tests.model.alertmanager import Alertmanager, Flush, LogEntry
@@ -133,10 +134,10 @@ class Installation:
         """Simulate until the end; return the webhooks that arrive."""
         for number, replica in enumerate(self._replicas):
             for now in range(replica.phase, LENGTH, EVALUATION):
-                self._at(now, lambda now, r=replica, n=number: self._evaluate(now, r, n))  # type: ignore[misc]
+                self._at(now, partial(self._evaluate, replica, number))
         for place, periods in self._stopped.items():
             for start, _ in periods:
-                self._at(start, lambda _, place=place: self._peers[place].restart())  # type: ignore[misc]
+                self._at(start, partial(_restart, self._peers[place]))
         while self._events:
             now, _, happen = heapq.heappop(self._events)
             if now < LENGTH:
@@ -147,22 +148,26 @@ class Installation:
         self._count += 1
         heapq.heappush(self._events, (now, self._count, happen))
 
-    def _evaluate(self, now: int, replica: Prometheus, number: int) -> None:
+    def _evaluate(self, replica: Prometheus, number: int, now: int) -> None:
         for name, starts_at, ends_at in replica.evaluate(now):
             for peer in self._peers:
                 if _inside(self._cut[peer.position, number], now) or _inside(self._stopped[peer.position], now):
                     continue
                 for group in peer.receive(now, name, starts_at, ends_at):
-                    self._at(now + self._group_wait, lambda at, p=peer, g=group: self._flush(at, p, g))  # type: ignore[misc]
+                    self._unless_restarted(now + self._group_wait, peer, partial(self._flush, peer, group))
 
-    def _flush(self, now: int, peer: Alertmanager, group: str) -> None:
+    def _unless_restarted(self, now: int, peer: Alertmanager, happen: Callable[[int], None]) -> None:
+        restarts = peer.restarts
+        self._at(now, lambda at: happen(at) if peer.restarts == restarts else None)
+
+    def _flush(self, peer: Alertmanager, group: str, now: int) -> None:
         flush = peer.flush(now, group)
         if not flush.alerts or _inside(self._stopped[peer.position], now):
             return
         wait = peer.position * self._peer_timeout
-        self._at(now + wait, lambda at: self._notify(at, peer, group, flush))
+        self._unless_restarted(now + wait, peer, partial(self._notify, peer, group, flush))
 
-    def _notify(self, now: int, peer: Alertmanager, group: str, flush: Flush) -> None:
+    def _notify(self, peer: Alertmanager, group: str, flush: Flush, now: int) -> None:
         if _inside(self._stopped[peer.position], now):
             return
         if not peer.must_notify(now, group, flush):
@@ -177,26 +182,26 @@ class Installation:
             self._arrive(now + lag, peer, group, flush)
         if lost or (not calm and chance() < self._weather.response_lost):
             if now + lag + 5 <= flush.deadline:
-                self._at(now + lag + 5, lambda at: self._notify(at, peer, group, flush))
+                self._unless_restarted(now + lag + 5, peer, partial(self._notify, peer, group, flush))
             else:
-                self._at(now + lag + 5, lambda at: self._flush(at, peer, group))
+                self._unless_restarted(now + lag + 5, peer, partial(self._flush, peer, group))
             return
-        self._at(now + lag, lambda at: self._succeed(at, peer, group, flush))
+        self._unless_restarted(now + lag, peer, partial(self._succeed, peer, group, flush))
 
-    def _succeed(self, now: int, peer: Alertmanager, group: str, flush: Flush) -> None:
+    def _succeed(self, peer: Alertmanager, group: str, flush: Flush, now: int) -> None:
         entry = peer.notified(now, group, flush)
         delivered_at = next((end for start, end in self._partition if start <= now < end), now)
         for other in self._peers:
             if other is not peer:
                 gossip = delivered_at + self._rng.randrange(3)
-                self._at(gossip, lambda _, o=other, e=entry: _gossip(o, group, e))  # type: ignore[misc]
+                self._at(gossip, partial(_gossip, other, group, entry))
         self._finish(now, peer, group, flush)
 
     def _finish(self, now: int, peer: Alertmanager, group: str, flush: Flush) -> None:
-        peer.finish(group, flush) if group in peer.in_group else None
+        peer.finish(group, flush)
         if peer.in_group.get(group):
             at = max(now, flush.at + peer.group_interval)
-            self._at(at, lambda at: self._flush(at, peer, group))
+            self._unless_restarted(at, peer, partial(self._flush, peer, group))
 
     def _arrive(self, at: int, peer: Alertmanager, group: str, flush: Flush) -> None:
         at = max(at, self._arrived.get(peer.position, 0))
@@ -213,5 +218,9 @@ class Installation:
         return Report(report.alert, moved, report.ends_at)
 
 
-def _gossip(peer: Alertmanager, group: str, entry: LogEntry) -> None:
+def _gossip(peer: Alertmanager, group: str, entry: LogEntry, _: int) -> None:
     peer.merge_log(group, entry)
+
+
+def _restart(peer: Alertmanager, _: int) -> None:
+    peer.restart()
