@@ -32,8 +32,8 @@ SELECT a.id, a.tenant_id, {IDENTITY} AS identity FROM alerts a
 """
 
 ADD_SERIES = """
-INSERT INTO series (tenant_id, source, identity, labels, reports, version)
-SELECT DISTINCT ON (i.tenant_id, i.identity) i.tenant_id, '', i.identity, a.labels, '[]', 1
+INSERT INTO series (id, tenant_id, source, identity, labels, reports, version)
+SELECT DISTINCT ON (i.tenant_id, i.identity) i.id, i.tenant_id, '', i.identity, a.labels, '[]', 1
 FROM identified i JOIN alerts a USING (id) ORDER BY i.tenant_id, i.identity, i.id
 """
 
@@ -195,7 +195,13 @@ def add_tables() -> None:
     """Create the series and what is known of senders; the states of groups start empty."""
     op.create_table(
         "series",
-        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column(
+            "id",
+            sa.BigInteger,
+            primary_key=True,
+            autoincrement=False,
+            comment="The id of its first alert, or another one.",
+        ),
         sa.Column("tenant_id", sa.Text, nullable=False, comment="Empty when the alerts have no tenant."),
         sa.Column("source", sa.Text, nullable=False, comment="Empty when the webhook names no source."),
         sa.Column(
@@ -212,7 +218,7 @@ def add_tables() -> None:
         ),
         sa.Column("reports", postgresql.JSONB, nullable=False, comment="The last report of each sender."),
         sa.Column("version", sa.BigInteger, nullable=False, comment="Incremented by every report."),
-        sa.UniqueConstraint("tenant_id", "source", "identity", name="series_identity"),
+        sa.UniqueConstraint("identity", "tenant_id", "source", name="series_identity"),
         comment="A label set of one tenant and source. At most one occurrence is open.",
     )
     op.drop_table("group_states")

@@ -155,6 +155,8 @@ def _late_for(series: Series, report: Report, window: timedelta) -> Occurrence |
     Its startsAt is not after that end, and the sender has not reported that occurrence as resolved itself. It is
     not late if it belongs to the open occurrence: that had begun at startsAt, or the sender has reported it.
     """
+    if not series.occurrences:
+        return None
     own = [one for one in series.reports if one.sender == report.sender]
     opened = series.open
     if opened is not None and (opened.starts_at <= report.starts_at or any(o.alert_id == opened.id for o in own)):
@@ -233,7 +235,7 @@ def _closed_by_another(occurrence: Occurrence, report: Report, window: timedelta
 
 def _not_before_last_end(series: Series, start: datetime) -> datetime:
     """An occurrence begins no earlier than the end of the one before it."""
-    return max([start, *(end for end, _ in series.closed)])
+    return max([start, *(end for end, _ in series.closed)]) if series.occurrences else start
 
 
 def _extend(series: Series, opened: Occurrence, report: Report) -> None:

@@ -46,7 +46,7 @@ class Occurrence(msgspec.Struct, kw_only=True):
         return self.end_reason is None
 
 
-class SenderReport(msgspec.Struct, frozen=True):
+class SenderReport(msgspec.Struct, frozen=True, array_like=True):
     """The last report of a sender on a series in one group, and the occurrence that it belongs to.
 
     `url` hashes externalURL. `reopened`: the sender reports the open occurrence as firing, and has not reported

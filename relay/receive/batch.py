@@ -55,7 +55,6 @@ class _State:
         self._groups = {group.group_hash: group for group in stored.groups}
         self._series = {_key(series): series for series in stored.series}
         self._alert_ids, self._receipt_ids = iter(stored.alert_ids), iter(stored.receipt_ids)
-        self._series_ids = iter(stored.series_ids)
         self._known = {occurrence.id for series in stored.series for occurrence in series.occurrences}
         self._collected = rows.Collected()
 
@@ -139,7 +138,7 @@ class _State:
             series,
             incoming.report_of(alert, receipt_id, adopted=adopted),
             self._window,
-            lambda: next(self._alert_ids),
+            lambda: self._new_alert_id(series),
         )
         occurrence = placement.occurrence
         if before is not None and before is not occurrence:
@@ -154,13 +153,17 @@ class _State:
         series = self._series.get(key)
         if series is None:
             series = Series(
-                id=next(self._series_ids), tenant_id=key.tenant_id, source=key.source, identity=key.identity
+                id=next(self._alert_ids), tenant_id=key.tenant_id, source=key.source, identity=key.identity
             )
             self._series[key] = series
             self._stored.series.append(series)
         if alert is not None and series.version is None:
             self._collected.labels[series.id] = alert.labels
         return series
+
+    def _new_alert_id(self, series: Series) -> int:
+        """An id for an alert; the first one of a new series shares that of the series."""
+        return series.id if series.version is None and not series.occurrences else next(self._alert_ids)
 
     def _hash(self, incoming: Incoming, *, adopted: bool) -> int:
         return group_hash(incoming.webhook.group.group_key) if adopted else incoming.group_hash

@@ -189,7 +189,7 @@ class Writer:
         """Decide and write, and repeat until the routing table and all that was read are current at the commit."""
         keys = series_keys(incoming)
         group_hashes = sorted({one.group_hash for one in incoming})
-        alerts = sum(len(one.keys) for one in incoming)
+        alerts = sum(len(one.keys) + len(one.keys_without_source) for one in incoming)
         for attempt in range(ATTEMPTS):
             table = self._table or await self._load_table()
             with contextlib.suppress(*CONFLICT):

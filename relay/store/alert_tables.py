@@ -27,7 +27,13 @@ _moment = DateTime(timezone=True)
 series = Table(
     "series",
     metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column(
+        "id",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="The id of its first alert, or another one.",
+    ),
     Column("tenant_id", Text, nullable=False, comment="Empty when the alerts have no tenant."),
     Column("source", Text, nullable=False, comment="Empty when the webhook names no source."),
     Column("identity", LargeBinary, nullable=False, comment="A hash of the sender's fingerprint and all labels."),
@@ -39,7 +45,7 @@ series = Table(
     ),
     Column("reports", JSONB, nullable=False, comment="The last report of each sender."),
     Column("version", BigInteger, nullable=False, comment="Incremented by every report."),
-    UniqueConstraint("tenant_id", "source", "identity", name="series_identity"),
+    UniqueConstraint("identity", "tenant_id", "source", name="series_identity"),
     comment="A label set of one tenant and source. At most one occurrence is open.",
 )
 

@@ -23,8 +23,9 @@ pytestmark = pytest.mark.slow
 
 BACKLOG = """
 WITH storm AS (
-  INSERT INTO series (tenant_id, source, identity, labels, reports, version)
-  SELECT '', '', n::text::bytea, jsonb_build_object('alertname', 'Storm' || n % 20, 'instance', n::text), '[]', 1
+  INSERT INTO series (id, tenant_id, source, identity, labels, reports, version)
+  SELECT n, '', '', n::text::bytea,
+    jsonb_build_object('alertname', 'Storm' || n % 20, 'instance', n::text), '[]', 1
   FROM generate_series(1, $1::int) AS n
   RETURNING id, labels ->> 'alertname' AS alertname, (labels ->> 'instance')::bigint AS n
 ), alert AS (

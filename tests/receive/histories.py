@@ -79,14 +79,14 @@ class History:
     def __init__(self, routes: RoutingTable = ROUTES) -> None:
         self._routes = routes
         self._ids = itertools.count(1)
-        self._stored = StoredState([], [], [], [], [])
+        self._stored = StoredState([], [], [], [])
         self.batches: list[Batch] = []
 
     def receive(self, *batch: Incoming) -> list[Decision]:
         """Decide webhooks in one batch."""
         alerts = sum(len(one.keys) for one in batch)
-        self._stored.alert_ids, self._stored.receipt_ids, self._stored.series_ids = (
-            list(itertools.islice(self._ids, count)) for count in (alerts, len(batch), alerts)
+        self._stored.alert_ids, self._stored.receipt_ids = (
+            list(itertools.islice(self._ids, count)) for count in (alerts * 2, len(batch))
         )
         decided = decide(batch, self._stored, self._routes, WINDOW)
         for series in self._stored.series:

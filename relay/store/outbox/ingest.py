@@ -49,8 +49,7 @@ LOAD: Final = Statement(
         ) AS s
       ),
       'alert_ids', ARRAY(SELECT nextval('alerts_id_seq') FROM generate_series(1, :alerts::int)),
-      'receipt_ids', ARRAY(SELECT nextval('receipts_id_seq') FROM generate_series(1, :receipts::int)),
-      'series_ids', ARRAY(SELECT nextval('series_id_seq') FROM generate_series(1, :series::int))
+      'receipt_ids', ARRAY(SELECT nextval('receipts_id_seq') FROM generate_series(1, :receipts::int))
     )::text AS state
     """,
     keys=KEYS,
@@ -70,7 +69,6 @@ _CURRENT_SERIES: Final = """
 
 _ADD_SERIES: Final = """
   INSERT INTO series (id, tenant_id, source, identity, labels, open_alert_id, reports, version)
-  OVERRIDING SYSTEM VALUE
   SELECT r.id, r.tenant_id, r.source, r.identity, r.labels::jsonb, r.open_alert_id, r.reports::jsonb, 1
   FROM series_rows r CROSS JOIN current WHERE r.expected IS NULL ORDER BY r.ordinality
 """
@@ -216,10 +214,8 @@ async def load(
     alerts: int,
     webhooks: int,
 ) -> StoredState:
-    """What is stored of groups and series, and ids for `alerts` new alerts, as many series, and `webhooks`."""
-    [row] = await LOAD.rows(
-        connection, group_hashes=group_hashes, keys=keys, alerts=alerts, receipts=webhooks, series=len(keys)
-    )
+    """What is stored of groups and series, and ids for so many new alerts and webhooks."""
+    [row] = await LOAD.rows(connection, group_hashes=group_hashes, keys=keys, alerts=alerts, receipts=webhooks)
     return _decoder.decode(row["state"])
 
 

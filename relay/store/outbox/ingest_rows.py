@@ -28,7 +28,6 @@ class StoredState(msgspec.Struct):
     series: list[Series]
     alert_ids: list[int]
     receipt_ids: list[int]
-    series_ids: list[int]
 
 
 class GroupRow(msgspec.Struct, frozen=True):

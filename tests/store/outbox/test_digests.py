@@ -8,8 +8,8 @@ from tests.store.makers import rows_read
 GROUPS = 3000
 STORM = f"""
 WITH storm AS (
-  INSERT INTO series (tenant_id, source, identity, labels, reports, version)
-  SELECT '', '', n::text::bytea, '{{}}', '[]', 1 FROM generate_series(1, {GROUPS}) AS n
+  INSERT INTO series (id, tenant_id, source, identity, labels, reports, version)
+  SELECT n, '', '', n::text::bytea, '{{}}', '[]', 1 FROM generate_series(1, {GROUPS}) AS n
   RETURNING id, convert_from(identity, 'UTF8') AS n
 ), alert AS (
   INSERT INTO alerts (

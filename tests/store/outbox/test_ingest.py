@@ -44,7 +44,7 @@ async def decided(driver: DriverConnection, incoming: list[Incoming]) -> tuple[i
     """Read what is stored, and decide."""
     version, filters = await channels.load_filters(driver)
     keys, groups = series_keys(incoming), sorted({one.group_hash for one in incoming})
-    alerts = sum(len(one.keys) for one in incoming)
+    alerts = sum(len(one.keys) + len(one.keys_without_source) for one in incoming)
     stored = await ingest.load(driver, groups, keys, alerts, len(incoming))
     return version, decide(incoming, stored, RoutingTable(version, filters, "tenant_id"), WINDOW)
 

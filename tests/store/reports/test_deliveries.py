@@ -33,8 +33,8 @@ RECEIPTS = """
 """
 ALERTS = """
     WITH added AS (
-      INSERT INTO series (tenant_id, source, identity, labels, reports, version)
-      SELECT '', '', n::text::bytea, '{}', '[]', 1 FROM generate_series(1, 100000) AS n RETURNING id
+      INSERT INTO series (id, tenant_id, source, identity, labels, reports, version)
+      SELECT n, '', '', n::text::bytea, '{}', '[]', 1 FROM generate_series(1, 100000) AS n RETURNING id
     )
     INSERT INTO alerts (
       series_id, tenant_id, fingerprint, starts_at, status, alertname, annotations, generator_url,
