@@ -146,10 +146,12 @@ def test_a_resolve_with_start_and_end_after_the_end_belongs_to_what_the_sender_r
     history.send("10:00:05", firing(), sender="B")
     history.send("10:10", resolved(starts="10:10", ends="10:10"))
 
-    # Grafana's peer reports its own end, after the window.
-    assert history.send("10:12", resolved(starts="10:10:07", ends="10:10:07"), sender="B") == "nothing"
+    # Grafana's peer reports its own end, with another alert of the group.
+    own_end = resolved(starts="10:10:07", ends="10:10:07")
+    assert history.send("10:10:30", own_end, resolved("b", ends="10:10:06"), sender="B") == "new"
 
-    assert history.periods == ["10:00-10:10"]
+    assert history.delivered() == [(1,)]
+    assert history.periods == ["10:00-10:10", "10:00-10:10:06"]
 
 
 def test_a_lost_resolve_that_arrives_later_is_not_delivered(history: History) -> None:
