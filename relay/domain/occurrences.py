@@ -57,7 +57,7 @@ def observe(series: Series, report: Report, window: timedelta) -> Occurrence | N
         if occurrence is not None and occurrence.is_open:
             _extend(series, occurrence, report)
     else:
-        occurrence = _ended_before(series, report, window) or series.open
+        occurrence = _ended_before(series, report)
     if occurrence is not None:
         _record(series, report, occurrence)
     return occurrence
@@ -126,16 +126,17 @@ def _place_firing(series: Series, report: Report, window: timedelta, new_id: Cal
     return Placement(opened, delivered=True)
 
 
-def _place_resolved(series: Series, report: Report, window: timedelta, new_id: Callable[[], int]) -> Placement:
+def _place_resolved(series: Series, report: Report, _window: timedelta, new_id: Callable[[], int]) -> Placement:
     opened = series.open
     if opened is not None and _closes(series, report):
-        _close(opened, report.ends_at, EndReason.RESOLVED, report.received_at, report.sender)
+        end = max(opened.starts_at, report.ends_at)
+        _close(opened, end, EndReason.RESOLVED, report.received_at, report.sender)
         opened.resolved_groups = (report.group,)
         return Placement(opened, delivered=True)
     # What closes nothing belongs to the closed occurrence that it overlaps. It is delivered only if no report of
     # its group resolved that one before and no newer one is open: the key of PagerDuty has no start, so that the
     # newer incident would be closed.
-    if (occurrence := _ended_before(series, report, window)) is not None:
+    if (occurrence := _ended_before(series, report)) is not None:
         first = report.group not in occurrence.resolved_groups
         if first:
             occurrence.resolved_groups = (*occurrence.resolved_groups, report.group)
@@ -164,7 +165,9 @@ def _late_for(series: Series, report: Report, window: timedelta) -> Occurrence |
     for end, occurrence in series.closed[:1]:
         if (
             report.starts_at <= end
-            and _closed_by_another(occurrence, report, window)
+            and occurrence.resolved_by not in (None, report.sender)
+            and occurrence.resolved_received_at is not None
+            and report.received_at - occurrence.resolved_received_at < window
             and not any(one.alert_id == occurrence.id and not one.firing for one in own)
         ):
             return occurrence
@@ -183,11 +186,12 @@ def _closes(series: Series, report: Report) -> bool:
         return False
     if all(end < report.ends_at for end, _ in series.closed):
         return opened.starts_at <= report.ends_at
-    own = series.report_of(report.sender, report.group)
-    if own is None or not own.reopened or own.alert_id != opened.id or own.starts_at > report.ends_at:
+    if _has_resolved(series, report):
         return False
-    others = [one for one in series.reports if one.sender != report.sender]
-    return not any(one.firing and one.alert_id == opened.id for one in others)
+    firing = [one for one in series.reports if one.firing and one.alert_id == opened.id]
+    own = [one for one in firing if one.sender == report.sender]
+    reopened = any(one.reopened and one.starts_at <= report.ends_at for one in own)
+    return reopened and len(own) == len(firing)
 
 
 def _reopens(series: Series, report: Report, occurrence: Occurrence) -> bool:
@@ -197,14 +201,24 @@ def _reopens(series: Series, report: Report, occurrence: Occurrence) -> bool:
     own = series.report_of(report.sender, report.group)
     if own is not None and own.alert_id == occurrence.id:
         return own.reopened
-    return any(own is None or own.firing or own.alert_id != before.id for _, before in series.closed[:1])
+    return not _has_resolved(series, report)
 
 
-def _ended_before(series: Series, report: Report, window: timedelta) -> Occurrence | None:
+def _has_resolved(series: Series, report: Report) -> bool:
+    """Whether a sender has reported the last closed occurrence as resolved in a group."""
+    own, opened = series.report_of(report.sender, report.group), series.open
+    if own is None:
+        return False
+    if opened is not None and own.alert_id == opened.id:
+        return not own.reopened
+    return not own.firing and any(own.alert_id == one.id for _, one in series.closed[:1])
+
+
+def _ended_before(series: Series, report: Report) -> Occurrence | None:
     """The closed occurrence that a resolved report overlaps; of several, the oldest that has not ended at endsAt.
 
     Grafana reports startsAt = endsAt, which may be later than the end that another sender reported. Such a report
-    is of the occurrence that its sender last reported as firing, if another sender closed that within the window.
+    is of the occurrence that its sender last reported as firing.
     """
     start = min(report.starts_at, report.ends_at)
     overlapping = [(end, one) for end, one in series.closed if one.starts_at <= report.ends_at and start <= end]
@@ -214,23 +228,8 @@ def _ended_before(series: Series, report: Report, window: timedelta) -> Occurren
     own = series.report_of(report.sender)
     if own is None or not own.firing or report.starts_at < report.ends_at:
         return None
-    for end, occurrence in series.closed:
-        if (
-            own.alert_id == occurrence.id
-            and end <= report.ends_at
-            and _closed_by_another(occurrence, report, window)
-        ):
-            return occurrence
-    return None
-
-
-def _closed_by_another(occurrence: Occurrence, report: Report, window: timedelta) -> bool:
-    """Whether another sender closed an occurrence within the window."""
-    return (
-        occurrence.resolved_by not in (None, report.sender)
-        and occurrence.resolved_received_at is not None
-        and report.received_at - occurrence.resolved_received_at < window
-    )
+    ended = [one for end, one in series.closed if own.alert_id == one.id and end <= report.ends_at]
+    return ended[0] if ended else None
 
 
 def _not_before_last_end(series: Series, start: datetime) -> datetime:
@@ -280,6 +279,9 @@ def _record(series: Series, report: Report, occurrence: Occurrence) -> None:
         occurrence.groups = (*occurrence.groups, report.group)
     own = series.report_of(report.sender, report.group)
     if own is not None and not report.firing and _is_newer(series, own.alert_id, occurrence):
+        if occurrence is series.closed[0][1]:
+            kept = msgspec.structs.replace(own, reopened=False)
+            series.reports = tuple(kept if one is own else one for one in series.reports)
         return
     new = SenderReport(
         sender=report.sender,

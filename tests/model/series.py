@@ -110,7 +110,7 @@ class Series:
         assert report.ends_at is not None
         found = self.closed_by(arrival, report)
         if found is not None:
-            found.close(report.ends_at, "resolved", arrival)
+            found.close(max(found.start, report.ends_at), "resolved", arrival)
             delivered = True
         else:
             found = self._ended_before(arrival, report)
@@ -179,21 +179,23 @@ class Series:
         """
         assert report.ends_at is not None
         before = self.closed[-1][1]
-        own = self.last_reports.get((arrival.sender, arrival.group))
-        firing = own is not None and own.occurrence is open_ and own.report.starts_at <= report.ends_at
-        others = [
-            sender
-            for (sender, _), last in self.last_reports.items()
-            if last.occurrence is open_ and last.report.firing and sender != arrival.sender
-        ]
-        return firing and not others and (arrival.sender, arrival.group) not in before.resolved_by
+        firing = {
+            (sender, group): last.report
+            for (sender, group), last in self.last_reports.items()
+            if last.occurrence is open_ and last.report.firing
+        }
+        alone = {sender for sender, _ in firing} == {arrival.sender}
+        lagging = any(
+            by not in before.resolved_by and known.starts_at <= report.ends_at for by, known in firing.items()
+        )
+        return alone and lagging and (arrival.sender, arrival.group) not in before.resolved_by
 
     def _ended_before(self, arrival: Arrival, report: Report) -> Occurrence | None:
         """The closed occurrence that a resolved report overlaps.
 
         Choice: of several, the oldest that ends at or after endsAt, else the newest. Grafana's startsAt = endsAt
         may be later than the end that a peer reported: such a report is of the occurrence that its sender last
-        reported as firing, if another sender closed that within the window.
+        reported as firing.
         """
         assert report.ends_at is not None
         start = min(report.starts_at, report.ends_at)
@@ -206,7 +208,7 @@ class Series:
             return None
         fired = reports[-1].occurrence
         ended = fired in self.occurrences and fired.end is not None and fired.end <= report.ends_at
-        return fired if ended and self._closed_by_another(fired, arrival) else None
+        return fired if ended else None
 
     def _closed_by_another(self, occurrence: Occurrence, arrival: Arrival) -> bool:
         """Whether another sender closed an occurrence within the window."""
@@ -226,7 +228,6 @@ class Series:
             found = self._ended_before(arrival, report)
             if found is not None:
                 found.resolved_by.add((arrival.sender, arrival.group))
-            found = found or self.open
         if found is not None:
             self._record(arrival, report, found)
 
