@@ -94,7 +94,10 @@ def adopt(series: Series, without_source: Series, url: int, received_at: datetim
     without_source.occurrences.remove(opened)
     opened.series_id, opened.source, opened.adopted = series.id, series.source, True
     series.occurrences.append(opened)
-    series.reports = without_source.reports[:MAX_REPORTS]
+    # In this series their senders have not reported an earlier occurrence as resolved.
+    moved = [msgspec.structs.replace(one, reopened=one.alert_id == opened.id) for one in without_source.reports]
+    reports = sorted((*moved, *series.reports), key=lambda one: one.received_at, reverse=True)
+    series.reports = tuple(reports[:MAX_REPORTS])
     return True
 
 

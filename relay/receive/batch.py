@@ -56,6 +56,7 @@ class _State:
         self._series = {_key(series): series for series in stored.series}
         self._alert_ids, self._receipt_ids = iter(stored.alert_ids), iter(stored.receipt_ids)
         self._known = {occurrence.id for series in stored.series for occurrence in series.occurrences}
+        self._first_alerts: set[int] = set()
         self._collected = rows.Collected()
 
     def decide(self, incoming: Incoming) -> Decision:
@@ -163,7 +164,10 @@ class _State:
 
     def _new_alert_id(self, series: Series) -> int:
         """An id for an alert; the first one of a new series shares that of the series."""
-        return series.id if series.version is None and not series.occurrences else next(self._alert_ids)
+        if series.version is not None or series.id in self._first_alerts:
+            return next(self._alert_ids)
+        self._first_alerts.add(series.id)
+        return series.id
 
     def _hash(self, incoming: Incoming, *, adopted: bool) -> int:
         return group_hash(incoming.webhook.group.group_key) if adopted else incoming.group_hash

@@ -2,10 +2,13 @@
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 import time
 from typing import Final
+
+import structlog
 
 from relay.store.postgres.database import Database
 from tests.fixtures import postgres
@@ -22,6 +25,7 @@ def main() -> None:
     parser.add_argument("--histories", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=random.randrange(MAX_SEED))
     arguments = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     sys.exit(asyncio.run(_play(arguments.histories, arguments.seed)))
 
 

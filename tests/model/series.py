@@ -252,7 +252,8 @@ class Series:
             return
         without_source.occurrences.remove(found)
         self.occurrences.append(found)
-        self.last_reports = dict(without_source.last_reports)
+        merged = {**self.last_reports, **without_source.last_reports}
+        self.last_reports = dict(sorted(merged.items(), key=lambda item: item[1].at))
 
     def _record(self, arrival: Arrival, report: Report, occurrence: Occurrence) -> None:
         """Choice: the late resolve of an older occurrence is not the last report of its sender."""
