@@ -29,10 +29,9 @@ def series_identity(alert: Alert) -> bytes:
     Grafana strips `__…__` labels from the payload but not from its fingerprint, so that neither alone identifies
     a series. Migration 0008 computes the same hash in SQL.
     """
-    digest = hashlib.sha256(alert.fingerprint.encode())
-    for name, value in sorted(alert.labels.items()):
-        digest.update(f"\0{name}\0{value}".encode())
-    return digest.digest()[:IDENTITY_BYTES]
+    labels = alert.labels
+    text = alert.fingerprint + "".join([f"\0{name}\0{labels[name]}" for name in sorted(labels)])
+    return hashlib.sha256(text.encode()).digest()[:IDENTITY_BYTES]
 
 
 def group_hash(group_key: str, source: str = "") -> int:
@@ -68,7 +67,7 @@ def state_hash(alerts: Iterable[tuple[bytes, Status]], truncated: int) -> str:
     """
     digest = hashlib.blake2b(str(truncated).encode(), digest_size=STATE_BYTES)
     for identity, status in sorted(alerts):
-        digest.update(identity + status.value.encode())
+        digest.update(identity + status.encode())
     return digest.hexdigest()
 
 

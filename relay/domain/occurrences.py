@@ -12,7 +12,7 @@ import msgspec
 from relay.domain.series import MAX_REPORTS, EndReason, Occurrence, SenderReport, Series
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Report(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One alert in one webhook. `ends_at` is the time of receipt if a resolved alert has no endsAt.
 
     `receipt_id` is the webhook's receipt, None for a duplicate. `adopted`: the group keeps the keys and messages
@@ -30,7 +30,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     adopted: bool = False
 
 
-class Placement(msgspec.Struct, frozen=True):
+class Placement(msgspec.Struct, frozen=True, gc=False):
     """The occurrence that a report belongs to, and whether the report is delivered.
 
     `late`: the report is a late firing of an occurrence that another sender has closed.

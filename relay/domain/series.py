@@ -46,7 +46,7 @@ class Occurrence(msgspec.Struct, kw_only=True):
         return self.end_reason is None
 
 
-class SenderReport(msgspec.Struct, frozen=True, array_like=True):
+class SenderReport(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The last report of a sender on a series in one group, and the occurrence that it belongs to.
 
     `url` hashes externalURL. `reopened`: the sender reports the open occurrence as firing, and has not reported
@@ -80,17 +80,20 @@ class Series(msgspec.Struct, kw_only=True):
     @property
     def open(self) -> Occurrence | None:
         """The open occurrence."""
-        return next((occurrence for occurrence in self.occurrences if occurrence.is_open), None)
+        for occurrence in self.occurrences:
+            if occurrence.end_reason is None:
+                return occurrence
+        return None
 
     @property
     def closed(self) -> list[tuple[datetime, Occurrence]]:
         """The closed occurrences with their ends, the last one first."""
-        ended = [(one.ends_at, one) for one in self.occurrences if not one.is_open and one.ends_at is not None]
-        return sorted(ended, key=lambda end: (end[0], end[1].id), reverse=True)
+        ended = [(one.ends_at, one) for one in self.occurrences if one.end_reason and one.ends_at is not None]
+        return ended if len(ended) < 2 else sorted(ended, key=lambda end: (end[0], end[1].id), reverse=True)
 
     def report_of(self, sender: int, group: int | None = None) -> SenderReport | None:
         """The last report of a sender, in one group or in any."""
-        return next(
-            (one for one in self.reports if one.sender == sender and group in (None, one.group)),
-            None,
-        )
+        for one in self.reports:
+            if one.sender == sender and group in (None, one.group):
+                return one
+        return None

@@ -13,7 +13,7 @@ MAX_INDEXED_TEXT: Final = 255
 """Characters of the columns that are searched and indexed; the labels have the whole text."""
 
 
-class SeriesKey(msgspec.Struct, frozen=True):
+class SeriesKey(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     """What identifies a series."""
 
     tenant_id: str
@@ -30,7 +30,7 @@ class StoredState(msgspec.Struct):
     receipt_ids: list[int]
 
 
-class GroupRow(msgspec.Struct, frozen=True):
+class GroupRow(msgspec.Struct, frozen=True, gc=False):
     """The states of a group. `expected` is the version that was read, None for a new group."""
 
     group_hash: int
@@ -40,7 +40,7 @@ class GroupRow(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
-class SeriesRow(msgspec.Struct, frozen=True):
+class SeriesRow(msgspec.Struct, frozen=True, gc=False):
     """A series. `expected` is the version that was read, None for a new series; only a new one has labels."""
 
     id: int
@@ -53,7 +53,7 @@ class SeriesRow(msgspec.Struct, frozen=True):
     reports: str
 
 
-class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
+class AlertRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An occurrence after the batch. Without annotations and generator_url, the stored ones stay."""
 
     id: int
@@ -81,7 +81,7 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     adopted: bool
 
 
-class ReceiptRow(msgspec.Struct, frozen=True, kw_only=True):
+class ReceiptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An accepted webhook. `alert_ids` is in the order of the body; `late` has positions."""
 
     id: int
@@ -98,7 +98,7 @@ class ReceiptRow(msgspec.Struct, frozen=True, kw_only=True):
     late: tuple[int, ...]
 
 
-class DeliveryRow(msgspec.Struct, frozen=True):
+class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
     """A notification of a receipt for one channel. `positions` is None for all alerts.
 
     `rank` is its place in the queue, 0 for the most urgent.
@@ -112,7 +112,7 @@ class DeliveryRow(msgspec.Struct, frozen=True):
     rank: int
 
 
-class RepeatRow(msgspec.Struct, frozen=True):
+class RepeatRow(msgspec.Struct, frozen=True, gc=False):
     """How often a batch repeats a receipt: `kind` is duplicate or late."""
 
     receipt_id: int
@@ -122,7 +122,7 @@ class RepeatRow(msgspec.Struct, frozen=True):
     received_at: datetime
 
 
-class SenderRow(msgspec.Struct, frozen=True):
+class SenderRow(msgspec.Struct, frozen=True, gc=False):
     """A sender that was seen."""
 
     source: str
