@@ -64,10 +64,11 @@ def observe(series: Series, report: Report, window: timedelta) -> Occurrence | N
 
 
 def changes(series: Series, report: Report, window: timedelta) -> bool:
-    """Whether a report would open or close an occurrence."""
+    """Whether a report would open or close an occurrence, or is the first in its group of the end of one."""
     if report.firing:
         return series.open is None and _late_for(series, report, window) is None
-    return _closes(series, report)
+    ended = _ended_before(series, report) if series.open is None else None
+    return _closes(series, report) or (ended is not None and report.group not in ended.resolved_groups)
 
 
 def adopts(without_source: Series, url: int) -> bool:
@@ -93,6 +94,7 @@ def adopt(series: Series, without_source: Series, url: int, received_at: datetim
         return False
     without_source.occurrences.remove(opened)
     opened.series_id, opened.source, opened.adopted = series.id, series.source, True
+    opened.starts_at = _not_before_last_end(series, opened.starts_at)
     series.occurrences.append(opened)
     # In this series their senders have not reported an earlier occurrence as resolved.
     moved = [msgspec.structs.replace(one, reopened=one.alert_id == opened.id) for one in without_source.reports]
@@ -267,16 +269,12 @@ def _close(
 
 def _is_newer(series: Series, alert_id: int, occurrence: Occurrence) -> bool:
     """Whether the occurrence with an id is newer than another one."""
-    newer = [one for one in series.occurrences if one.is_open and one is not occurrence]
-    for _, one in series.closed:
-        if one is occurrence:
-            break
-        newer.append(one)
-    return not occurrence.is_open and any(one.id == alert_id for one in newer)
+    newest_first = [*([series.open] if series.open else []), *(one for _, one in series.closed)]
+    return any(one.id == alert_id for one in newest_first[: newest_first.index(occurrence)])
 
 
 def _record(series: Series, report: Report, occurrence: Occurrence) -> None:
-    """Make the report the last one of its occurrence, and of its sender, unless that reported a newer one."""
+    """Make the report the last one of its occurrence, and of its sender unless that reported a newer one."""
     occurrence.last_received_at = max(occurrence.last_received_at, report.received_at)
     if report.group not in occurrence.groups:
         occurrence.groups = (*occurrence.groups, report.group)

@@ -64,7 +64,7 @@ class _State:
         group = self._group_of(incoming.group_hash)
         self._collected.saw(incoming, group)
         repeated = repeats.repeated_receipt(group, incoming.report, self._window)
-        # What opens or closes an occurrence is no duplicate. Otherwise an alert is left firing when a peer sends
+        # What changes an occurrence is no duplicate. Otherwise an alert is left firing when a peer sends
         # the firing between two equal resolves of a sender: a peer does not send what the other one has sent.
         if repeated is not None and not self._changes(incoming):
             repeats.record(group, incoming.report, repeated, accepted=False)

@@ -21,10 +21,31 @@ def violations(
     ]
     found += _deliveries(history, outcomes)
     if history.realistic:
-        found += [
-            f"{series} is left firing" for series, _ in open_occurrences if series in _resolved_by_all(history)
-        ]
+        resolved = _resolved_by_all(history)
+        found += [f"{series} is left firing" for series, _ in open_occurrences if series in resolved]
+        found += _shown(history, outcomes, resolved)
     return found
+
+
+def _shown(history: History, outcomes: Sequence[Outcome], resolved: set[Series]) -> list[str]:
+    """The last message of a group shows no alert as firing that its senders have resolved.
+
+    Only for alerts in one group: while another group has opened a newer occurrence, no older resolve is sent.
+    """
+    last: dict[tuple[Series, str], tuple[int, bool]] = {}
+    sent: dict[tuple[Series, str], bool] = {}
+    for webhook, (_, _, delivered) in zip(history.webhooks, outcomes, strict=True):
+        for position, report in enumerate(webhook.reports):
+            key = ((webhook.source, report.alert), webhook.group)
+            if webhook.sent_at >= last.get(key, (0, False))[0]:
+                last[key] = (webhook.sent_at, report.firing)
+            if position in delivered:
+                sent[key] = report.firing
+    return [
+        f"{key} is shown as firing"
+        for key, firing in sent.items()
+        if firing and not last[key][1] and key[0] in resolved and sum(key[0] == one for one, _ in last) == 1
+    ]
 
 
 def _deliveries(history: History, outcomes: Sequence[Outcome]) -> list[str]:

@@ -54,9 +54,9 @@ class Model:
         states = self.last_states[webhook.source, webhook.group]
         own = states.get(webhook.sender)
         repeats = self._repeats_own(webhook, own) or self._repeats_another(webhook, states, own)
-        # Choice: a report that opens, closes or adopts an occurrence is not a duplicate, whatever was reported
-        # before. Otherwise an alert is left firing when a peer sent the firing between two equal resolves of a
-        # sender: the notification log of the pair makes each peer leave out what the other one sent.
+        # Choice: a report that opens, closes or adopts an occurrence, or is the first of its end in the group, is
+        # not a duplicate, whatever was reported before. Otherwise an alert is left firing when a peer sent the
+        # firing between two equal resolves of a sender: each peer leaves out what the other one sent.
         if repeats and not any(self._changes(webhook, report) for report in webhook.reports):
             for report in webhook.reports:
                 self._series(webhook, report).mention(_arrival(webhook), report)

@@ -33,6 +33,8 @@ class Occurrence:
     closed_by: Sender | None = None
     resolved_by: set[tuple[Sender, Group]] = field(default_factory=set)
     """The senders that reported it as resolved, and in which groups."""
+    resolved_in: set[Group] = field(default_factory=set)
+    """The groups whose webhooks reported it as resolved, without duplicates."""
 
     def close(self, end: int, reason: str, arrival: Arrival) -> None:
         """End it."""
@@ -120,9 +122,9 @@ class Series:
                 found.close(report.ends_at, "resolved", arrival)
                 self.occurrences.append(found)
             # Delivered only if no report of its group resolved that occurrence before and no newer one is open.
-            before = any(group == arrival.group for _, group in found.resolved_by)
-            delivered = not before and self.open is None
+            delivered = arrival.group not in found.resolved_in and self.open is None
         found.resolved_by.add((arrival.sender, arrival.group))
+        found.resolved_in.add(arrival.group)
         return Placed(found, delivered)
 
     def late(self, arrival: Arrival, report: Report) -> Occurrence | None:
@@ -155,9 +157,11 @@ class Series:
         return report.starts_at > previous.starts_at and report.starts_at > arrived and open_.start <= arrived
 
     def changed_by(self, arrival: Arrival, report: Report) -> bool:
-        """Whether a report would open or close an occurrence."""
+        """Whether a report would open or close an occurrence, or is the first in its group of the end of one."""
         if not report.firing:
-            return self.closed_by(arrival, report) is not None
+            ended = self._ended_before(arrival, report) if self.open is None else None
+            first = ended is not None and arrival.group not in ended.resolved_in
+            return first or self.closed_by(arrival, report) is not None
         return self.late(arrival, report) is None and self.open is None
 
     def closed_by(self, arrival: Arrival, report: Report) -> Occurrence | None:
@@ -251,6 +255,7 @@ class Series:
             found.closed_by = None
             return
         without_source.occurrences.remove(found)
+        found.start = self._not_before_last_end(found.start)
         self.occurrences.append(found)
         merged = {**self.last_reports, **without_source.last_reports}
         self.last_reports = dict(sorted(merged.items(), key=lambda item: item[1].at))
