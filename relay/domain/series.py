@@ -89,7 +89,11 @@ class Series(msgspec.Struct, kw_only=True):
     def closed(self) -> list[tuple[datetime, Occurrence]]:
         """The closed occurrences with their ends, the last one first."""
         ended = [(one.ends_at, one) for one in self.occurrences if one.end_reason and one.ends_at is not None]
-        return ended if len(ended) < 2 else sorted(ended, key=lambda end: (end[0], end[1].id), reverse=True)
+        return (
+            ended
+            if len(ended) < 2
+            else sorted(ended, key=lambda end: (end[0], end[1].starts_at, end[1].id), reverse=True)
+        )
 
     def report_of(self, sender: int, group: int | None = None) -> SenderReport | None:
         """The last report of a sender, in one group or in any."""
