@@ -26,6 +26,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One alert as reported by one webhook. Times are aware and in UTC; `ends_at` is None while it fires.
 
     `key_source` is the source that enters its keys on platforms; see `relay.domain.identity.key_source`.
+    `unreported_since` is set in an edited message if it has not ended, and the group's webhooks omit it.
     """
 
     status: Status
@@ -36,6 +37,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     generator_url: str
     fingerprint: str
     key_source: str = ""
+    unreported_since: datetime | None = None
 
     @property
     def name(self) -> str:

@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 
-from relay.domain.alerts import Status
 from relay.domain.fields import REPLACEMENT
 from relay.notify.platforms.email_text import text_of
 from relay.notify.text.content import AlertText, Content, cut, labels_line, not_shown_line
@@ -118,8 +117,7 @@ def _rendered(written: str, limit: int) -> Words:
 def _alert(alert: AlertText, most: int) -> Words:
     if alert.rendered:
         return _rendered(alert.rendered, MAX_RENDERED)
-    mark = "🔥" if alert.status is Status.FIRING else "✅"
-    title = f"{mark} {in_one_line(alert.title, MAX_TITLE) or 'alert'}"
+    title = f"{alert.mark} {in_one_line(alert.title, MAX_TITLE) or 'alert'}"
     text, parts = [title], [f"<div><strong>{_escaped(title)}</strong></div>\n"]
     if description := _lines(alert.description, most):
         text += [f"  {line}" for line in description.split("\n")]
