@@ -25,6 +25,7 @@ from relay.api.message_templates import MessageTemplatesController
 from relay.api.pages import reject_unknown_parameters
 from relay.api.preview import PreviewController
 from relay.api.route import RouteController
+from relay.api.sources import SourcesController
 from relay.api.test import TestController
 from relay.deliver.worker import Worker
 from relay.middleware import MetricsMiddleware, application_metrics, litestar_exception
@@ -107,6 +108,7 @@ def create_application(services: Services) -> Litestar:
             PreviewController,
             HistoryController,
             DeliveriesController,
+            SourcesController,
         ],
         guards=[require_admin, reject_unknown_parameters],
         security=[{"key": []}],
