@@ -57,6 +57,7 @@ class Kind(StrEnum):
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the outbox. `attempt_count` includes an attempt in progress.
 
+    `source` is empty for a digest.
     `merged_into` is the delivery that includes this one; `fallback_of` the delivery that this one replaces;
     `redelivered_at` the time of the last request to redeliver it.
     """
@@ -65,6 +66,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     channel_id: str
     kind: Kind
     group_key: str | None
+    source: str
     state: State
     attempt_count: int
     created_at: datetime
@@ -96,14 +98,37 @@ class DeliveryDetail(Delivery, frozen=True, kw_only=True):
     alert_ids: tuple[int, ...]
 
 
+class Repeat(msgspec.Struct, frozen=True, kw_only=True):
+    """Reports of one sender that repeat a webhook, or that are late for an alert of it.
+
+    `sender` is the sender's address or name; `kind` is `duplicate` or `late`.
+    """
+
+    sender: str
+    external_url: str
+    kind: str
+    count: int
+    first_received_at: datetime
+    last_received_at: datetime
+
+
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook that contained an alert, and the deliveries that resulted from it."""
+    """A webhook that contained an alert, and the deliveries that resulted from it.
+
+    `sender` is the sender's address or name, null if it is not known. `late`: the alert was late in it, and was
+    not delivered. `repeats` counts the duplicate and late reports of it.
+    """
 
     id: int
     received_at: datetime
     receiver: str
     group_key: str
     status: Status
+    source: str
+    sender: str | None
+    external_url: str | None
+    late: bool
+    repeats: tuple[Repeat, ...]
     deliveries: tuple[DeliveryDetail, ...]
 
 

@@ -1,15 +1,19 @@
 """The hashes that identify series, groups and senders. They are stored, so that no release may change them."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from relay.domain.alerts import Alert, Status
+from relay.domain.errors import InvalidInput
 
 IDENTITY_BYTES: Final = 16
 STATE_BYTES: Final = 16
+NAME_FORMAT: Final = "must consist of 1 to 64 letters, digits, `.`, `_` and `-`"
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Sender(msgspec.Struct, frozen=True):
@@ -21,6 +25,16 @@ class Sender(msgspec.Struct, frozen=True):
 
     external_url: str
     address: str
+
+
+def require_source(field: str, name: str) -> None:
+    """Reject a text that can't name a source or a sender.
+
+    Raises:
+        InvalidInput: states the format.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(field, NAME_FORMAT)
 
 
 def series_identity(alert: Alert) -> bytes:

@@ -180,7 +180,7 @@ class _State:
         if len(omitted) == total:
             return ()
         channel_ids = []
-        for channel_id, positions in self._table.route(group).items():
+        for channel_id, positions in self._table.route(group, incoming.webhook.source).items():
             kept = positions
             if omitted:
                 candidates = range(total) if positions is None else positions

@@ -1,17 +1,16 @@
 """The source and the sender of a webhook, from its URL and its connection."""
 
 import ipaddress
-import re
 from collections.abc import Sequence
 from typing import Final
 
-from relay.domain.errors import InvalidWebhook
+from relay.domain.errors import InvalidInput, InvalidWebhook
+from relay.domain.identity import require_source
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 RESERVED_SOURCE: Final = "relay"
 """The source of the relay's own alerts."""
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def source_of(name: str) -> str:
@@ -54,6 +53,9 @@ def _is_trusted(address: str, trusted_proxies: Sequence[Network]) -> bool:
 
 
 def _checked(field: str, name: str) -> str:
-    if name and not _NAME.fullmatch(name):
-        raise InvalidWebhook(field, "must consist of 1 to 64 letters, digits, `.`, `_` and `-`")
+    if name:
+        try:
+            require_source(field, name)
+        except InvalidInput as error:
+            raise InvalidWebhook(error.field, error.message) from None
     return name

@@ -4,16 +4,16 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, any_, cast, func, or_, select, text
+from sqlalchemy import BigInteger, and_, any_, cast, func, or_, select, text
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.alerts import Status
 from relay.domain.errors import NotFound
-from relay.domain.history import HistoryDetail, HistoryItem, Receipt
+from relay.domain.history import HistoryDetail, HistoryItem, Receipt, Repeat
 from relay.store.outbox.fragments import content_tree
 from relay.store.reports import deliveries as outbox
-from relay.store.tables import alerts, deliveries, receipts, series
+from relay.store.tables import alerts, deliveries, receipts, repeats, senders, series
 
 MAX_TIMELINE = 500
 """The newest receipts that a timeline shows."""
@@ -85,7 +85,13 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
             receipts.c.receiver,
             receipts.c.group_key,
             receipts.c.status,
+            receipts.c.source,
+            receipts.c.alert_ids,
+            receipts.c.late,
+            senders.c.address,
+            senders.c.external_url,
         )
+        .select_from(receipts.outerjoin(senders, _sender_of(receipts.c.sender_hash)))
         .where(
             receipts.c.group_hash.in_(row.group_hashes),
             receipts.c.received_at.between(row.first_received_at, row.last_received_at),
@@ -96,6 +102,7 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
     )
     rows = (await connection.execute(found)).all()[::-1]
     found_deliveries = await _deliveries(connection, alert_id, [receipt.id for receipt in rows])
+    repeated = await _repeats(connection, [receipt.id for receipt in rows])
     timeline = tuple(
         Receipt(
             id=receipt.id,
@@ -103,6 +110,11 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
             receiver=receipt.receiver,
             group_key=receipt.group_key,
             status=Status(receipt.status),
+            source=receipt.source,
+            sender=receipt.address,
+            external_url=receipt.external_url,
+            late=alert_id in [receipt.alert_ids[position] for position in receipt.late],
+            repeats=tuple(repeated.get(receipt.id, ())),
             deliveries=tuple(found_deliveries.get(receipt.id, ())),
         )
         for receipt in rows
@@ -128,6 +140,35 @@ async def _deliveries(connection: AsyncConnection, alert_id: int, receipt_ids: l
     for row in rows:
         by_receipt.setdefault(row.receipt_id, []).append(details[row.id])
     return by_receipt
+
+
+async def _repeats(connection: AsyncConnection, receipt_ids: list[int]) -> dict[int, list[Repeat]]:
+    """The duplicate and late reports of receipts, by receipt."""
+    joined = repeats.join(receipts, receipts.c.id == repeats.c.receipt_id).outerjoin(
+        senders, _sender_of(repeats.c.sender_hash)
+    )
+    statement = (
+        select(repeats, senders.c.address, senders.c.external_url)
+        .select_from(joined)
+        .where(repeats.c.receipt_id.in_(receipt_ids))
+        .order_by(repeats.c.first_received_at, repeats.c.sender_hash, repeats.c.kind)
+    )
+    by_receipt: dict[int, list[Repeat]] = {}
+    for row in await connection.execute(statement):
+        repeat = Repeat(
+            sender=row.address or "",
+            external_url=row.external_url or "",
+            kind=row.kind,
+            count=row._mapping[repeats.c.count],
+            first_received_at=row.first_received_at,
+            last_received_at=row.last_received_at,
+        )
+        by_receipt.setdefault(row.receipt_id, []).append(repeat)
+    return by_receipt
+
+
+def _sender_of(sender_hash: Any) -> Any:
+    return and_(senders.c.source == receipts.c.source, senders.c.hash == sender_hash)
 
 
 def _holds(column: Any, value: int) -> Any:
