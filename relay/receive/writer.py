@@ -18,6 +18,7 @@ from relay.domain.errors import RelayError, Unavailable
 from relay.domain.identity import Sender
 from relay.receive.batch import Batch, Decision, decide
 from relay.receive.incoming import Incoming, Webhook, derive, series_keys
+from relay.receive.known import Known
 from relay.route.table import RoutingTable
 from relay.store.configuration import channels
 from relay.store.outbox import ingest
@@ -34,6 +35,8 @@ MAX_BACKOFF: Final = 0.02
 """Seconds at most between such attempts."""
 CONFLICT: Final[tuple[type[Exception], ...]] = (*RETRYABLE, asyncpg.UniqueViolationError)
 """Another process has written the same groups or series meanwhile."""
+SPARE_IDS: Final = 16
+"""Ids that are drawn for the next batch, beyond the size of this one."""
 KEEP_GROUP_STATES: Final = timedelta(days=1)
 """How long at least the states of a group are kept after its last webhook."""
 MAX_REPORTED_GROUPS: Final = 1000
@@ -76,11 +79,13 @@ class Writer:
 
         `now` is the clock by which webhooks are received, and by which alerts become stale.
         """
-        self._connection = HeldConnection(database)
+        # Every look-up has its index. A plan that was made while a table was empty would scan it when it is large.
+        self._connection = HeldConnection(database, enable_seqscan="off")
         self._tenant_label = tenant_label
         self._repeat_after = repeat_after
         self._stale_after = stale_after
         self._now = now
+        self._known = Known()
         self._received_at = datetime.min.replace(tzinfo=UTC)
         self._reported_groups: set[int] = set()
         self._metrics = metrics
@@ -192,14 +197,24 @@ class Writer:
         alerts = sum(len(one.keys) + len(one.keys_without_source) for one in incoming)
         for attempt in range(ATTEMPTS):
             table = self._table or await self._load_table()
-            with contextlib.suppress(*CONFLICT):
+            known = self._known.state(group_hashes, keys, alerts, len(incoming))
+            ids = None
+            try:
                 async with self._connection.use() as driver:
-                    stored = await ingest.load(driver, group_hashes, keys, alerts, len(incoming))
+                    stored = known or await ingest.load(driver, group_hashes, keys, alerts, len(incoming))
                     batch = decide(incoming, stored, table, self._repeat_after)
-                    if await ingest.write(driver, table.version, batch.rows):
-                        return batch
+                    spare = (alerts + SPARE_IDS, len(incoming) + SPARE_IDS)
+                    ids = await ingest.write(driver, table.version, batch.rows, *spare)
+                if ids is not None:
+                    self._known.committed(stored, batch.rows, ids)
+                    return batch
+            except CONFLICT:
+                pass
+            finally:
+                if ids is None:  # the states that were decided with are changed, and not written
+                    self._known.conflict(group_hashes, keys)
             await self._load_table()
-            if attempt:
+            if attempt > 1:
                 await asyncio.sleep(random.uniform(0, MAX_BACKOFF))  # noqa: S311 - no secret
         raise RelayError("the configuration or the alerts change faster than webhooks can be written")
 

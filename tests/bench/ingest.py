@@ -43,6 +43,7 @@ async def measure(url: str) -> list[Figure]:
     ):
         await create_channel(relay.url, name="Ops", channel_type="webhook", webhook_url=NOWHERE)
         connection = await asyncpg.connect(database_url)
+        await connection.execute("SET enable_seqscan = off")
         for number in range(ROUNDS):
             bare = max(bare, await bare_rate(connection, f"bare-{number}"))
             rate, found = await asyncio.to_thread(in_another_process, relay.port, f"http-{number}")
@@ -79,7 +80,7 @@ async def bare_rate(connection: Any, prefix: str) -> float:
         elapsed += time.perf_counter() - started
         batch = decide(webhooks, stored, routes, timedelta(seconds=60))
         values = {name: getattr(batch.rows, name) for name in batch.rows.__struct_fields__}
-        arguments = ingest.INGEST.arguments({"version": version, **values})
+        arguments = ingest.INGEST.arguments({"version": version, "next_alerts": 0, "next_receipts": 0, **values})
         started = time.perf_counter()
         rows = await connection.fetch(ingest.INGEST.sql, *arguments)
         elapsed += time.perf_counter() - started

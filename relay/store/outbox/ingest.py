@@ -11,11 +11,17 @@ from typing import Final
 import msgspec
 
 from relay.store.outbox.fragments import PENDING, wake_lanes
-from relay.store.outbox.ingest_rows import KEYS, RECORDS, BatchRows, SeriesKey, StoredState
-from relay.store.postgres.statements import DriverConnection, Statement
+from relay.store.outbox.ingest_rows import (
+    KEYS,
+    MAX_OCCURRENCES,
+    RECORDS,
+    BatchRows,
+    FreshIds,
+    SeriesKey,
+    StoredState,
+)
+from relay.store.postgres.statements import DriverConnection, Query, Statement
 
-MAX_OCCURRENCES: Final = 8
-"""Occurrences of a series that a late report may belong to, the last ones."""
 SENDER_SEEN_EVERY: Final = "1 minute"
 """How often the time when a sender was last seen is stored."""
 
@@ -35,7 +41,7 @@ LOAD: Final = Statement(
       'groups', (
         SELECT coalesce(json_agg(json_build_object(
           'group_hash', group_hash, 'seq', version, 'version', version, 'senders', senders
-        )), '[]') FROM group_states WHERE group_hash = ANY (:group_hashes)
+        )), '[]') FROM group_states WHERE group_hash = ANY (:group_hashes::bigint[])
       ),
       'series', (
         SELECT coalesce(json_agg(json_build_object(
@@ -58,13 +64,26 @@ LOAD: Final = Statement(
 _CURRENT_GROUPS: Final = """
   SELECT s.group_hash FROM group_rows r CROSS JOIN LATERAL (
     SELECT * FROM group_states g WHERE g.group_hash = r.group_hash AND g.version = r.expected FOR NO KEY UPDATE
-  ) AS s
+  ) AS s WHERE r.expected IS NOT NULL
 """
 
 _CURRENT_SERIES: Final = """
   SELECT s.id FROM series_rows r CROSS JOIN LATERAL (
     SELECT * FROM series s WHERE s.id = r.id AND s.version = r.expected FOR NO KEY UPDATE
-  ) AS s
+  ) AS s WHERE r.expected IS NOT NULL
+"""
+
+_KNOWN_GROUPS: Final = """
+  SELECT FROM group_rows r CROSS JOIN LATERAL (
+    SELECT FROM group_states g WHERE g.group_hash = r.group_hash LIMIT 1
+  ) AS known WHERE r.expected IS NULL
+"""
+
+_KNOWN_SERIES: Final = """
+  SELECT FROM series_rows r CROSS JOIN LATERAL (
+    SELECT FROM series s
+    WHERE s.identity = r.identity AND s.tenant_id = r.tenant_id AND s.source = r.source LIMIT 1
+  ) AS known WHERE r.expected IS NULL
 """
 
 _ADD_SERIES: Final = """
@@ -160,7 +179,8 @@ _SEE_SENDERS: Final = f"""
 
 # Rows are locked in a fixed order everywhere, so that two processes can't deadlock. A new group or series that
 # another process has added meanwhile violates a unique constraint, which undoes the statement.
-INGEST: Final = Statement(
+INGEST: Final = Query(
+    FreshIds,
     f"""
     WITH
     -- FOR SHARE lets no change of the configuration be committed before this statement is.
@@ -168,13 +188,15 @@ INGEST: Final = Statement(
     group_rows AS MATERIALIZED (SELECT r.* FROM config, :groups WITH ORDINALITY AS r),
     series_rows AS MATERIALIZED (SELECT r.* FROM config, :series WITH ORDINALITY AS r),
     alert_rows AS MATERIALIZED (SELECT r.* FROM config, :alerts WITH ORDINALITY AS r),
-    -- Lock what was read. Everything depends on this row: there is none if anything has another version by now.
+    -- Lock what the batch builds on. Everything depends on this row: there is none if anything has another version
+    -- by now, or if anything exists that the batch takes for new.
     current_groups AS MATERIALIZED ({_CURRENT_GROUPS}),
     current_series AS MATERIALIZED ({_CURRENT_SERIES}),
     current AS MATERIALIZED (
       SELECT 1 AS written FROM config
       WHERE (SELECT count(*) FROM current_groups) = (SELECT count(expected) FROM group_rows)
         AND (SELECT count(*) FROM current_series) = (SELECT count(expected) FROM series_rows)
+        AND NOT EXISTS ({_KNOWN_GROUPS}) AND NOT EXISTS ({_KNOWN_SERIES})
     ),
     groups_added AS ({_ADD_GROUPS}),
     groups_changed AS ({_CHANGE_GROUPS}),
@@ -188,7 +210,10 @@ INGEST: Final = Statement(
     -- Queue the deliveries, and wake their lanes.
     queued AS ({_QUEUE}),
     woken AS ({wake_lanes("SELECT channel_id FROM queued")})
-    SELECT written FROM current
+    SELECT
+      ARRAY(SELECT nextval('alerts_id_seq') FROM generate_series(1, :next_alerts::int)) AS alert_ids,
+      ARRAY(SELECT nextval('receipts_id_seq') FROM generate_series(1, :next_receipts::int)) AS receipt_ids
+    FROM current
     """,
     **RECORDS,
 )
@@ -219,17 +244,20 @@ async def load(
     return _decoder.decode(row["state"])
 
 
-async def write(connection: DriverConnection, version: int, batch: BatchRows) -> bool:
+async def write(
+    connection: DriverConnection, version: int, batch: BatchRows, alerts: int = 0, webhooks: int = 0
+) -> FreshIds | None:
     """Write a batch in one implicit transaction; it is durable when this returns.
 
     Returns:
-        Whether it was written: not if the configuration is no longer at `version`, or what was read has changed.
+        Ids for so many alerts and webhooks of a later batch; or None, if the configuration is no longer at
+        `version`, or what the batch builds on has changed: then nothing was written.
 
     Raises:
         UniqueViolationError: another process has added one of the groups or series; nothing was written.
     """
     rows = {name: getattr(batch, name) for name in batch.__struct_fields__}
-    return bool(await INGEST.rows(connection, version=version, **rows))
+    return await INGEST.fetch_one(connection, version=version, next_alerts=alerts, next_receipts=webhooks, **rows)
 
 
 async def purge_group_states(connection: DriverConnection, now: datetime, older_than: timedelta) -> None:

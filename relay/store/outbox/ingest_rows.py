@@ -13,12 +13,23 @@ MAX_INDEXED_TEXT: Final = 255
 """Characters of the columns that are searched and indexed; the labels have the whole text."""
 
 
+MAX_OCCURRENCES: Final = 8
+"""Occurrences of a series that a late report may belong to, the last ones."""
+
+
 class SeriesKey(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     """What identifies a series."""
 
     tenant_id: str
     source: str
     identity: bytes
+
+
+class FreshIds(msgspec.Struct, frozen=True):
+    """Ids for alerts and receipts that a later batch adds."""
+
+    alert_ids: tuple[int, ...]
+    receipt_ids: tuple[int, ...]
 
 
 class StoredState(msgspec.Struct):
