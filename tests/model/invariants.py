@@ -68,7 +68,10 @@ def _deliveries(history: History, outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _resolved_by_all(history: History) -> set[Series]:
-    """The series of which the last state that any sender reported, by the time of sending, is resolved."""
+    """The series of which the last state that any sender reported, by the time of sending, is resolved.
+
+    An alert that began at the very second of that end may have fired again.
+    """
     last: dict[Series, tuple[Webhook, Report]] = {}
     newest_start: dict[Series, int] = {}
     for webhook in history.webhooks:
@@ -76,9 +79,10 @@ def _resolved_by_all(history: History) -> set[Series]:
             series = (webhook.source, report.alert)
             if series not in last or webhook.sent_at >= last[series][0].sent_at:
                 last[series] = (webhook, report)
-            newest_start[series] = max(newest_start.get(series, 0), report.starts_at)
+            if report.firing:
+                newest_start[series] = max(newest_start.get(series, 0), report.starts_at)
     return {
         series
         for series, (_, report) in last.items()
-        if report.ends_at is not None and newest_start[series] <= report.ends_at
+        if report.ends_at is not None and newest_start.get(series, 0) < report.ends_at
     }
