@@ -25,6 +25,9 @@ from tests.store.makers import SEAL
 WINDOW: Final = 60.5
 """RELAY_REPEAT_AFTER. Not a whole number, because webhooks of one second arrive some microseconds apart."""
 START: Final = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
+WRITERS: Final = 2
+TURNS: Final = (0, 0, 1, 0, 1, 1, 1)
+"""Which of the writers gets a batch, in rotation: each also meets what the other one has stored."""
 FILTERED: Final = "x"
 """The value of the label that the second channel filters by."""
 _NAMES: Final = {identity: name for name, identity in ALERTS.items()}
@@ -61,16 +64,19 @@ class Played:
 
 
 class Player:
-    """A writer on a database. Each history has a tenant and group keys of its own."""
+    """Writers on one database, as of two replicas. Each history has a tenant and group keys of its own."""
 
     def __init__(self, database: Database) -> None:
         """Use a migrated database."""
         self._database = database
         self._now = START
         self._count = 0
-        self._writer = Writer(
-            database, "tenant_id", timedelta(seconds=WINDOW), 1e9, Metrics(), lambda _: None, lambda: self._now
-        )
+        self._writers = [
+            Writer(
+                database, "tenant_id", timedelta(seconds=WINDOW), 1e9, Metrics(), lambda _: None, lambda: self._now
+            )
+            for _ in range(WRITERS)
+        ]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Player"]:
@@ -82,12 +88,13 @@ class Player:
             )
             async with self._database.begin() as connection:
                 await channels.add(connection, channel, SEAL)
-        task = asyncio.create_task(self._writer.run())
+        tasks = [asyncio.create_task(writer.run()) for writer in self._writers]
         try:
             yield self
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def play(self, histories: Sequence[History], batches: Sequence[int]) -> list[Played]:
         """Play histories at the same time, in the order of their webhooks' arrival.
@@ -100,11 +107,13 @@ class Player:
         arrivals = [(number, webhook) for number, history in enumerate(histories) for webhook in history.webhooks]
         arrivals.sort(key=lambda arrival: arrival[1].at)
         start, sizes, first = self._now, itertools.cycle(batches), 0
+        writers = itertools.cycle([self._writers[at] for at in TURNS])
         while first < len(arrivals):
             batch = arrivals[first : first + next(sizes)]
             first += len(batch)
+            writer = next(writers)
             results = await asyncio.gather(
-                *(self._submit(tenants[number], webhook, start) for number, webhook in batch)
+                *(self._submit(writer, tenants[number], webhook, start) for number, webhook in batch)
             )
             for (number, _), duplicate in zip(batch, results, strict=True):
                 played[number].outcomes.append(Outcome(duplicate))
@@ -112,11 +121,11 @@ class Player:
         self._now += timedelta(hours=1)
         return played
 
-    async def _submit(self, tenant: str, webhook: Webhook, start: datetime) -> bool:
+    async def _submit(self, writer: Writer, tenant: str, webhook: Webhook, start: datetime) -> bool:
         body = json.dumps(body_of(tenant, webhook, start)).encode()
         sender = Sender(webhook.sender.external_url, webhook.sender.address)
         self._now = start + timedelta(seconds=webhook.at)  # the writer reads its clock before it waits
-        return (await self._writer.submit(body, decode_webhook(body), sender, webhook.source)).duplicate
+        return (await writer.submit(body, decode_webhook(body), sender, webhook.source)).duplicate
 
     async def _read(self, played: Mapping[str, Played], start: datetime) -> None:
         tenants = list(played)
