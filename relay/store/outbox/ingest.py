@@ -27,11 +27,20 @@ SENDER_SEEN_EVERY: Final = "1 minute"
 
 _decoder: Final = msgspec.json.Decoder(StoredState)
 
-_OCCURRENCES: Final = f"""
+_OCCURRENCE: Final = """
   SELECT a.id, a.series_id, a.source, a.starts_at, a.first_received_at, a.last_received_at, a.ends_at,
     a.end_reason, a.resolved_received_at, a.resolved_by, a.resolved_group_hashes AS resolved_groups,
     a.group_hashes AS groups, a.receipt_id, a.adopted
-  FROM alerts a WHERE a.series_id = s.id ORDER BY a.starts_at DESC LIMIT {MAX_OCCURRENCES}
+  FROM alerts a
+"""
+
+# The open occurrence, whenever it began, and the last ones that have ended.
+_OCCURRENCES: Final = f"""
+  {_OCCURRENCE} WHERE a.id = s.open_alert_id
+  UNION ALL (
+    {_OCCURRENCE} WHERE a.series_id = s.id AND a.end_reason IS NOT NULL
+    ORDER BY a.starts_at DESC, a.id DESC LIMIT {MAX_OCCURRENCES}
+  )
 """
 
 # A sub-select with a limit is looked up in the index for each key, also when the planner expects a small table.
