@@ -276,8 +276,7 @@ def _is_newer(series: Series, alert_id: int, occurrence: Occurrence) -> bool:
 def _record(series: Series, report: Report, occurrence: Occurrence) -> None:
     """Make the report the last one of its occurrence, and of its sender unless that reported a newer one."""
     occurrence.last_received_at = max(occurrence.last_received_at, report.received_at)
-    if report.group not in occurrence.groups:
-        occurrence.groups = (*occurrence.groups, report.group)
+    occurrence.add_group(report.group)
     own = series.report_of(report.sender, report.group)
     if own is not None and not report.firing and _is_newer(series, own.alert_id, occurrence):
         if occurrence is series.closed[0][1]:

@@ -45,6 +45,11 @@ class Occurrence(msgspec.Struct, kw_only=True):
         """Whether it has not ended."""
         return self.end_reason is None
 
+    def add_group(self, group_hash: int) -> None:
+        """Add a group that contains it."""
+        if group_hash not in self.groups:
+            self.groups = (*self.groups, group_hash)
+
 
 class SenderReport(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The last report of a sender on a series in one group, and the occurrence that it belongs to.

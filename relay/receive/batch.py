@@ -81,6 +81,9 @@ class _State:
             incoming, receipt_id, placements, self._hash(incoming, adopted=adopted), adopted
         )
         self._collected.receipts.append(receipt)
+        if adopted:
+            for placement in placements:
+                placement.occurrence.add_group(receipt.group_hash)
         # What is late is not accepted as new: the report of another sender that it fires again is not a duplicate.
         late = all(placement.late for placement in placements)
         repeats.record(group, incoming.report, receipt_id, accepted=not late)

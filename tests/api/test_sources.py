@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import structlog
 
 from relay.store.outbox import ingest
 from relay.store.postgres.database import driver_connection
@@ -155,6 +156,30 @@ async def test_a_stale_alert_that_is_reported_again_fires(start_relay: RelayFact
 
     [firing] = await relay.items("/history?status=firing")
     assert firing["id"] == item["id"]
+
+
+async def test_the_timeline_of_an_adopted_group_is_complete(relay: Relay) -> None:
+    await relay.webhook(webhook())
+    await relay.webhook(webhook(alert(), alert("Other")), source="eu")
+
+    for name, count in (("HighErrorRate", 2), ("Other", 1)):
+        [item] = await relay.items(f"/history?alertname={name}")
+        assert item["source"] == "eu"
+        assert len((await relay.call("GET", f"/history/{item['id']}")).json["timeline"]) == count, name
+
+
+async def test_alternating_senders_are_logged_and_counted_once_per_group(start_relay: RelayFactory) -> None:
+    relay = await start_relay(repeat_after=0)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(4):
+            for name in ("eu", "us"):
+                body = webhook(alert(f"Alert-{name}")) | {"externalURL": f"http://{name}"}
+                await relay.webhook(body, sender=name)
+
+    [event] = [one for one in logs if one["event"] == "senders_need_sources"]
+    assert "?source=NAME" in event["detail"]
+    metrics = (await relay.call("GET", "metrics")).body.decode()
+    assert "relay_mixed_groups_total 1.0" in metrics
 
 
 async def mark_stale(relay: Relay, later: timedelta) -> None:
