@@ -1,4 +1,4 @@
-"""Where do migrations run: on the connection that the relay hands over, or on RELAY_DATABASE_URL?"""
+"""The environment of migrations: the connection that the relay passes, or RELAY_DATABASE_URL."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from relay.store.tables import metadata
 
 
 def run(connection: Connection) -> None:
-    """Migrate in one transaction, under a lock that makes racing replicas wait for one another."""
+    """Migrate in one transaction, under a lock that makes concurrent replicas wait for each other."""
     context.configure(connection=connection, target_metadata=metadata)
     with context.begin_transaction():
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
@@ -20,7 +20,7 @@ def run(connection: Connection) -> None:
 
 
 async def run_on_settings() -> None:
-    """Open the database that the environment names, and migrate it."""
+    """Migrate the database of the environment."""
     url = load().database_url
     if url is None:
         raise SystemExit("set RELAY_DATABASE_URL; for the embedded database use `relay db upgrade`")
@@ -33,8 +33,8 @@ async def run_on_settings() -> None:
         await database.close()
 
 
-handed_over: Connection | None = context.config.attributes.get("connection")
-if handed_over is not None:
-    run(handed_over)
+passed_connection: Connection | None = context.config.attributes.get("connection")
+if passed_connection is not None:
+    run(passed_connection)
 else:
     asyncio.run(run_on_settings())

@@ -129,7 +129,7 @@ def create_application(services: Services) -> Litestar:
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
         ),
         plugins=[ChannelBodySchema()],
-        type_decoders=[(lambda kind: kind in (ChannelBody, ChannelPatch), ChannelBody.decode)],
+        type_decoders=[(lambda body_type: body_type in (ChannelBody, ChannelPatch), ChannelBody.decode)],
         logging_config=None,
     )
 

@@ -46,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_targets: tuple[str, ...] = ()
     """Networks and hosts that channels may use although they are private or use plain HTTP."""
     external_url: str | None = None
-    """The URL of this relay for people; by default derived from host and port."""
+    """The URL at which users reach this relay; by default derived from host and port."""
     repeat_after: float = 60.0
     """The same state of a group is a duplicate within this time, and a deliberate repeat after it."""
     stale_after: float = 90_000.0
@@ -88,7 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def base_url(self) -> str:
-        """The URL of this relay for people, without a trailing slash."""
+        """The URL at which users reach this relay, without a trailing slash."""
         return (self.external_url or http_url(self.host, self.port)).rstrip("/")
 
     @property

@@ -136,7 +136,7 @@ class Metrics:
         )
         self.dead_letters = self._gauge(
             "relay_dead_letters",
-            "Deliveries that died within about the last day and were not redelivered, from the database.",
+            "Deliveries that became dead within about the last day and were not redelivered, from the database.",
             "channel_type",
         )
 

@@ -34,11 +34,11 @@ def _block(block: dict[str, Any]) -> str:
     return f'<div class="context">{elements}</div>'
 
 
-def mrkdwn(given: str) -> str:
+def mrkdwn(source: str) -> str:
     """Slack's markup as HTML; both use the same escapes. https://docs.slack.dev/messaging/formatting-message-text"""
-    written = _slack_link.sub(r'<a href="\1">\2</a>', given).replace("\n", "<br>")
-    written = _code.sub(r"<code>\1</code>", written)
-    return _slack_italic.sub(r"<i>\1</i>", _slack_bold.sub(r"<b>\1</b>", written))
+    converted = _slack_link.sub(r'<a href="\1">\2</a>', source).replace("\n", "<br>")
+    converted = _code.sub(r"<code>\1</code>", converted)
+    return _slack_italic.sub(r"<i>\1</i>", _slack_bold.sub(r"<b>\1</b>", converted))
 
 
 def discord(body: dict[str, Any]) -> str:
@@ -58,11 +58,11 @@ def _embed(embed: dict[str, Any]) -> str:
     return f'<div class="embed" style="border-color:#{embed["color"]:06X}">{inside}</div>'
 
 
-def markdown(given: str) -> str:
+def markdown(source: str) -> str:
     """Discord's Markdown as HTML. https://support.discord.com/hc/en-us/articles/210298617"""
-    written = _code.sub(r"<code>\1</code>", text(given))
-    written = _markdown_bold.sub(r"<b>\1</b>", _markdown_link.sub(r'<a href="\2">\1</a>', written))
-    return _markdown_escape.sub(r"\1", written)
+    converted = _code.sub(r"<code>\1</code>", text(source))
+    converted = _markdown_bold.sub(r"<b>\1</b>", _markdown_link.sub(r'<a href="\2">\1</a>', converted))
+    return _markdown_escape.sub(r"\1", converted)
 
 
 def teams(body: dict[str, Any]) -> str:
@@ -83,10 +83,10 @@ def _element(element: dict[str, Any]) -> str:
 
 
 def _run(run: dict[str, Any]) -> str:
-    looks = [str(run[name]) for name in ("size", "weight", "color", "fontType") if name in run]
-    looks += ["isSubtle"] if run.get("isSubtle") else []
-    written = f'<span class="{" ".join(looks)}">{text(run["text"])}</span>'
-    return f"<a>{written}</a>" if "selectAction" in run else written
+    classes = [str(run[name]) for name in ("size", "weight", "color", "fontType") if name in run]
+    classes += ["isSubtle"] if run.get("isSubtle") else []
+    converted = f'<span class="{" ".join(classes)}">{text(run["text"])}</span>'
+    return f"<a>{converted}</a>" if "selectAction" in run else converted
 
 
 def telegram(body: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ def firing() -> Notification:
             "12,400 payments wait in the queue",
             "The queue grew by 800 a minute.",
             minutes=-9,
-            lasted=6,
+            duration=6,
             queue="payments",
         ),
     )
@@ -108,10 +108,10 @@ def _alert(
     description: str,
     *,
     minutes: int,
-    lasted: int | None = None,
+    duration: int | None = None,
     **labels: str,
 ) -> Alert:
-    """An alert that started `minutes` after the incident; it is resolved if `lasted` (in minutes) is given."""
+    """An alert that started `minutes` after the incident; it is resolved if it has a `duration` in minutes."""
     labels = {"alertname": name, "cluster": "eu-1", "service": "checkout", "severity": severity} | labels
     annotations = {"summary": summary, "description": description}
     annotations["runbook_url"] = f"https://runbooks.example.com/{name}"
@@ -125,9 +125,9 @@ def _alert(
         generator_url=f"https://prometheus.example.com/graph?g0.expr={name}",
         fingerprint=fingerprint(labels),
     )
-    return alert if lasted is None else _resolved(alert, lasted)
+    return alert if duration is None else _resolved(alert, duration)
 
 
-def _resolved(alert: Alert, lasted: int) -> Alert:
-    ends_at = alert.starts_at + timedelta(minutes=lasted)
+def _resolved(alert: Alert, duration: int) -> Alert:
+    ends_at = alert.starts_at + timedelta(minutes=duration)
     return msgspec.structs.replace(alert, status=Status.RESOLVED, ends_at=ends_at)

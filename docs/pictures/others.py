@@ -61,9 +61,9 @@ def webhook(request: Request) -> str:
     """The headers, and the body as JSON with its first alert only."""
     body = json.loads(request.body)
     alerts = [body["alerts"][0], f"… {len(body['alerts']) - 1} more"]
-    written = json.dumps(body | {"alerts": alerts}, indent=2, ensure_ascii=False)
+    shown = json.dumps(body | {"alerts": alerts}, indent=2, ensure_ascii=False)
     headers = "\n".join(f"{name}: {value}" for name, value in request.headers.items())
-    return page("webhook", f'<pre><span class="header">{text(headers)}</span>\n\n{html.escape(written)}</pre>')
+    return page("webhook", f'<pre><span class="header">{text(headers)}</span>\n\n{html.escape(shown)}</pre>')
 
 
 def apprise(notice: Notice) -> str:

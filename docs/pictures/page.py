@@ -34,9 +34,9 @@ def page(client: str, body: str) -> str:
     return f'<!DOCTYPE html>\n<meta charset="utf-8">\n<style>\n{"".join(styles)}</style>\n<body>{body}\n'
 
 
-def text(given: str) -> str:
+def text(source: str) -> str:
     """Escape text for HTML, with its line breaks."""
-    return html.escape(given).replace("\n", "<br>")
+    return html.escape(source).replace("\n", "<br>")
 
 
 def take(chromium: str, page: str, width: int, picture: Path) -> None:
@@ -51,14 +51,14 @@ def take(chromium: str, page: str, width: int, picture: Path) -> None:
         command = [chromium, *CHROMIUM, f"--user-data-dir={folder}/profile", f"--window-size={width},{MAX_HEIGHT}"]
         command += [f"--screenshot={folder}/page.png", source.as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603
-        with Image.open(f"{folder}/page.png") as taken:
-            _cropped(taken.convert("RGB")).quantize(COLORS, dither=Image.Dither.NONE).save(picture, optimize=True)
+        with Image.open(f"{folder}/page.png") as image:
+            _crop(image.convert("RGB")).quantize(COLORS, dither=Image.Dither.NONE).save(picture, optimize=True)
     if (size := picture.stat().st_size) > MAX_BYTES:
         raise ValueError(f"{picture.name} has {size} bytes")
 
 
-def _cropped(taken: Image.Image) -> Image.Image:
+def _crop(image: Image.Image) -> Image.Image:
     """Crop the empty space at the bottom."""
-    empty = Image.new("RGB", taken.size, taken.getpixel((0, taken.height - 1)))
-    _, _, _, end = ImageChops.difference(taken, empty).getbbox() or (0, 0, 0, 0)
-    return taken.crop((0, 0, taken.width, min(end + MARGIN, taken.height)))
+    empty = Image.new("RGB", image.size, image.getpixel((0, image.height - 1)))
+    _, _, _, end = ImageChops.difference(image, empty).getbbox() or (0, 0, 0, 0)
+    return image.crop((0, 0, image.width, min(end + MARGIN, image.height)))

@@ -1,4 +1,4 @@
-"""Delivery: limits, breakers and health in the lanes; what is finished leaves the hot part of the outbox."""
+"""Add limits, circuit breakers and health to lanes, and partition deliveries by state."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,23 +18,29 @@ KEPT = """
 
 
 def upgrade() -> None:
-    op.add_column("channels", sa.Column("disabled_reason", sa.Text, comment="Why the relay itself disabled it."))
+    op.add_column("channels", sa.Column("disabled_reason", sa.Text, comment="Why the relay disabled the channel."))
     lanes()
     op.create_table(
         "tallies",
         sa.Column("channel_id", sa.Text, primary_key=True),
-        sa.Column("period", moment, primary_key=True, comment="Where its five minutes begin."),
+        sa.Column("period", moment, primary_key=True, comment="The start of the five minutes."),
         sa.Column("outcome", sa.Text, primary_key=True),
-        sa.Column("bucket", sa.SmallInteger, primary_key=True, comment="Of the duration; see store/health.py."),
+        sa.Column(
+            "bucket",
+            sa.SmallInteger,
+            primary_key=True,
+            comment="The bucket of the duration; see relay/domain/health.py.",
+        ),
         sa.Column("attempts", sa.BigInteger, nullable=False),
-        comment="How attempts ended, counted: what a channel's health is told from.",
+        comment="Attempts counted by outcome and duration, for the health of channels.",
         postgresql_with={"fillfactor": "70"},
     )
     op.execute("ALTER TABLE deliveries RENAME TO deliveries_before")
     op.execute("ALTER TABLE deliveries_before RENAME CONSTRAINT deliveries_pkey TO deliveries_before_pkey")
     op.execute("ALTER TABLE deliveries_before ALTER id DROP IDENTITY")
     op.execute("CREATE SEQUENCE deliveries_id_seq")
-    outbox()
+    deliveries()
+    partitions()
     op.execute(
         f"""
         INSERT INTO deliveries ({KEPT}, rank, waiting_since)
@@ -47,15 +53,25 @@ def upgrade() -> None:
 
 
 def lanes() -> None:
-    # Moments, not seconds left, so that every replica reads the same from a row.
+    # Times, not remaining seconds, so that every replica reads the same from a row.
     for column in (
-        sa.Column("tokens", sa.Double, comment="Of the bucket, at tokens_at; NULL for a full one."),
+        sa.Column("tokens", sa.Double, comment="Tokens in the bucket at tokens_at; NULL when it is full."),
         sa.Column("tokens_at", moment),
-        sa.Column("held_until", moment, comment="Nothing is sent before: the platform asked so, or the breaker."),
-        sa.Column("failures", sa.Integer, nullable=False, server_default=zero, comment="One after the other."),
-        sa.Column("opened_at", moment, comment="Since when the circuit breaker is open; NULL when it is closed."),
-        sa.Column("probes", sa.Integer, nullable=False, server_default=zero, comment="Tries since it opened."),
-        sa.Column("digested_at", moment, comment="When the last digest was begun."),
+        sa.Column(
+            "held_until",
+            moment,
+            comment="Nothing is sent before: the platform or the circuit breaker holds it back.",
+        ),
+        sa.Column("failures", sa.Integer, nullable=False, server_default=zero, comment="Consecutive failures."),
+        sa.Column("opened_at", moment, comment="When the circuit breaker opened; NULL when it is closed."),
+        sa.Column(
+            "probes",
+            sa.Integer,
+            nullable=False,
+            server_default=zero,
+            comment="Attempts since the circuit breaker opened.",
+        ),
+        sa.Column("digested_at", moment, comment="When the last digest was claimed."),
         sa.Column("last_success_at", moment),
         sa.Column("last_failure_at", moment),
         sa.Column("last_reason", sa.Text),
@@ -65,9 +81,9 @@ def lanes() -> None:
     op.execute("ALTER TABLE lanes SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500)")
 
 
-def outbox() -> None:
-    # Partitioned by the state: a delivery that is finished moves out of the part that claims look through, which
-    # stays as small as what waits. The identity is a sequence, for only Postgres 17 knows it on partitions.
+def deliveries() -> None:
+    # Partitioned by state: a finished delivery moves out of the partition that claims read, which stays as small
+    # as what is pending. Ids come from a sequence, because only Postgres 17 has identity columns on partitions.
     op.create_table(
         "deliveries",
         sa.Column(
@@ -85,19 +101,26 @@ def outbox() -> None:
         sa.Column(
             "positions",
             sa.ARRAY(sa.Integer),
-            comment="Which alerts of the body it tells; NULL for all.",
+            comment="Positions of the alerts in the body; NULL for all.",
         ),
-        sa.Column("rank", sa.SmallInteger, nullable=False, comment="Its place in the queue: 0 is critical."),
+        sa.Column(
+            "rank",
+            sa.SmallInteger,
+            nullable=False,
+            comment="Its place in the queue: 0 is critical, 100 is for refreshes.",
+        ),
         sa.Column("state", sa.Text, primary_key=True),
         sa.Column("attempt", sa.Integer, nullable=False, server_default=zero),
         sa.Column("created_at", moment, nullable=False),
-        sa.Column("waiting_since", moment, nullable=False, comment="Of now when it is asked for again."),
+        sa.Column(
+            "waiting_since", moment, nullable=False, comment="When it became pending, at first or by a redelivery."
+        ),
         sa.Column("next_attempt_at", moment),
         sa.Column("delivered_at", moment),
         sa.Column("redelivered_at", moment),
-        sa.Column("merged_into", sa.BigInteger, comment="The delivery that tells this one too."),
+        sa.Column("merged_into", sa.BigInteger, comment="The delivery that this one was merged into."),
         sa.Column("fallback_of", sa.BigInteger, comment="The delivery in whose place this one is sent."),
-        sa.Column("progress", sa.Text, comment="How many of its requests were taken, when it needs several."),
+        sa.Column("progress", sa.Text, comment="Which of its requests were accepted, when it needs several."),
         sa.Column("last_reason", sa.Text),
         sa.Column("last_error", sa.Text),
         sa.CheckConstraint(
@@ -105,6 +128,9 @@ def outbox() -> None:
         ),
         postgresql_partition_by="LIST (state)",
     )
+
+
+def partitions() -> None:
     op.execute(
         """
         CREATE TABLE deliveries_waiting PARTITION OF deliveries FOR VALUES IN ('pending', 'sending')
@@ -141,7 +167,7 @@ def downgrade() -> None:
     op.execute("ALTER TABLE deliveries_after RENAME CONSTRAINT deliveries_pkey TO deliveries_after_pkey")
     op.execute("ALTER SEQUENCE deliveries_id_seq RENAME TO deliveries_id_seq_after")
     op.execute("DROP INDEX deliveries_receipt")
-    outbox_before()
+    deliveries_before()
     op.execute(
         f"""
         INSERT INTO deliveries ({KEPT}) OVERRIDING SYSTEM VALUE
@@ -165,7 +191,7 @@ def downgrade() -> None:
     op.drop_column("channels", "disabled_reason")
 
 
-def outbox_before() -> None:
+def deliveries_before() -> None:
     op.create_table(
         "deliveries",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
@@ -177,7 +203,7 @@ def outbox_before() -> None:
         sa.Column(
             "positions",
             sa.ARRAY(sa.Integer),
-            comment="Which alerts of the body it tells; NULL for all.",
+            comment="Positions of the alerts in the body; NULL for all.",
         ),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False, server_default=zero),

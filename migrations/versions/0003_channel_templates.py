@@ -1,4 +1,4 @@
-"""Channel templates: starting points for channels that people keep for themselves."""
+"""Create the table of custom channel templates."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,11 +17,11 @@ def upgrade() -> None:
         "channel_templates",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column(
-            "body", postgresql.JSONB, nullable=False, comment="All but the id; secrets stand in none of them."
+            "body", postgresql.JSONB, nullable=False, comment="All fields but the id; they contain no secrets."
         ),
         sa.Column("created_at", moment, nullable=False, server_default=sa.text("now()")),
         sa.Column("updated_at", moment, nullable=False, server_default=sa.text("now()")),
-        comment="Those of people; the built-in ones are in the code.",
+        comment="Templates of users; the built-in ones are in the code.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Message templates: how channels tell groups in people's own words, and all that these ever said."""
+"""Create the tables of message templates and their versions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,8 +16,8 @@ def upgrade() -> None:
     op.create_table(
         "message_templates",
         sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("version", sa.Integer, nullable=False, comment="The one in force."),
-        sa.Column("body", postgresql.JSONB, nullable=False, comment="Of that version."),
+        sa.Column("version", sa.Integer, nullable=False, comment="The current version."),
+        sa.Column("body", postgresql.JSONB, nullable=False, comment="The body of that version."),
         sa.Column("updated_at", moment, nullable=False, server_default=sa.text("now()")),
     )
     op.create_table(
@@ -26,9 +26,9 @@ def upgrade() -> None:
             "template_id", sa.Text, sa.ForeignKey("message_templates.id", ondelete="CASCADE"), primary_key=True
         ),
         sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("body", postgresql.JSONB, nullable=False, comment="All but the id."),
+        sa.Column("body", postgresql.JSONB, nullable=False, comment="All fields but the id."),
         sa.Column("created_at", moment, nullable=False, server_default=sa.text("now()")),
-        comment="All that a template ever said.",
+        comment="All versions of each message template.",
     )
 
 

@@ -1,7 +1,7 @@
-"""What is told by which other delivery: to be looked up in the index, however many were merged into one.
+"""Look up merged deliveries in their index, however many were merged into one delivery.
 
-After a storm, one delivery may stand in `merged_into` of all rows that ANALYZE sees. Postgres then takes every
-delivery for one of so many and reads the whole history for each: a digest of 100,000 groups was never told.
+After a storm, all rows that ANALYZE reads may have the same `merged_into`. Postgres then expects as many rows for
+every delivery, and reads the whole history for each: a digest of 100,000 groups was never sent.
 """
 
 from alembic import op
@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # https://www.postgresql.org/docs/current/sql-altertable.html: -1 says that hardly a value stands twice.
+    # https://www.postgresql.org/docs/current/sql-altertable.html: -1 means that nearly every value is distinct.
     op.execute("ALTER TABLE deliveries_finished ALTER merged_into SET (n_distinct = -1)")
     op.execute("ALTER TABLE deliveries ALTER merged_into SET (n_distinct_inherited = -1)")
     op.execute("ANALYZE deliveries")

@@ -131,7 +131,7 @@ def downgrade() -> None:
         "group_states",
         sa.Column("state_hash", sa.LargeBinary, primary_key=True),
         sa.Column("accepted_at", moment, nullable=False),
-        comment="When a state of a group was last accepted; the same state soon after that is a duplicate.",
+        comment="When a state of a group was last accepted; the same soon after is a duplicate.",
     )
     op.create_index("group_states_accepted_at", "group_states", ["accepted_at"])
 

@@ -73,21 +73,23 @@ class CreatedChannels(msgspec.Struct, frozen=True):
     items: list[ChannelView]
 
 
-_fields = {field.name: field.type for kind in CHANNEL_CLASSES for field in msgspec.structs.fields(kind)}
+_fields = {
+    field.name: field.type for channel_class in CHANNEL_CLASSES for field in msgspec.structs.fields(channel_class)
+}
 _AnyFields = msgspec.defstruct(
-    "ChannelPatch", [(name, kind | None | UnsetType, UNSET) for name, kind in _fields.items()]
+    "ChannelPatch", [(name, field_type | None | UnsetType, UNSET) for name, field_type in _fields.items()]
 )
 _views = [
     msgspec.defstruct(
-        f"{kind.__name__}View",
+        f"{channel_class.__name__}View",
         list(READ_ONLY.items()),
-        bases=(kind,),
+        bases=(channel_class,),
         kw_only=True,
         frozen=True,
-        tag=type_name(kind),
+        tag=type_name(channel_class),
         tag_field="channel_type",
     )
-    for kind in CHANNEL_CLASSES
+    for channel_class in CHANNEL_CLASSES
 ]
 _SCHEMA_TYPES: Final[dict[Any, Any]] = {
     ChannelBody: Channel,
@@ -215,14 +217,14 @@ async def _create_all(
 ) -> CreatedChannels:
     async def add(connection: AsyncConnection) -> CreatedChannels:
         created = await _from_template(connection, template_id, given)
-        for one in created:
-            with one.substitution.caller_fields():
-                await _check(one.channel, egress_policy)
+        for creation in created:
+            with creation.substitution.caller_fields():
+                await _check(creation.channel, egress_policy)
         items = []
-        for one in created:
-            with one.substitution.caller_fields():
-                await channels.add(connection, one.channel, seal)
-                items.append(await _view(connection, one.channel))
+        for creation in created:
+            with creation.substitution.caller_fields():
+                await channels.add(connection, creation.channel, seal)
+                items.append(await _view(connection, creation.channel))
         return CreatedChannels(items)
 
     return await run_in_transaction(database, add)

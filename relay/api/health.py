@@ -45,7 +45,7 @@ async def metrics_page(metrics: NamedDependency[Metrics]) -> Response[bytes]:
 
 
 async def _health(database: Database, unready: int) -> Response[ServiceHealth]:
-    responds = await database.answers()
+    responds = await database.is_available()
     body = ServiceHealth("ok" if responds else "degraded", responds)
     return Response(body, status_code=200 if responds else unready)
 

@@ -11,7 +11,7 @@ from relay.operations.context import OperationContext
 from relay.operations.preview import PreviewResult
 
 
-class PreviewRequest(preview.PreviewRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PreviewBody(preview.PreviewRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
     __doc__ = preview.PreviewRequest.__doc__
 
     channel: ChannelPatch | None = None
@@ -25,7 +25,7 @@ class PreviewController(Controller):
 
     @post(status_code=200)
     async def preview(
-        self, data: JSONBody[PreviewRequest], operations: NamedDependency[OperationContext]
+        self, data: JSONBody[PreviewBody], operations: NamedDependency[OperationContext]
     ) -> PreviewResult:
         """Show the requests that a channel would be sent, byte for byte except for masked secrets and times.
 

@@ -173,7 +173,7 @@ def _option_type(field_type: msgspec.inspect.Type) -> Any:
 def _without_none(field_type: msgspec.inspect.Type) -> msgspec.inspect.Type:
     if not isinstance(field_type, msgspec.inspect.UnionType):
         return field_type
-    others = [one for one in field_type.types if not isinstance(one, msgspec.inspect.NoneType)]
+    others = [member for member in field_type.types if not isinstance(member, msgspec.inspect.NoneType)]
     return others[0] if len(others) == 1 else field_type
 
 

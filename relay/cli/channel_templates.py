@@ -83,8 +83,8 @@ def values_of(template: Mapping[str, Any], given: Iterable[str]) -> dict[str, An
         InvalidInput: names the value that is wrong.
     """
     texts: dict[str, list[str]] = {}
-    for one in given:
-        name, equals, text = one.partition("=")
+    for argument in given:
+        name, equals, text = argument.partition("=")
         if not equals or not name.strip():
             raise InvalidInput("--set", f"must look like NAME=VALUE, not {name!r}")
         texts.setdefault(name.strip().replace("-", "_"), []).append(text)
@@ -128,10 +128,11 @@ def _convert(option: str, value_type: str, text: str) -> Any:
 def _parameter_names(template: Mapping[str, Any]) -> list[str]:
     """The names of the parameters; optional ones in brackets."""
     return [
-        str(one.get("name")) if one.get("required") else f"[{one.get('name')}]" for one in _parameters(template)
+        str(parameter.get("name")) if parameter.get("required") else f"[{parameter.get('name')}]"
+        for parameter in _parameters(template)
     ]
 
 
 def _parameters(template: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = template.get("parameters")
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []

@@ -40,7 +40,7 @@ async def list_templates(*, output: Output = "table") -> None:
     """List all message templates."""
     async with connect() as api:
         templates = await api.pages("templates")
-    show_items([_summary(one, output) for one in templates], COLUMNS, output)
+    show_items([_summary(template, output) for template in templates], COLUMNS, output)
 
 
 @app.command
@@ -62,7 +62,7 @@ async def create(
     alert: Alert = None,
     output: Output = "table",
 ) -> None:
-    """Create a message template. Omitted parts have the built-in text."""
+    """Create a message template. Omitted parts use the built-in text."""
     given = {"id": template_id, "name": name, "description": description}
     changes = _body(given, {"title": title, "body": body, "alert": alert})
     async with connect() as api:
@@ -107,7 +107,7 @@ async def versions(
         if number is not None:
             return show_item(await api.get("templates", template_id, "versions", str(number)), output)
         found = await api.pages("templates", template_id, "versions")
-    return show_items([_summary(one, output) for one in found], VERSIONS, output)
+    return show_items([_summary(version, output) for version in found], VERSIONS, output)
 
 
 @app.command
@@ -133,4 +133,4 @@ def _body(given: dict[str, str | None], parts: dict[str, str | None]) -> dict[st
 
 def _summary(template: dict[str, Any], output: str) -> dict[str, Any]:
     """The template to show; in a table, its parts are reduced to their names."""
-    return template if output == "json" else {**template, "parts": [one for one in PARTS if template.get(one)]}
+    return template if output == "json" else {**template, "parts": [part for part in PARTS if template.get(part)]}

@@ -64,9 +64,9 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
         yield from _request(request)
         yield ""
     yield f"alerts: {result.get('alerts')}"
-    for one in result.get("unmatched", []):
-        labels = ", ".join(f"{name}={value}" for name, value in one["labels"].items())
-        yield f"not matched: {labels}: {one['reason']}"
+    for alert in result.get("unmatched", []):
+        labels = ", ".join(f"{name}={value}" for name, value in alert["labels"].items())
+        yield f"not matched: {labels}: {alert['reason']}"
     yield from (f"note: {note}" for note in result.get("notes", []))
 
 
@@ -83,7 +83,7 @@ def _request(request: dict[str, Any]) -> Iterator[str]:
 
 
 def _body(request: dict[str, Any]) -> str:
-    """The body in readable form: JSON indented, forms and mails decoded."""
+    """The body in readable form: JSON indented, forms and emails decoded."""
     body = str(request["body"])
     if request["kind"] == "mail":
         return _mail(body)

@@ -149,8 +149,8 @@ def _stop_on_signals() -> asyncio.Event:
 def listening_socket(host: str, port: int) -> Iterator[socket.socket]:
     """A listening socket. It is opened first, so that a port in use fails before anything starts."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
+        family, socket_type, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, socket_type, protocol)
     except OSError as error:
         raise SettingsError(f"can't listen on {host}: {error.strerror or error}") from None
     with listening:

@@ -100,7 +100,7 @@ class RunningAttempt:
         )
 
     def disable_reason(self) -> str | None:
-        """Why the channel is to be disabled: the platform reported that the destination is gone."""
+        """Why the channel must be disabled: the platform reported that the destination is gone."""
         if not isinstance(self.outcome, Retry) or self.outcome.reason is not Reason.DESTINATION_GONE:
             return None
         return f"the destination is gone: {self.outcome.detail}"

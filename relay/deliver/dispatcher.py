@@ -157,7 +157,7 @@ class Dispatcher:
             await asyncio.sleep(self.throttle.delay(time.monotonic()))
 
     def _is_blocked(self, *, probe: bool) -> bool:
-        """Whether no attempt may start any more, because the lane was stopped or held since the claim."""
+        """Whether no further attempt may start, because the lane was stopped or held since the claim."""
         held = self.held_for(time.monotonic()) > 0
         return self._stopping or held or (self.breaker.is_open and not probe)
 

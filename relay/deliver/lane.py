@@ -24,13 +24,13 @@ from relay.store.postgres.database import HeldConnection
 from relay.telemetry import Metrics
 
 CLAIM_AHEAD: Final = 4
-"""Deliveries claimed for each that may be in flight, so that the lane never idles during a claim."""
+"""Deliveries claimed per attempt that may be in flight, so that the lane never idles during a claim."""
 MAX_UNSETTLED: Final = 256
 """Deliveries that are claimed and not settled: the bound while Postgres is slow or down."""
 URGENT_INTERVAL: Final = 1.0
-"""Seconds between claims while a digest is not due yet, in case a critical alert comes."""
+"""Seconds between claims while a digest is not due yet, in case a critical alert arrives."""
 MAX_IDLE: Final = 2.0
-"""Seconds; a lane that cannot claim for longer is released meanwhile."""
+"""Seconds; a lane that cannot claim for longer than this is released until then."""
 
 
 class LaneContext(msgspec.Struct, frozen=True):
@@ -203,14 +203,14 @@ class Lane:
         """Prepare the messages of claimed deliveries and queue them; after an error, `drain` returns them."""
         if not claimed:
             return
-        self._count_merged(sum(one.merged for one in claimed), "group")
+        self._count_merged(sum(delivery.merged for delivery in claimed), "group")
         prepared: dict[int, PreparedMessage] = {}
         try:
             prepared = await self._context.messages.prepare_messages(
                 claimed, destination_hash_of(self._lease.channel), datetime.now(UTC)
             )
         finally:
-            self._dispatcher.add((one, prepared.get(one.id)) for one in claimed)
+            self._dispatcher.add((delivery, prepared.get(delivery.id)) for delivery in claimed)
 
     async def _reload_lease(self) -> bool:
         """Reload the lease after the channel changed; return whether it still holds."""

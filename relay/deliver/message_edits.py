@@ -28,7 +28,7 @@ class PreparedMessage(msgspec.Struct, frozen=True):
 
 
 def destination_hash_of(channel: Channel | None) -> bytes | None:
-    """A hash of the place that holds the channel's edited messages; None if its messages are not edited."""
+    """A hash of the destination of the channel's edited messages; None if its messages are not edited."""
     edit_destination = None if channel is None else notifier_for(channel).edit_destination(channel)
     return (
         None if edit_destination is None else hashlib.blake2b(edit_destination.encode(), digest_size=16).digest()
@@ -39,7 +39,7 @@ def is_same_incident(editable: EditableMessage, alert_ids: frozenset[int], *, fi
     """Whether a notification of these alerts edits the message; otherwise the group gets a new message.
 
     A message that shows firing alerts is always edited, so that none stays firing in it. When all of its alerts
-    are resolved, a firing alert is a new incident, and people have to be notified of it.
+    are resolved, a firing alert is a new incident that requires a notification.
     """
     return not editable.all_resolved or (not firing and not alert_ids.isdisjoint(editable.alert_ids))
 
@@ -63,8 +63,8 @@ def prepare_edit(
     # An alert that fires with a later start was resolved in between, even if no webhook reported that.
     starts = {alert.fingerprint: alert.starts_at for alert in notification.alerts}
     earlier = [(alert_id, alert) for alert_id, alert in earlier if not _is_superseded(alert, starts)]
-    still_firing = [one for one in earlier if one[1].firing][:MAX_FIRING]
-    resolved = [one for one in earlier if not one[1].firing][:MAX_RESOLVED]
+    still_firing = [(alert_id, alert) for alert_id, alert in earlier if alert.firing][:MAX_FIRING]
+    resolved = [(alert_id, alert) for alert_id, alert in earlier if not alert.firing][:MAX_RESOLVED]
     omitted = editable.omitted + len(earlier) - len(still_firing) - len(resolved)
     shown = still_firing + resolved
     message = msgspec.structs.replace(

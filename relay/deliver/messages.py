@@ -49,10 +49,16 @@ class MessageReader:
         if destination_hash is None:
             messages = await self._messages(claimed, now)
             return {delivery_id: PreparedMessage(message) for delivery_id, message in messages.items()}
-        groups = [one for one in claimed if one.kind is not Kind.DIGEST]
+        groups = [delivery for delivery in claimed if delivery.kind is not Kind.DIGEST]
         folded = await self._folded(groups) if groups else {}
-        prepared = {one.id: PreparedMessage(await self._digest(one)) for one in claimed if one.kind is Kind.DIGEST}
-        return prepared | await self._edits([one for one in groups if one.id in folded], folded, destination_hash)
+        prepared = {
+            delivery.id: PreparedMessage(await self._digest(delivery))
+            for delivery in claimed
+            if delivery.kind is Kind.DIGEST
+        }
+        return prepared | await self._edits(
+            [delivery for delivery in groups if delivery.id in folded], folded, destination_hash
+        )
 
     async def _edits(
         self,
@@ -65,24 +71,26 @@ class MessageReader:
             return {}
         async with self._connection.use() as driver:
             channel_id = claimed[0].channel_id
-            group_hashes = [one.group_hash for one in claimed]
+            group_hashes = [delivery.group_hash for delivery in claimed]
             editable = await message_edits.load(driver, channel_id, destination_hash, group_hashes)
-            alert_ids = sorted({alert_id for one in editable.values() for alert_id in one.alert_ids})
+            alert_ids = sorted({alert_id for message in editable.values() for alert_id in message.alert_ids})
             alerts = await message_edits.alerts(driver, alert_ids) if alert_ids else []
         prepared = {}
-        for one in claimed:
-            notification, own_ids = folded[one.id]
-            message = editable.get(one.group_hash)
+        for delivery in claimed:
+            notification, own_ids = folded[delivery.id]
+            message = editable.get(delivery.group_hash)
             other_ids = frozenset(() if message is None else message.alert_ids) - frozenset(own_ids)
             earlier = [(alert_id, alert) for alert_id, alert in alerts if alert_id in other_ids]
-            prepared[one.id] = prepare_edit(notification, own_ids, one.group_hash, message, earlier)
+            prepared[delivery.id] = prepare_edit(notification, own_ids, delivery.group_hash, message, earlier)
         return await self._mark_unreported(claimed, prepared)
 
     async def _mark_unreported(
         self, claimed: Sequence[Claimed], prepared: dict[int, PreparedMessage]
     ) -> dict[int, PreparedMessage]:
         """The messages, with the firing alerts that the deliveries' webhooks omit shown as not reported."""
-        shown = [rows for one in claimed if (rows := _shown_alerts(one, prepared[one.id])) is not None]
+        shown = [
+            rows for delivery in claimed if (rows := _shown_alerts(delivery, prepared[delivery.id])) is not None
+        ]
         if not shown:
             return prepared
         since: dict[int, dict[int, datetime]] = {}
@@ -95,17 +103,19 @@ class MessageReader:
         }
 
     async def _messages(self, claimed: Sequence[Claimed], now: datetime) -> dict[int, Message]:
-        verbatim = [one for one in claimed if is_verbatim(one, now)]
-        for one in verbatim:
-            if one.receipt_id is not None and one.body is not None:
-                self._receipts.add(one.receipt_id, one.body)
-        groups = await self._receipts.groups(one.receipt_id for one in verbatim if one.receipt_id is not None)
+        verbatim = [delivery for delivery in claimed if is_verbatim(delivery, now)]
+        for delivery in verbatim:
+            if delivery.receipt_id is not None and delivery.body is not None:
+                self._receipts.add(delivery.receipt_id, delivery.body)
+        groups = await self._receipts.groups(
+            delivery.receipt_id for delivery in verbatim if delivery.receipt_id is not None
+        )
         messages: dict[int, Message] = {
-            one.id: _verbatim(one, groups[one.receipt_id], self._history_url_of(one))
-            for one in verbatim
-            if one.receipt_id in groups
+            delivery.id: _verbatim(delivery, groups[delivery.receipt_id], self._history_url_of(delivery))
+            for delivery in verbatim
+            if delivery.receipt_id in groups
         }
-        others = [one for one in claimed if not is_verbatim(one, now)]
+        others = [delivery for delivery in claimed if not is_verbatim(delivery, now)]
         if others:
             messages |= await self._current(others)
         return messages
@@ -113,9 +123,9 @@ class MessageReader:
     async def _current(self, claimed: Sequence[Claimed]) -> dict[int, Message]:
         """Messages with all that was merged into them, and the current state of each alert."""
         messages: dict[int, Message] = {
-            one.id: await self._digest(one) for one in claimed if one.kind is Kind.DIGEST
+            delivery.id: await self._digest(delivery) for delivery in claimed if delivery.kind is Kind.DIGEST
         }
-        if groups := [one for one in claimed if one.kind is not Kind.DIGEST]:
+        if groups := [delivery for delivery in claimed if delivery.kind is not Kind.DIGEST]:
             folded = await self._folded(groups)
             messages |= {delivery_id: notification for delivery_id, (notification, _) in folded.items()}
         return messages
@@ -123,22 +133,28 @@ class MessageReader:
     async def _folded(self, claimed: Sequence[Claimed]) -> dict[int, tuple[Notification, list[int]]]:
         """By delivery: its notification, with all that was merged into it, and the ids of its alerts."""
         async with self._connection.use() as driver:
-            merged = await contents.members(driver, [one.id for one in claimed])
+            merged = await contents.members(driver, [delivery.id for delivery in claimed])
             resolutions = await contents.resolved(driver, matched_alert_ids(merged))
-            origins = await contents.origins(driver, [one.id for one in claimed])
+            origins = await contents.origins(driver, [delivery.id for delivery in claimed])
         by_delivery = {
             delivery_id: tuple(notifications)
             for delivery_id, notifications in groupby(merged, key=lambda notification: notification.delivery_id)
         }
         folded = {}
-        for one in claimed:
-            group = await self._fold(by_delivery.get(one.id, ()))
+        for delivery in claimed:
+            group = await self._fold(by_delivery.get(delivery.id, ()))
             if group is not None:
-                history_url, origin = self._history_url_of(one), origins.get(one.id)
+                history_url, origin = self._history_url_of(delivery), origins.get(delivery.id)
                 notification = group.notification(
-                    one.id, one.channel_id, resolutions, history_url, origin, one.source, one.group_hash
+                    delivery.id,
+                    delivery.channel_id,
+                    resolutions,
+                    history_url,
+                    origin,
+                    delivery.source,
+                    delivery.group_hash,
                 )
-                folded[one.id] = (notification, group.alert_ids)
+                folded[delivery.id] = (notification, group.alert_ids)
         return folded
 
     async def _digest(self, claimed: Claimed) -> Digest:

@@ -31,7 +31,7 @@ class ReceiptCache:
         await self._batcher.run()
 
     def add(self, receipt_id: int, body: bytes) -> None:
-        """Add a receipt whose body was read with something else."""
+        """Add a receipt whose body was read by another query."""
         if receipt_id not in self._cached:
             self._decode(receipt_id, body)
 

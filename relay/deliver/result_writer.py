@@ -1,7 +1,8 @@
-"""The writer of attempt results: many in one transaction, repeated until Postgres accepts them."""
+"""The writer of attempt results: many at once, repeated until Postgres accepts them."""
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, Final
 
 import msgspec
@@ -40,7 +41,7 @@ class AttemptResult(msgspec.Struct, frozen=True):
 
 
 class ResultWriter:
-    """Writes attempt results, one transaction at a time, each with all that came during the one before."""
+    """Writes attempt results, one batch at a time, each with all that came during the one before."""
 
     def __init__(self, database: Database, worker: str, wake: Callable[[set[str]], None]) -> None:
         """`wake` is called with the fallback channels that got deliveries."""
@@ -86,8 +87,10 @@ class ResultWriter:
             return
 
     async def _write(self, batch: Sequence[AttemptResult]) -> None:
-        lane_states = {one.lane_state.channel_id: one.lane_state for one in batch if one.lane_state is not None}
-        message_updates = [one.message_update for one in batch if one.message_update is not None]
+        lane_states = {
+            result.lane_state.channel_id: result.lane_state for result in batch if result.lane_state is not None
+        }
+        message_updates = [result.message_update for result in batch if result.message_update is not None]
         async with self._connection.use() as driver:
             # Before the settlements: if the process dies in between, the next attempt edits the posted message.
             if message_updates:
@@ -97,12 +100,16 @@ class ResultWriter:
                     await message_edits.queue_refreshes(
                         driver, result.settlement.delivery_id, result.refresh_channel
                     )
-            fallbacks = await settle(driver, [result.settlement for result in batch])
-            if lane_states:
-                await write_states(driver, self._worker, list(lane_states.values()))
-            for result in batch:
-                if result.disable_reason is not None and result.lane_state is not None:
-                    channel_id = result.lane_state.channel_id
-                    await disable(driver, channel_id, result.config_version, result.disable_reason)
+            disabling = any(result.disable_reason is not None for result in batch)
+            # One transaction: between two, the next attempt could begin.
+            async with driver.transaction() if disabling else nullcontext():
+                # Before the settlements, because ingest locks the configuration before lanes, too.
+                for result in batch:
+                    if result.disable_reason is not None and result.lane_state is not None:
+                        channel_id = result.lane_state.channel_id
+                        await disable(driver, channel_id, result.config_version, result.disable_reason)
+                fallbacks = await settle(driver, [result.settlement for result in batch])
+                if lane_states:
+                    await write_states(driver, self._worker, list(lane_states.values()))
         if fallbacks:
             self._wake(fallbacks)

@@ -1,4 +1,4 @@
-"""The worker: claims due lanes, and delivers each in a task of its own."""
+"""The worker: claims due lanes, and delivers each in its own task."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Claims lanes that are due, and runs each in a task of its own."""
+    """Claims lanes that are due, and runs each in its own task."""
 
     def __init__(
         self,

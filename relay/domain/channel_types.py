@@ -192,7 +192,7 @@ class SmsChannel(BaseChannel, frozen=True, kw_only=True, tag="sms"):
 
 
 class EmailChannel(BaseChannel, frozen=True, kw_only=True, tag="email"):
-    """E-mail through an SMTP server. The default port is 587, or 465 with `tls` and 25 with `none`."""
+    """Email through an SMTP server. The default port is 587, or 465 with `tls` and 25 with `none`."""
 
     SECRET: ClassVar[frozenset[str]] = frozenset({"smtp_password"})
 

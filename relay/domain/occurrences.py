@@ -97,8 +97,8 @@ def adopt(series: Series, without_source: Series, url: int, received_at: datetim
     opened.starts_at = _not_before_last_end(series, opened.starts_at)
     series.occurrences.append(opened)
     # In this series their senders have not reported an earlier occurrence as resolved.
-    moved = [msgspec.structs.replace(one, reopened=one.alert_id == opened.id) for one in without_source.reports]
-    reports = sorted((*moved, *series.reports), key=lambda one: one.received_at, reverse=True)
+    moved = [msgspec.structs.replace(old, reopened=old.alert_id == opened.id) for old in without_source.reports]
+    reports = sorted((*moved, *series.reports), key=lambda known: known.received_at, reverse=True)
     series.reports = tuple(reports[:MAX_REPORTS])
     return True
 
@@ -163,9 +163,9 @@ def _late_for(series: Series, report: Report, window: timedelta) -> Occurrence |
     """
     if not series.occurrences:
         return None
-    own = [one for one in series.reports if one.sender == report.sender]
+    own = [known for known in series.reports if known.sender == report.sender]
     opened = series.open
-    if opened is not None and (opened.starts_at <= report.starts_at or any(o.alert_id == opened.id for o in own)):
+    if opened is not None and (opened.starts_at <= report.starts_at or any(r.alert_id == opened.id for r in own)):
         return None
     for end, occurrence in series.closed[:1]:
         if (
@@ -173,7 +173,7 @@ def _late_for(series: Series, report: Report, window: timedelta) -> Occurrence |
             and occurrence.resolved_by not in (None, report.sender)
             and occurrence.resolved_received_at is not None
             and report.received_at - occurrence.resolved_received_at < window
-            and not any(one.alert_id == occurrence.id and not one.firing for one in own)
+            and not any(known.alert_id == occurrence.id and not known.firing for known in own)
         ):
             return occurrence
     return None
@@ -193,9 +193,9 @@ def _closes(series: Series, report: Report) -> bool:
         return opened.starts_at <= report.ends_at
     if _has_resolved(series, report):
         return False
-    firing = [one for one in series.reports if one.firing and one.alert_id == opened.id]
-    own = [one for one in firing if one.sender == report.sender]
-    reopened = any(one.reopened and one.starts_at <= report.ends_at for one in own)
+    firing = [known for known in series.reports if known.firing and known.alert_id == opened.id]
+    own = [known for known in firing if known.sender == report.sender]
+    reopened = any(known.reopened and known.starts_at <= report.ends_at for known in own)
     return reopened and len(own) == len(firing)
 
 
@@ -216,7 +216,7 @@ def _has_resolved(series: Series, report: Report) -> bool:
         return False
     if opened is not None and own.alert_id == opened.id:
         return not own.reopened
-    return not own.firing and any(own.alert_id == one.id for _, one in series.closed[:1])
+    return not own.firing and any(own.alert_id == occurrence.id for _, occurrence in series.closed[:1])
 
 
 def _ended_before(series: Series, report: Report) -> Occurrence | None:
@@ -226,15 +226,18 @@ def _ended_before(series: Series, report: Report) -> Occurrence | None:
     is of the occurrence that its sender last reported as firing.
     """
     start = min(report.starts_at, report.ends_at)
-    overlapping = [(end, one) for end, one in series.closed if one.starts_at <= report.ends_at and start <= end]
+    overlapping = [
+        (end, occurrence)
+        for end, occurrence in series.closed
+        if occurrence.starts_at <= report.ends_at and start <= end
+    ]
     if overlapping:
-        reaching = [one for end, one in overlapping if end >= report.ends_at]
+        reaching = [occurrence for end, occurrence in overlapping if end >= report.ends_at]
         return reaching[-1] if reaching else overlapping[0][1]
     own = series.report_of(report.sender)
     if own is None or not own.firing or report.starts_at < report.ends_at:
         return None
-    ended = [one for end, one in series.closed if own.alert_id == one.id and end <= report.ends_at]
-    return ended[0] if ended else None
+    return next((o for end, o in series.closed if own.alert_id == o.id and end <= report.ends_at), None)
 
 
 def _not_before_last_end(series: Series, start: datetime) -> datetime:
@@ -269,8 +272,8 @@ def _close(
 
 def _is_newer(series: Series, alert_id: int, occurrence: Occurrence) -> bool:
     """Whether the occurrence with an id is newer than another one."""
-    newest_first = [*([series.open] if series.open else []), *(one for _, one in series.closed)]
-    return any(one.id == alert_id for one in newest_first[: newest_first.index(occurrence)])
+    newest_first = [*([series.open] if series.open else []), *(closed for _, closed in series.closed)]
+    return any(newer.id == alert_id for newer in newest_first[: newest_first.index(occurrence)])
 
 
 def _record(series: Series, report: Report, occurrence: Occurrence) -> None:
@@ -281,7 +284,7 @@ def _record(series: Series, report: Report, occurrence: Occurrence) -> None:
     if own is not None and not report.firing and _is_newer(series, own.alert_id, occurrence):
         if occurrence is series.closed[0][1]:
             kept = msgspec.structs.replace(own, reopened=False)
-            series.reports = tuple(kept if one is own else one for one in series.reports)
+            series.reports = tuple(kept if known is own else known for known in series.reports)
         return
     new = SenderReport(
         sender=report.sender,
@@ -293,5 +296,5 @@ def _record(series: Series, report: Report, occurrence: Occurrence) -> None:
         alert_id=occurrence.id,
         reopened=_reopens(series, report, occurrence),
     )
-    others = [one for one in series.reports if (one.sender, one.group) != (report.sender, report.group)]
+    others = [known for known in series.reports if (known.sender, known.group) != (report.sender, report.group)]
     series.reports = (new, *others[: MAX_REPORTS - 1])

@@ -93,7 +93,11 @@ class Series(msgspec.Struct, kw_only=True):
     @property
     def closed(self) -> list[tuple[datetime, Occurrence]]:
         """The closed occurrences with their ends, the last one first."""
-        ended = [(one.ends_at, one) for one in self.occurrences if one.end_reason and one.ends_at is not None]
+        ended = [
+            (occurrence.ends_at, occurrence)
+            for occurrence in self.occurrences
+            if occurrence.end_reason and occurrence.ends_at is not None
+        ]
         return (
             ended
             if len(ended) < 2
@@ -102,7 +106,7 @@ class Series(msgspec.Struct, kw_only=True):
 
     def report_of(self, sender: int, group: int | None = None) -> SenderReport | None:
         """The last report of a sender, in one group or in any."""
-        for one in self.reports:
-            if one.sender == sender and group in (None, one.group):
-                return one
+        for report in self.reports:
+            if report.sender == sender and group in (None, report.group):
+                return report
         return None

@@ -39,7 +39,7 @@ def classify(response: Response) -> Outcome:
 
 
 def retry(reason: Reason, detail: str, response: Response) -> Retry:
-    """A retry after the wait that the response asks for."""
+    """A retry after the wait that the response requests."""
     return Retry(reason, detail, response.status, retry_after(response))
 
 

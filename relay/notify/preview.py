@@ -29,7 +29,7 @@ class HttpPreview(msgspec.Struct, frozen=True, kw_only=True, tag="http", tag_fie
 
 
 class MailPreview(msgspec.Struct, frozen=True, kw_only=True, tag="mail", tag_field="kind"):
-    """A mail as an SMTP server receives it: the envelope, and as `body` the MIME message without its date."""
+    """An email as an SMTP server receives it: the envelope, and as `body` the MIME message without its date."""
 
     url: str
     sender: str

@@ -49,7 +49,9 @@ class RequestSequence:
         fingerprint = f"{_fingerprint(built_in)}-{len(requests)}" if built_in else _fingerprint(requests)
         if len(built_in) == len(requests):
             requests = [_with_built_in(*pair) for pair in zip(requests, built_in, strict=True)]
-            self.has_built_in = any(isinstance(one, Request) and one.built_in is not None for one in requests)
+            self.has_built_in = any(
+                isinstance(request, Request) and request.built_in is not None for request in requests
+            )
         start, rejection = _resume(progress, fingerprint)
         outcome: Outcome = Sent(detail="all parts were sent in earlier attempts")
         message_refs = [ref for request in requests[:start] if (ref := _known_ref(request)) is not None]
@@ -70,7 +72,9 @@ class RequestSequence:
                         progress=done if position > 0 or keep_progress else None,
                     )
                 message_refs += [
-                    one.edits for one in requests[position:] if isinstance(one, Request) and one.edits
+                    request.edits
+                    for request in requests[position:]
+                    if isinstance(request, Request) and request.edits
                 ]
                 break
         result = outcome if rejection is None or isinstance(outcome, Retry) else rejection

@@ -36,7 +36,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail for an SMTP server. `url` is `smtp://host:port`; `security` is that of an EmailChannel.
+    """An email for an SMTP server. `url` is `smtp://host:port`; `security` is that of an EmailChannel.
 
     `body` lacks the Date header, which is added at the time of sending, so that all attempts have the same body.
     """

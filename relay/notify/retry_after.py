@@ -1,4 +1,4 @@
-"""The wait that a platform's response asks for.
+"""The wait that a platform's response requests.
 
 In seconds, and at most a day: after that the platform is tried again.
 """

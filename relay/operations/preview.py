@@ -94,7 +94,7 @@ async def preview(context: OperationContext, request: PreviewRequest) -> Preview
     requests, more = await context.sender.preview(registry.notifier_for(channel), channel, message, template)
     return _result(
         channel,
-        requests=[preview_request(one, channel) for one in requests],
+        requests=[preview_request(request, channel) for request in requests],
         alerts=message.total if isinstance(message, Digest) else len(message.alerts),
         unmatched=unmatched,
         notes=[*notes, *more],

@@ -54,7 +54,7 @@ async def explain_routing(context: OperationContext, body: dict[str, Any]) -> Ro
         _, found = await channels.load_filters(await driver_connection(connection))
     verdicts = [
         AlertVerdict(
-            alert.labels, [_verdict(alert, *one, context.tenant_label, source or "") for one in found.items()]
+            alert.labels, [_verdict(alert, *item, context.tenant_label, source or "") for item in found.items()]
         )
         for alert in alerts
     ]

@@ -100,7 +100,7 @@ class _State:
         """Whether a webhook opens, closes or adopts an occurrence."""
         alerts = zip(incoming.keys, incoming.webhook.group.alerts, strict=True)
         old = [self._series.get(key) for key in incoming.keys_without_source]
-        return any(one is not None and adopts(one, incoming.url) for one in old) or any(
+        return any(series is not None and adopts(series, incoming.url) for series in old) or any(
             series is None or changes(series, incoming.report_of(alert, None), self._window)
             for series, alert in ((self._series.get(key), alert) for key, alert in alerts)
         )

@@ -70,7 +70,9 @@ class Known:
             if series.id in versions:
                 series.version = (versions[series.id] or 0) + 1
             if len(series.occurrences) > MAX_OCCURRENCES:
-                series.occurrences.sort(key=lambda one: (one.is_open, one.starts_at, one.id), reverse=True)
+                series.occurrences.sort(
+                    key=lambda occurrence: (occurrence.is_open, occurrence.starts_at, occurrence.id), reverse=True
+                )
                 del series.occurrences[MAX_OCCURRENCES:]
             _put(self._series, SeriesKey(series.tenant_id, series.source, series.identity), series)
         self._ids, self._ids_drawn_at = ids, time.monotonic()

@@ -1,5 +1,6 @@
 """The tables of alerts: series and their occurrences, webhooks and their senders."""
 
+from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import (
@@ -21,8 +22,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from relay.domain.alerts import Status
+from relay.domain.series import EndReason
+
 metadata: Final = MetaData()
 _moment = DateTime(timezone=True)
+
+
+def is_one_of(column: str, values: type[StrEnum]) -> str:
+    """Return the condition that a column contains a value of an enum."""
+    return f"{column} IN ({', '.join(repr(value.value) for value in values)})"
+
 
 series = Table(
     "series",
@@ -86,11 +96,11 @@ alerts = Table(
         server_default=text("false"),
         comment="Whether it was opened without a source, whose keys and messages it keeps.",
     ),
-    CheckConstraint("status IN ('firing', 'stale', 'resolved')", name="alerts_status"),
-    CheckConstraint("end_reason IN ('resolved', 'lost', 'superseded')", name="alerts_end_reason"),
-    CheckConstraint("(status = 'resolved') = (end_reason IS NOT NULL)", name="alerts_ended"),
+    CheckConstraint(is_one_of("status", Status), name="alerts_status"),
+    CheckConstraint(is_one_of("end_reason", EndReason), name="alerts_end_reason"),
+    CheckConstraint(f"(status = '{Status.RESOLVED}') = (end_reason IS NOT NULL)", name="alerts_ended"),
     Index("alerts_series", "series_id", "starts_at"),
-    Index("alerts_open", "id", postgresql_where=text("status = 'firing'")),
+    Index("alerts_open", "id", postgresql_where=text(f"status = '{Status.FIRING}'")),
     comment="Occurrences: periods during which a series fires.",
 )
 

@@ -20,9 +20,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from relay.domain.history import Kind, State
 from relay.store.alert_tables import (
     alerts,
     group_states,
+    is_one_of,
     metadata,
     receipts,
     repeats,
@@ -117,7 +119,7 @@ lanes = Table(
     Column(
         "held_until",
         _moment,
-        comment="Nothing is sent before: the platform or the circuit breaker holds the channel back.",
+        comment="Nothing is sent before: the platform or the circuit breaker holds it back.",
     ),
     Column("failures", Integer, nullable=False, server_default=text("0"), comment="Consecutive failures."),
     Column("opened_at", _moment, comment="When the circuit breaker opened; NULL when it is closed."),
@@ -153,7 +155,9 @@ deliveries = Table(
     ),
     Column("receipt_id", BigInteger, comment="NULL for a digest."),
     Column("channel_id", Text, nullable=False, comment="No foreign key: the history outlives the channel."),
-    Column("kind", Text, nullable=False, server_default=text("'group'"), comment="group, digest or refresh."),
+    Column(
+        "kind", Text, nullable=False, server_default=text(f"'{Kind.GROUP}'"), comment="group, digest or refresh."
+    ),
     Column("group_hash", BigInteger, nullable=False, comment="0 for a digest."),
     Column("positions", ARRAY(Integer), comment="Positions of the alerts in the body; NULL for all."),
     Column(
@@ -177,9 +181,9 @@ deliveries = Table(
     Column("last_reason", Text),
     Column("last_error", Text),
     Column("source", Text, nullable=False, server_default=text("''"), comment="Empty for a digest."),
-    CheckConstraint("state IN ('pending', 'sending', 'delivered', 'merged', 'dead')", name="deliveries_state"),
-    CheckConstraint("kind IN ('group', 'digest', 'refresh')", name="deliveries_kind"),
-    CheckConstraint("(kind = 'digest') = (receipt_id IS NULL)", name="deliveries_kind_receipt"),
+    CheckConstraint(is_one_of("state", State), name="deliveries_state"),
+    CheckConstraint(is_one_of("kind", Kind), name="deliveries_kind"),
+    CheckConstraint(f"(kind = '{Kind.DIGEST}') = (receipt_id IS NULL)", name="deliveries_kind_receipt"),
     Index("deliveries_receipt", "receipt_id"),
     postgresql_partition_by="LIST (state)",
 )

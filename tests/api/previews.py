@@ -26,7 +26,10 @@ FAST_LARGE = {SlackChannel, EmailChannel}
 """A type that sends a large group in several messages, and one that sends it in one."""
 every_channel_type_large = pytest.mark.parametrize(
     "channel_class",
-    [one if one in FAST_LARGE else pytest.param(one, marks=pytest.mark.slow) for one in NOTIFIERS],
+    [
+        channel_class if channel_class in FAST_LARGE else pytest.param(channel_class, marks=pytest.mark.slow)
+        for channel_class in NOTIFIERS
+    ],
     ids=type_name,
 )
 
@@ -68,10 +71,10 @@ async def platform(channel_class: ChannelClass, sink: Sink) -> AsyncIterator[Pla
         yield Platform(
             channel_class,
             {"url": url},
-            lambda: ["\n".join(one.json[name] for name in parts) for one in sink.received],
+            lambda: ["\n".join(request.json[name] for name in parts) for request in sink.received],
         )
     else:
-        yield Platform(channel_class, {"url": url}, lambda: [one.body.decode() for one in sink.received])
+        yield Platform(channel_class, {"url": url}, lambda: [request.body.decode() for request in sink.received])
 
 
 def _undated(mail: str) -> str:
@@ -90,7 +93,8 @@ async def preview(relay: Relay, **request: Any) -> dict[str, Any]:
 def bodies(result: dict[str, Any]) -> list[str]:
     """The bodies of the requests, in the form of `Platform.bodies`."""
     return [
-        f"{one['title']}\n{one['body']}" if one["kind"] == "apprise" else one["body"] for one in result["requests"]
+        f"{request['title']}\n{request['body']}" if request["kind"] == "apprise" else request["body"]
+        for request in result["requests"]
     ]
 
 
@@ -101,6 +105,6 @@ def odd_group() -> dict[str, Any]:
 
 def large_group() -> dict[str, Any]:
     alerts = [alert("DiskFull", instance=f"db-{at}") for at in range(80)]
-    for one in alerts:
-        one["annotations"]["description"] = "The disk is almost full. " * 40
+    for item in alerts:
+        item["annotations"]["description"] = "The disk is almost full. " * 40
     return webhook(*alerts)

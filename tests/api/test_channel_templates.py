@@ -53,7 +53,7 @@ async def add(relay: Relay, template: dict[str, Any]) -> dict[str, Any]:
 async def test_built_in_templates_are_listed_with_their_parameters(relay: Relay) -> None:
     listed = await relay.items("/channel-templates")
 
-    assert [one["id"] for one in listed] == list(built_in_templates())
+    assert [delivery["id"] for delivery in listed] == list(built_in_templates())
     template = await relay.call("GET", "/channel-templates/critical-to-slack")
     assert template.json in listed
     assert template.json["builtin"] is True
@@ -104,7 +104,9 @@ async def test_a_template_can_be_used_again_with_another_name(relay: Relay, sink
         )
         assert response.status == 201, response.body
 
-    created = {one["id"]: (one["tenant_id"], one["enabled"]) for one in await relay.items("/channels")}
+    created = {
+        channel["id"]: (channel["tenant_id"], channel["enabled"]) for channel in await relay.items("/channels")
+    }
     assert created == {"all-of-acme": ("acme", False), "all-of-globex": ("globex", False)}
 
 
@@ -114,9 +116,9 @@ async def test_several_channels_are_created_with_a_fallback_between_them(relay: 
     response = await create(relay, "pair", url=sink.url, fallback_name="Night shift")
 
     assert response.status == 201
-    assert [one["id"] for one in response.json["items"]] == ["night-shift", "main"]
-    assert [one["fallback_channel_id"] for one in response.json["items"]] == [None, "night-shift"]
-    assert {one["id"] for one in await relay.items("/channels")} == {"night-shift", "main"}
+    assert [item["id"] for item in response.json["items"]] == ["night-shift", "main"]
+    assert [item["fallback_channel_id"] for item in response.json["items"]] == [None, "night-shift"]
+    assert {channel["id"] for channel in await relay.items("/channels")} == {"night-shift", "main"}
 
 
 async def test_all_channels_are_created_or_none(relay: Relay, sink: Sink) -> None:
@@ -125,7 +127,7 @@ async def test_all_channels_are_created_or_none(relay: Relay, sink: Sink) -> Non
 
     response = await create(relay, "pair", url=sink.url)
     assert (response.status, "'main' is taken" in response.json["detail"]) == (409, True)
-    assert [one["id"] for one in await relay.items("/channels")] == ["main"]
+    assert [channel["id"] for channel in await relay.items("/channels")] == ["main"]
 
     await relay.call("DELETE", "/channels/main")
     response = await create(relay, "pair", url=sink.url, tenant="acme", other_tenant="globex")
@@ -164,8 +166,8 @@ async def test_from_template_is_a_parameter_of_creation_only(relay: Relay) -> No
 async def test_a_template_is_created_updated_and_deleted(relay: Relay, sink: Sink) -> None:
     added = await add(relay, {**PAIR, "id": ""})
     assert (added["id"], added["builtin"]) == ("pair", False)
-    assert [one["secret"] for one in added["parameters"]] == [True, False, False, False]
-    assert [one["type"] for one in added["parameters"]] == ["string"] * 4
+    assert [parameter["secret"] for parameter in added["parameters"]] == [True, False, False, False]
+    assert [parameter["type"] for parameter in added["parameters"]] == ["string"] * 4
     assert added in await relay.items("/channel-templates")
     assert (await relay.call("GET", "/channel-templates/pair")).json == added
 
@@ -180,7 +182,7 @@ async def test_a_template_is_created_updated_and_deleted(relay: Relay, sink: Sin
     assert (deleted.status, deleted.body) == (204, b"")
     for method in ("GET", "DELETE", "PATCH"):
         assert (await relay.call(method, "/channel-templates/pair", json={})).status == 404
-    assert [one["id"] for one in await relay.items("/channels")] == ["fallback"]
+    assert [channel["id"] for channel in await relay.items("/channels")] == ["fallback"]
 
 
 async def test_a_built_in_template_can_be_copied_but_not_changed(relay: Relay) -> None:

@@ -45,7 +45,7 @@ async def test_a_channel_of_each_type_is_created_masked_and_sent_an_alert(
     secrets = {settings(channel_class, sink.url)[name] for name in channel_class.SECRET}
     output = json.dumps([created, await relay.items("/channels"), tested.json])
     assert not [secret for secret in secrets if secret in output]
-    assert platform.told
+    assert platform.texts
 
 
 @pytest.mark.parametrize("channel_class", TOKENS, ids=type_name)

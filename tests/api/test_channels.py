@@ -117,7 +117,7 @@ async def test_pending_deliveries_of_a_deleted_channel_are_dead_with_that_reason
 
     [dead] = await relay.items("/deliveries?channel_id=ops")
     assert (dead["state"], dead["last_reason"], dead["next_attempt_at"]) == ("dead", "channelDeleted", None)
-    assert dead["last_error"] == "the channel was deleted before this could be sent"
+    assert dead["last_error"] == "the channel was deleted before this delivery was sent"
     [other] = await relay.items("/deliveries?channel_id=other")
     assert other["state"] == "pending"
 
@@ -131,7 +131,10 @@ async def test_a_channel_can_be_deleted_while_its_deliveries_settle(relay: Relay
         assert (await relay.call("DELETE", "/channels/ops")).status == 204
 
     async with asyncio.timeout(20):
-        while {one["state"] for one in await relay.items("/deliveries?limit=500")} - {"delivered", "dead"}:
+        while {delivery["state"] for delivery in await relay.items("/deliveries?limit=500")} - {
+            "delivered",
+            "dead",
+        }:
             await asyncio.sleep(0.05)
     assert len(await relay.items("/deliveries?limit=500")) == 100
 
@@ -149,7 +152,7 @@ async def test_a_disabled_channel_keeps_its_pending_deliveries_until_enabled(
     await sink.wait_for(1, "/other")
     assert (await receiver.webhook(webhook(group="later"))).json["notifications"] == 1
     await sink.wait_for(2, "/other")
-    assert [one["state"] for one in await receiver.items("/deliveries?channel_id=ops")] == ["pending"]
+    assert [delivery["state"] for delivery in await receiver.items("/deliveries?channel_id=ops")] == ["pending"]
     assert sink.at("/") == []
 
     await receiver.call("PATCH", "/channels/ops", json={"enabled": True})

@@ -55,7 +55,7 @@ async def test_a_single_delivery_includes_its_attempts_and_alert_ids(relay: Rela
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url, severities=["critical"])
     await relay.webhook(webhook(alert("A"), alert("B", severity="critical")))
     [item] = await relay.settled(1)
-    ids = {one["alertname"]: one["id"] for one in await relay.items("/history")}
+    ids = {alert["alertname"]: alert["id"] for alert in await relay.items("/history")}
 
     detail = (await relay.call("GET", f"/deliveries/{item['id']}")).json
 
@@ -118,7 +118,7 @@ async def test_merged_deliveries_are_found_by_the_delivery_that_includes_them(
 
     merged = await relay.items(f"/deliveries?merged_into={third}")
 
-    assert [(one["id"], one["state"], one["merged_into"]) for one in merged] == [
+    assert [(delivery["id"], delivery["state"], delivery["merged_into"]) for delivery in merged] == [
         (second, "merged", third),
         (first, "merged", third),
     ]

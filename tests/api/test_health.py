@@ -42,6 +42,8 @@ async def test_metrics_are_in_the_text_format_of_prometheus(relay: Relay, sink: 
     assert page.headers["Content-Type"].count("charset") == 1  # Prometheus rejects a page with two
     families = {family.name: family for family in text_string_to_metric_families(page.body.decode())}
     assert all(name.startswith("relay_") for name in families)
-    accepted = [one.value for one in families["relay_webhooks"].samples if one.labels == {"result": "accepted"}]
+    accepted = [
+        family.value for family in families["relay_webhooks"].samples if family.labels == {"result": "accepted"}
+    ]
     assert accepted == [1.0]
-    assert any(one.labels.get("outcome") == "sent" for one in families["relay_delivery_attempts"].samples)
+    assert any(family.labels.get("outcome") == "sent" for family in families["relay_delivery_attempts"].samples)

@@ -89,9 +89,12 @@ async def test_the_timeline_contains_receipts_deliveries_and_attempts(relay: Rel
     assert all(receipt["receiver"] == "relay" for receipt in timeline)
     assert all(TIME.fullmatch(receipt["received_at"]) for receipt in timeline)
     [[firing], [resolved]] = [receipt["deliveries"] for receipt in timeline]
-    assert [(one["outcome"], one["status_code"]) for one in firing["attempts"]] == [("retry", 500), ("sent", 200)]
-    assert [one["number"] for one in firing["attempts"]] == [1, 2]
-    assert [(one["outcome"], one["detail"]) for one in resolved["attempts"]] == [("sent", "so it is")]
+    assert [(attempt["outcome"], attempt["status_code"]) for attempt in firing["attempts"]] == [
+        ("retry", 500),
+        ("sent", 200),
+    ]
+    assert [attempt["number"] for attempt in firing["attempts"]] == [1, 2]
+    assert [(attempt["outcome"], attempt["detail"]) for attempt in resolved["attempts"]] == [("sent", "so it is")]
     assert firing["alert_ids"] == resolved["alert_ids"] == [item["id"]]
 
 
@@ -125,7 +128,10 @@ async def test_the_alerts_of_a_delivery_are_those_that_matched_its_channel(
     await relay.webhook(webhook(alert("A"), alert("B", severity="critical"), alert("C", severity="critical")))
     await relay.webhook(webhook(alert("D"), group="other"))
 
-    ids = {(one["channel_id"], one["group_key"]): one["id"] for one in await relay.items("/deliveries")}
+    ids = {
+        (delivery["channel_id"], delivery["group_key"]): delivery["id"]
+        for delivery in await relay.items("/deliveries")
+    }
 
     some_id = ids["some", '{}:{group="g"}']
     assert await names(relay, some_id) == ["B", "C"]

@@ -2,7 +2,7 @@
 
 from tests.fixtures.mail_server import LOGIN, mail_server
 from tests.fixtures.relays import Relay, webhook
-from tests.notify.strict.mail import read
+from tests.notify.strict.mail import parse_mail
 
 MASK = "********"
 MAIL = {
@@ -26,7 +26,7 @@ async def test_an_alert_is_mailed_with_a_login_that_responses_mask(relay: Relay)
     assert created["smtp_password"] == MASK
     [mail] = server.arrived
     assert (mail.recipients, mail.login) == (["ops@example.com"], LOGIN[0])
-    assert read(mail.content).text
+    assert parse_mail(mail.content).text
 
 
 async def test_a_wrong_login_is_reported_by_a_test_message(relay: Relay) -> None:

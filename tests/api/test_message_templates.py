@@ -47,7 +47,7 @@ async def test_versions_can_be_read_and_restored(relay: Relay) -> None:
 
     first = (await relay.call("GET", "/templates/ours/versions?limit=3")).json
     second = (await relay.call("GET", f"/templates/ours/versions?cursor={first['next']}")).json
-    assert [one["version"] for one in first["items"] + second["items"]] == [4, 3, 2, 1]
+    assert [item["version"] for item in first["items"] + second["items"]] == [4, 3, 2, 1]
     assert (await relay.call("GET", "/templates/ours/versions/1")).json == second["items"][0]
     assert second["items"][0]["title"] == OURS["title"]
 

@@ -73,7 +73,7 @@ async def test_unmatched_alerts_are_listed_with_the_reason(relay: Relay, sink: S
     await relay.settled(1)
 
     assert result["alerts"] == 1
-    assert [(one["labels"]["alertname"], one["reason"]) for one in result["unmatched"]] == [
+    assert [(alert["labels"]["alertname"], alert["reason"]) for alert in result["unmatched"]] == [
         ("Slow", "severities: expected critical; the alert has 'warning'"),
         ("Down", "send_resolved: the channel does not get resolved alerts"),
     ]
@@ -93,7 +93,7 @@ async def test_a_channel_that_the_relay_disabled_can_be_previewed(relay: Relay, 
     assert (await preview(relay, channel_id="ops", group=webhook()))["alerts"] == 1
     await relay.call("PATCH", "/channels/ops", json={"enabled": False})
     stopped = await preview(relay, channel_id="ops", group=webhook())
-    assert [one["reason"] for one in stopped["unmatched"]] == ["the channel is disabled"]
+    assert [alert["reason"] for alert in stopped["unmatched"]] == ["the channel is disabled"]
 
 
 async def test_a_patch_can_be_previewed(relay: Relay, sink: Sink) -> None:

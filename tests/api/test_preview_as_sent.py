@@ -146,7 +146,7 @@ async def test_the_preview_of_an_edited_message_equals_the_edit(relay: Relay, si
     assert result["notes"] == [
         "the channel's message of this group is edited; these requests update it to the current state"
     ]
-    assert [one["method"] for one in first["requests"]] == ["POST"]
+    assert [request["method"] for request in first["requests"]] == ["POST"]
 
 
 async def test_the_preview_of_a_digest_equals_what_was_sent(relay: Relay, sink: Sink) -> None:
@@ -156,13 +156,13 @@ async def test_the_preview_of_a_digest_equals_what_was_sent(relay: Relay, sink: 
     digests: list[dict[str, Any]] = []
     async with asyncio.timeout(20):
         while not digests:
-            digests = [one for one in await relay.settled(1) if one["kind"] == "digest"]
+            digests = [delivery for delivery in await relay.settled(1) if delivery["kind"] == "digest"]
             await asyncio.sleep(0.1)
     [digest] = digests[:1]
 
     result = await preview(relay, channel_id="ops", delivery_id=digest["id"])
 
-    [sent] = [one for one in sink.received if one.json["id"] == str(digest["id"])]
+    [sent] = [request for request in sink.received if request.json["id"] == str(digest["id"])]
     assert bodies(result) == [sent.body.decode()]
     assert result["alerts"] == sent.json["digest"]["firing"]
 
@@ -177,7 +177,7 @@ async def test_the_preview_of_a_partly_sent_delivery_has_a_note(relay: Relay, si
 
     result = await preview(relay, channel_id="ops", delivery_id=pending["id"])
 
-    assert bodies(result)[:2] == [one.body.decode() for one in sink.received[:2]]
+    assert bodies(result)[:2] == [request.body.decode() for request in sink.received[:2]]
     assert result["notes"] == [
         "the platform already accepted some of these requests; they are not sent again if unchanged"
     ]

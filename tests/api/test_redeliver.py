@@ -69,11 +69,11 @@ async def test_a_dead_delivery_is_redelivered_and_keeps_its_attempts(relay: Rela
     assert (after["id"], after["created_at"], after["attempt_count"]) == (before["id"], before["created_at"], 2)
     assert after["redelivered_at"] == response.json["redelivered_at"]
     attempts = (await detail(relay, after["id"]))["attempts"]
-    assert [(one["number"], one["outcome"], one["detail"]) for one in attempts] == [
+    assert [(attempt["number"], attempt["outcome"], attempt["detail"]) for attempt in attempts] == [
         (1, "rejected", "400 not like this"),
         (2, "sent", "ok"),
     ]
-    assert len({one.json["id"] for one in sink.received}) == 1
+    assert len({request.json["id"] for request in sink.received}) == 1
 
 
 async def test_a_delivered_delivery_is_sent_again(relay: Relay, sink: Sink) -> None:

@@ -38,7 +38,7 @@ async def test_a_webhook_is_explained_per_alert_and_not_stored(relay: Relay, sin
 
     response = await relay.call("POST", "/route", json=webhook(alert(), alert("Down", status="resolved")))
 
-    reasons = [one["channels"][0]["reason"] for one in response.json["alerts"]]
+    reasons = [alert["channels"][0]["reason"] for alert in response.json["alerts"]]
     assert reasons == [None, "send_resolved: the channel does not get resolved alerts"]
     assert await relay.items("/history") == []
     assert sink.received == []

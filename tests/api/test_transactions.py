@@ -33,7 +33,7 @@ async def test_a_channel_is_deleted_while_its_delivery_settles(
 
     assert (await call_during_settlement(relay, sql, database_url, "DELETE", "/channels/ops")).status == 204
 
-    assert [one["state"] for one in await relay.items("/deliveries")] == ["delivered"]
+    assert [delivery["state"] for delivery in await relay.items("/deliveries")] == ["delivered"]
 
 
 async def test_a_delivery_that_settles_during_the_request_is_redelivered(

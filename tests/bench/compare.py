@@ -50,7 +50,7 @@ def compare(base: str, parts: Sequence[str], url: str, rounds: int) -> list[str]
         for part in parts:
             pairs: list[tuple[dict[str, Measured], dict[str, Measured]]] = []
             for number in range(rounds):
-                # Whoever runs second may find a warmer or a more throttled machine.
+                # The second one may run on a warmer or a more throttled machine.
                 order = (other, ROOT) if number % 2 == 0 else (ROOT, other)
                 results = {checkout: _run(checkout, part, url) for checkout in order}
                 pairs.append((results[other], results[ROOT]))

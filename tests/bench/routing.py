@@ -17,7 +17,9 @@ async def measure(_url: str) -> list[Figure]:
     """Each channel takes the alerts of another tenant, of some severity, name or team; a few match each alert."""
     few, many = table(FEW), table(MANY)
     alerts = [alert(at % FEW) for at in range(ALERTS)]
-    assert [list(few.match(one)) for one in alerts[:FEW]] == [list(many.match(one)) for one in alerts[:FEW]]
+    assert [list(few.match(alert)) for alert in alerts[:FEW]] == [
+        list(many.match(alert)) for alert in alerts[:FEW]
+    ]
     cost_few, cost_many = [], []
     for _ in range(ROUNDS):
         cost_few.append(cost(few, alerts))
@@ -33,12 +35,12 @@ async def measure(_url: str) -> list[Figure]:
 
 
 def cost(routes: RoutingTable, alerts: list[Alert]) -> float:
-    """Seconds per alert."""
-    started = time.perf_counter()
-    for one in alerts:
-        for _ in routes.match(one):
+    """CPU seconds per alert."""
+    started = time.thread_time()
+    for alert in alerts:
+        for _ in routes.match(alert):
             pass
-    return (time.perf_counter() - started) / len(alerts)
+    return (time.thread_time() - started) / len(alerts)
 
 
 def table(size: int) -> RoutingTable:

@@ -144,7 +144,7 @@ async def test_a_dead_delivery_is_listed_and_redelivered_by_a_relay(
     assert (again.code, again.json["id"]) == (0, dead["id"])
     await server.settled(1)
     delivery = await relay("deliveries", "get", str(dead["id"]), "--output", "json", **known)
-    assert [one["outcome"] for one in delivery.json["attempts"]] == ["rejected", "sent"]
+    assert [attempt["outcome"] for attempt in delivery.json["attempts"]] == ["rejected", "sent"]
 
     every = await relay("deliveries", "redeliver-all", "--state", "delivered", "--output", "json", **known)
     assert every.json == {"redelivered": 1, "more": False}

@@ -48,7 +48,7 @@ async def create_list_and_revoke(relay: Relay, environ: dict[str, str]) -> None:
     assert (again.code, again.out) == (1, "")
     assert key["id"] in again.err
     listed = (await relay("keys", "list", "--output", "json", **environ)).json["items"]
-    (found,) = [one for one in listed if one["id"] == key["id"]]
+    (found,) = [delivery for delivery in listed if delivery["id"] == key["id"]]
     assert found["revoked_at"].endswith("Z")
     assert "secret" not in found
     table = (await relay("keys", "list", **environ)).out

@@ -50,7 +50,7 @@ async def test_versions_are_listed_shown_and_restored(api: FakeApi, relay_at: Re
     assert "title, alert" in (await relay_at("templates", "versions", "ours")).out
     assert (await relay_at("templates", "versions", "ours", "2", "--output", "json")).json == TEMPLATE
     assert (await relay_at("templates", "restore", "ours", "1")).code == 0
-    assert [(one.method, one.path) for one in api.requests] == [
+    assert [(request.method, request.path) for request in api.requests] == [
         ("GET", "/templates/ours/versions"),
         ("GET", "/templates/ours/versions/2"),
         ("POST", "/templates/ours/versions/1/restore"),

@@ -128,4 +128,4 @@ def test_characters_that_the_terminal_lacks_are_escaped(output: str, expected: s
 async def test_a_signing_secret_is_generated_for_a_webhook(relay: Relay) -> None:
     secrets = [(await relay("secret", "--webhook")).out.strip() for _ in range(2)]
     assert secrets[0] != secrets[1]
-    assert all(len(base64.b64decode(one.removeprefix("whsec_"))) == 32 for one in secrets)
+    assert all(len(base64.b64decode(secret.removeprefix("whsec_"))) == 32 for secret in secrets)

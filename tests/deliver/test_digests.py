@@ -39,7 +39,7 @@ async def test_a_storm_becomes_a_digest_that_lists_critical_alerts_first_and_lin
     )
     await outbox_drained(relay)
 
-    messages = [one.json for one in sink.received]
+    messages = [request.json for request in sink.received]
     assert len(messages) < GROUPS / 2
     digests = [message for message in messages if message["kind"] == "digest"]
     assert digests
@@ -48,7 +48,7 @@ async def test_a_storm_becomes_a_digest_that_lists_critical_alerts_first_and_lin
         counts = digest["digest"]["counts"]
         ranks = [("critical", "warning").index(count["severity"]) for count in counts]
         assert ranks == sorted(ranks)
-        assert {one["alertname"] for one in digest["alerts"]} >= _critical(counts)
+        assert {alert["alertname"] for alert in digest["alerts"]} >= _critical(counts)
         assert await names_in_history(relay, digest["id"]) == {count["alertname"] for count in counts}
         assert digest["digest"]["history_url"].endswith(f"/history?delivery_id={digest['id']}")
     for merged in await relay.items("/deliveries?state=merged&limit=500"):
@@ -71,10 +71,10 @@ async def test_a_digest_shows_the_current_state_of_its_alerts(start_relay: Relay
 
     await outbox_drained(relay)
 
-    [digest] = [one.json for one in sink.received if one.json["kind"] == "digest"][-1:]
+    [digest] = [request.json for request in sink.received if request.json["kind"] == "digest"][-1:]
     assert (digest["status"], digest["digest"]["firing"]) == ("resolved", 0)
     assert digest["digest"]["resolved"] >= GROUPS - 2
-    assert all(one["untold_firing"] for one in digest["alerts"])
+    assert all(alert["untold_firing"] for alert in digest["alerts"])
 
 
 async def test_a_channel_without_a_rate_limit_gets_one_message_per_group(relay: Relay, sink: Sink) -> None:
@@ -83,7 +83,7 @@ async def test_a_channel_without_a_rate_limit_gets_one_message_per_group(relay: 
     await asyncio.gather(*(relay.webhook(webhook(group=str(at))) for at in range(GROUPS)))
 
     await relay.settled(GROUPS)
-    assert {one.json["kind"] for one in sink.received} == {"group"}
+    assert {request.json["kind"] for request in sink.received} == {"group"}
 
 
 def _names(message: dict[str, Any]) -> set[str]:

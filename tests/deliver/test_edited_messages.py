@@ -12,14 +12,17 @@ from relay.store.postgres.database import driver_connection
 from tests.fixtures.editing import EDITING_TYPES, EditingPlatforms, editing_channel
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Response, Sink
-from tests.notify.strict.platform import Shown, StrictPlatform
+from tests.notify.strict.platform import PostedMessage, StrictPlatform
 
 LATER = "2026-11-23T16:00:00Z"
 
 
 # What differs between the platforms is covered by fast tests of their notifiers.
 @pytest.fixture(
-    params=[EDITING_TYPES[0], *(pytest.param(one, marks=pytest.mark.slow) for one in EDITING_TYPES[1:])]
+    params=[
+        EDITING_TYPES[0],
+        *(pytest.param(channel_class, marks=pytest.mark.slow) for channel_class in EDITING_TYPES[1:]),
+    ]
 )
 def channel_type(request: pytest.FixtureRequest) -> str:
     """Each channel type whose messages can be edited."""
@@ -86,11 +89,11 @@ async def test_groups_have_separate_messages(notify: Notify, platform: StrictPla
     assert ("✅ " in one.text, "✅ " in other.text) == (True, False)
 
 
-def delete(platform: StrictPlatform, message: Shown) -> None:
+def delete(platform: StrictPlatform, message: PostedMessage) -> None:
     platform.delete(message)
 
 
-def age(platform: StrictPlatform, message: Shown) -> None:
+def age(platform: StrictPlatform, message: PostedMessage) -> None:
     message.editable = False
 
 
@@ -230,5 +233,5 @@ async def test_after_a_digest_the_messages_of_its_groups_are_refreshed(
     async with asyncio.timeout(30):
         while "FIRING:1, RESOLVED:1" not in message.text.replace("\\", ""):
             await asyncio.sleep(0.1)
-    digests = [one.text for one in platform.messages if "DIGEST" in one.text]
+    digests = [message.text for message in platform.messages if "DIGEST" in message.text]
     assert any("DiskFull" in text for text in digests)

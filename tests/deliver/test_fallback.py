@@ -36,7 +36,7 @@ async def test_a_dead_delivery_goes_to_the_fallback_with_the_reason(relay: Relay
 
     [received] = await sink.wait_for(1, "/second")
     assert received.json["fallback_for"] == {"channel_id": "first", "reason": "400 failed"}
-    assert [one["alertname"] for one in received.json["alerts"]] == ["DiskFull"]
+    assert [alert["alertname"] for alert in received.json["alerts"]] == ["DiskFull"]
     [dead] = await relay.settled(1, state="dead")
     [sent] = await relay.settled(1)
     assert (sent["channel_id"], sent["fallback_of"], dead["channel_id"]) == ("second", dead["id"], "first")
@@ -55,9 +55,11 @@ async def test_a_redelivered_dead_delivery_is_delivered_and_keeps_its_attempts(r
     await relay.settled(2)
     delivery = (await relay.call("GET", f"/deliveries/{dead['id']}")).json
     assert (delivery["state"], delivery["attempt_count"]) == ("delivered", 2)
-    attempts = [(one["number"], one["outcome"], one["status_code"]) for one in delivery["attempts"]]
+    attempts = [
+        (attempt["number"], attempt["outcome"], attempt["status_code"]) for attempt in delivery["attempts"]
+    ]
     assert attempts == [(1, "rejected", 400), (2, "sent", 200)]
-    assert [one["alertname"] for one in sink.at("/first")[-1].json["alerts"]] == ["DiskFull"]
+    assert [alert["alertname"] for alert in sink.at("/first")[-1].json["alerts"]] == ["DiskFull"]
 
 
 async def test_fallbacks_are_chained_and_name_the_first_channel(relay: Relay, sink: Sink) -> None:
@@ -97,12 +99,18 @@ async def test_deliveries_behind_an_open_breaker_go_to_the_fallback_after_a_dela
         await relay.webhook(webhook(alert("DiskFull", instance=str(at)), group=str(at)))
 
     received = await sink.wait_for(8, "/second", max_wait=maintenance.INTERVAL * 6)
-    assert {one.json["alerts"][0]["labels"]["instance"] for one in received} == {str(at) for at in range(8)}
-    assert all("circuit breaker is open since" in one.json["fallback_for"]["reason"] for one in received)
+    assert {request.json["alerts"][0]["labels"]["instance"] for request in received} == {
+        str(at) for at in range(8)
+    }
+    assert all(
+        "circuit breaker has been open since" in request.json["fallback_for"]["reason"] for request in received
+    )
     merged = await relay.settled(8, state="merged")
-    assert {one["last_reason"] for one in merged} == {"circuitOpen"}
-    into = [(await relay.call("GET", f"/deliveries/{one['merged_into']}")).json for one in merged]
-    assert {(one["channel_id"], one["fallback_of"]) for one in into} == {("second", one["id"]) for one in merged}
+    assert {delivery["last_reason"] for delivery in merged} == {"circuitOpen"}
+    into = [(await relay.call("GET", f"/deliveries/{delivery['merged_into']}")).json for delivery in merged]
+    assert {(one["channel_id"], one["fallback_of"]) for one in into} == {
+        ("second", delivery["id"]) for delivery in merged
+    }
 
 
 async def test_a_gone_destination_disables_its_channel_and_its_deliveries_go_to_the_fallback(
@@ -123,7 +131,7 @@ async def test_a_gone_destination_disables_its_channel_and_its_deliveries_go_to_
     assert (first["enabled"], first["disabled_reason"]) == (False, "the destination is gone: 410 failed")
     assert len(sink.at("/first")) == 1
 
-    # Later alerts go there, too, until somebody disables the channel.
+    # Later alerts go there, too, until a user disables the channel.
     await relay.webhook(webhook(alert("DiskFuller"), group="later"))
     await sink.wait_for(2, "/second", max_wait=maintenance.INTERVAL * 6)
     await relay.call("PATCH", "/channels/first", json={"enabled": False})
@@ -157,7 +165,9 @@ async def test_a_delivery_resolved_before_its_firing_was_sent_expires_sooner(
 
     [dead] = await relay.settled(1, state="dead", max_wait=30)
     assert (dead["group_key"], dead["last_reason"]) == ('{}:{group="was"}', "expired")
-    assert [one["group_key"] for one in await relay.items("/deliveries?state=pending")] == ['{}:{group="fires"}']
+    assert [delivery["group_key"] for delivery in await relay.items("/deliveries?state=pending")] == [
+        '{}:{group="fires"}'
+    ]
 
 
 async def test_deliveries_of_a_deleted_fallback_return_to_their_original_channel(
@@ -175,7 +185,7 @@ async def test_deliveries_of_a_deleted_fallback_return_to_their_original_channel
 
     sink.script = None
     delivered = await relay.settled(6, max_wait=60)
-    assert {(one["channel_id"], one["merged_into"]) for one in delivered} == {("first", None)}
+    assert {(delivery["channel_id"], delivery["merged_into"]) for delivery in delivered} == {("first", None)}
 
 
 async def test_a_digest_at_a_fallback_names_the_original_channel(start_relay: RelayFactory, sink: Sink) -> None:

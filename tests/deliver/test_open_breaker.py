@@ -48,7 +48,9 @@ async def test_a_platform_that_is_down_gets_a_few_probes_and_no_delivery_dies(
 
     sink.script = None
     await relay.settled(GROUPS, max_wait=60)
-    assert {one.json["group_key"] for one in sink.received} == {f'{{}}:{{group="{at}"}}' for at in range(GROUPS)}
+    assert {request.json["group_key"] for request in sink.received} == {
+        f'{{}}:{{group="{at}"}}' for at in range(GROUPS)
+    }
     found = await health(relay)
     assert (found["consecutive_failures"], found["open_since"], found["waiting"]) == (0, None, 0)
     assert found["last_success_at"] > found["last_failure_at"]

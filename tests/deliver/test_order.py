@@ -70,7 +70,7 @@ async def test_a_waiting_delivery_is_replaced_by_a_newer_one_of_its_group_and_bl
         await relay.settled(2)
         assert slack.accepted == [("b", "firing"), ("a", "resolved")]
         alerts = sink.received[-1].json["alerts"]
-        assert [(one["status"], one["untold_firing"]) for one in alerts] == [("resolved", True)]
+        assert [(alert["status"], alert["untold_firing"]) for alert in alerts] == [("resolved", True)]
 
 
 async def test_a_flapping_group_is_delivered_in_order(relay: Relay, sink: Sink) -> None:
@@ -87,7 +87,7 @@ async def test_a_flapping_group_is_delivered_in_order(relay: Relay, sink: Sink) 
         async with asyncio.timeout(20):
             while await relay.items("/deliveries?state=pending") or await relay.items("/deliveries?state=sending"):
                 await asyncio.sleep(0.05)
-        sent = [(one["starts_at"], one["status"]) for got in sink.received for one in got.json["alerts"]]
+        sent = [(alert["starts_at"], alert["status"]) for got in sink.received for alert in got.json["alerts"]]
         assert sent == sorted(sent)
         assert {start for start, status in sent if status == "resolved"} == {start for start, _ in sent}
         assert len({start for start, _ in sent}) == 10

@@ -82,7 +82,10 @@ async def test_an_attempt_canceled_by_stopping_is_repeated_by_another_relay_imme
             await relay.settled(1)
         assert time.monotonic() - started < LEASE_SECONDS / 2
         attempts = (await relay.call("GET", f"/deliveries/{delivery['id']}")).json["attempts"]
-        assert [(one["outcome"], one["reason"]) for one in attempts] == [("retry", "interrupted"), ("sent", None)]
+        assert [(attempt["outcome"], attempt["reason"]) for attempt in attempts] == [
+            ("retry", "interrupted"),
+            ("sent", None),
+        ]
 
 
 async def test_stopping_during_a_backlog_loses_and_duplicates_nothing(database_url: str, sink: Sink) -> None:
@@ -98,7 +101,7 @@ async def test_stopping_during_a_backlog_loses_and_duplicates_nothing(database_u
 
     async with running(database_url) as relay:
         await relay.settled(GROUPS)
-    assert Counter(one.json["group_key"] for one in sink.received).most_common(1)[0][1] == 1
+    assert Counter(request.json["group_key"] for request in sink.received).most_common(1)[0][1] == 1
     assert len(sink.received) == GROUPS
 
 
@@ -127,4 +130,4 @@ async def test_two_relays_never_send_the_same_delivery_at_the_same_time(
     await relays[0].settled(3 * GROUPS)
     assert sent_twice == []
     assert len(sink.received) == 3 * GROUPS
-    assert len({one.json["id"] for one in sink.received}) == 3 * GROUPS
+    assert len({request.json["id"] for request in sink.received}) == 3 * GROUPS

@@ -33,10 +33,11 @@ async def test_a_failed_delivery_is_retried_until_the_platform_accepts_it(relay:
 
     [delivery] = await relay.settled(1)
     assert (delivery["attempt_count"], delivery["last_reason"], delivery["last_error"]) == (3, None, None)
-    assert len({one.json["id"] for one in sink.received}) == 1
+    assert len({request.json["id"] for request in sink.received}) == 1
     attempts = (await detail(relay, delivery))["attempts"]
     assert [
-        (one["number"], one["outcome"], one["reason"], one["status_code"], one["detail"]) for one in attempts
+        (attempt["number"], attempt["outcome"], attempt["reason"], attempt["status_code"], attempt["detail"])
+        for attempt in attempts
     ] == [
         (1, "retry", "serverError", 500, "500 oh no"),
         (2, "retry", "serverError", 503, "503 not yet"),

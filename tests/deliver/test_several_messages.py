@@ -27,7 +27,7 @@ async def test_a_retry_continues_after_the_accepted_messages_and_ends_with_a_lin
     await relay.webhook(webhook(*alerts))
 
     [delivery] = await relay.settled(1)
-    texts = [one.body.decode() for one in sink.received]
+    texts = [request.body.decode() for request in sink.received]
     numbers = [NUMBERED.findall(text)[0] for text in texts]
     assert numbers == [("1", "4"), ("2", "4"), ("3", "4"), ("3", "4"), ("4", "4")]
     assert texts[2] == texts[3]
@@ -49,8 +49,8 @@ async def test_a_retried_webhook_keeps_its_id_and_gets_a_new_signature(relay: Re
     await relay.webhook(webhook())
 
     [delivery] = await relay.settled(1)
-    assert [one.headers["webhook-id"] for one in sink.received] == [f"msg_{delivery['id']}"] * 2
-    for one in sink.received:
-        Webhook(secret).verify(one.body, one.headers)
+    assert [request.headers["webhook-id"] for request in sink.received] == [f"msg_{delivery['id']}"] * 2
+    for request in sink.received:
+        Webhook(secret).verify(request.body, request.headers)
     [channel] = await relay.items("/channels")
     assert (channel["signing_secret"], channel["signing_secret_previous"]) == ("********", None)

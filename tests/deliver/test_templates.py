@@ -104,13 +104,13 @@ async def test_an_endless_template_delays_no_other_delivery(relay: Relay, sink: 
     await relay.webhook(webhook(alert("Bad"), group="bad"))
     await relay.webhook(webhook(alert("Good"), group="good"))
 
-    texts = [one.json["text"] for one in await sink.wait_for(4)]
+    texts = [request.json["text"] for request in await sink.wait_for(4)]
     assert texts.count("*Ours: 1*") == 1
     assert texts.count("*[FIRING:1] Bad*") == 3
     details = [
-        (await relay.call("GET", f"/deliveries/{one['id']}")).json["attempts"][0]["detail"]
-        for one in await relay.settled(4)
-        if one["channel_id"].startswith("endless")
+        (await relay.call("GET", f"/deliveries/{delivery['id']}")).json["attempts"][0]["detail"]
+        for delivery in await relay.settled(4)
+        if delivery["channel_id"].startswith("endless")
     ]
     assert any("the template is paused for" in detail_text for detail_text in details)
 

@@ -54,7 +54,7 @@ async def test_errors_of_an_application_are_sent_to_slack_and_resolved_when_they
             await wait_for_messages(slack, 1)
         await wait_for_messages(slack, 2)
 
-    firing, resolved = slack.told
+    firing, resolved = slack.texts
     assert firing.startswith("*[FIRING:1] HighErrorRate*")
     assert re.search(r"\d requests per second fail", firing)
     assert resolved.startswith("*[RESOLVED:1] HighErrorRate*")

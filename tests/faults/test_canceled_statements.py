@@ -37,7 +37,7 @@ async def test_canceled_statements_lose_nothing_and_stop_no_task(
     await administrator.close()
 
     await relay.settled(WEBHOOKS, max_wait=40)
-    assert len({one.json["group_key"] for one in sink.received}) == WEBHOOKS
+    assert len({request.json["group_key"] for request in sink.received}) == WEBHOOKS
 
 
 async def accepted(relay: Relay, at: int) -> None:

@@ -40,8 +40,8 @@ AlertStates = dict[str, tuple[str, bool]]
 def alert_states(arrival: Arrival) -> AlertStates:
     """The alerts of a message."""
     return {
-        one["alertname"].rpartition("-")[2]: (one["status"], one["untold_firing"])
-        for one in arrival.json["alerts"]
+        alert["alertname"].rpartition("-")[2]: (alert["status"], alert["untold_firing"])
+        for alert in arrival.json["alerts"]
     }
 
 

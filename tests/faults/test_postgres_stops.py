@@ -66,7 +66,7 @@ async def test_nothing_is_lost_when_postgres_crashes(postgres: OwnPostgres, sink
         await sending
 
         await relay.settled(150, max_wait=40)
-        assert len({one.json["group_key"] for one in sink.received}) == 150
+        assert len({request.json["group_key"] for request in sink.received}) == 150
 
 
 async def test_webhooks_are_rejected_while_postgres_hangs(postgres: OwnPostgres) -> None:

@@ -46,7 +46,7 @@ class OnePerSecond:
         platform.script = self._answer
 
     def _answer(self, arrival: Arrival) -> Behavior:
-        before = [one.at for one in self._platform.received if one is not arrival]
+        before = [request.at for request in self._platform.received if request is not arrival]
         if before and arrival.at - max(before) < WINDOW - TOLERANCE:
             self.rejected += 1
             return answers(429, headers={"Retry-After": "1"})
@@ -59,7 +59,7 @@ def names_in(message: dict[str, Any]) -> set[str]:
     """The alerts of a message, or all that its digest counts."""
     if digest := message.get("digest"):
         return {count["alertname"] for count in digest["counts"]}
-    return {one["alertname"] for one in message["alerts"]}
+    return {alert["alertname"] for alert in message["alerts"]}
 
 
 async def test_replicas_share_a_rate_limit_and_send_a_burst_in_few_messages(

@@ -25,7 +25,7 @@ async def test_nothing_is_lost_or_sent_out_of_order_while_everything_fails() -> 
     assert report.violations == [], text
     assert len(report.acknowledged) == PLAN.webhooks, text
     assert len(report.interruptions) > PLAN.min_kills, text
-    assert {one.verdict for sink in report.sinks for one in sink.requests} == set(Verdict), text
+    assert {request.verdict for sink in report.sinks for request in sink.requests} == set(Verdict), text
     assert report.ends["merged"] > 0, text
     limited = next(sink for sink in report.sinks if sink.channel == "limited")
-    assert any(one.group is None for one in limited.requests), text
+    assert any(request.group is None for request in limited.requests), text

@@ -20,9 +20,13 @@ from tests.notify.factories import TOKENS
 ChannelType = type[BaseChannel]
 
 ALL: Final[tuple[ChannelType, ...]] = tuple(NOTIFIERS)
-WITH_SECRET_URL: Final = tuple(one for one in ALL if "webhook_url" in own_fields(one))
+WITH_SECRET_URL: Final = tuple(
+    channel_class for channel_class in ALL if "webhook_url" in own_fields(channel_class)
+)
 """The URL itself is the channel's secret."""
-OVER_HTTP: Final = tuple(one for one in ALL if one in TOKENS or one in WITH_SECRET_URL)
+OVER_HTTP: Final = tuple(
+    channel_class for channel_class in ALL if channel_class in TOKENS or channel_class in WITH_SECRET_URL
+)
 """The relay's own HTTP session delivers to a URL of the channel."""
 CHAT: Final[tuple[ChannelType, ...]] = (SlackChannel, DiscordChannel, TeamsChannel, TelegramChannel)
 """Their messages contain the full text of the alerts, with links."""

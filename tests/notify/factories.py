@@ -1,4 +1,4 @@
-"""What do these tests tell: alerts, groups and channels, made in one line?"""
+"""Alerts, notifications, digests and channels for tests."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -93,10 +93,10 @@ def digest(
     history_url: str = HISTORY,
     fallback_for: FallbackFor | None = None,
 ) -> Digest:
-    """A digest of these counts, the worst severity first; it shows an alert of each of the first ten."""
+    """A digest of these counts, the most severe first, with an alert for each of the first ten."""
     counts = tuple(sorted(counts or (count("DiskFull"),), key=lambda one: severity_rank(one.severity)))
     first = tuple(
-        alert(one.alertname, "firing" if one.firing else "resolved", one.severity) for one in counts[:10]
+        alert(count.alertname, "firing" if count.firing else "resolved", count.severity) for count in counts[:10]
     )
     return Digest(
         id="42",
@@ -121,11 +121,11 @@ TOKENS: dict[type[BaseChannel], tuple[str, dict[str, Any]]] = {
         {"account_sid": ACCOUNT, "auth_token": AUTH_TOKEN, "sms_from": "+15005550006", "sms_to": ["+15005550001"]},
     ),
 }
-"""Types whose URL is no secret: its field, and what else they need."""
+"""Channel types whose URL is not secret: the field of the URL, and the other required settings."""
 
 
 def channel(channel_type: type[BaseChannel], url: str = "https://hooks.example.com/x", **settings: Any) -> Channel:
-    """A channel of any type that is told by a URL; a type that is not wants its own line here."""
+    """A channel of any type. A new type without a `webhook_url` adds its settings here."""
     if channel_type in TOKENS:
         field, given = TOKENS[channel_type]
         return parse_channel({"channel_type": type_name(channel_type), "name": "c", field: url} | given | settings)
@@ -134,5 +134,7 @@ def channel(channel_type: type[BaseChannel], url: str = "https://hooks.example.c
     if channel_type is AppriseChannel:
         url = "json" + url.removeprefix("http") if url.startswith("http") else url
         return parse_channel({"channel_type": "apprise", "name": "c", "apprise_url": url} | settings)
-    assert "webhook_url" in own_fields(channel_type), f"say here how a {type_name(channel_type)} channel is made"
+    assert "webhook_url" in own_fields(channel_type), (
+        f"add the settings of a {type_name(channel_type)} channel here"
+    )
     return parse_channel({"channel_type": type_name(channel_type), "name": "c", "webhook_url": url} | settings)

@@ -1,4 +1,4 @@
-"""What would the worst group look like? Alerts with texts that have harmed somebody's message."""
+"""Alerts with texts that break messages which do not escape or cut them correctly."""
 
 from itertools import cycle
 from typing import Final
@@ -9,7 +9,7 @@ from relay.domain.alerts import Alert, Status
 from relay.domain.notifications import Notification
 from tests.notify.factories import FALLBACK, alert, notification
 
-TEXTS: Final = (
+HOSTILE_TEXTS: Final = (
     "<!channel> @everyone @here <@U123> @somebody <at>Bob</at>",
     "<script>alert(1)</script><b>bold</b>&nbsp;&amp;",
     "**bold** _it_ `code` [link](javascript:alert(1)) # head > quote",
@@ -21,11 +21,11 @@ TEXTS: Final = (
 )
 
 
-def hostile(count: int = 500, **marks: object) -> Notification:
-    """A group of so many alerts, two of three firing, with 2 KB descriptions and a label of 10,000 characters."""
-    alerts = tuple(_hostile_alert(at, text) for at, text in zip(range(count), cycle(TEXTS), strict=False))
-    told = notification(*alerts, truncated=7, unnotified=frozenset({2}), fallback_for=FALLBACK)
-    return msgspec.structs.replace(told, **marks)
+def hostile(count: int = 500, **fields: object) -> Notification:
+    """A group of `count` alerts, two of three firing, with 2 KB descriptions and a label of 10,000 characters."""
+    alerts = tuple(_hostile_alert(at, text) for at, text in zip(range(count), cycle(HOSTILE_TEXTS), strict=False))
+    message = notification(*alerts, truncated=7, unnotified=frozenset({2}), fallback_for=FALLBACK)
+    return msgspec.structs.replace(message, **fields)
 
 
 def _hostile_alert(at: int, text: str) -> Alert:
@@ -35,6 +35,6 @@ def _hostile_alert(at: int, text: str) -> Alert:
         "description": (text + " ") * (2048 // len(text)),
         "runbook_url": f"http://x/{text}",
     }
-    made = alert(f"Alert{at} {text}", status, annotations=annotations if at % 5 else {}, instance=f"db{at}")
+    base = alert(f"Alert{at} {text}", status, annotations=annotations if at % 5 else {}, instance=f"db{at}")
     huge = {"huge": (text * 10_000)[:10_000]} if at % 7 == 0 else {}
-    return msgspec.structs.replace(made, labels=made.labels | huge)
+    return msgspec.structs.replace(base, labels=base.labels | huge)

@@ -1,4 +1,4 @@
-"""What messages say, and how many of their alerts they account for."""
+"""The texts of messages, and the number of alerts that they show or count."""
 
 import re
 
@@ -9,7 +9,7 @@ from tests.notify.channel_types import ChannelType
 from tests.notify.factories import channel
 from tests.notify.strict.readers import READERS
 
-TEXTS = {
+ODD_TEXTS = {
     "ampersands": "&" * 3000,
     "backslashes": "\\" * 3000,
     "brackets": "<" * 3000,
@@ -30,15 +30,14 @@ TEXTS = {
 COUNTED = re.compile(r"… and (\d+) more alerts? that did not fit here")
 
 
-def message_text(channel_type: ChannelType, told: Message) -> str:
-    one = channel(channel_type)
-    return "\n".join(
-        READERS[channel_type](request.body) for request in NOTIFIERS[channel_type].requests(one, told)
-    )
+def message_text(channel_type: ChannelType, message: Message) -> str:
+    """The text of all requests for a message, accepted by the strict reader."""
+    requests = NOTIFIERS[channel_type].requests(channel(channel_type), message)
+    return "\n".join(READERS[channel_type](request.body) for request in requests)
 
 
 def count_alerts(channel_type: ChannelType, text: str) -> int:
-    """How many alerts the text shows or counts."""
+    """The number of alerts that the text shows or counts."""
     if channel_type is WebhookChannel:
         return text.count('"fingerprint"')
     if channel_type is SmsChannel or text.startswith("EVENT [DIGEST of "):

@@ -3,11 +3,12 @@
 import json
 import ssl
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
 
-from relay.domain.channel_types import BaseChannel
+from relay.domain.channel_types import BaseChannel, EmailChannel
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome
 from relay.notify.registry import NOTIFIERS
@@ -42,6 +43,24 @@ async def send(
     async with local_sender(allowed, attempt_timeout) as sender:
         destination = channel(channel_type, url, **settings)
         return await sender.attempt(NOTIFIERS[channel_type], destination, message or notification())
+
+
+async def send_mail(
+    port: int,
+    security: str = "none",
+    message: Message | None = None,
+    *,
+    host: str = "127.0.0.1",
+    attempt_timeout: float = 10.0,
+    trusted: Path | None = None,
+    allowed: tuple[str, ...] = LOOPBACK,
+    **settings: Any,
+) -> Outcome:
+    """Make one attempt to send a mail. `trusted` is the folder of a trusted certificate."""
+    destination = channel(EmailChannel, smtp_host=host, smtp_port=port, smtp_security=security, **settings)
+    tls = None if trusted is None else ssl.create_default_context(cafile=trusted / "certificate.pem")
+    async with local_sender(allowed, attempt_timeout, tls) as sender:
+        return await sender.attempt(NOTIFIERS[EmailChannel], destination, message or notification())
 
 
 class Reply(NamedTuple):

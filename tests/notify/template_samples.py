@@ -1,4 +1,4 @@
-"""What do these tests tell in words of a template's own?"""
+"""Templates for tests, and messages rendered with them."""
 
 from typing import Any
 
@@ -15,28 +15,28 @@ from tests.notify.strict.readers import READERS
 
 MARK = "{{ '🔥' if alert.status == 'firing' else '✅' }} "
 EVERYTHING = """
-{% set told, label = alert.annotations, alert.labels %}
+{% set note, label = alert.annotations, alert.labels %}
 {% macro quoted(text) %}“{{ text }}”{% endmacro %}
-{% set block %}{{ told.description or "" }}{% endset %}
-{{ told.summary }} {{ told.description }} {{ label.huge }} {{ alert.alertname | bold }} {{ label.instance | code }}
-{{ (told.summary or "there") | link(told.runbook_url or "") }} {{ quoted(told.summary) ~ alert.alertname }}
-{{ block | truncate(200) }} {{ told.summary | upper | escape | escape }} {{ label | tojson }}
+{% set block %}{{ note.description or "" }}{% endset %}
+{{ note.summary }} {{ note.description }} {{ label.huge }} {{ alert.alertname | bold }} {{ label.instance | code }}
+{{ (note.summary or "there") | link(note.runbook_url or "") }} {{ quoted(note.summary) ~ alert.alertname }}
+{{ block | truncate(200) }} {{ note.summary | upper | escape | escape }} {{ label | tojson }}
 """
-"""Prints all that an alert has, by each way that leads to the page."""
+"""Renders every text of an alert in every way that the sandbox allows."""
 
 
 def template(**parts: Any) -> MessageTemplate:
     return validate_message_template(MessageTemplate(name="Ours", **parts))
 
 
-def with_template(channel_type: ChannelType, told: Notification, **parts: str) -> Notification:
-    """A message with what a template makes of it for a type."""
+def with_template(channel_type: ChannelType, message: Notification, **parts: str) -> Notification:
+    """A message with its template rendered for a channel type."""
     check_parts(parts)
-    data: Any = msgspec.json.decode(msgspec.json.encode(payload_of(told)))
-    return msgspec.structs.replace(told, rendered=render_parts(parts, NOTIFIERS[channel_type].markup, data))
+    data: Any = msgspec.json.decode(msgspec.json.encode(payload_of(message)))
+    return msgspec.structs.replace(message, rendered=render_parts(parts, NOTIFIERS[channel_type].markup, data))
 
 
-def read(channel_type: ChannelType, told: Message, **settings: Any) -> list[str]:
-    """What the platform's strict reader makes of each request."""
-    requests = NOTIFIERS[channel_type].requests(channel(channel_type, **settings), told)
+def request_texts(channel_type: ChannelType, message: Message, **settings: Any) -> list[str]:
+    """The text of each request, accepted by the strict reader."""
+    requests = NOTIFIERS[channel_type].requests(channel(channel_type, **settings), message)
     return [READERS[channel_type](request.body) for request in requests]

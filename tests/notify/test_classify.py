@@ -14,7 +14,9 @@ GARBAGE = bytes(range(256)) * 10
 def check_all(status: int, expected: Outcome, body: bytes = b"details") -> None:
     """Every notifier has the same verdict on a response."""
     response = Response(status=status, headers={}, body=body)
-    verdicts = {type_name(one): NOTIFIERS[one].verdict(response) for one in OVER_HTTP}
+    verdicts = {
+        type_name(channel_class): NOTIFIERS[channel_class].verdict(response) for channel_class in OVER_HTTP
+    }
     assert verdicts == dict.fromkeys(verdicts, expected)
 
 

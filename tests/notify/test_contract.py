@@ -1,4 +1,4 @@
-"""Is any group taken by each type's strict platform, nobody pinged, each alert shown or counted with a link?"""
+"""Any group is accepted by the strict platform of each type, with every alert shown or counted with a link."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,10 +12,10 @@ from relay.notify.registry import NOTIFIERS, notifier_for
 from tests.fixtures.sampling import sampled
 from tests.fixtures.sink import Sink
 from tests.notify.factories import HISTORY, alert, digest, notification
-from tests.notify.hostile import TEXTS, hostile
+from tests.notify.hostile import HOSTILE_TEXTS, hostile
 from tests.notify.message_texts import COUNTED, count_alerts
 from tests.notify.sending import local_sender
-from tests.notify.strict.setups import STAGES, Stage
+from tests.notify.strict.setups import SETUPS, StrictSetup
 
 DESCRIPTION = "The disk of this host is filling up. " * 55
 
@@ -37,48 +37,50 @@ GROUPS: dict[str, Notification] = {
     "no summary": notification(alert(annotations={}), history_url=HISTORY),
     "a huge label": notification(alert(huge="x" * 10_000), alert(huge="é🔥" * 5_000), history_url=HISTORY),
     "all of it": hostile(history_url=HISTORY, unnotified=frozenset(), fallback_for=None),
-} | {f"text {text[:20]}": group(12, text) for text in TEXTS}
+} | {f"text {text[:20]}": group(12, text) for text in HOSTILE_TEXTS}
 
 
-each_setup = pytest.mark.parametrize("stage", STAGES, indirect=True)
+each_setup = pytest.mark.parametrize("setup", SETUPS, indirect=True)
 
 
 @pytest.fixture
-async def stage(request: pytest.FixtureRequest, sink: Sink, tmp_path: Path) -> AsyncIterator[Stage]:
+async def setup(request: pytest.FixtureRequest, sink: Sink, tmp_path: Path) -> AsyncIterator[StrictSetup]:
     """Each type in turn, with its platform."""
-    _, opens = STAGES[request.param]
-    async with opens(sink, tmp_path) as opened:
+    _, open_setup = SETUPS[request.param]
+    async with open_setup(sink, tmp_path) as opened:
         yield opened
 
 
-async def tell(stage: Stage, told: Message) -> Outcome:
-    async with local_sender(tls=stage.tls) as sender:
-        return await sender.attempt(notifier_for(stage.channel), stage.channel, told)
+async def send_to(setup: StrictSetup, message: Message) -> Outcome:
+    async with local_sender(tls=setup.tls) as sender:
+        return await sender.attempt(notifier_for(setup.channel), setup.channel, message)
 
 
 def test_every_type_has_a_strict_platform() -> None:
-    assert {channel_type for channel_type, _ in STAGES.values()} == set(NOTIFIERS)
+    assert {channel_type for channel_type, _ in SETUPS.values()} == set(NOTIFIERS)
 
 
-@pytest.mark.parametrize(("stage", "told"), sampled(list(STAGES), GROUPS, keep=30), indirect=["stage"])
-async def test_a_group_is_accepted_and_every_alert_is_shown_or_counted(told: Notification, stage: Stage) -> None:
-    outcome = await tell(stage, told)
+@pytest.mark.parametrize(("setup", "message"), sampled(list(SETUPS), GROUPS, keep=30), indirect=["setup"])
+async def test_a_group_is_accepted_and_every_alert_is_shown_or_counted(
+    message: Notification, setup: StrictSetup
+) -> None:
+    outcome = await send_to(setup, message)
 
     assert isinstance(outcome, Sent), outcome
-    text = "\n".join(stage.platform.told)
-    assert count_alerts(stage.channel_type, text) == len(told.alerts)
-    if COUNTED.search(text) or (stage.channel_type is SmsChannel and len(told.alerts) > 1):
+    text = "\n".join(setup.platform.texts)
+    assert count_alerts(setup.channel_type, text) == len(message.alerts)
+    if COUNTED.search(text) or (setup.channel_type is SmsChannel and len(message.alerts) > 1):
         assert HISTORY in text
 
 
 @each_setup
-async def test_a_digest_is_accepted_and_counts_all(stage: Stage) -> None:
-    told = digest(alerts=hostile(30).alerts)
-    assert isinstance(await tell(stage, told), Sent)
-    assert any(HISTORY in text for text in stage.platform.told)
+async def test_a_digest_is_accepted_and_counts_all(setup: StrictSetup) -> None:
+    message = digest(alerts=hostile(30).alerts)
+    assert isinstance(await send_to(setup, message), Sent)
+    assert any(HISTORY in text for text in setup.platform.texts)
 
 
 @each_setup
-async def test_the_same_group_can_be_sent_twice(stage: Stage) -> None:
-    assert isinstance(await tell(stage, group(3)), Sent)
-    assert isinstance(await tell(stage, group(3)), Sent)
+async def test_the_same_group_can_be_sent_twice(setup: StrictSetup) -> None:
+    assert isinstance(await send_to(setup, group(3)), Sent)
+    assert isinstance(await send_to(setup, group(3)), Sent)

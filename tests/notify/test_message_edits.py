@@ -1,4 +1,4 @@
-"""Is a group one message on the platforms that can edit, in its right state at every moment?"""
+"""Editing of a group's messages on the platforms that support it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,46 +17,46 @@ from tests.notify.factories import BOT_TOKEN, HISTORY, alert, notification
 from tests.notify.hostile import hostile
 from tests.notify.sending import local_sender, send
 from tests.notify.strict.platform import StrictPlatform
-from tests.notify.strict.setups import LIVING, STAGES, Stage
+from tests.notify.strict.setups import EDITABLE, SETUPS, StrictSetup
 from tests.notify.strict.slack import StrictSlack
-from tests.notify.strict.telegram import StrictTelegram, refusal
+from tests.notify.strict.telegram import StrictTelegram, error_response
 
 A, B = alert("DiskFull", instance="a"), alert("DiskFull", instance="b")
 A_ENDED, B_ENDED = (alert("DiskFull", "resolved", instance=name) for name in "ab")
 
 
-class Incident:
-    """A group as a channel tells it, time after time."""
+class SentGroup:
+    """A group that is sent repeatedly, with its messages."""
 
-    def __init__(self, stage: Stage) -> None:
-        assert isinstance(stage.platform, StrictPlatform)
-        self.stage, self.platform = stage, stage.platform
+    def __init__(self, setup: StrictSetup) -> None:
+        assert isinstance(setup.platform, StrictPlatform)
+        self.stage, self.platform = setup, setup.platform
         self.message_refs: tuple[str, ...] = ()
 
-    async def tells(self, *alerts: Alert) -> Sent:
-        """Tell the group as it is by now, in the messages that it has."""
-        told = notification(*alerts, history_url=HISTORY)
-        told = msgspec.structs.replace(told, message_refs=self.message_refs)
+    async def send(self, *alerts: Alert) -> Sent:
+        """Send the current state of the group, editing its existing messages."""
+        message = notification(*alerts, history_url=HISTORY)
+        message = msgspec.structs.replace(message, message_refs=self.message_refs)
         async with local_sender() as sender:
-            outcome = await sender.attempt(notifier_for(self.stage.channel), self.stage.channel, told)
+            outcome = await sender.attempt(notifier_for(self.stage.channel), self.stage.channel, message)
         assert isinstance(outcome, Sent), outcome
         self.message_refs = outcome.message_refs
         return outcome
 
 
-@pytest.fixture(params=LIVING)
-async def incident(request: pytest.FixtureRequest, sink: Sink, tmp_path: Path) -> AsyncIterator[Incident]:
-    """One on each platform that can edit."""
-    _, opens = STAGES[request.param]
-    async with opens(sink, tmp_path) as stage:
-        yield Incident(stage)
+@pytest.fixture(params=EDITABLE)
+async def group(request: pytest.FixtureRequest, sink: Sink, tmp_path: Path) -> AsyncIterator[SentGroup]:
+    """A group on each platform that can edit."""
+    _, open_setup = SETUPS[request.param]
+    async with open_setup(sink, tmp_path) as setup:
+        yield SentGroup(setup)
 
 
-async def test_a_group_is_one_message_that_is_edited_from_firing_to_resolved(incident: Incident) -> None:
+async def test_a_group_is_one_message_that_is_edited_from_firing_to_resolved(group: SentGroup) -> None:
     for alerts in ((A,), (A, B), (A_ENDED, B), (A_ENDED, B_ENDED)):
-        await incident.tells(*alerts)
+        await group.send(*alerts)
 
-    [message] = incident.platform.messages
+    [message] = group.platform.messages
     headlines = [version.strip().split("\n")[0].replace("\\", "") for version in message.versions]
     assert [headline.strip("*") for headline in headlines] == [
         "[FIRING:1] DiskFull",
@@ -68,56 +68,56 @@ async def test_a_group_is_one_message_that_is_edited_from_firing_to_resolved(inc
     assert message.text.count("✅") == 2
 
 
-async def test_an_unchanged_message_may_be_sent_again(incident: Incident) -> None:
+async def test_an_unchanged_message_may_be_sent_again(group: SentGroup) -> None:
     for _ in range(2):
-        await incident.tells(A)
-    assert len(incident.platform.messages) == 1
+        await group.send(A)
+    assert len(group.platform.messages) == 1
 
 
-async def test_a_deleted_message_is_replaced(incident: Incident) -> None:
-    await incident.tells(A)
-    incident.platform.delete(incident.platform.messages[0])
+async def test_a_deleted_message_is_replaced(group: SentGroup) -> None:
+    await group.send(A)
+    group.platform.delete(group.platform.messages[0])
 
-    outcome = await incident.tells(A, B)
+    outcome = await group.send(A, B)
     assert "a new one is sent instead" in (outcome.detail or "")
-    await incident.tells(A_ENDED, B_ENDED)
+    await group.send(A_ENDED, B_ENDED)
 
-    [message] = incident.platform.messages
+    [message] = group.platform.messages
     assert len(message.versions) == 2
     assert "✅" in message.text
 
 
-async def test_a_message_that_is_no_longer_editable_is_replaced(incident: Incident) -> None:
-    await incident.tells(A)
-    incident.platform.messages[0].editable = False
+async def test_a_message_that_is_no_longer_editable_is_replaced(group: SentGroup) -> None:
+    await group.send(A)
+    group.platform.messages[0].editable = False
 
-    await incident.tells(A, B)
-    await incident.tells(A_ENDED, B_ENDED)
+    await group.send(A, B)
+    await group.send(A_ENDED, B_ENDED)
 
-    old, new = incident.platform.messages
+    old, new = group.platform.messages
     assert (len(old.versions), len(new.versions)) == (1, 2)
 
 
-async def test_a_group_that_grows_and_shrinks_keeps_its_messages(incident: Incident) -> None:
-    await incident.tells(A)
-    await incident.tells(*hostile(60).alerts)
-    grown = len(incident.platform.messages)
+async def test_a_group_that_grows_and_shrinks_keeps_its_messages(group: SentGroup) -> None:
+    await group.send(A)
+    await group.send(*hostile(60).alerts)
+    grown = len(group.platform.messages)
     assert 1 < grown <= 5
-    await incident.tells(A_ENDED)
+    await group.send(A_ENDED)
 
-    assert len(incident.platform.messages) == grown
-    first, *others = incident.platform.told
+    assert len(group.platform.messages) == grown
+    first, *others = group.platform.texts
     assert "✅" in first
     assert all(UNUSED_MESSAGE in text for text in others)
-    assert not any("🔥" in text for text in incident.platform.told)
-    assert len(incident.message_refs) == 1
+    assert not any("🔥" in text for text in group.platform.texts)
+    assert len(group.message_refs) == 1
 
 
 async def test_a_failure_reports_the_messages_sent_before_it(sink: Sink) -> None:
     telegram = StrictTelegram(BOT_TOKEN, "42")
 
     async def fails_after_the_first(request: web.Request) -> Response:
-        return refusal(502, "Bad Gateway") if telegram.messages else await telegram(request)
+        return error_response(502, "Bad Gateway") if telegram.messages else await telegram(request)
 
     sink.script = fails_after_the_first
 
@@ -136,40 +136,40 @@ async def test_a_response_without_a_message_id_is_sent(sink: Sink) -> None:
 
 
 async def test_slack_replies_in_the_thread_when_all_is_resolved_if_configured(sink: Sink, tmp_path: Path) -> None:
-    _, opens = STAGES["slack bot"]
-    async with opens(sink, tmp_path) as stage:
-        assert isinstance(stage.channel, SlackChannel)
-        wants = msgspec.structs.replace(stage.channel, slack_reply_resolved=True)
-        incident = Incident(Stage(stage.channel_type, wants, stage.platform))
-        await incident.tells(A)
-        await incident.tells(A_ENDED)
+    _, open_setup = SETUPS["slack bot"]
+    async with open_setup(sink, tmp_path) as setup:
+        assert isinstance(setup.channel, SlackChannel)
+        replying = msgspec.structs.replace(setup.channel, slack_reply_resolved=True)
+        group = SentGroup(StrictSetup(setup.channel_type, replying, setup.platform))
+        await group.send(A)
+        await group.send(A_ENDED)
 
-        message, reply = incident.platform.messages
+        message, reply = group.platform.messages
         assert reply.thread == message.reference.partition(" ")[2]
         assert reply.text == "*[RESOLVED:1] DiskFull*"
 
 
 async def test_a_slack_channel_with_a_new_id_gets_a_new_message(sink: Sink, tmp_path: Path) -> None:
-    _, opens = STAGES["slack bot"]
-    async with opens(sink, tmp_path) as stage:
-        incident = Incident(stage)
-        await incident.tells(A)
-        assert isinstance(incident.platform, StrictSlack)
-        incident.platform.channels = dict.fromkeys(incident.platform.channels, "C0MOVED001")
+    _, open_setup = SETUPS["slack bot"]
+    async with open_setup(sink, tmp_path) as setup:
+        group = SentGroup(setup)
+        await group.send(A)
+        assert isinstance(group.platform, StrictSlack)
+        group.platform.channels = dict.fromkeys(group.platform.channels, "C0MOVED001")
 
-        outcome = await incident.tells(A_ENDED)
+        outcome = await group.send(A_ENDED)
 
         assert "a new one is sent instead" in (outcome.detail or "")
-        assert incident.platform.messages[-1].reference.startswith("C0MOVED001 ")
+        assert group.platform.messages[-1].reference.startswith("C0MOVED001 ")
 
 
 async def test_an_archived_slack_channel_gets_no_new_message(sink: Sink, tmp_path: Path) -> None:
-    _, opens = STAGES["slack bot"]
-    async with opens(sink, tmp_path) as stage:
-        incident = Incident(stage)
-        await incident.tells(A)
-        [message] = incident.platform.messages
-        incident.platform.closed[message.reference.partition(" ")[0]] = "is_inactive"  # type: ignore[attr-defined]
+    _, open_setup = SETUPS["slack bot"]
+    async with open_setup(sink, tmp_path) as setup:
+        group = SentGroup(setup)
+        await group.send(A)
+        [message] = group.platform.messages
+        group.platform.closed[message.reference.partition(" ")[0]] = "is_inactive"  # type: ignore[attr-defined]
         with pytest.raises(AssertionError, match="DESTINATION_GONE"):
-            await incident.tells(A_ENDED)
-        assert len(incident.platform.messages) == 1
+            await group.send(A_ENDED)
+        assert len(group.platform.messages) == 1

@@ -1,4 +1,4 @@
-"""What becomes of a message that needs several requests, when one of them is not taken?"""
+"""Delivery of a message of several requests when one of them fails."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,81 +15,82 @@ from tests.notify.factories import alert, channel, notification
 from tests.notify.sending import local_sender
 
 
-class OneAnAlert(Notifier[Any]):
-    """A platform that is told each alert by itself."""
+class OneRequestPerAlert(Notifier[Any]):
+    """A platform with one request for each alert."""
 
     def requests(self, channel: Any, message: Message) -> Sequence[Request]:
-        return [Request(url=channel.webhook_url, body=one.name.encode()) for one in message.alerts]
+        return [Request(url=channel.webhook_url, body=alert.name.encode()) for alert in message.alerts]
 
 
 THREE = notification(alert("A"), alert("B"), alert("C"))
 
 
-async def tell(sink: Sink, message: Message = THREE, progress: str | None = None) -> Sent | Retry | Rejected:
+async def send(sink: Sink, message: Message = THREE, progress: str | None = None) -> Sent | Retry | Rejected:
     async with local_sender() as sender:
-        told = channel(WebhookChannel, sink.url)
-        assert isinstance(told, WebhookChannel)
-        return await sender.attempt(OneAnAlert(), told, message, progress)
+        destination = channel(WebhookChannel, sink.url)
+        assert isinstance(destination, WebhookChannel)
+        return await sender.attempt(OneRequestPerAlert(), destination, message, progress)
 
 
 async def test_sent_requests_are_not_sent_again(sink: Sink) -> None:
-    answers = iter([200, 503, 200, 200])
-    sink.script = lambda _: web.Response(status=next(answers))
+    statuses = iter([200, 503, 200, 200])
+    sink.script = lambda _: web.Response(status=next(statuses))
 
-    first = await tell(sink)
+    first = await send(sink)
     assert isinstance(first, Retry)
     assert (first.reason, first.detail) == (Reason.SERVER_ERROR, "part 2 of 3: 503")
-    assert isinstance(await tell(sink, progress=first.progress), Sent)
+    assert isinstance(await send(sink, progress=first.progress), Sent)
 
-    assert [one.body for one in sink.received] == [b"A", b"B", b"B", b"C"]
+    assert [request.body for request in sink.received] == [b"A", b"B", b"B", b"C"]
 
 
 async def test_a_changed_message_is_sent_whole(sink: Sink) -> None:
-    answers = iter([200, 503, *[200] * 3])
-    sink.script = lambda _: web.Response(status=next(answers))
-    first = await tell(sink)
+    statuses = iter([200, 503, *[200] * 3])
+    sink.script = lambda _: web.Response(status=next(statuses))
+    first = await send(sink)
     assert isinstance(first, Retry)
 
-    await tell(sink, notification(alert("A"), alert("B"), alert("D")), first.progress)
+    await send(sink, notification(alert("A"), alert("B"), alert("D")), first.progress)
 
-    assert [one.body for one in sink.received[2:]] == [b"A", b"B", b"D"]
+    assert [request.body for request in sink.received[2:]] == [b"A", b"B", b"D"]
 
 
 async def test_the_detail_names_the_rejected_part(sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=400, text="no")
 
-    assert await tell(sink) == Rejected(Reason.CLIENT_ERROR, "part 1 of 3: 400 no", 400)
+    assert await send(sink) == Rejected(Reason.CLIENT_ERROR, "part 1 of 3: 400 no", 400)
 
 
-class Recipients(Notifier[Any]):
-    """A platform that tells each alert to another reader."""
+class IndependentRequests(Notifier[Any]):
+    """A platform whose requests do not depend on each other."""
 
     def requests(self, channel: Any, message: Message) -> Sequence[Request]:
         return [
-            Request(url=channel.webhook_url, body=one.name.encode(), independent=True) for one in message.alerts
+            Request(url=channel.webhook_url, body=alert.name.encode(), independent=True)
+            for alert in message.alerts
         ]
 
 
-async def tell_each(sink: Sink, *statuses: int, progress: str | None = None) -> Sent | Retry | Rejected:
-    answers = iter(statuses)
-    sink.script = lambda _: web.Response(status=next(answers))
+async def send_independent(sink: Sink, *statuses: int, progress: str | None = None) -> Sent | Retry | Rejected:
+    remaining = iter(statuses)
+    sink.script = lambda _: web.Response(status=next(remaining))
     async with local_sender() as sender:
-        return await sender.attempt(Recipients(), channel(WebhookChannel, sink.url), THREE, progress)
+        return await sender.attempt(IndependentRequests(), channel(WebhookChannel, sink.url), THREE, progress)
 
 
 async def test_an_independent_rejection_is_reported_after_the_other_requests(sink: Sink) -> None:
-    outcome = await tell_each(sink, 400, 422, 200)
+    outcome = await send_independent(sink, 400, 422, 200)
 
     assert outcome == Rejected(Reason.CLIENT_ERROR, "part 1 of 3: 400", 400)
-    assert [one.body for one in sink.received] == [b"A", b"B", b"C"]
+    assert [request.body for request in sink.received] == [b"A", b"B", b"C"]
 
 
 async def test_a_rejection_is_kept_while_a_later_request_is_retried(sink: Sink) -> None:
-    first = await tell_each(sink, 400, 503)
+    first = await send_independent(sink, 400, 503)
     assert isinstance(first, Retry)
     assert first.detail == "part 2 of 3: 503; part 1 of 3: 400"
-    second = await tell_each(sink, 503, progress=first.progress)
+    second = await send_independent(sink, 503, progress=first.progress)
     assert isinstance(second, Retry)
 
-    assert isinstance(await tell_each(sink, 200, 200, progress=second.progress), Rejected)
-    assert [one.body for one in sink.received] == [b"A", b"B", b"B", b"B", b"C"]
+    assert isinstance(await send_independent(sink, 200, 200, progress=second.progress), Rejected)
+    assert [request.body for request in sink.received] == [b"A", b"B", b"B", b"B", b"C"]

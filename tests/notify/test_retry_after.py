@@ -128,4 +128,4 @@ def test_a_window_with_requests_left_asks_for_no_wait() -> None:
 
 def test_a_rejection_has_no_wait() -> None:
     response = Response(status=400, headers={REMAINING: "0", RESET_AFTER: "30"}, body=b"no")
-    assert all(isinstance(NOTIFIERS[one].verdict(response), Rejected) for one in OVER_HTTP)
+    assert all(isinstance(NOTIFIERS[channel_class].verdict(response), Rejected) for channel_class in OVER_HTTP)

@@ -1,4 +1,4 @@
-"""Is a channel's secret told to nobody, even when the platform says it out loud?"""
+"""Masking of a channel's secrets in outcomes and logs, also when the platform echoes them."""
 
 import base64
 import html
@@ -29,7 +29,7 @@ HEADERS = {"Authorization": 'Bearer s3cr3t/t0ken+"quoted"', "X-Key": "päss~wör
 
 
 async def echo(request: web.Request, status: int) -> web.Response:
-    """The whole request: the URL in several spellings, the headers, and the body."""
+    """Respond with the URL in several spellings and the headers."""
     url = str(request.url)
     spellings = [url, request.raw_path, request.path, json.dumps(url).replace("/", "\\/"), html.escape(url)]
     headers = dict(request.headers)
@@ -56,9 +56,9 @@ async def test_an_echoed_request_reveals_no_secret(
     assert TOKEN not in repr(logs)
 
 
-@pytest.mark.parametrize("spell", [str, json.dumps, repr, html.escape])
-async def test_header_values_are_secret(spell: Any, sink: Sink) -> None:
-    sink.script = lambda _: web.Response(status=400, text=" ".join(map(spell, HEADERS.values())))
+@pytest.mark.parametrize("encode", [str, json.dumps, repr, html.escape])
+async def test_header_values_are_secret(encode: Any, sink: Sink) -> None:
+    sink.script = lambda _: web.Response(status=400, text=" ".join(map(encode, HEADERS.values())))
     outcome = await send(WebhookChannel, sink.url, custom_headers=HEADERS)
     for secret in ("s3cr3t", "t0ken", "wörd"):
         assert secret not in repr(outcome)
@@ -85,18 +85,18 @@ async def test_cutting_a_long_text_leaves_no_half_of_a_secret(padding: int, sink
     assert "services" not in outcome.detail
 
 
-@pytest.mark.parametrize("misbehave", [sends(b"garbage\r\n\r\n"), resets_after(b""), hangs])
+@pytest.mark.parametrize("behavior", [sends(b"garbage\r\n\r\n"), resets_after(b""), hangs])
 @each_secret_url_type
-async def test_a_broken_connection_reveals_no_secret(channel_type: ChannelType, misbehave: Any) -> None:
+async def test_a_broken_connection_reveals_no_secret(channel_type: ChannelType, behavior: Any) -> None:
     with capture_logs() as logs:
-        async with broken(misbehave) as url:
+        async with broken(behavior) as url:
             outcome = await send(channel_type, f"{url}{PATH}%7e", attempt_timeout=0.3)
     assert TOKEN not in repr(outcome)
     assert TOKEN not in repr(logs)
 
 
-class Clumsy(Notifier[Any]):
-    """A notifier with a mistake in it, that talks."""
+class FailingNotifier(Notifier[Any]):
+    """A notifier that fails with an error that contains the secret."""
 
     def request(self, channel: Any, message: Message) -> Request:
         raise KeyError(channel.webhook_url)
@@ -107,7 +107,7 @@ async def test_an_internal_error_is_logged_without_the_secret(channel_type: Chan
     one = channel(channel_type, f"https://hooks.example.com{PATH}")
     with capture_logs() as logs:
         async with local_sender() as sender:
-            outcome = await sender.attempt(Clumsy(), one, notification())
+            outcome = await sender.attempt(FailingNotifier(), one, notification())
     assert isinstance(outcome, Rejected)
     assert outcome.detail.startswith("the message could not be built: KeyError")
     assert "in request" in logs[0]["traceback"]

@@ -1,4 +1,4 @@
-"""Can a receiver tell, with Standard Webhooks' own library, what is the relay's and what it has seen before?"""
+"""Signatures that the library of Standard Webhooks verifies, and the identification of retries."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -22,59 +22,59 @@ from tests.notify.factories import alert, channel, digest, notification
 from tests.notify.sending import send
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(200, 232))).decode()
-OTHER = "whsec_" + base64.b64encode(b"x" * 24).decode()
-SIGNING = ("webhook-id", "webhook-timestamp", "webhook-signature")
+OTHER_SECRET = "whsec_" + base64.b64encode(b"x" * 24).decode()
+SIGNING_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
-def refused(**settings: Any) -> InvalidInput:
+def rejection(**settings: Any) -> InvalidInput:
     with pytest.raises(InvalidInput) as caught:
         check_channel(channel(WebhookChannel, **settings), EgressPolicy(()))
     return caught.value
 
 
-@pytest.mark.parametrize("told", [notification(alert(annotations={"summary": "Übel 🔥"})), digest()])
+@pytest.mark.parametrize("message", [notification(alert(annotations={"summary": "Übel 🔥"})), digest()])
 @pytest.mark.parametrize("template", [None, '{"{{ status }}": "ü"}'])
-async def test_the_library_verifies_a_signed_request(told: Any, template: str | None, sink: Sink) -> None:
-    await send(WebhookChannel, sink.url, told, signing_secret=SECRET, custom_payload_template=template)
-    got = sink.received[0]
-    Webhook(SECRET).verify(got.body, got.headers)
-    sent_at = datetime.fromtimestamp(int(got.headers["webhook-timestamp"]), UTC)
+async def test_the_library_verifies_a_signed_request(message: Any, template: str | None, sink: Sink) -> None:
+    await send(WebhookChannel, sink.url, message, signing_secret=SECRET, custom_payload_template=template)
+    received = sink.received[0]
+    Webhook(SECRET).verify(received.body, received.headers)
+    sent_at = datetime.fromtimestamp(int(received.headers["webhook-timestamp"]), UTC)
     assert abs(datetime.now(UTC) - sent_at) < timedelta(minutes=5)
 
 
 async def test_a_changed_request_fails_verification(sink: Sink) -> None:
     await send(WebhookChannel, sink.url, signing_secret=SECRET)
-    got = sink.received[0]
-    for secret, body in ((SECRET, got.body + b" "), (OTHER, got.body)):
+    received = sink.received[0]
+    for secret, body in ((SECRET, received.body + b" "), (OTHER_SECRET, received.body)):
         with pytest.raises(WebhookVerificationError):
-            Webhook(secret).verify(body, got.headers)
+            Webhook(secret).verify(body, received.headers)
 
 
 async def test_both_secrets_verify_during_a_rotation(sink: Sink) -> None:
-    await send(WebhookChannel, sink.url, signing_secret=SECRET, signing_secret_previous=OTHER)
-    got = sink.received[0]
-    assert [part[:3] for part in got.headers["webhook-signature"].split(" ")] == ["v1,", "v1,"]
-    for secret in (SECRET, OTHER):
-        Webhook(secret).verify(got.body, got.headers)
+    await send(WebhookChannel, sink.url, signing_secret=SECRET, signing_secret_previous=OTHER_SECRET)
+    received = sink.received[0]
+    assert [part[:3] for part in received.headers["webhook-signature"].split(" ")] == ["v1,", "v1,"]
+    for secret in (SECRET, OTHER_SECRET):
+        Webhook(secret).verify(received.body, received.headers)
 
 
 async def test_a_large_body_is_signed_whole(sink: Sink) -> None:
     alerts = [alert(instance=f"db{n}", annotations={"description": "x" * 4096}) for n in range(500)]
     await send(WebhookChannel, sink.url, notification(*alerts), signing_secret=SECRET)
-    got = sink.received[0]
-    Webhook(SECRET).verify(got.body, got.headers)
+    received = sink.received[0]
+    Webhook(SECRET).verify(received.body, received.headers)
 
 
 async def test_a_retry_has_the_same_id_signed_or_not(sink: Sink) -> None:
-    answers = iter([503, 200, 200])
-    sink.script = lambda _: web.Response(status=next(answers))
+    statuses = iter([503, 200, 200])
+    sink.script = lambda _: web.Response(status=next(statuses))
     for secret in (None, None, SECRET):
         await send(WebhookChannel, sink.url, signing_secret=secret)
-    assert [one.headers["webhook-id"] for one in sink.received] == ["msg_42"] * 3
-    assert [[name for name in SIGNING if name in one.headers] for one in sink.received] == [
+    assert [request.headers["webhook-id"] for request in sink.received] == ["msg_42"] * 3
+    assert [[name for name in SIGNING_HEADERS if name in request.headers] for request in sink.received] == [
         ["webhook-id"],
         ["webhook-id"],
-        list(SIGNING),
+        list(SIGNING_HEADERS),
     ]
 
 
@@ -87,18 +87,18 @@ def test_a_request_contains_no_time_and_shows_no_secret() -> None:
     assert SECRET not in repr(request)
 
 
-@pytest.mark.parametrize("name", [*SIGNING, "Webhook-ID"])
+@pytest.mark.parametrize("name", [*SIGNING_HEADERS, "Webhook-ID"])
 def test_a_custom_header_cannot_replace_a_signing_header(name: str) -> None:
-    error = refused(custom_headers={name: "x"})
+    error = rejection(custom_headers={name: "x"})
     assert (error.field, error.message) == (f"custom_headers.{name}", "is set by the relay itself")
 
 
-async def test_an_older_channel_s_custom_header_cannot_either(sink: Sink) -> None:
+async def test_a_stored_custom_header_cannot_replace_a_signing_header(sink: Sink) -> None:
     headers = {"Webhook-Id": "theirs", "WEBHOOK-SIGNATURE": "theirs", "X-Team": "db"}
     assert isinstance(await send(WebhookChannel, sink.url, signing_secret=SECRET, custom_headers=headers), Sent)
-    got = sink.received[0]
-    assert (got.headers["webhook-id"], got.headers["X-Team"]) == ("msg_42", "db")
-    assert "theirs" not in got.headers.values()
+    received = sink.received[0]
+    assert (received.headers["webhook-id"], received.headers["X-Team"]) == ("msg_42", "db")
+    assert "theirs" not in received.headers.values()
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ async def test_an_older_channel_s_custom_header_cannot_either(sink: Sink) -> Non
 )
 @pytest.mark.parametrize("field", ["signing_secret", "signing_secret_previous"])
 def test_malformed_secrets_are_rejected_and_not_shown(field: str, secret: str) -> None:
-    error = refused(**{"signing_secret": SECRET} | {field: secret})
+    error = rejection(**{"signing_secret": SECRET} | {field: secret})
     assert error.field == field
     assert "24 to 64 bytes in base64" in error.message
     assert len(secret) < 10 or secret not in error.message
@@ -130,13 +130,13 @@ def test_secrets_of_all_sizes_are_accepted(size: int) -> None:
 
 
 def test_a_previous_secret_requires_a_current_one() -> None:
-    assert refused(signing_secret_previous=SECRET).field == "signing_secret_previous"
+    assert rejection(signing_secret_previous=SECRET).field == "signing_secret_previous"
 
 
 def test_a_new_secret_is_valid_and_random() -> None:
-    made = {new_signing_secret() for _ in range(3)}
-    assert len(made) == 3
-    for secret in made:
+    secrets = {new_signing_secret() for _ in range(3)}
+    assert len(secrets) == 3
+    for secret in secrets:
         check_channel(channel(WebhookChannel, signing_secret=secret), EgressPolicy(()))
 
 
@@ -146,7 +146,7 @@ def test_secrets_are_masked_kept_and_can_be_changed() -> None:
     shown = mask_secrets(one)
     assert (shown["signing_secret"], shown["signing_secret_previous"]) == (MASK, None)
     assert merge_patch(one, shown) == one
-    changed = merge_patch(one, {"signing_secret": OTHER, "signing_secret_previous": SECRET})
+    changed = merge_patch(one, {"signing_secret": OTHER_SECRET, "signing_secret_previous": SECRET})
     assert msgspec.structs.asdict(changed)["signing_secret_previous"] == SECRET
-    over = merge_patch(changed, {"signing_secret_previous": None})
-    assert msgspec.structs.asdict(over)["signing_secret_previous"] is None
+    removed = merge_patch(changed, {"signing_secret_previous": None})
+    assert msgspec.structs.asdict(removed)["signing_secret_previous"] is None

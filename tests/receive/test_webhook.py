@@ -15,7 +15,7 @@ async def test_a_webhook_is_stored_and_delivered(relay: Relay, sink: Sink) -> No
     assert response.json == {"alerts": 2, "notifications": 1, "suppressed": 0, "duplicate": False}
     assert [item["status"] for item in await relay.items("/history")] == ["firing", "firing"]
     [received] = await sink.wait_for(1)
-    assert [one["labels"]["instance"] for one in received.json["alerts"]] == ["api-1:8000", "api-2:8000"]
+    assert [alert["labels"]["instance"] for alert in received.json["alerts"]] == ["api-1:8000", "api-2:8000"]
 
 
 async def test_the_same_group_from_another_peer_is_a_duplicate(relay: Relay, sink: Sink) -> None:
@@ -71,7 +71,7 @@ async def test_a_late_firing_does_not_reopen_a_resolved_alert(relay: Relay, sink
     [item] = await relay.items("/history")
     assert (item["status"], item["ends_at"]) == ("resolved", "2026-11-23T15:40:00Z")
     await relay.settled(1)
-    assert [one.json["status"] for one in sink.received] == ["resolved"]
+    assert [request.json["status"] for request in sink.received] == ["resolved"]
 
 
 async def test_an_alert_that_fires_again_with_the_same_start_is_delivered_again(
@@ -91,7 +91,7 @@ async def test_an_alert_that_fires_again_with_the_same_start_is_delivered_again(
     item, ended = await relay.items("/history")
     assert (item["status"], item["ends_at"], item["starts_at"]) == ("firing", None, ended["ends_at"])
     received = await sink.wait_for(3)
-    assert [one.json["status"] for one in received] == ["firing", "resolved", "firing"]
+    assert [request.json["status"] for request in received] == ["firing", "resolved", "firing"]
 
 
 async def test_only_the_late_alert_of_a_group_is_suppressed(relay: Relay, sink: Sink) -> None:
@@ -102,7 +102,7 @@ async def test_only_the_late_alert_of_a_group_is_suppressed(relay: Relay, sink: 
     await relay.webhook(webhook(alert(instance="a"), alert(instance="b")), sender="lagging-peer")
 
     received = await sink.wait_for(2)
-    assert [one["labels"]["instance"] for one in received[1].json["alerts"]] == ["b"]
+    assert [alert["labels"]["instance"] for alert in received[1].json["alerts"]] == ["b"]
 
 
 async def test_an_alert_that_fires_with_a_new_start_is_another_occurrence(relay: Relay) -> None:

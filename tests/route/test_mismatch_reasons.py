@@ -124,7 +124,7 @@ def wide_filters(chance: random.Random, values: tuple[str, ...]) -> Filters:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_they_agree_on_filters_with_many_combinations(seed: int) -> None:
+def test_routing_and_reasons_agree_on_filters_with_many_combinations(seed: int) -> None:
     chance = random.Random(seed)
     values = tuple(f"v{n}" for n in range(40))
     channels = {f"c{n}": wide_filters(chance, values) for n in range(20)}

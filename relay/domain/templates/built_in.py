@@ -165,7 +165,7 @@ BUILT_IN: Final[list[dict[str, Any]]] = [
     {
         "id": "warnings-and-worse-by-email",
         "name": "Warnings and worse by e-mail",
-        "description": "Warnings and critical alerts by e-mail.",
+        "description": "Warnings and critical alerts by email.",
         "parameters": _mail,
         "channels": [
             {
@@ -180,14 +180,14 @@ BUILT_IN: Final[list[dict[str, Any]]] = [
         "id": "security-to-pagerduty-and-email",
         "name": "Security to PagerDuty and e-mail",
         "description": (
-            "Alerts of the category security, of any severity, as incidents of a PagerDuty service and by e-mail. "
+            "Alerts of the category security, of any severity, as incidents of a PagerDuty service and by email. "
             "Both channels get every alert, so neither is the fallback of the other."
         ),
         "parameters": [
             _routing_key,
             *_mail,
             _optional("pagerduty_name", "The name of the PagerDuty channel.", "Security to PagerDuty"),
-            _optional("email_name", "The name of the e-mail channel.", "Security by e-mail"),
+            _optional("email_name", "The name of the email channel.", "Security by e-mail"),
         ],
         "channels": [
             {

@@ -93,14 +93,14 @@ def instantiate(template: ChannelTemplate, given: Mapping[str, Any]) -> list[Tem
     created: list[TemplatedChannel] = []
     for at, body in enumerate(template.channels):
         prefix = f"channels[{at}]." if len(template.channels) > 1 else ""
-        substitution = Substitution(values, [one.channel.id for one in created], prefix)
+        substitution = Substitution(values, [creation.channel.id for creation in created], prefix)
         data = {name: substitution.substitute(value, name) for name, value in body.items()}
         for name in overrides.keys() & _fields_of(body):
             data[name] = OMITTED if overrides[name] is None else overrides[name]
             substitution.override(name)
         data = {name: value for name, value in data.items() if value is not OMITTED}
         with substitution.caller_fields():
-            _require_unique_id(data, [one.channel.id for one in created])
+            _require_unique_id(data, [creation.channel.id for creation in created])
             channel = parse_channel(data)
         created.append(TemplatedChannel(channel, substitution))
     return created

@@ -147,9 +147,9 @@ def _uses_of_field(
 ) -> Iterator[Use]:
     name, path = field.name, f"channels[{at}].{field.name}"
     found = list(placeholders(value, path))
-    for ref_path, one in found:
-        if isinstance(one, ChannelRef):
-            _check_channel_ref(name, ref_path, one, at)
+    for ref_path, reference in found:
+        if isinstance(reference, ChannelRef):
+            _check_channel_ref(name, ref_path, reference, at)
     if name in body_class.SECRET:
         _require_parameters(value, path)
     if name == "matchers":
@@ -194,7 +194,7 @@ def _item_type(field_type: msgspec.inspect.Type, key: str, path: str) -> tuple[m
 def _without_none(field_type: msgspec.inspect.Type) -> msgspec.inspect.Type:
     if not isinstance(field_type, msgspec.inspect.UnionType):
         return field_type
-    others = [one for one in field_type.types if not isinstance(one, msgspec.inspect.NoneType)]
+    others = [member for member in field_type.types if not isinstance(member, msgspec.inspect.NoneType)]
     return others[0] if len(others) == 1 else field_type
 
 

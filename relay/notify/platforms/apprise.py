@@ -1,9 +1,9 @@
-"""Messages for the services that the Apprise library knows.
+"""Messages for the services that the Apprise library supports.
 
 https://github.com/caronc/apprise
 
-Its guarantees are weaker: it reports neither why a notification failed nor when to retry, it may send one message
-twice after a timeout, and it connects by itself, so that only the address in the URL is checked against
+Its guarantees are weaker: it reports neither why a notification failed nor when to retry, it may send a message
+twice after a timeout, and it makes its own connections, so that only the address in the URL is checked against
 RELAY_ALLOWED_TARGETS.
 """
 
@@ -17,14 +17,16 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Notice
-from relay.notify.text.content import AlertText, Content, content_of, cut, labels_line, not_shown_line
+from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import PLAIN
+from relay.notify.text.pagination import Pages
+from relay.notify.text.plain_text import cut
 from relay.notify.text.summary import SummaryLimits, summary_lines
 from relay.notify.transport.apprise import NOT_INSTALLED, load_apprise, service_for
 from relay.notify.transport.egress_policy import is_address
 
 MAX_TEXT: Final = 20_000
-"""Characters; ours, for Apprise has no limit of its own, and what is longer no service takes."""
+"""Characters of a text. Our limit: Apprise has none, and no service accepts more."""
 MAX_TITLE: Final = 250
 MAX_LINE: Final = 1000
 MAX_NOTE: Final = 600
@@ -33,31 +35,32 @@ MAX_DESCRIPTION: Final = 1000
 MAX_LABELS: Final = 600
 MAX_BODY: Final = 4000
 MAX_RENDERED: Final = 2000
-"""Of what a template made of an alert."""
+"""Characters of an alert that a template rendered."""
+SEPARATOR: Final = "\n\n"
 MAX_URL: Final = 4096
 RATE_LIMIT: Final = RateLimit(per_second=1, burst=3)
-"""Ours: services differ, and Apprise does not say when one wants less."""
-LOCAL: Final = frozenset(
+"""The relay's default: services differ, and Apprise does not report their limits."""
+LOCAL_SCHEMES: Final = frozenset(
     {"blink1", "dbus", "gio", "glib", "gnome", "kde", "macosx", "pgp", "qt", "syslog", "vapid", "windows"}
 )
-"""Schemes that show something on the relay's own machine, or read and write files there."""
-OF_FILES: Final = frozenset({"keyfile", "pgp", "pgpprv", "pgppub", "subfile"})
-"""Parameters that name files of the relay's machine, or have some made."""
-KINDS: Final = {"warning": "warning", "info": "info"}
-"""https://appriseit.com/library/#notification-types; any other severity that fires is a failure."""
+"""Schemes that notify the relay's own host, or read and write its files."""
+FILE_PARAMETERS: Final = frozenset({"keyfile", "pgp", "pgpprv", "pgppub", "subfile"})
+"""Parameters that name files of the relay's host, or create some."""
+NOTIFY_TYPES: Final = {"warning": "warning", "info": "info"}
+"""https://appriseit.com/library/#notification-types; any other severity of a firing alert is a `failure`."""
 
 
 class AppriseNotifier(Notifier[AppriseChannel]):
-    """Whatever Apprise knows."""
+    """The services of Apprise."""
 
     rate_limit = RATE_LIMIT
 
     def urls(self, channel: AppriseChannel) -> dict[str, str]:
-        """None that the relay connects to itself."""
+        """None: the relay does not make the connection."""
         return {}
 
     def hosts(self, channel: AppriseChannel) -> dict[str, tuple[str, bool]]:
-        """The address in the URL, if there is one: a name may as well be a token."""
+        """The address in the URL, if any; a name there may be a token and not a host."""
         try:
             host = (urlsplit(channel.apprise_url).hostname or "").rstrip(".")
         except ValueError:
@@ -65,36 +68,40 @@ class AppriseNotifier(Notifier[AppriseChannel]):
         return {"apprise_url": (host, True)} if is_address(host) else {}
 
     def check(self, channel: AppriseChannel) -> None:
-        """Apprise must be there, and know the URL; what happens on the relay's own machine is refused."""
+        """Require Apprise and a URL that it supports; reject services on the relay's own host."""
         if importlib.util.find_spec("apprise") is None:
             raise InvalidInput("channel_type", NOT_INSTALLED)
         url = channel.apprise_url
         if len(url) > MAX_URL or not url.isprintable():
             raise InvalidInput("apprise_url", f"must be a URL of at most {MAX_URL} printable characters")
-        if scheme_of(url) in LOCAL:
-            raise InvalidInput("apprise_url", "must lead to a service elsewhere, and not to this machine")
+        if scheme_of(url) in LOCAL_SCHEMES:
+            raise InvalidInput("apprise_url", "must be that of a remote service, not of this host")
         names = {name.lower() for name, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
-        if refused := sorted(names & OF_FILES):
-            raise InvalidInput("apprise_url", f"must not name files: {', '.join(refused)}")
+        if rejected := sorted(names & FILE_PARAMETERS):
+            raise InvalidInput("apprise_url", f"must not name files: {', '.join(rejected)}")
         service = service_for(url)
         if service is None:
-            raise InvalidInput("apprise_url", "is no URL that Apprise knows; see https://appriseit.com/services/")
+            raise InvalidInput(
+                "apprise_url", "is not a URL that Apprise supports; see https://appriseit.com/services/"
+            )
         if any(_is_attachment(value) for value in vars(service).values()):
             raise InvalidInput("apprise_url", "must not name files: template")
 
     def request(self, channel: AppriseChannel, message: Message) -> Notice:
-        """The words as plain text, which Apprise puts in the form that the service wants."""
+        """The content as plain text, which Apprise converts to the format of the service."""
         content = content_of(message)
         return Notice(
             url=channel.apprise_url,
             title=cut(_line(content.title or content.headline), MAX_TITLE),
             text=_text(content),
-            notify_type="success" if content.status is Status.RESOLVED else KINDS.get(content.severity, "failure"),
+            notify_type="success"
+            if content.status is Status.RESOLVED
+            else NOTIFY_TYPES.get(content.severity, "failure"),
         )
 
 
 def scheme_of(url: str) -> str:
-    """What stands before `://`, in lower case."""
+    """The scheme of a URL, in lower case."""
     return url.partition("://")[0].strip().lower()
 
 
@@ -103,33 +110,34 @@ def _is_attachment(value: object) -> bool:
 
 
 def _text(content: Content) -> str:
-    """The message in lines, what comes first being the most urgent."""
     opening = [cut(_line(note), MAX_NOTE) for note in content.notes]
     if content.labels:
         opening.append(cut(_line(labels_line(content.labels)), MAX_LABELS))
     if content.body is not None:
         opening.append(PLAIN.cut(content.body, MAX_BODY))
-    room = MAX_TEXT - sum(len(line) + 2 for line in [*opening, *_closing(content, content.total)])
+    size = MAX_TEXT - sum(map(_size, [*opening, *_closing(content, content.total)]))
     if content.counts:
-        lines = summary_lines(content.counts, SummaryLimits(total=room, line=MAX_LINE))
+        lines = summary_lines(content.counts, SummaryLimits(total=size, line=MAX_LINE))
         opening.append("\n".join(lines))
-        room -= len(opening[-1]) + 2
-    shown: list[str] = []
-    for alert in content.alerts:
-        text = _alert(alert)
-        room -= len(text) + 2
-        if room < 0:
-            break
-        shown.append(text)
-    return "\n\n".join([*opening, *shown, *_closing(content, content.total - len(shown))])
+        size -= _size(opening[-1])
+    pages: Pages[str] = Pages([(size,)], lambda part: (len(part) + len(SEPARATOR),))
+    shown = pages.fill(map(_format_alert, content.alerts))
+    return SEPARATOR.join([*opening, *pages.pages[0], *_closing(content, content.total - shown)])
 
 
-def _closing(content: Content, left: int) -> list[str]:
-    lines = [*([not_shown_line(left)] if left else []), *([content.truncated] if content.truncated else [])]
-    return [*lines, *(f"{text}: {url}" for text, url in content.closing_links(left))]
+def _size(part: str) -> int:
+    return len(part) + len(SEPARATOR)
 
 
-def _alert(alert: AlertText) -> str:
+def _closing(content: Content, not_shown: int) -> list[str]:
+    lines = [
+        *([not_shown_line(not_shown)] if not_shown else []),
+        *([content.truncated] if content.truncated else []),
+    ]
+    return [*lines, *(f"{text}: {url}" for text, url in content.closing_links(not_shown))]
+
+
+def _format_alert(alert: AlertText) -> str:
     if alert.rendered:
         return PLAIN.cut(alert.rendered, MAX_RENDERED)
     lines = [f"{alert.mark} {cut(_line(alert.title), MAX_ALERT_TITLE) or 'alert'}"]

@@ -17,7 +17,7 @@ from relay.notify.classify import classify, destination_gone
 from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Request, Response
-from relay.notify.text.content import AlertText, Content, content_of, fit, labels_line, not_shown_line, web_url
+from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import DISCORD
 from relay.notify.text.markup import escape_markdown as escape
 from relay.notify.text.pagination import (
@@ -29,6 +29,7 @@ from relay.notify.text.pagination import (
     paginate,
     rendered_alert_limit,
 )
+from relay.notify.text.plain_text import fit, web_url
 from relay.notify.text.summary import SummaryLimits, summary_lines
 
 MAX_CONTENT: Final = 2000
@@ -182,11 +183,9 @@ def _closing(content: Content, not_shown: int) -> list[str]:
 def _digest_body(content: Content) -> dict[str, Any]:
     reserved = sum(len(part) + len(SEPARATOR) for part in _closing(content, content.total))
     pages, has_content = _digest_pages(content, reserved)
-    shown = 0
-    while shown < len(content.alerts) and pages.add(
-        _format_alert(content.alerts[shown], SHORT_DESCRIPTION, MAX_DESCRIPTION) + SEPARATOR
-    ):
-        shown += 1
+    shown = pages.fill(
+        _format_alert(alert, SHORT_DESCRIPTION, MAX_DESCRIPTION) + SEPARATOR for alert in content.alerts
+    )
     pages.extend((reserved,))
     for part in _closing(content, content.total - shown):
         pages.add(part + SEPARATOR)

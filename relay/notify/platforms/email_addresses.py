@@ -1,4 +1,4 @@
-"""Which mail addresses can be written to as they are?"""
+"""The email addresses that are accepted."""
 
 import re
 from typing import Final
@@ -8,18 +8,18 @@ from relay.domain.errors import InvalidInput
 MAX_LOCAL_PART: Final = 64
 """https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.1"""
 MAX_ADDRESS: Final = 254
-"""What fits into a path of 256. https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3"""
+"""The longest that fits into a path of 256 octets. https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3"""
 
 _address = re.compile(
     r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
     re.IGNORECASE | re.ASCII,
 )
-"""https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2, without quoted names and address literals."""
+"""https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2, without quoted local parts and address literals."""
 
 
 def check_address(field: str, address: str) -> None:
-    """Refuse what a mail server may not take as it is.
+    """Reject an address that a mail server may not accept.
 
     Raises:
         InvalidInput: names the field.

@@ -1,6 +1,6 @@
-"""What does a mail's HTML say to those who read mail as text?
+"""Conversion of a template's HTML to the plain text of an email.
 
-By expressions that read each character about once, and not by html.parser: that takes seconds for some texts.
+It uses regular expressions of linear time, because html.parser takes seconds for some texts.
 """
 
 import html
@@ -10,19 +10,19 @@ from typing import Final
 BLOCKS: Final = frozenset(
     {"blockquote", "br", "div", "h1", "h2", "h3", "h4", "li", "p", "pre", "table", "tr", "ul"}
 )
-"""Elements that begin, and end, a line."""
+"""Elements that start and end a line."""
 
-_unseen = re.compile(r"<(script|style|title)\b[^<>]*>[^<]*</\1>", re.IGNORECASE)
+_invisible = re.compile(r"<(script|style|title)\b[^<>]*>[^<]*</\1>", re.IGNORECASE)
 _tag = re.compile(r"<(?P<closes>/?)(?P<name>[A-Za-z][A-Za-z0-9]*)(?P<rest>[^<>]*)>")
 _link = re.compile(r"\bhref\s*=\s*[\"']?([^\"'\s]*)", re.IGNORECASE)
 _empty_lines = re.compile(r"\n\s*\n")
 
 
-def text_of(markup: str) -> str:
-    """The words of HTML in which lines are lines; a link's URL stands behind it."""
+def html_to_text(markup: str) -> str:
+    """The text of HTML whose line breaks are preserved. A link is followed by its URL."""
     links: list[str] = []
 
-    def said(tag: re.Match[str]) -> str:
+    def replace_tag(tag: re.Match[str]) -> str:
         name = tag["name"].lower()
         if name in BLOCKS:
             return "\n"
@@ -35,5 +35,5 @@ def text_of(markup: str) -> str:
         url = links.pop() if links else ""
         return f" ({url})" if url else ""
 
-    words = html.unescape(_tag.sub(said, _unseen.sub("", markup)))
-    return _empty_lines.sub("\n\n", words).strip()
+    text = html.unescape(_tag.sub(replace_tag, _invisible.sub("", markup)))
+    return _empty_lines.sub("\n\n", text).strip()

@@ -1,6 +1,6 @@
-"""How large is a text as an SMS, and how can it be said in the alphabet that takes the least room?
+"""The size of an SMS, and the transliteration of text to the GSM 03.38 alphabet, which takes the least space.
 
-A text that is all GSM 03.38 takes seven bits a character; any other character makes the whole text UCS-2.
+A text in that alphabet takes seven bits a character; a single character outside it makes the whole text UCS-2.
 https://www.twilio.com/docs/glossary/what-is-gsm-7-character-encoding
 """
 
@@ -14,15 +14,18 @@ BASIC: Final = (
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 EXTENDED: Final = "^{}\\[~]|€"
-"""These take two places each."""
-SEGMENT: Final = 153
+"""Characters that take two septets each. Source: 3GPP TS 23.038, section 6.2.1.1"""
+GSM_SEGMENT: Final = 153
 UCS2_SEGMENT: Final = 67
-"""Places of a segment where there are several."""
+"""Septets, or UTF-16 code units, of a segment of a multi-segment SMS.
 
-_foreign = re.compile(f"[^{re.escape(BASIC + EXTENDED)}]")
+https://www.twilio.com/docs/glossary/what-sms-character-limit
+"""
+
+_not_gsm = re.compile(f"[^{re.escape(BASIC + EXTENDED)}]")
 _extended = re.compile(f"[{re.escape(EXTENDED)}]")
 
-INSTEAD: Final = {
+REPLACEMENTS: Final = {
     **dict.fromkeys("‘’‚‛′`´", "'"),  # noqa: RUF001
     **dict.fromkeys("“”„‟″«»", '"'),
     **dict.fromkeys("‐‑‒–—―−", "-"),  # noqa: RUF001
@@ -45,50 +48,50 @@ INSTEAD: Final = {
     "🚨": "!",
     "⚠": "!",
 }
-"""What is usually read as the same."""
+"""Characters in the alphabet that are usually read as the same."""
 DROPPED: Final = frozenset({"So", "Sk", "Cf", "Cc", "Mn", "Me"})
-"""Pictures, marks and controls: what is left without them can still be read."""
+"""Categories of symbols, marks and controls, without which a text is still readable."""
 
 
 def is_gsm(text: str) -> bool:
-    """Whether all of it is in the alphabet."""
-    return _foreign.search(text) is None
+    """Whether a text is entirely in the alphabet."""
+    return _not_gsm.search(text) is None
 
 
-def places(text: str) -> int:
-    """How many places the text takes: septets if it is all in the alphabet, UTF-16 code units if not."""
+def sms_size(text: str) -> int:
+    """The septets of a text that is entirely in the alphabet, the UTF-16 code units of any other."""
     if is_gsm(text):
         return len(text) + len(_extended.findall(text))
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def plain(text: str) -> str:
-    """The text with typography, accents and pictures put in the alphabet, as far as that leaves it readable."""
-    return _foreign.sub(lambda found: _plain(found[0]), text)
+def transliterate(text: str) -> str:
+    """The text with typography, accents and symbols replaced by the alphabet, where it stays readable."""
+    return _not_gsm.sub(lambda found: _transliterate(found[0]), text)
 
 
 @lru_cache(maxsize=4096)
-def _plain(character: str) -> str:
-    if character in INSTEAD:
-        return INSTEAD[character]
+def _transliterate(character: str) -> str:
+    if character in REPLACEMENTS:
+        return REPLACEMENTS[character]
     if unicodedata.category(character) in DROPPED:
         return ""
     if unicodedata.category(character) == "Zs":
         return " "
-    bare = "".join(one for one in unicodedata.normalize("NFKD", character) if not unicodedata.combining(one))
-    return bare if bare and is_gsm(bare) else character
+    decomposed = unicodedata.normalize("NFKD", character)
+    base = "".join(character for character in decomposed if not unicodedata.combining(character))
+    return base if base and is_gsm(base) else character
 
 
 def cut(text: str, limit: int) -> str:
-    """The text, or its start and three dots, in at most `limit` places; never half of a character."""
-    if places(text) <= limit:
+    """The text, cut to at most `limit` as measured by `sms_size`; a cut text ends in dots."""
+    if sms_size(text) <= limit:
         return text
     gsm = is_gsm(text)
     ending, used, kept = ("..." if gsm else "…"), 0, 0
-    room = limit - len(ending)
     for character in text:
         used += (2 if character in EXTENDED else 1) if gsm else (2 if ord(character) > 0xFFFF else 1)
-        if used > room:
+        if used > limit - len(ending):
             break
         kept += 1
     return text[:kept].rstrip() + ending

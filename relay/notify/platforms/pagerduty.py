@@ -1,9 +1,9 @@
-"""How is a message told to PagerDuty? One event an alert, so that the resolve closes what the trigger opened.
+"""Events for PagerDuty: one for each alert, so that its resolve closes the incident that its trigger opened.
 
 https://developer.pagerduty.com/docs/events-api-v2/overview
 
-The incidents of a channel are as many as its alerts, whatever groups these came in. A digest, which only a
-channel with a limit of its own is told, is one incident by itself.
+A channel has as many incidents as alerts, regardless of their groups. A digest, which only a channel with its own
+rate limit receives, is a separate incident.
 """
 
 import hashlib
@@ -23,7 +23,8 @@ from relay.domain.outcomes import Outcome, Reason
 from relay.notify.classify import classify, retry
 from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.requests import Request, Response
-from relay.notify.text.content import RUNBOOK, UNNOTIFIED, Content, content_of, cut, severity_of, web_url
+from relay.notify.text.content import RUNBOOK, UNNOTIFIED, Content, content_of, severity_of
+from relay.notify.text.plain_text import cut, web_url
 from relay.notify.text.summary import SummaryLimits, summary_lines
 
 MAX_SUMMARY: Final = 1024
@@ -31,26 +32,27 @@ MAX_SUMMARY: Final = 1024
 MAX_EVENT: Final = 512 * 1000
 """Bytes of an event: "512 KB". https://developer.pagerduty.com/docs/events-api-v2/overview#size-limits"""
 SEVERITIES: Final = frozenset(SEVERITY_ORDER)
-"""PagerDuty's are just the usual ones."""
+"""The severities of PagerDuty, which equal the usual ones."""
 OTHER_SEVERITY: Final = "error"
-"""For one that PagerDuty does not know, or none: who routes `page` to a pager wants people woken.
+"""The severity of alerts with another severity, such as `page`, or none.
 
-`warning` would be of low urgency where urgency is by severity. Alertmanager's default is the same.
+`warning` would have a low urgency where urgency depends on severity. Alertmanager has the same default.
 """
-TOLD_TOO_LATE: Final = "info"
+LATE_SEVERITY: Final = "info"
+"""The severity of an alert that was resolved before its trigger was sent."""
 MAX_FIELD: Final = 255
-"""Characters of a source, component, group or class; no page says a limit."""
+"""Characters of a source, component, group or class; no page has a limit."""
 MAX_VALUES: Final = (16_384, 2048, 256, 32)
-"""Characters of a label's or annotation's value, each tried if the event is too large with the one before."""
+"""Characters of each label and annotation, tried in order until the event is small enough."""
 MAX_DETAILS: Final = 200
-"""Labels, and annotations, that are kept when all values are cut and the event is still too large."""
-SUMMARY_ROOM: Final = 16_384
+"""Number of labels, and of annotations, that are kept with the last of MAX_VALUES."""
+MAX_COUNTS: Final = 16_384
 """Characters of a digest's counts."""
 CLIENT: Final = "Alert Relay"
 SOURCES: Final = ("instance", "host", "hostname", "node", "pod", "service", "job")
 COMPONENTS: Final = ("component", "service", "job", "container")
 GROUPS: Final = ("group", "cluster", "namespace", "team")
-"""Labels that say what PagerDuty's common event format wants, the first that is there.
+"""Labels for the fields of PagerDuty's common event format, by preference.
 
 https://support.pagerduty.com/main/docs/pd-cef
 """
@@ -59,46 +61,46 @@ _routing_key = re.compile(r"[A-Za-z0-9]{32}")
 
 
 class PagerDutyNotifier(Notifier[PagerDutyChannel]):
-    """PagerDuty. No limit of messages: it takes events as machines make them, and a digest would hide incidents.
+    """PagerDuty. It has no default rate limit, because a digest would hide incidents.
 
-    "We dynamically adjust our throttle limits", says its page, and a 429 is sent again.
+    PagerDuty adjusts its limits dynamically, and a 429 is retried.
     https://developer.pagerduty.com/docs/events-api-v2/overview#rate-limits
     """
 
     def check(self, channel: PagerDutyChannel) -> None:
-        """The key must look like one, and the URL must hold no secret."""
+        """Check the format of the key, and that the URL contains no secret."""
         require_url_without_secrets("pagerduty_url", channel.pagerduty_url)
         if not _routing_key.fullmatch(channel.routing_key):
             raise InvalidInput("routing_key", "must be the 32 letters and digits of an Events API v2 integration")
 
     def urls(self, channel: PagerDutyChannel) -> dict[str, str]:
-        """Where events go."""
+        """The URL of the Events API."""
         return {"pagerduty_url": channel.pagerduty_url}
 
     def requests(self, channel: PagerDutyChannel, message: Message) -> Sequence[Request]:
-        """An event for each alert, firing ones first; for a digest see `_digest_events`."""
+        """An event for each alert, firing ones first. For a digest, see `_digest_events`."""
         events = _digest_events(message) if isinstance(message, Digest) else _group_events(message)
         key = {"routing_key": channel.routing_key}
-        # A refusal of one event says nothing of the other alerts.
+        # A rejected event does not affect the other alerts.
         return [
             Request(url=channel.pagerduty_url, body=_encoded(key | event), independent=True) for event in events
         ]
 
     def verdict(self, response: Response) -> Outcome:
-        """A 400 may speak of the key, which people can mend."""
+        """Classify a response. A 400 about the routing key is retried, because the key can be corrected."""
         if response.status == HTTPStatus.BAD_REQUEST:
             errors = response.json_object().get("errors")
-            words = " ".join(map(str, errors)).lower() if isinstance(errors, list) else ""
-            if "routing_key" in words or "routing key" in words:
+            text = " ".join(map(str, errors)).lower() if isinstance(errors, list) else ""
+            if "routing_key" in text or "routing key" in text:
                 return retry(Reason.AUTH_ERROR, f"{response.status} {response.text}", response)
         return classify(response)
 
 
 def dedup_key(alert: Alert) -> str:
-    """What names an alert to PagerDuty, the same for its trigger and its resolve.
+    """The key of an alert's incident, the same for its trigger and its resolve.
 
-    Not its start: a resolve that was overtaken by the next firing would leave an incident open for ever. All
-    labels, besides the fingerprint, because the tenant is one of them, and a fingerprint is what a sender says.
+    It does not contain the start time: if the next firing overtook a resolve, an incident would stay open forever.
+    It contains all labels because the tenant is one of them and the sender chooses the fingerprint.
     """
     digest = hashlib.blake2b(alert.fingerprint.encode(), digest_size=20)
     for name, value in sorted(alert.labels.items()):
@@ -109,7 +111,7 @@ def dedup_key(alert: Alert) -> str:
 
 
 def severity(text: str) -> str:
-    """PagerDuty's severity for a label's value."""
+    """The PagerDuty severity of a label's value."""
     lowered = text.strip().lower()
     return lowered if lowered in SEVERITIES else OTHER_SEVERITY
 
@@ -118,26 +120,28 @@ def _group_events(notification: Notification) -> list[dict[str, Any]]:
     alerts, content = notification.alerts, content_of(notification)
     # The key has no start: the resolve of an earlier occurrence would close the incident of the one that fires.
     open_keys = {dedup_key(alert) for alert in notification.firing}
-    kept = (at for at, alert in enumerate(alerts) if alert.firing or dedup_key(alert) not in open_keys)
-    order = sorted(kept, key=lambda at: not alerts[at].firing)
+    kept = (index for index, alert in enumerate(alerts) if alert.firing or dedup_key(alert) not in open_keys)
+    order = sorted(kept, key=lambda index: not alerts[index].firing)
     rendered = notification.rendered or Rendered()
     return [
         event
-        for at in order
-        for event in _events(alerts[at], content, rendered.alert(at), unnotified=at in notification.unnotified)
+        for index in order
+        for event in _events(
+            alerts[index], content, rendered.alert(index), unnotified=index in notification.unnotified
+        )
     ]
 
 
 def _events(alert: Alert, content: Content, rendered: str = "", *, unnotified: bool) -> list[dict[str, Any]]:
     """The event of an alert: a trigger or a resolve.
 
-    Both, for one that was over before it could be told, so that it is on record; the trigger then says `info`,
-    so that nobody is woken for it where urgency is by severity.
+    An alert that was resolved before its trigger was sent gets both, so that it is on record. That trigger has
+    LATE_SEVERITY, so that it pages nobody where urgency depends on severity.
     """
     body = {
         "dedup_key": dedup_key(alert),
         "client": CLIENT,
-        "links": _linked([*_links(alert), *content.links]),
+        "links": _link_objects([*_links(alert), *content.links]),
     }
     trigger = {"event_action": "trigger"} | body
     if alert.firing:
@@ -148,7 +152,7 @@ def _events(alert: Alert, content: Content, rendered: str = "", *, unnotified: b
         return [resolve]
     late = _payload(alert, content, rendered, alert.starts_at)
     late |= {
-        "severity": TOLD_TOO_LATE,
+        "severity": LATE_SEVERITY,
         "summary": cut(late["summary"], MAX_SUMMARY - len(UNNOTIFIED)) + UNNOTIFIED,
     }
     return [trigger | {"payload": late}, resolve]
@@ -175,29 +179,29 @@ def _payload(alert: Alert, content: Content, rendered: str, moment: datetime) ->
 
 
 def _title(content: Content, rendered: str) -> str:
-    """What a template made of the title and of the alert's first line, for an incident is one alert."""
+    """The title that a template rendered, with the first line of the rendered alert."""
     return ": ".join(line for line in (_line(content.title), _line(rendered.partition("\n")[0])) if line)
 
 
 def _digest_events(digest: Digest) -> list[dict[str, Any]]:
-    """An incident for the digest, over at once if nothing fires in it, and a resolve for each resolved alert.
+    """An incident for the digest, resolved at once if no alert is firing, and a resolve for each resolved alert.
 
-    Alerts that fire get no incidents of their own: only some of them are at hand, and their resolves may come
-    in a digest that does not show them.
+    Firing alerts get no incidents of their own: a digest has only some of them, and another digest may omit their
+    resolves.
     """
     content = content_of(digest)
-    lines = summary_lines(content.counts, SummaryLimits(total=SUMMARY_ROOM, line=SUMMARY_ROOM))
+    lines = summary_lines(content.counts, SummaryLimits(total=MAX_COUNTS, line=MAX_COUNTS))
     numbers = {"groups": digest.groups, "firing": digest.firing, "resolved": digest.resolved}
     shown = [cut(_line(alert.title), MAX_FIELD) for alert in content.alerts]
     details = {"notes": _notes(content), **numbers, "counts": lines, "alerts": shown}
     body = {
         "dedup_key": f"alert-relay-digest-{digest.id}"[:MAX_FIELD],
         "client": CLIENT,
-        "links": _linked(content.links),
+        "links": _link_objects(content.links),
         "payload": {
             "summary": cut(content.headline, MAX_SUMMARY),
             "source": CLIENT,
-            "severity": severity(severity_of(digest)) if digest.firing else TOLD_TOO_LATE,
+            "severity": severity(severity_of(digest)) if digest.firing else LATE_SEVERITY,
             "custom_details": {name: value for name, value in details.items() if value},
         },
     }
@@ -217,7 +221,7 @@ def _links(alert: Alert) -> list[tuple[str, str]]:
     return [(text, url) for text, given in urls if (url := web_url(given)) is not None]
 
 
-def _linked(links: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+def _link_objects(links: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"href": url, "text": text} for text, url in links]
 
 
@@ -226,12 +230,12 @@ def _first(labels: dict[str, str], names: Iterable[str]) -> str:
 
 
 def _line(text: str) -> str:
-    """The text in one line, read no further than any field is long."""
+    """The start of a text, in one line; no field is longer."""
     return " ".join(text[: 2 * MAX_SUMMARY].split())
 
 
 def _encoded(event: dict[str, Any]) -> bytes:
-    """The event as JSON, its labels and annotations cut if it would be too large."""
+    """The event as JSON, with labels and annotations cut if it is too large."""
     body = msgspec.json.encode(event)
     for limit in MAX_VALUES:
         if len(body) <= MAX_EVENT:
@@ -242,9 +246,9 @@ def _encoded(event: dict[str, Any]) -> bytes:
 
 def _shortened(event: dict[str, Any], limit: int) -> dict[str, Any]:
     details = dict(event["payload"]["custom_details"])
-    most = MAX_DETAILS if limit == MAX_VALUES[-1] else None
-    for kind in ("labels", "annotations"):
-        kept = list(details.get(kind, {}).items())[:most]
-        details[kind] = {cut(name, limit): cut(value, limit) for name, value in kept}
+    count = MAX_DETAILS if limit == MAX_VALUES[-1] else None
+    for field in ("labels", "annotations"):
+        first = list(details.get(field, {}).items())[:count]
+        details[field] = {cut(name, limit): cut(value, limit) for name, value in first}
     details["notes"] = [*details.get("notes", []), "Labels and annotations were cut: they were too large"]
     return event | {"payload": event["payload"] | {"custom_details": details}}

@@ -20,17 +20,10 @@ from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
 from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.platforms.slack_errors import GONE, outcome_of_error
 from relay.notify.requests import Request, Response
-from relay.notify.text.content import (
-    AlertText,
-    Content,
-    content_of,
-    fit,
-    labels_line,
-    not_shown_line,
-    without_mentions,
-)
+from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import SLACK, escape_all, escape_entities
 from relay.notify.text.pagination import PAGE_NUMBER_LENGTH, Cost, MessagePage, paginate, rendered_alert_limit
+from relay.notify.text.plain_text import fit, without_mentions
 from relay.notify.text.summary import SummaryLimits, summary_lines
 
 MAX_SECTION: Final = 3000
@@ -46,7 +39,7 @@ MAX_NOTE: Final = 600
 MAX_TITLE: Final = 300
 MAX_LABELS: Final = 600
 MAX_LINK: Final = 800
-"""A link whose markup is longer is omitted, for it would take the space of text."""
+"""A link whose markup is longer is omitted, because it would take space from the text."""
 
 QUIET: Final = {"unfurl_links": False, "unfurl_media": False}
 MAX_ERROR: Final = 200

@@ -19,18 +19,10 @@ from relay.domain.outcomes import Outcome, Reason, Rejected
 from relay.notify.classify import classify, destination_gone, retry
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Request, Response
-from relay.notify.text.content import (
-    AlertText,
-    Content,
-    content_of,
-    cut,
-    fit,
-    labels_line,
-    not_shown_line,
-    web_url,
-)
+from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import TEAMS
 from relay.notify.text.pagination import Cost, MessagePage, paginate, rendered_alert_limit
+from relay.notify.text.plain_text import cut, fit, web_url
 from relay.notify.text.summary import SummaryLimits, summary_lines
 
 RETIRED_HOST: Final = "webhook.office.com"

@@ -6,9 +6,9 @@ Telegram counts the text that is left when its HTML is parsed: https://core.tele
 import re
 from typing import Final
 
-from relay.notify.text.content import ELLIPSIS, without_mentions
 from relay.notify.text.graphemes import floor_boundary
 from relay.notify.text.markup import TELEGRAM, escape_entities
+from relay.notify.text.plain_text import ELLIPSIS, without_mentions
 
 MAX_RENDERED_ENTITIES: Final = 25
 """Entities in one output of a template, so that other parts of the message keep theirs."""
@@ -23,8 +23,7 @@ def code_units(text: str) -> int:
 
 def measure(markup: str) -> tuple[int, int]:
     """The code units of the text, and the number of entities, when the markup is parsed."""
-    text = _tag.sub("", markup) if "<" in markup else markup
-    return escaped_size(text), markup.count("</")
+    return escaped_size(_tag.sub("", markup)), markup.count("</")
 
 
 def escaped_size(escaped: str) -> int:

@@ -70,7 +70,7 @@ ChildMessage = Ready | RenderResult
 
 
 def encode_message(message: Task | ChildMessage) -> bytes:
-    """A message as it is written to the pipe."""
+    """Encode a message for the pipe."""
     body = msgspec.msgpack.encode(message)
     return len(body).to_bytes(LENGTH_BYTES) + body
 

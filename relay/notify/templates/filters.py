@@ -7,10 +7,9 @@ from typing import Any, Final
 
 import markupsafe
 
-from relay.notify.text.content import ELLIPSIS
 from relay.notify.text.graphemes import floor_boundary
 from relay.notify.text.markup import Markup, decode_markup, remove_encoded_markup
-from relay.notify.text.times import format_duration
+from relay.notify.text.plain_text import ELLIPSIS, format_duration
 
 MULTIPLES: Final = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 FRACTIONS: Final = ("", "m", "u", "n", "p", "f", "a", "z", "y")

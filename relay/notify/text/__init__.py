@@ -1,1 +1,1 @@
-"""What messages say, independent of the platform."""
+"""The content of messages, independent of the platform."""

@@ -3,23 +3,19 @@
 It is plain text: each platform escapes and cuts it by its own rules.
 """
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER, Alert, Status, severity_rank
 from relay.domain.notifications import AlertCount, Digest, FallbackFor, Message, Notification, Rendered
-from relay.notify.text.graphemes import floor_boundary
+from relay.notify.text.plain_text import ELLIPSIS, web_url
 from relay.notify.text.times import times_line
 
-ELLIPSIS: Final = "…"
 RUNBOOK: Final = "runbook_url"
-UNNOTIFIED: Final = ": it fired, and was resolved before that could be told"
-MAX_URL: Final = 2048
-URL_SAFE: Final = "!#$%&'()*+,-./:;=?@[]~_"
+UNNOTIFIED: Final = ": fired and resolved before a notification was sent"
 COLORS: Final = {
     "critical": 0xD32F2F,
     "error": 0xE64A19,
@@ -28,11 +24,6 @@ COLORS: Final = {
 }
 OTHER_COLOR: Final = 0x757575
 RESOLVED_COLOR: Final = 0x2E7D32
-WORD_JOINER: Final = "\u2060"
-
-_mention = re.compile(r"@(?<!\w@)(?=\w)")
-
-
 MARKS: Final = {Status.FIRING: "🔥", Status.STALE: "❔", Status.RESOLVED: "✅"}
 
 
@@ -96,14 +87,14 @@ def content_of(message: Message) -> Content:
 
 def _group_content(notification: Notification) -> Content:
     alerts = notification.alerts
-    ordered = sorted(range(len(alerts)), key=lambda at: _urgency(alerts[at]))
+    ordered = sorted(range(len(alerts)), key=lambda index: _urgency(alerts[index]))
     shared = _shared_labels(alerts)
     severity = severity_of(notification)
     truncated = notification.group.truncated
     rendered = notification.rendered or Rendered()
     texts = [
-        _alert_text(alerts[at], shared, rendered.alert(at), unnotified=at in notification.unnotified)
-        for at in ordered
+        _alert_text(alerts[index], shared, rendered.alert(index), unnotified=index in notification.unnotified)
+        for index in ordered
     ]
     return Content(
         headline=_headline(notification, shared),
@@ -133,7 +124,8 @@ def _digest_content(digest: Digest) -> Content:
         notes=_notes(digest.fallback_for),
         counts=digest.counts,
         alerts=tuple(
-            _alert_text(alert, {}, unnotified=at in digest.unnotified) for at, alert in enumerate(digest.alerts)
+            _alert_text(alert, {}, unnotified=index in digest.unnotified)
+            for index, alert in enumerate(digest.alerts)
         ),
         total=max(digest.total, len(digest.alerts)),
         links=_history_links(digest.history_url),
@@ -162,44 +154,7 @@ def _color(severity: str, status: Status) -> int:
 def _notes(fallback_for: FallbackFor | None) -> tuple[str, ...]:
     if fallback_for is None:
         return ()
-    return (f"Meant for the channel {fallback_for.channel_id}, which could not be told: {fallback_for.reason}",)
-
-
-def cut(text: str, limit: int) -> str:
-    """The text, cut to at most `limit` characters; a cut text ends in an ellipsis."""
-    if len(text) <= limit:
-        return text
-    return (
-        text[: floor_boundary(text, limit - len(ELLIPSIS))].rstrip() + ELLIPSIS if limit >= len(ELLIPSIS) else ""
-    )
-
-
-def fit(text: str, limit: int, escape: Callable[[str], str] = str, size: Callable[[str], int] = len) -> str:
-    """The escaped text, cut to at most `limit` as measured by `size`; a cut text ends in an ellipsis.
-
-    The cut is at a grapheme boundary and never inside an escape sequence. `escape` must escape each character
-    independently of its neighbors, and `size` must be at least one for each.
-    """
-    head = text[: max(limit, 0) + 1]
-    if len(head) <= limit and size(whole := escape(text)) <= limit:
-        return whole
-    available = limit - size(ELLIPSIS)
-    if available < 0:
-        return ""
-    low, high = 0, len(head)
-    while low < high:  # a binary search that escapes each character about once
-        middle = (low + high + 1) // 2
-        needed = size(escape(head[low:middle]))
-        if needed <= available:
-            low, available = middle, available - needed
-        else:
-            high = middle - 1
-    return escape(text[: floor_boundary(text, low)]).rstrip() + ELLIPSIS
-
-
-def without_mentions(text: str) -> str:
-    """The text with an invisible character after each `@`, for platforms that parse `@name` as a mention."""
-    return _mention.sub(f"@{WORD_JOINER}", text)
+    return (f"Fallback for channel {fallback_for.channel_id}: {fallback_for.reason}",)
 
 
 def labels_line(labels: dict[str, str]) -> str:
@@ -210,21 +165,6 @@ def labels_line(labels: dict[str, str]) -> str:
 def not_shown_line(count: int) -> str:
     """The line for the alerts that did not fit into a message."""
     return f"{ELLIPSIS} and {count} more alert{'s' if count != 1 else ''} that did not fit here"
-
-
-def web_url(text: str) -> str | None:
-    """The URL with unsafe characters percent-encoded, so that it can be linked to.
-
-    None unless the scheme is http or https, and for a URL that is too long or malformed.
-    """
-    if len(text) > MAX_URL:
-        return None
-    url = quote(text.strip(), safe=URL_SAFE)
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return url if parts.scheme in ("http", "https") and parts.netloc else None
 
 
 def _urgency(alert: Alert) -> tuple[bool, int]:

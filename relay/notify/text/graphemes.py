@@ -9,7 +9,7 @@ import unicodedata
 from typing import Final
 
 MAX_GRAPHEME: Final = 32
-"""Code points of a grapheme that is kept whole. Longer ones are piles of combining marks, which nobody reads."""
+"""Code points of a grapheme that is kept whole. Longer ones are piles of combining marks and unreadable."""
 FIRST_COMBINING: Final = "\u0300"
 """The first character that joins the one before it, other than a line feed."""
 ZERO_WIDTH_JOINER: Final = "\u200d"
@@ -80,4 +80,4 @@ def _in_one_syllable(before: str, after: str) -> bool:
 
 
 def _in_ranges(character: str, ranges: tuple[range, ...]) -> bool:
-    return any(ord(character) in one for one in ranges)
+    return any(ord(character) in block for block in ranges)

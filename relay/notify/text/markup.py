@@ -14,11 +14,11 @@ from typing import Final
 import msgspec
 
 from relay.domain.fields import REPLACEMENT
-from relay.notify.text.content import ELLIPSIS, web_url, without_mentions
 from relay.notify.text.graphemes import floor_boundary
+from relay.notify.text.plain_text import ELLIPSIS, web_url, without_mentions
 
 PRIVATE_PLANE: Final = 0xF0000
-"""The code point that encodes ASCII's first. https://www.unicode.org/faq/private_use"""
+"""The code point that encodes ASCII's first. https://www.unicode.org/faq/private_use.html"""
 SPECIAL_CHARACTERS: Final = "!\"#&'()*<>@[\\]_`|~"
 """Characters that are markup, or part of an escape sequence, on some platform."""
 
@@ -114,7 +114,7 @@ class Markup(msgspec.Struct, frozen=True, kw_only=True):
             name = tag["name"].lower()
             if not tag["closes"] and name not in VOID_ELEMENTS:
                 open_tags.append(tag["name"])
-            elif name in (one.lower() for one in open_tags):
+            elif name in (tag.lower() for tag in open_tags):
                 while open_tags.pop().lower() != name:
                     pass
         return start.rstrip() + ELLIPSIS + "".join(f"</{name}>" for name in reversed(open_tags))

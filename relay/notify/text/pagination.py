@@ -4,8 +4,8 @@ A page is one message, or one text of a message. A part, such as an alert, is ne
 have a cost and pages have a budget, both in as many dimensions as the platform limits: characters, blocks, bytes.
 """
 
-from collections.abc import Callable, Sequence
-from operator import add, le, sub
+from collections.abc import Callable, Iterable, Sequence
+from operator import add, sub
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -33,16 +33,28 @@ class Pages(Generic[P]):
 
     def add(self, part: P) -> bool:
         """Add a part to the current page, or start the next one with it; return False if it fits neither."""
-        cost = self._cost(part)
-        if not _fits(cost, self.remaining):
-            current = len(self.pages)
-            if current == len(self._budgets) or not _fits(cost, self._budgets[current]):
-                return False
-            self.pages.append([])
-            self.remaining = self._budgets[current]
-        self.pages[-1].append(part)
-        self.remaining = tuple(map(sub, self.remaining, cost))
-        return True
+        return self.fill((part,)) == 1
+
+    def fill(self, parts: Iterable[P]) -> int:
+        """Add parts up to the first that does not fit; return the number of parts added."""
+        page, cost, remaining, count = self.pages[-1], self._cost, self.remaining, 0
+        for part in parts:
+            needed = cost(part)
+            after = tuple(map(sub, remaining, needed))
+            if min(after) < 0:
+                current = len(self.pages)
+                if current == len(self._budgets):
+                    break
+                after = tuple(map(sub, self._budgets[current], needed))
+                if min(after) < 0:
+                    break
+                page = []
+                self.pages.append(page)
+            page.append(part)
+            remaining = after
+            count += 1
+        self.remaining = remaining
+        return count
 
     def extend(self, cost: Cost) -> None:
         """Extend the budget of the last page there may be, by what was reserved for the end of a message."""
@@ -51,12 +63,8 @@ class Pages(Generic[P]):
             self.remaining = _sum(self.remaining, cost)
 
 
-def _sum(one: Cost, other: Cost) -> Cost:
-    return tuple(map(add, one, other))
-
-
-def _fits(cost: Cost, budget: Cost) -> bool:
-    return all(map(le, cost, budget))
+def _sum(cost: Cost, other: Cost) -> Cost:
+    return tuple(map(add, cost, other))
 
 
 class MessagePage(msgspec.Struct, Generic[P], frozen=True, kw_only=True):
@@ -120,7 +128,6 @@ def _fill(
     for part in preamble:
         pages.add(part)
     limit = pages.remaining[0]
-    for index, alert in enumerate(alerts):
-        if not pages.add(format_alert(alert, limit if description is None else description, limit)):
-            return pages.pages, index
-    return pages.pages, len(alerts)
+    length = limit if description is None else description
+    shown = pages.fill(format_alert(alert, length, limit) for alert in alerts)
+    return pages.pages, shown

@@ -1,4 +1,4 @@
-"""What is there to know of a message, as JSON?"""
+"""The data of a message, as the webhook's JSON and for templates."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from relay.notify.text.content import severity_of
 
 
 def payload_of(message: Message) -> dict[str, Any]:
-    """The documented body; also what a template's names mean. Times are RFC 3339 in UTC.
+    """The body that docs/webhook.md documents, which is also the data of a template. Times are RFC 3339 in UTC.
 
-    A digest has the same names as a group, so that what reads the one can read the other. `rendered` is what the
-    channel's message template made of it.
+    A digest has the same keys as a group, so that one consumer can read both. `rendered` is the output of the
+    channel's message template.
     """
     return {
         "id": message.id,
@@ -25,7 +25,7 @@ def payload_of(message: Message) -> dict[str, Any]:
         "alerts": [
             {
                 "status": alert.status,
-                "untold_firing": at in message.unnotified and not alert.firing,
+                "untold_firing": index in message.unnotified and not alert.firing,
                 "fingerprint": alert.fingerprint,
                 "alertname": alert.name,
                 "severity": alert.severity,
@@ -36,7 +36,7 @@ def payload_of(message: Message) -> dict[str, Any]:
                 "generator_url": alert.generator_url,
                 "unreported_since": alert.unreported_since,
             }
-            for at, alert in enumerate(message.alerts)
+            for index, alert in enumerate(message.alerts)
         ],
     }
 

@@ -13,8 +13,8 @@ import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER
 from relay.domain.notifications import AlertCount
-from relay.notify.text.content import ELLIPSIS
 from relay.notify.text.graphemes import ceil_boundary, floor_boundary
+from relay.notify.text.plain_text import ELLIPSIS
 
 CRITICAL: Final = SEVERITY_ORDER[0]
 MAX_SEVERITIES: Final = 8

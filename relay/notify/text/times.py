@@ -1,8 +1,9 @@
-"""Times and durations as texts."""
+"""The times of an alert as text."""
 
 from datetime import datetime
 
 from relay.domain.alerts import Alert
+from relay.notify.text.plain_text import format_duration
 
 
 def times_line(alert: Alert) -> str:
@@ -20,12 +21,3 @@ def times_line(alert: Alert) -> str:
 
 def _format_time(time: datetime) -> str:
     return time.replace(tzinfo=None).isoformat(" ", "seconds")
-
-
-def format_duration(seconds: float) -> str:
-    """A duration in its two largest units: `1h 30m`."""
-    seconds = max(int(seconds), 0)
-    numbers = (seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60, seconds % 60)
-    first = next((at for at, number in enumerate(numbers) if number), len(numbers) - 1)
-    units = list(zip(numbers, "dhms", strict=True))[first : first + 2]
-    return " ".join(f"{number}{unit}" for number, unit in units if number) or "0s"

@@ -17,7 +17,7 @@ NOT_DELIVERED: Final = "Apprise could not deliver it and gave no reason"
 
 
 class Apprise:
-    """Runs the blocking library in threads of its own."""
+    """Runs the blocking library in its own threads."""
 
     def __init__(self, timeout: float) -> None:
         """`timeout` is in seconds, for one message."""
@@ -51,7 +51,7 @@ def _notify(notice: Notice) -> Outcome:
         delivered = apprise.notify(
             title=notice.title, body=notice.text, notify_type=notice.notify_type, body_format="text"
         )
-    except Exception as error:  # a bug in one of its many plugins does not concern the message
+    except Exception as error:  # a bug in one of its many plugins is not an error of the message
         return Retry(Reason.OTHER, f"{NOT_DELIVERED}: {type(error).__name__}")
     return Sent(detail="accepted by Apprise") if delivered else Retry(Reason.OTHER, NOT_DELIVERED)
 

@@ -1,4 +1,4 @@
-"""Mail over SMTP, with one connection for each mail.
+"""Email over SMTP, with one connection for each email.
 
 https://www.rfc-editor.org/rfc/rfc5321
 """
@@ -10,6 +10,7 @@ import socket
 import ssl
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final, cast
 
 import aiosmtplib
@@ -23,7 +24,7 @@ from relay.notify.transport.egress_policy import EgressPolicy
 
 CONNECT_TIMEOUT: Final = 5.0
 QUIT_TIMEOUT: Final = 1.0
-"""Seconds for QUIT, after the mail was accepted."""
+"""Seconds for QUIT, after the email was accepted."""
 HAPPY_EYEBALLS_DELAY: Final = 0.25
 """Seconds before the next address is tried in parallel. https://www.rfc-editor.org/rfc/rfc8305#section-5"""
 LOGIN_REJECTED: Final = frozenset({530, 534, 535, 538})
@@ -38,16 +39,16 @@ LOGIN_METHODS: Final = ("plain", "login", "cram-md5")
 
 
 class Smtp:
-    """Sends mails."""
+    """Sends emails."""
 
     def __init__(self, egress_policy: EgressPolicy, timeout: float, tls: ssl.SSLContext | None = None) -> None:
-        """`timeout` is in seconds, for one mail. By default `tls` trusts the system's CAs."""
+        """`timeout` is in seconds, for one email. By default `tls` trusts the system's CAs."""
         self._egress_policy = egress_policy
         self._timeout = timeout
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls or _default_tls()
 
     async def send(self, mail: Mail) -> Outcome:
-        """Send a mail, and classify the server's replies.
+        """Send an email, and classify the server's replies.
 
         Raises:
             OSError: there is no reply; this includes TimeoutError and ssl.SSLError.
@@ -88,6 +89,12 @@ class Smtp:
             start_tls=False,
             tls_context=self._tls,
         )
+
+
+@cache
+def _default_tls() -> ssl.SSLContext:
+    """A context that trusts the system's CAs, which take some 30 ms to load."""
+    return ssl.create_default_context()
 
 
 def _ehlo_name(opened: socket.socket) -> str:
@@ -157,7 +164,7 @@ def _all_rejected(rejections: list[aiosmtplib.SMTPRecipientRefused], mail: Mail)
 
 
 def _classify(error: aiosmtplib.SMTPResponseException, mail: Mail) -> Outcome:
-    """The outcome of an error reply: a 5xx to the mail itself is a rejection.
+    """The outcome of an error reply: a 5xx to the email itself is a rejection.
 
     A 5xx to an earlier command concerns the server or the channel's own address.
     """

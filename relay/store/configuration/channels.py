@@ -44,12 +44,12 @@ MADE_DUE: Final = text(
 
 WAKE: Final = text(wake_lanes("SELECT :channel_id"))
 
-# What was to be sent in place of another channel's deliveries goes back to that channel, if it still exists.
+# Deliveries that the channel got as a fallback return to their own channel, if it still exists.
 BURY: Final = text(
     f"""
     WITH RECURSIVE buried AS (
       UPDATE deliveries SET state = {DEAD}, next_attempt_at = NULL, last_reason = '{Reason.CHANNEL_DELETED}',
-        last_error = 'the channel was deleted before this could be sent'
+        last_error = 'the channel was deleted before this delivery was sent'
       WHERE channel_id = :id AND state IN ({PENDING}, {SENDING})
       RETURNING id, receipt_id, positions, fallback_of
     ), {content_tree("buried d")}, returned AS (
@@ -138,7 +138,7 @@ async def change(
 
 
 async def start_over(connection: AsyncConnection, channel_id: str) -> None:
-    """Reset the circuit breaker of a channel that was corrected, and make what waits for it due."""
+    """Reset the circuit breaker of a channel that was corrected, and make its pending deliveries due."""
     reset = update(lanes).where(lanes.c.channel_id == channel_id)
     await connection.execute(reset.values(failures=0, opened_at=None, probes=0, held_until=None))
     await connection.execute(MADE_DUE, {"channel_id": channel_id})

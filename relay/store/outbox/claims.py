@@ -11,17 +11,18 @@ from relay.store.outbox.fragments import (
     IS_HEAD,
     IS_NO_REFRESH,
     MERGED,
+    NOT_HELD_BACK,
     PENDING,
+    PENDING_DIGEST,
     SENDING,
     TOKENS,
-    WAITING_DIGEST,
 )
 from relay.store.postgres.statements import DriverConnection, Records, Row, Statement, read
 
 MERGED_AT_ONCE: Final = 1000
 """Pending deliveries of one group that a claim merges into the newest; the next claim merges the rest."""
 MOST_COUNTED: Final = 100_000
-"""Groups; when more than this wait, they are too many for any limit."""
+"""Groups; more pending ones than this are too many for any limit."""
 MAX_INLINE: Final = 8192
 """Bytes of a webhook's body that a claim returns; larger ones are read once for all channels."""
 
@@ -71,8 +72,8 @@ class ClaimResult(msgspec.Struct, frozen=True):
 
     `held`: the worker still has the lease. `usable`: the channel is enabled and not held back. `fresh`: the
     lane's settings are current. `tokens` were in the bucket before. `next_in`: seconds until the bucket lets
-    the next delivery through. `crowded`: more groups wait than the limit lets through, so that a digest is due
-    in `digest_in` seconds.
+    the next delivery through. `crowded`: more groups are pending than the limit lets through, so that a
+    digest is due in `digest_in` seconds.
     """
 
     held: bool
@@ -109,7 +110,7 @@ CLAIMED_COLUMNS: Final = """
 
 _REQUESTED: Final = f"""
   SELECT a.*, l.channel_id IS NOT NULL AS held, c.updated_at = a.config_version AS fresh, l.enqueued,
-    c.enabled AND (l.held_until IS NULL OR l.held_until <= now()) AS usable,
+    c.enabled AND {NOT_HELD_BACK} AS usable,
     CASE WHEN a.per_second IS NULL THEN a.room ELSE {TOKENS} END AS tokens,
     coalesce(greatest(0, extract(epoch FROM l.digested_at - now())::float8 + :digest_after), 0) AS digest_in
   FROM :requests AS a
@@ -119,7 +120,7 @@ _REQUESTED: Final = f"""
 
 _ALLOWED: Final = f"""
   SELECT l.*, CASE WHEN held AND usable AND fresh THEN floor(least(room, tokens))::int ELSE 0 END AS allowed,
-    ({WAITING_DIGEST}) IS NOT NULL AS digest_waits,
+    ({PENDING_DIGEST}) IS NOT NULL AS digest_pending,
     per_second IS NOT NULL AND (
       SELECT count(*) FROM (
         SELECT FROM deliveries d
@@ -136,7 +137,7 @@ _HEADS: Final = f"""
   SELECT h.channel_id, h.group_hash FROM allowed a CROSS JOIN LATERAL (
     SELECT d.channel_id, d.group_hash FROM deliveries d
     WHERE d.channel_id = a.channel_id AND d.state = {PENDING} AND d.next_attempt_at <= now()
-      AND NOT a.digest_waits AND (NOT a.crowded OR (d.rank = 0 AND a.digest_in > 0)) AND {IS_HEAD}
+      AND NOT a.digest_pending AND (NOT a.crowded OR (d.rank = 0 AND a.digest_in > 0)) AND {IS_HEAD}
     ORDER BY d.rank, d.id LIMIT a.allowed
   ) AS h
 """
@@ -183,20 +184,20 @@ _CLAIMED: Final = f"""
 CLAIM: Final = Statement(
     f"""
     WITH
-    -- The lanes that ask, with the tokens in their buckets and the seconds until a digest may be sent.
+    -- The requesting lanes, with the tokens in their buckets and the seconds until a digest may be sent.
     requested AS MATERIALIZED ({_REQUESTED}),
-    -- How many deliveries each may claim. When more groups wait than the limit lets through in `digest_after`
-    -- seconds, the lane is crowded: they are gathered into a digest, at most one in that time.
+    -- How many deliveries each may claim. When more groups are pending than the limit lets through in
+    -- `digest_after` seconds, the lane is crowded: they are gathered into a digest, at most one in that time.
     allowed AS MATERIALIZED ({_ALLOWED}),
-    -- The groups whose turn it is, the most urgent first. While a digest waits, nothing else is sent; while the
-    -- lane is crowded, only what is critical.
+    -- The groups to be sent next, the most urgent first. While a digest is pending, nothing else is claimed; while
+    -- the lane is crowded, only critical deliveries are.
     heads AS MATERIALIZED ({_HEADS}),
-    -- The newest delivery of each group carries all that wait. A refresh carries others only if there is nothing
-    -- else, because it may turn out not to be needed.
+    -- The newest pending delivery of each group carries the others. A refresh carries none but refreshes, because
+    -- it may turn out not to be needed.
     carriers AS MATERIALIZED ({_CARRIERS}),
     -- The older deliveries of the groups, which are merged into their carrier.
     overtaken AS MATERIALIZED ({_OVERTAKEN}),
-    -- The carriers that have room for all that wait. The others only merge, and are claimed later.
+    -- The carriers of groups of which all is merged now. The others only merge, and are claimed later.
     ready AS MATERIALIZED (
       SELECT c.id, count(o.id) AS merged FROM carriers c LEFT JOIN overtaken o ON o.carrier = c.id
       GROUP BY c.id HAVING count(o.id) < {MERGED_AT_ONCE}
@@ -215,8 +216,8 @@ CLAIM: Final = Statement(
     -- A row for each claimed delivery, and one without for each lane that claimed nothing.
     SELECT a.channel_id AS lane, a.held, coalesce(a.usable, false) AS usable, coalesce(a.fresh, false) AS fresh,
       coalesce(a.enqueued, 0) AS enqueued, coalesce(a.tokens, 0) AS tokens, a.per_second,
-      CASE WHEN a.digest_waits THEN 0 ELSE a.digest_in END AS digest_in,
-      a.crowded OR a.digest_waits AS crowded,
+      CASE WHEN a.digest_pending THEN 0 ELSE a.digest_in END AS digest_in,
+      a.crowded OR a.digest_pending AS crowded,
       (SELECT set_config('synchronous_commit', 'on', true) FROM ready WHERE merged > 0 LIMIT 1) AS durable,
       claimed.*
     FROM allowed a LEFT JOIN claimed USING (channel_id) ORDER BY claimed.id
@@ -236,7 +237,7 @@ CLAIM: Final = Statement(
 async def claim(
     connection: DriverConnection, worker: str, requests: Sequence[ClaimRequest], digest_after: float
 ) -> dict[str, ClaimResult]:
-    """Claim for each lane the deliveries that are due, the most urgent first, and merge those that are overtaken.
+    """Claim the due deliveries of each lane, the most urgent first, and merge those that they supersede.
 
     `digest_after` is in seconds. A lane whose lease was lost gets `held=False`.
     """
@@ -264,5 +265,5 @@ def _result(rows: Sequence[Row]) -> ClaimResult:
 
 
 def next_token_in(tokens: float, per_second: float | None) -> float:
-    """Seconds until a bucket with so many tokens lets the next message through."""
+    """Return the seconds until a bucket with so many tokens lets the next message through."""
     return 0.0 if per_second is None or tokens >= 1 else (1 - tokens) / per_second

@@ -10,12 +10,12 @@ from relay.domain.folding import MergedNotification, Resolution
 from relay.domain.history import State
 from relay.domain.notifications import FallbackFor
 from relay.store.outbox.claims import CLAIMED_COLUMNS, Claimed
-from relay.store.outbox.fragments import DEAD, DELIVERED, MERGED, content_tree
+from relay.store.outbox.fragments import DEAD, DELIVERED, MERGED, RESOLVED, content_tree
 from relay.store.postgres.statements import DriverConnection, Query, Statement, read
 
 
 class DeliverySnapshot(msgspec.Struct, frozen=True):
-    """A delivery as its last attempt read it, or as its next one would if it waits; `moment` is that attempt's."""
+    """A delivery as of its last attempt, or of its next one if it is pending; `moment` is the attempt's time."""
 
     claimed: Claimed
     state: State
@@ -51,8 +51,8 @@ MEMBERS: Final = Query(
     """,
 )
 
-RESOLVED: Final = Statement(
-    "SELECT id, ends_at, first_received_at FROM alerts WHERE id = ANY (:alert_ids) AND status = 'resolved'"
+RESOLUTIONS: Final = Statement(
+    f"SELECT id, ends_at, first_received_at FROM alerts WHERE id = ANY (:alert_ids) AND status = {RESOLVED}"
 )
 
 ORIGINS: Final = Statement(
@@ -68,7 +68,7 @@ BODIES: Final = Query(_Body, "SELECT id, body FROM receipts WHERE id = ANY (:rec
 
 
 async def snapshot(connection: DriverConnection, delivery_id: int) -> DeliverySnapshot | None:
-    """A delivery, without claiming it; None if there is none."""
+    """Return a delivery, without claiming it; None if there is none."""
     rows = await SNAPSHOT.rows(connection, delivery_id=delivery_id)
     if not rows:
         return None
@@ -79,22 +79,22 @@ async def snapshot(connection: DriverConnection, delivery_id: int) -> DeliverySn
 
 
 async def members(connection: DriverConnection, delivery_ids: Sequence[int]) -> list[MergedNotification]:
-    """The notifications that deliveries contain, their own included, each delivery's in the order of receipt."""
+    """Return the notifications that deliveries contain, with their own, in the order of receipt."""
     return await MEMBERS.fetch(connection, delivery_ids=delivery_ids)
 
 
 async def resolved(connection: DriverConnection, alert_ids: Sequence[int]) -> dict[int, Resolution]:
-    """Those of the alerts that are resolved by now."""
-    rows = await RESOLVED.rows(connection, alert_ids=alert_ids)
+    """Return the alerts among these that are resolved now."""
+    rows = await RESOLUTIONS.rows(connection, alert_ids=alert_ids)
     return {row["id"]: read(row, Resolution) for row in rows}
 
 
 async def origins(connection: DriverConnection, delivery_ids: Sequence[int]) -> dict[int, FallbackFor]:
-    """The channels that deliveries, or the first one merged into them, were meant for before they fell back."""
+    """Return the channels from which deliveries, or the first one merged into them, fell back."""
     rows = await ORIGINS.rows(connection, delivery_ids=delivery_ids)
     return {row["root"]: read(row, FallbackFor) for row in rows}
 
 
 async def load_bodies(connection: DriverConnection, receipt_ids: Sequence[int]) -> dict[int, bytes]:
-    """The webhooks' bodies of receipts."""
+    """Return the webhooks' bodies of receipts."""
     return {receipt.id: receipt.body for receipt in await BODIES.fetch(connection, receipt_ids=receipt_ids)}

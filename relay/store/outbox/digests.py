@@ -1,4 +1,4 @@
-"""Digests: many waiting groups that are sent as one message."""
+"""Digests: many pending groups that are sent as one message."""
 
 from typing import Final
 
@@ -12,10 +12,12 @@ from relay.store.outbox.fragments import (
     DIGEST,
     IS_NO_REFRESH,
     MERGED,
+    NOT_HELD_BACK,
     PENDING,
+    PENDING_DIGEST,
+    RESOLVED,
     SENDING,
     TOKENS,
-    WAITING_DIGEST,
     content_tree,
 )
 from relay.store.postgres.statements import DriverConnection, Query, Statement, read
@@ -25,24 +27,24 @@ GATHERED_AT_ONCE: Final = 2000
 MAX_SHOWN: Final = 50
 """Alerts that a digest shows in full; platforms show as many as fit."""
 
-_LANE: Final = """
+_LANE: Final = f"""
   SELECT l.* FROM lanes l
   WHERE l.channel_id = :channel_id AND l.owner = :worker AND l.epoch = :epoch AND l.lease_until > now()
-    AND (l.held_until IS NULL OR l.held_until <= now())
+    AND {NOT_HELD_BACK}
 """
 
 GATHER: Final = Statement(
     f"""
     WITH
     lane AS MATERIALIZED ({_LANE}),
-    waiting AS MATERIALIZED (SELECT ({WAITING_DIGEST}) AS id FROM lane l),
+    waiting AS MATERIALIZED (SELECT ({PENDING_DIGEST}) AS id FROM lane l),
     -- What the digest is to contain, the most urgent first.
     gathered AS MATERIALIZED (
       SELECT d.id, d.waiting_since FROM lane JOIN deliveries d ON d.channel_id = lane.channel_id
       WHERE d.state = {PENDING} AND {IS_NO_REFRESH} AND d.id NOT IN (SELECT id FROM waiting WHERE id IS NOT NULL)
       ORDER BY d.rank, d.id LIMIT {GATHERED_AT_ONCE}
     ),
-    -- A new digest, if none waits.
+    -- A new digest, if none is pending.
     added AS (
       INSERT INTO deliveries (
         channel_id, kind, group_hash, rank, state, created_at, waiting_since, next_attempt_at
@@ -51,7 +53,7 @@ GATHER: Final = Statement(
       FROM waiting WHERE id IS NULL AND EXISTS (SELECT FROM gathered)
       RETURNING id
     ),
-    -- The digest that waits becomes as new as what came last; otherwise fresh alerts would expire with old ones.
+    -- A pending digest becomes as new as what it gathered last; otherwise new alerts would expire with old ones.
     renewed AS (
       UPDATE deliveries d SET created_at = now() FROM waiting
       WHERE d.id = waiting.id AND d.state = {PENDING} AND EXISTS (SELECT FROM gathered)
@@ -82,7 +84,7 @@ CLAIM_DIGEST: Final = Statement(
     ),
     waiting AS MATERIALIZED (
       SELECT w.id, extract(epoch FROM w.next_attempt_at - now())::float8 AS due_in
-      FROM lane l JOIN deliveries w ON w.id = ({WAITING_DIGEST}) AND w.state = {PENDING}
+      FROM lane l JOIN deliveries w ON w.id = ({PENDING_DIGEST}) AND w.state = {PENDING}
     ),
     claimed AS (
       UPDATE deliveries d SET state = {SENDING}, attempt = attempt + 1, next_attempt_at = NULL
@@ -100,7 +102,7 @@ CLAIM_DIGEST: Final = Statement(
     """
 )
 
-# Groups contain the same alerts again and again; each list of them is opened once.
+# Groups contain the same alerts repeatedly; each distinct list of them is expanded once.
 _CONTENT: Final = f"""
 WITH RECURSIVE {content_tree("deliveries d WHERE d.id = :delivery_id")},
 received AS (
@@ -127,8 +129,8 @@ COUNT: Final = Query(
     f"""
     {_CONTENT}
     SELECT coalesce(a.severity, '') AS severity, a.alertname,
-      count(*) FILTER (WHERE a.status <> 'resolved') AS firing,
-      count(*) FILTER (WHERE a.status = 'resolved') AS resolved,
+      count(*) FILTER (WHERE a.status <> {RESOLVED}) AS firing,
+      count(*) FILTER (WHERE a.status = {RESOLVED}) AS resolved,
       (SELECT count(DISTINCT group_hash) FROM received) AS groups
     FROM alert_ids JOIN alerts a USING (id) GROUP BY 1, 2
     ORDER BY array_position(:severities::text[], coalesce(a.severity, '')) NULLS LAST, 1, count(*) DESC, 2
@@ -139,9 +141,9 @@ SHOWN: Final = Statement(
     f"""
     {_CONTENT}
     SELECT {CURRENT_ALERT},
-      a.status = 'resolved' AND a.first_received_at >= (SELECT min(received_at) FROM received) AS unnotified
+      a.status = {RESOLVED} AND a.first_received_at >= (SELECT min(received_at) FROM received) AS unnotified
     FROM alert_ids JOIN alerts a USING (id) JOIN series s ON s.id = a.series_id
-    ORDER BY a.status = 'resolved', array_position(:severities::text[], a.severity) NULLS LAST,
+    ORDER BY a.status = {RESOLVED}, array_position(:severities::text[], a.severity) NULLS LAST,
       a.last_received_at DESC, a.id DESC
     LIMIT {MAX_SHOWN}
     """
@@ -149,7 +151,7 @@ SHOWN: Final = Statement(
 
 
 class DigestContent(msgspec.Struct, frozen=True):
-    """The present content of a digest. `unnotified`: positions of alerts that came and went while it waited."""
+    """The current content of a digest. `unnotified`: positions of alerts resolved before their firing was sent."""
 
     groups: int
     counts: tuple[AlertCount, ...]
@@ -158,9 +160,10 @@ class DigestContent(msgspec.Struct, frozen=True):
 
 
 async def gather(connection: DriverConnection, worker: str, channel_id: str, epoch: int) -> int:
-    """Merge what waits into the channel's digest, a new one if none waits; return how many were merged.
+    """Merge pending deliveries into the channel's digest, which is created if none is pending.
 
-    To be repeated while it returns GATHERED_AT_ONCE. Nothing of the channel may be in flight.
+    Return how many were merged. To be repeated while that is GATHERED_AT_ONCE. Nothing of the channel may be in
+    flight.
     """
     return await GATHER.execute(connection, worker=worker, channel_id=channel_id, epoch=epoch)
 
@@ -173,10 +176,10 @@ async def claim_digest(
     per_second: float | None,
     burst: int | None,
 ) -> tuple[Claimed | None, float]:
-    """Claim the digest that waits, if the bucket has a token for it.
+    """Claim the pending digest, if the bucket has a token for it.
 
     Returns:
-        The digest or None, and in how many seconds there may be one (0 when none waits).
+        The digest or None, and in how many seconds there may be one (0 when none is pending).
     """
     rows = await CLAIM_DIGEST.rows(
         connection, worker=worker, channel_id=channel_id, epoch=epoch, per_second=per_second, burst=burst
@@ -190,7 +193,7 @@ async def claim_digest(
 
 
 async def content(connection: DriverConnection, delivery_id: int) -> DigestContent:
-    """The content of a digest: each alert once, in its present state."""
+    """Return the content of a digest: each alert once, in its current state."""
     counts = await COUNT.fetch(connection, delivery_id=delivery_id, severities=SEVERITY_ORDER)
     rows = await SHOWN.rows(connection, delivery_id=delivery_id, severities=SEVERITY_ORDER)
     return DigestContent(

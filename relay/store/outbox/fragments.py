@@ -5,9 +5,13 @@ In each, `d` is a delivery, `l` a lane, `a` a channel's rate limit and `f` a fal
 
 from typing import Final
 
+from relay.domain.alerts import Status
 from relay.domain.history import Kind, State
 from relay.domain.notifications import LOWEST_RANK
 
+FIRING: Final = f"'{Status.FIRING}'"
+STALE: Final = f"'{Status.STALE}'"
+RESOLVED: Final = f"'{Status.RESOLVED}'"
 PENDING: Final = f"'{State.PENDING}'"
 SENDING: Final = f"'{State.SENDING}'"
 DELIVERED: Final = f"'{State.DELIVERED}'"
@@ -24,8 +28,8 @@ IN_FLIGHT: Final = f"""(
 """The delivery of the same group as `d` that is being sent, or NULL."""
 
 # A sub-select with a limit, not a join or NOT EXISTS: the planner can only look it up for each row, on the index,
-# and stops as soon as it has as many rows as asked for. A join would read all that waits, every time. ORDER BY
-# before LIMIT 1 keeps such a look-up on its index: without it the planner may expect to meet a row soon.
+# and stops as soon as it has enough rows. A join would read all pending deliveries, every time. ORDER BY
+# before LIMIT 1 keeps such a lookup on its index: without it the planner may expect to find a row soon.
 IS_HEAD: Final = f"""(d.id = (
   SELECT e.id FROM deliveries e
   WHERE e.channel_id = d.channel_id AND e.group_hash = d.group_hash AND e.state = {PENDING}
@@ -36,7 +40,7 @@ IS_HEAD: Final = f"""(d.id = (
 IS_NO_REFRESH: Final = f"(d.rank < {LOWEST_RANK} AND d.kind <> {REFRESH})"
 """Whether `d` is not a refresh. Refreshes have the lowest rank, which ends a scan of the index before them."""
 
-WAITING_DIGEST: Final = f"""
+PENDING_DIGEST: Final = f"""
   SELECT d.id FROM deliveries d
   WHERE d.channel_id = l.channel_id AND d.state = {PENDING} AND d.kind = {DIGEST} AND d.fallback_of IS NULL
   ORDER BY d.id LIMIT 1
@@ -51,13 +55,13 @@ TOKENS: Final = """least(a.burst, coalesce(
 USABLE_FALLBACK: Final = """(
   f.enabled OR (f.disabled_reason IS NOT NULL AND f.config ->> 'fallback_channel_id' IS NOT NULL)
 )"""
-"""Whether `f` can be sent to, or has a fallback itself. A fallback that a person disabled would only keep it."""
+"""Whether `f` can be sent to, or has a fallback itself. A channel that a user disabled would only hold it."""
 
 NOT_LEASED: Final = "(l.lease_until IS NULL OR l.lease_until <= now())"
+NOT_HELD_BACK: Final = "(l.held_until IS NULL OR l.held_until <= now())"
 
-
-CURRENT_ALERT: Final = """
-  a.id, CASE a.status WHEN 'stale' THEN 'firing' ELSE a.status END AS status, s.labels, a.annotations, a.starts_at,
+CURRENT_ALERT: Final = f"""
+  a.id, CASE a.status WHEN {STALE} THEN {FIRING} ELSE a.status END AS status, s.labels, a.annotations, a.starts_at,
   a.ends_at, a.generator_url, a.fingerprint, CASE WHEN a.adopted THEN '' ELSE a.source END AS key_source
 """
 """The columns of the alert `a` of the series `s` as a message shows it: a stale one has not ended."""
@@ -77,9 +81,9 @@ def wake_lanes(channel_ids: str) -> str:
 
 
 def content_tree(roots: str) -> str:
-    """The recursive query `content`: all deliveries whose notifications a message contains, by `root`.
+    """Return the recursive query `content`: all deliveries whose notifications a message contains, by `root`.
 
-    It is a tree: what was merged into a delivery, and the delivery in whose place it is sent. `roots` is the FROM
+    It is a tree: what was merged into a delivery, and the delivery that it replaces. `roots` is the FROM
     and WHERE of the deliveries `d` at its top.
     """
     return f"""content AS (

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from relay.store.outbox.fragments import PENDING, wake_lanes
+from relay.store.outbox.fragments import FIRING, PENDING, STALE, wake_lanes
 from relay.store.outbox.ingest_rows import (
     KEYS,
     MAX_OCCURRENCES,
@@ -232,9 +232,9 @@ PURGE_GROUP_STATES: Final = Statement(
 )
 
 MARK_STALE: Final = Statement(
-    """
-    UPDATE alerts a SET status = 'stale'
-    WHERE a.status = 'firing' AND a.last_received_at < :now::timestamptz - make_interval(secs => coalesce(
+    f"""
+    UPDATE alerts a SET status = {STALE}
+    WHERE a.status = {FIRING} AND a.last_received_at < :now::timestamptz - make_interval(secs => coalesce(
       (SELECT s.stale_after FROM sources s WHERE s.name = a.source), :after::float8
     ))
     """

@@ -52,7 +52,7 @@ WRITE_STATES: Final = Statement(
     ),
 )
 
-# Only if the channel still has the settings with which the platform answered so: a person may have corrected them.
+# Only if the channel still has the settings of the attempt: they may have been corrected since.
 DISABLE: Final = Statement(
     """
     UPDATE channels

@@ -16,7 +16,7 @@ from relay.domain.outcomes import OutcomeKind, Reason
 from relay.domain.templates.message_templates import MessageTemplate
 from relay.store.configuration import channels, message_templates
 from relay.store.configuration.seal import Seal
-from relay.store.outbox.fragments import IS_HEAD, NOT_LEASED, PENDING, SENDING
+from relay.store.outbox.fragments import IS_HEAD, NOT_HELD_BACK, NOT_LEASED, PENDING, SENDING
 from relay.store.postgres.statements import DriverConnection, Query, Records, Statement
 
 LEASE_SECONDS: Final = 10.0
@@ -27,7 +27,7 @@ class Lease(msgspec.Struct, frozen=True):
     """The right to send for a channel until the lease ends.
 
     `failures`, `probes` and `is_open` are the circuit breaker as the row has it. `channel` is None when its
-    settings can't be read, and `unreadable` says why. `config_version` changes with the channel's settings.
+    settings can't be read, for the reason `unreadable`. `config_version` changes with the channel's settings.
     """
 
     channel_id: str
@@ -92,7 +92,7 @@ CLAIM_LANES: Final = Query(
     f"""
     WITH due AS MATERIALIZED (
       SELECT l.channel_id FROM lanes l JOIN channels c ON c.id = l.channel_id
-      WHERE c.enabled AND l.next_due <= now() AND (l.held_until IS NULL OR l.held_until <= now())
+      WHERE c.enabled AND l.next_due <= now() AND {NOT_HELD_BACK}
         AND ({NOT_LEASED} OR l.owner = :worker) AND l.channel_id <> ALL (:held)
         AND (:only::text[] IS NULL OR l.channel_id = ANY (:only))
       ORDER BY l.next_due LIMIT :limit FOR NO KEY UPDATE OF l SKIP LOCKED
@@ -143,7 +143,7 @@ RENEW: Final = Query(
 
 # When something in the lane `l` is due: now, if a group's head is; else when the first of them will be. A delivery
 # that waits behind another one of its group does not make the lane due. One that is still `sending`, because its
-# outcome could not be recorded, makes it due soon: whoever claims the lane then recovers it.
+# outcome could not be recorded, makes it due soon: the next holder of the lane then recovers it.
 _NEXT_DUE: Final = f"""
   SELECT coalesce((
     SELECT now() FROM deliveries d
@@ -192,13 +192,13 @@ async def claim_lanes(
     held: Sequence[str],
     only: Sequence[str] | None = None,
 ) -> list[Lease]:
-    """Lease lanes that are due and free; what a dead worker was sending is pending again.
+    """Lease lanes that are due and free; deliveries that a dead worker was sending become pending.
 
     `held` names the lanes that the worker has already; `only` restricts the claim to some lanes.
     """
     rows = await CLAIM_LANES.fetch(connection, worker=worker, held=held, only=only, limit=limit)
     if interrupted := [row.channel_id for row in rows if row.interrupted]:
-        # A statement of its own, so that it reads what the lane's former holder wrote until it lost the lane.
+        # A separate statement, so that it reads what the lane's former holder wrote until it lost the lane.
         await RECOVER.execute(connection, channel_ids=interrupted)
     return [_lease(row, seal) for row in rows]
 
@@ -206,7 +206,7 @@ async def claim_lanes(
 async def read_lease(
     connection: DriverConnection, worker: str, seal: Seal, channel_id: str, epoch: int
 ) -> Lease | None:
-    """The lease with the channel's present settings; None when it was lost."""
+    """Return the lease with the channel's current settings; None when it was lost."""
     row = await READ_LEASE.fetch_one(connection, worker=worker, channel_id=channel_id, epoch=epoch)
     return None if row is None else _lease(row, seal)
 
@@ -222,7 +222,7 @@ async def release(connection: DriverConnection, worker: str, lanes: Sequence[Rel
 
     Returns:
         For each lane that was released (not if something was queued meanwhile, or the lease was lost): in how
-        many seconds it is due again, or None when nothing waits.
+        many seconds it is due again, or None when nothing is pending.
     """
     released = await RELEASE.fetch(connection, worker=worker, releases=lanes)
     return {lane.channel_id: lane.due_in for lane in released}

@@ -1,6 +1,6 @@
 """Messages of groups that are edited, and the alerts that they show.
 
-They are kept with the channel's lane, so that whoever holds the lane edits the same message.
+They are kept with the channel's lane, so that every holder of the lane edits the same message.
 """
 
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ import msgspec
 
 from relay.domain.alerts import Alert
 from relay.domain.notifications import LOWEST_RANK
-from relay.store.outbox.fragments import CURRENT_ALERT, DIGEST, PENDING, REFRESH, content_tree
+from relay.store.outbox.fragments import CURRENT_ALERT, DIGEST, PENDING, REFRESH, RESOLVED, content_tree
 from relay.store.postgres.statements import DriverConnection, Query, Records, Statement, read
 
 KEPT_AFTER_STALE: Final = "1 day"
-"""Alertmanager repeats what fires every few hours, so that its message is edited before its alerts become stale.
+"""Alertmanager repeats firing alerts every few hours, so their message is edited before its alerts become stale.
 After that, a late report still finds the message."""
 
 
 class EditableMessage(msgspec.Struct, frozen=True):
     """The message of a group in a channel. `message_refs` are the platform's references of its parts, in order.
 
-    `alert_ids` are the alerts that it shows; `omitted` counts those that it showed once. `all_resolved`: none of
+    `alert_ids` are the alerts that it shows; `omitted` counts those no longer shown. `all_resolved`: none of
     them fires.
     """
 
@@ -63,7 +63,7 @@ LOAD: Final = Query(
     """,
 )
 
-# Only the lane's holder may write: a worker that lost the lane must not overwrite what the next one sent.
+# Only the lane's holder may write: a worker that lost the lane must not overwrite messages of the next holder.
 WRITE: Final = Statement(
     """
     INSERT INTO edited_messages AS m (
@@ -114,7 +114,7 @@ QUEUE_REFRESHES: Final = Statement(
 ALERTS: Final = Statement(
     f"""
     SELECT {CURRENT_ALERT} FROM alerts a JOIN series s ON s.id = a.series_id WHERE a.id = ANY (:alert_ids)
-    ORDER BY a.status = 'resolved', a.ends_at DESC NULLS FIRST, a.id DESC
+    ORDER BY a.status = {RESOLVED}, a.ends_at DESC NULLS FIRST, a.id DESC
     """
 )
 
@@ -129,7 +129,7 @@ PURGE: Final = Statement(
 async def load(
     connection: DriverConnection, channel_id: str, destination_hash: bytes, group_hashes: Sequence[int]
 ) -> dict[int, EditableMessage]:
-    """The messages of groups that a channel can edit, by the group's hash.
+    """Return the messages of groups that a channel can edit, by the group's hash.
 
     `destination_hash` is a hash of where on the platform they are.
     """
@@ -150,7 +150,7 @@ async def queue_refreshes(connection: DriverConnection, digest_id: int, channel_
 
 
 async def alerts(connection: DriverConnection, alert_ids: Sequence[int]) -> list[tuple[int, Alert]]:
-    """Alerts in their present state, with their ids: those that fire first, then the last resolved first."""
+    """Return alerts in their current state, with ids: firing ones first, then the last resolved first."""
     return [(row["id"], read(row, Alert)) for row in await ALERTS.rows(connection, alert_ids=alert_ids)]
 
 

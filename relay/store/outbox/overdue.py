@@ -1,4 +1,4 @@
-"""Deliveries that waited too long: they go to the fallback channel, or expire."""
+"""Deliveries that are pending for too long: they go to the fallback channel, or expire."""
 
 from typing import Final
 
@@ -27,7 +27,7 @@ _TOO_OLD: Final = f"""
   CASE WHEN d.kind = {DIGEST} THEN greatest(d.created_at, d.waiting_since) ELSE d.waiting_since END
     <= now() - make_interval(secs => :after)
 """
-"""A digest is as old as what was gathered last."""
+"""A digest is as old as its newest delivery."""
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class Moved(msgspec.Struct, frozen=True):
 
 _BROKEN_LANES: Final = f"""
   SELECT l.channel_id, c.channel_type, f.id AS fallback,
-    coalesce(c.disabled_reason, 'the circuit breaker is open since '
+    coalesce(c.disabled_reason, 'the circuit breaker has been open since '
       || to_char(l.opened_at, 'YYYY-MM-DD HH24:MI:SS') || ' UTC: ' || coalesce(l.last_error, '')) AS error
   FROM lanes l JOIN channels c ON c.id = l.channel_id
   JOIN channels f ON f.id = c.config ->> 'fallback_channel_id' AND {USABLE_FALLBACK}
@@ -53,9 +53,9 @@ FALL_BACK: Final = Query(
     Moved,
     f"""
     WITH
-    -- Lanes that nobody holds; their rows stay locked, so that nobody can claim a delivery while it moves.
+    -- Lanes without a lease; their rows stay locked, so that no worker can claim a delivery while it moves.
     lane AS MATERIALIZED ({_BROKEN_LANES}),
-    -- What is in flight may still arrive; what waits behind it stays, so that nothing is sent before it.
+    -- A delivery in flight may still succeed; those of its group stay, so that none is sent before it.
     stuck AS MATERIALIZED (
       SELECT s.*, lane.channel_type, lane.fallback, lane.error FROM lane CROSS JOIN LATERAL (
         SELECT d.* FROM deliveries d
@@ -80,7 +80,7 @@ EXPIRE: Final = Query(
     old AS MATERIALIZED (
       SELECT DISTINCT channel_id FROM deliveries d WHERE d.state = {PENDING} AND {_TOO_OLD}
     ),
-    -- Lanes that nobody holds; their rows stay locked, so that nobody can claim a delivery while it expires.
+    -- Lanes without a lease; their rows stay locked, so that no worker can claim a delivery while it expires.
     lane AS MATERIALIZED (
       SELECT l.channel_id, c.channel_type, f.id AS fallback FROM lanes l JOIN channels c ON c.id = l.channel_id
       LEFT JOIN channels f ON f.id = c.config ->> 'fallback_channel_id' AND {USABLE_FALLBACK}

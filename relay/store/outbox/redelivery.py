@@ -55,7 +55,7 @@ class Chunk(msgspec.Struct, frozen=True):
 
 
 def _requeue_many(state: str, conditions: str) -> str:
-    """The statement for a chunk of deliveries in a state.
+    """Return the statement for a chunk of deliveries in a state.
 
     The state is part of the text, so that the plan has one partition and the index for that state. A delivery
     without a lane belongs to a deleted channel and is skipped.
@@ -87,7 +87,7 @@ _CONDITIONS: Final = {
 
 
 async def redeliver(connection: AsyncConnection, delivery_id: int) -> None:
-    """Queue a delivery again that has ended, or make one due that waits for its next attempt.
+    """Queue a finished delivery again, or make a pending one due now.
 
     Raises:
         NotFound: there is none.
@@ -109,7 +109,7 @@ async def redeliver(connection: AsyncConnection, delivery_id: int) -> None:
 
 
 async def last_id(connection: AsyncConnection) -> int:
-    """The highest id in the outbox, where bulk redelivery ends, so that it redelivers nothing twice."""
+    """Return the highest id in the outbox, where bulk redelivery ends, so that it redelivers nothing twice."""
     found: int | None = (await connection.execute(select(func.max(deliveries.c.id)))).scalar()
     return found or 0
 

@@ -24,8 +24,8 @@ class Settlement(msgspec.Struct, frozen=True):
     """How an attempt ended, and the delivery's new state; `delay` is in seconds, until a pending one is retried.
 
     Without an `outcome` there was no attempt: the delivery is pending as before. A delivery that is dead goes to
-    the channel `fallback`. `bucket` is that of the duration, None when the attempt says nothing of the channel's
-    health.
+    the channel `fallback`. `bucket` is that of the duration, None when the attempt does not count for the
+    channel's health.
     """
 
     delivery_id: int

@@ -44,7 +44,7 @@ UNAVAILABLE: Final[tuple[type[Exception], ...]] = (
 """Postgres can't be used now; the same statement may succeed later."""
 
 FAILED: Final[tuple[type[Exception], ...]] = (*UNAVAILABLE, asyncpg.PostgresError)
-"""The errors after which a loop continues that retries anyway; they include canceled and deadlocked statements."""
+"""Errors after which a retrying loop continues; they include canceled and deadlocked statements."""
 
 RETRYABLE: Final[tuple[type[Exception], ...]] = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """Two transactions conflicted; the same statement succeeds when it is retried."""
@@ -83,8 +83,8 @@ class Database:
         async with asyncio.timeout(QUERY_TIMEOUT), self.engine.begin() as connection:
             yield connection
 
-    async def answers(self) -> bool:
-        """Whether Postgres responds to a query."""
+    async def is_available(self) -> bool:
+        """Return whether Postgres responds to a query."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT), self.engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))

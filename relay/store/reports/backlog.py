@@ -12,7 +12,7 @@ from relay.store.postgres.statements import DriverConnection, Query
 DEAD_FOR: Final = 86_400.0
 """Seconds for which a dead letter is counted, after the longest time for which it may have been retried."""
 MAX_DEAD: Final = 10_000
-"""Only so many of the newest dead letters are counted, to bound the cost."""
+"""At most this many of the newest dead letters are counted, to bound the cost."""
 
 
 class ChannelBacklog(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,8 +70,8 @@ CHANNELS: Final = Query(
     """,
 )
 
-# No row has the time at which it died: it is within the time for which it is retried, counted from
-# `waiting_since`. What died with its channel was deleted on purpose.
+# Rows do not have the time at which they became dead: it is within the time of retries, counted from
+# `waiting_since`. Deliveries of deleted channels are not counted: the channel was deleted on purpose.
 DEAD_LETTERS: Final = Query(
     _DeadLetters,
     f"""
@@ -87,7 +87,7 @@ DEAD_LETTERS: Final = Query(
 
 
 async def of_channels(connection: DriverConnection) -> list[ChannelBacklog]:
-    """The states of all channels, and what is pending for each; in no order, and without ids."""
+    """Return the states of all channels, and what is pending for each; in no order, and without ids."""
     return [
         ChannelBacklog(
             channel_type=row.channel_type,
@@ -108,9 +108,9 @@ async def of_channels(connection: DriverConnection) -> list[ChannelBacklog]:
 
 
 async def dead_letters(connection: DriverConnection, give_up_after: float) -> dict[str, int]:
-    """How many deliveries died lately and were not redelivered, by channel type; types without any are omitted.
+    """Count recent dead letters by channel type; types without any are omitted.
 
-    Those are counted that became pending within `give_up_after` seconds and a day; at most MAX_DEAD in all.
+    Those are recent that became pending within `give_up_after` seconds and a day; at most MAX_DEAD in all.
     """
     rows = await DEAD_LETTERS.fetch(connection, counted_for=give_up_after + DEAD_FOR)
     return {row.channel_type: row.dead for row in rows}

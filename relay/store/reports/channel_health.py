@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import ARRAY, Text, bindparam, text
@@ -13,11 +13,11 @@ from relay.domain.errors import NotFound
 from relay.domain.health import ChannelHealth, quantile, rate, state_of
 from relay.domain.outcomes import OutcomeKind
 from relay.store.outbox.fragments import PENDING, SENDING
-from relay.store.postgres.statements import DriverConnection, Statement
+from relay.store.postgres.statements import DriverConnection, Statement, read_row
 
 _ids = bindparam("ids", type_=ARRAY(Text))
 
-LANES: Final = text(
+CHANNELS: Final = text(
     f"""
     SELECT
       c.id, c.channel_type, c.enabled, c.disabled_reason, coalesce(l.failures, 0) AS failures, l.opened_at,
@@ -46,6 +46,35 @@ TALLIES: Final = text(
 PURGE_TALLIES: Final = Statement("DELETE FROM tallies WHERE period < now() - interval '25 hours'")
 
 
+class _ChannelRow(msgspec.Struct, frozen=True):
+    """A channel with its lane and what is pending for it, at `moment`."""
+
+    id: str
+    channel_type: str
+    enabled: bool
+    disabled_reason: str | None
+    failures: int
+    opened_at: datetime | None
+    held_until: datetime | None
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+    last_reason: str | None
+    last_error: str | None
+    waiting: int
+    oldest_waiting: datetime | None
+    moment: datetime
+
+
+class _TallyRow(msgspec.Struct, frozen=True):
+    """The attempts of a channel with one outcome and duration, in the last hour and the last day."""
+
+    channel_id: str
+    outcome: OutcomeKind
+    bucket: int
+    of_hour: int
+    of_day: int
+
+
 class _Tally(msgspec.Struct):
     """The sums of a channel's tallies. `durations` counts the last hour's successes by bucket."""
 
@@ -57,7 +86,7 @@ class _Tally(msgspec.Struct):
 
 
 async def of_channel(connection: AsyncConnection, channel_id: str) -> ChannelHealth:
-    """The health of one channel.
+    """Return the health of one channel.
 
     Raises:
         NotFound: there is none.
@@ -69,50 +98,51 @@ async def of_channel(connection: AsyncConnection, channel_id: str) -> ChannelHea
 
 
 async def of_channels(connection: AsyncConnection, channel_ids: Sequence[str]) -> dict[str, ChannelHealth]:
-    """The health of channels by id, in two statements whatever their number; ids that don't exist are omitted."""
+    """Return the health of channels by id, in two statements in all; unknown ids are omitted."""
     wanted = {"ids": list(channel_ids)}
-    rows = (await connection.execute(LANES, wanted)).all()
+    rows = [read_row(row, _ChannelRow) for row in await connection.execute(CHANNELS, wanted)]
     tallies: dict[str, _Tally] = {}
-    for counted in await connection.execute(TALLIES, wanted):
+    for row in await connection.execute(TALLIES, wanted):
+        counted = read_row(row, _TallyRow)
         _count(tallies.setdefault(counted.channel_id, _Tally()), counted)
-    return {row.id: _health(row, tallies.get(row.id, _Tally())) for row in rows}
+    return {channel.id: _health(channel, tallies.get(channel.id, _Tally())) for channel in rows}
 
 
-def _count(tally: _Tally, counted: Any) -> None:
+def _count(tally: _Tally, counted: _TallyRow) -> None:
     tally.all_in_hour += counted.of_hour
     tally.all_in_day += counted.of_day
-    if counted.outcome == OutcomeKind.SENT:
+    if counted.outcome is OutcomeKind.SENT:
         tally.sent_in_hour += counted.of_hour
         tally.sent_in_day += counted.of_day
         tally.durations[counted.bucket] = counted.of_hour
 
 
-def _health(row: Any, tally: _Tally) -> ChannelHealth:
+def _health(channel: _ChannelRow, tally: _Tally) -> ChannelHealth:
     of_hour = rate(tally.sent_in_hour, tally.all_in_hour)
     return ChannelHealth(
         state=state_of(
-            enabled=row.enabled,
-            breaker_open=row.opened_at is not None,
-            failures=row.failures,
+            enabled=channel.enabled,
+            breaker_open=channel.opened_at is not None,
+            failures=channel.failures,
             success_rate=of_hour,
             attempts=tally.all_in_hour,
-            oldest_age=_age(row.oldest_waiting, row.moment),
+            oldest_age=_age(channel.oldest_waiting, channel.moment),
         ),
-        disabled_reason=row.disabled_reason,
+        disabled_reason=channel.disabled_reason,
         success_rate_1h=of_hour,
         success_rate_24h=rate(tally.sent_in_day, tally.all_in_day),
         latency_p50=quantile(tally.durations, 0.5),
         latency_p95=quantile(tally.durations, 0.95),
-        consecutive_failures=row.failures,
-        open_since=row.opened_at,
-        held_until=row.held_until,
-        last_success_at=row.last_success_at,
-        last_failure_at=row.last_failure_at,
-        last_reason=row.last_reason,
-        last_error=row.last_error,
-        waiting=row.waiting,
-        oldest_waiting=row.oldest_waiting,
-        caveats=caveats_of(row.channel_type),
+        consecutive_failures=channel.failures,
+        open_since=channel.opened_at,
+        held_until=channel.held_until,
+        last_success_at=channel.last_success_at,
+        last_failure_at=channel.last_failure_at,
+        last_reason=channel.last_reason,
+        last_error=channel.last_error,
+        waiting=channel.waiting,
+        oldest_waiting=channel.oldest_waiting,
+        caveats=caveats_of(channel.channel_type),
     )
 
 

@@ -9,7 +9,8 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.errors import NotFound
-from relay.domain.history import Attempt, Delivery, DeliveryDetail, Kind, State
+from relay.domain.history import Attempt, Delivery, DeliveryDetail, State
+from relay.store.postgres.statements import read_row
 from relay.store.tables import attempts, deliveries, receipts
 
 _shown = [
@@ -48,7 +49,7 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
 async def page(
     connection: AsyncConnection, wanted: DeliveryFilter, before: int | None, limit: int
 ) -> list[Delivery]:
-    """Deliveries before the id `before`, newest first."""
+    """Return deliveries before the id `before`, newest first."""
     statement = select(*_shown).select_from(_joined).order_by(deliveries.c.id.desc()).limit(limit)
     if wanted.channel_id is not None:
         statement = statement.where(deliveries.c.channel_id == wanted.channel_id)
@@ -67,11 +68,11 @@ async def page(
         statement = statement.where(deliveries.c.created_at < wanted.until)
     if before is not None:
         statement = statement.where(deliveries.c.id < before)
-    return [Delivery(**_delivery(row)) for row in await connection.execute(statement)]
+    return [read_row(row, Delivery) for row in await connection.execute(statement)]
 
 
 async def get(connection: AsyncConnection, delivery_id: int) -> DeliveryDetail:
-    """One delivery with its attempts.
+    """Return one delivery with its attempts.
 
     Raises:
         NotFound: there is none.
@@ -83,12 +84,11 @@ async def get(connection: AsyncConnection, delivery_id: int) -> DeliveryDetail:
 
 
 async def details(connection: AsyncConnection, delivery_ids: Sequence[int]) -> list[DeliveryDetail]:
-    """Deliveries with their attempts, by id; ids that don't exist are omitted."""
+    """Return deliveries with their attempts, by id; ids that don't exist are omitted."""
     found: dict[int, list[Attempt]] = {}
     statement = select(attempts).where(attempts.c.delivery_id.in_(delivery_ids)).order_by(attempts.c.number)
     for row in await connection.execute(statement):
-        shown = {name: getattr(row, name) for name in Attempt.__struct_fields__}
-        found.setdefault(row.delivery_id, []).append(Attempt(**shown))
+        found.setdefault(row.delivery_id, []).append(read_row(row, Attempt))
     rows = await connection.execute(
         select(*_shown, deliveries.c.positions, receipts.c.alert_ids)
         .select_from(_joined)
@@ -96,24 +96,23 @@ async def details(connection: AsyncConnection, delivery_ids: Sequence[int]) -> l
         .order_by(deliveries.c.id)
     )
     return [
-        DeliveryDetail(**_delivery(row), attempts=tuple(found.get(row.id, ())), alert_ids=_alert_ids(row))
+        read_row(
+            row,
+            DeliveryDetail,
+            attempts=found.get(row.id, ()),
+            alert_ids=_alert_ids(row.alert_ids, row.positions),
+        )
         for row in rows
     ]
 
 
 def _constant(state: State) -> Any:
-    """A state as part of the statement's text, so that its plan uses one partition and that state's indexes."""
+    """Put a state into the statement's text, so that its plan uses one partition and that state's indexes."""
     return bindparam(None, state.value, literal_execute=True)
 
 
-def _delivery(row: Any) -> dict[str, Any]:
-    shown = {name: getattr(row, name) for name in Delivery.__struct_fields__}
-    return shown | {"kind": Kind(row.kind), "state": State(row.state)}
-
-
-def _alert_ids(row: Any) -> tuple[int, ...]:
-    if row.alert_ids is None:
+def _alert_ids(of_receipt: Sequence[int] | None, positions: Sequence[int] | None) -> Sequence[int]:
+    """Return the ids of the alerts of a delivery; a digest has no receipt."""
+    if of_receipt is None:
         return ()
-    if row.positions is None:
-        return tuple(row.alert_ids)
-    return tuple(row.alert_ids[position] for position in row.positions)
+    return of_receipt if positions is None else [of_receipt[position] for position in positions]

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.alerts import Status
 from relay.domain.errors import NotFound
-from relay.domain.history import HistoryDetail, HistoryItem, Receipt, Repeat
+from relay.domain.history import DeliveryDetail, HistoryDetail, HistoryItem, Receipt, Repeat
 from relay.store.outbox.fragments import content_tree
+from relay.store.postgres.statements import read_row
 from relay.store.reports import deliveries as outbox
 from relay.store.tables import alerts, deliveries, receipts, repeats, senders, series
 
@@ -30,7 +31,11 @@ IN_DELIVERY: Final = text(
     """
 )
 
-_shown = [(series if name == "labels" else alerts).c[name] for name in HistoryItem.__struct_fields__]
+_shown = [
+    func.nullif(alerts.c.tenant_id, "").label("tenant_id"),
+    series.c.labels,
+    *(alerts.c[name] for name in HistoryItem.__struct_fields__ if name not in ("tenant_id", "labels")),
+]
 _occurrences = alerts.join(series, series.c.id == alerts.c.series_id)
 
 
@@ -52,7 +57,7 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
 async def page(
     connection: AsyncConnection, wanted: HistoryFilter, before: int | None, limit: int
 ) -> list[HistoryItem]:
-    """Alerts before the id `before`, newest first; `since` and `until` bound the time of last receipt."""
+    """Return alerts before the id `before`, newest first; `since` and `until` bound the time of last receipt."""
     statement = select(*_shown).select_from(_occurrences).order_by(alerts.c.id.desc()).limit(limit)
     for name in ("status", "alertname", "severity", "category", "tenant_id", "source", "fingerprint"):
         if (value := getattr(wanted, name)) is not None:
@@ -65,11 +70,11 @@ async def page(
         statement = statement.where(IN_DELIVERY.bindparams(delivery_id=wanted.delivery_id))
     if before is not None:
         statement = statement.where(alerts.c.id < before)
-    return [HistoryItem(**_item(row)) for row in await connection.execute(statement)]
+    return [read_row(row, HistoryItem) for row in await connection.execute(statement)]
 
 
 async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
-    """One alert with its timeline, oldest first.
+    """Return one alert with its timeline, oldest first.
 
     Raises:
         NotFound: there is none.
@@ -104,26 +109,23 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
     found_deliveries = await _deliveries(connection, alert_id, [receipt.id for receipt in rows])
     repeated = await _repeats(connection, [receipt.id for receipt in rows])
     timeline = tuple(
-        Receipt(
-            id=receipt.id,
-            received_at=receipt.received_at,
-            receiver=receipt.receiver,
-            group_key=receipt.group_key,
-            status=Status(receipt.status),
-            source=receipt.source,
+        read_row(
+            receipt,
+            Receipt,
             sender=receipt.address,
-            external_url=receipt.external_url,
             late=alert_id in [receipt.alert_ids[position] for position in receipt.late],
-            repeats=tuple(repeated.get(receipt.id, ())),
-            deliveries=tuple(found_deliveries.get(receipt.id, ())),
+            repeats=repeated.get(receipt.id, ()),
+            deliveries=found_deliveries.get(receipt.id, ()),
         )
         for receipt in rows
     )
-    return HistoryDetail(**_item(row), timeline=timeline)
+    return read_row(row, HistoryDetail, timeline=timeline)
 
 
-async def _deliveries(connection: AsyncConnection, alert_id: int, receipt_ids: list[int]) -> dict[int, list[Any]]:
-    """The deliveries of receipts that contain the alert, by receipt."""
+async def _deliveries(
+    connection: AsyncConnection, alert_id: int, receipt_ids: list[int]
+) -> dict[int, list[DeliveryDetail]]:
+    """Return the deliveries of receipts that contain the alert, by receipt."""
     position = func.array_position(receipts.c.alert_ids, cast(alert_id, BigInteger)) - 1
     statement = (
         select(deliveries.c.id, deliveries.c.receipt_id)
@@ -134,7 +136,7 @@ async def _deliveries(connection: AsyncConnection, alert_id: int, receipt_ids: l
         )
         .order_by(deliveries.c.id)
     )
-    by_receipt: dict[int, list[Any]] = {}
+    by_receipt: dict[int, list[DeliveryDetail]] = {}
     rows = (await connection.execute(statement)).all()
     details = {detail.id: detail for detail in await outbox.details(connection, [row.id for row in rows])}
     for row in rows:
@@ -143,7 +145,7 @@ async def _deliveries(connection: AsyncConnection, alert_id: int, receipt_ids: l
 
 
 async def _repeats(connection: AsyncConnection, receipt_ids: list[int]) -> dict[int, list[Repeat]]:
-    """The duplicate and late reports of receipts, by receipt."""
+    """Return the duplicate and late reports of receipts, by receipt."""
     joined = repeats.join(receipts, receipts.c.id == repeats.c.receipt_id).outerjoin(
         senders, _sender_of(repeats.c.sender_hash)
     )
@@ -173,8 +175,3 @@ def _sender_of(sender_hash: Any) -> Any:
 
 def _holds(column: Any, value: int) -> Any:
     return column.contains(cast(array([value]), column.type))
-
-
-def _item(row: Any) -> dict[str, Any]:
-    item = {name: getattr(row, name) for name in HistoryItem.__struct_fields__}
-    return item | {"status": Status(row.status), "tenant_id": row.tenant_id or None}

@@ -37,15 +37,17 @@ def sample(parameter: Parameter) -> Any:
 
 
 def needed(template: ChannelTemplate) -> dict[str, Any]:
-    parameters = [one for one in template.parameters if one.required or one.name == "sms_from"]
-    return {one.name: sample(one) for one in parameters}
+    parameters = [
+        parameter for parameter in template.parameters if parameter.required or parameter.name == "sms_from"
+    ]
+    return {parameter.name: sample(parameter) for parameter in parameters}
 
 
 def test_templates_of_supported_types_are_listed_in_order() -> None:
     assert list(built_in_templates()) == sorted(built_in_templates())
     assert set(built_in_templates()) <= IDS
     assert len(IDS) == len(BUILT_IN)
-    listed = {body["channel_type"] for one in built_in_templates().values() for body in one.channels}
+    listed = {body["channel_type"] for template in built_in_templates().values() for body in template.channels}
     assert listed <= set(channel_types())
     for data in BUILT_IN:
         supported = {body["channel_type"] for body in data["channels"]} <= set(channel_types())
@@ -69,10 +71,14 @@ def test_a_template_of_an_unsupported_type_is_not_listed(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("template", built_in_templates().values(), ids=lambda template: template.id)
 def test_each_creates_its_channels_from_required_and_from_all_parameters(template: ChannelTemplate) -> None:
-    all_given = {one.name: sample(one) for one in template.parameters if one.name not in ONE_OF_TWO}
+    all_given = {
+        parameter.name: sample(parameter) for parameter in template.parameters if parameter.name not in ONE_OF_TWO
+    }
     for given in (needed(template), all_given):
-        created = [one.channel for one in instantiate(template, given)]
-        assert [one.channel_type for one in created] == [body["channel_type"] for body in template.channels]
+        created = [creation.channel for creation in instantiate(template, given)]
+        assert [creation.channel_type for creation in created] == [
+            body["channel_type"] for body in template.channels
+        ]
 
 
 @pytest.mark.parametrize("template", built_in_templates().values(), ids=lambda template: template.id)
@@ -86,7 +92,7 @@ def test_each_template_and_parameter_has_a_description(template: ChannelTemplate
 
 def test_a_fallback_does_not_get_the_same_alerts_itself() -> None:
     by_severity = built_in_templates()["slack-by-severity"]
-    other, critical = [one.channel for one in instantiate(by_severity, needed(by_severity))]
+    other, critical = [creation.channel for creation in instantiate(by_severity, needed(by_severity))]
 
     assert (critical.severities, critical.fallback_channel_id) == (("critical",), other.id)
     assert other.matchers == ('severity!="critical"',)
@@ -94,7 +100,9 @@ def test_a_fallback_does_not_get_the_same_alerts_itself() -> None:
 
 def test_a_slack_bot_edits_its_messages() -> None:
     by_bot = built_in_templates()["everything-to-slack-by-bot"]
-    [created] = [one.channel for one in instantiate(by_bot, needed(by_bot) | {"bot_token": "xoxb-1234567890"})]
+    [created] = [
+        creation.channel for creation in instantiate(by_bot, needed(by_bot) | {"bot_token": "xoxb-1234567890"})
+    ]
     assert isinstance(created, SlackChannel)
     assert SlackNotifier().edit_destination(created) is not None
     assert created.slack_reply_resolved

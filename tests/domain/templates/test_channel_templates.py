@@ -66,7 +66,7 @@ def template(data: dict[str, Any]) -> ChannelTemplate:
 
 
 def created(data: dict[str, Any], **given: Any) -> list[Any]:
-    return [one.channel for one in instantiate(template(data), given)]
+    return [creation.channel for creation in instantiate(template(data), given)]
 
 
 def rejection(data: dict[str, Any], **given: Any) -> InvalidInput:

@@ -41,7 +41,7 @@ def test_the_id_and_the_parameter_types_are_derived() -> None:
     )
 
     assert (found.id, found.builtin) == ("mine", False)
-    assert {one.name: one.type for one in found.parameters} == {
+    assert {parameter.name: parameter.type for parameter in found.parameters} == {
         "url": "string",
         "name": "string",
         "limit": "object",
@@ -50,7 +50,7 @@ def test_the_id_and_the_parameter_types_are_derived() -> None:
         "levels": "list",
         "one": "string",
     }
-    assert [one.name for one in found.parameters if one.secret] == ["url", "headers"]
+    assert [parameter.name for parameter in found.parameters if parameter.secret] == ["url", "headers"]
     assert validate_channel_template(found) == found
 
 
@@ -148,7 +148,7 @@ def test_a_default_may_be_of_any_type() -> None:
     body = hook(rate_limit={"$": "limit"}, severities={"$": "levels"})
 
     found = validate_channel_template(parse_channel_template(template(body, parameters=[limit, levels])))
-    assert [one.default for one in found.parameters] == [None, limit["default"], levels["default"]]
+    assert [parameter.default for parameter in found.parameters] == [None, limit["default"], levels["default"]]
 
 
 @pytest.mark.parametrize(("data", "field", "fragment"), WRONG)

@@ -50,7 +50,7 @@ def parse_arguments() -> Plan:
 def lines(report: Report) -> list[str]:
     """The report as text."""
     findings = report.findings
-    kills = Counter(one.kind for one in report.interruptions)
+    kills = Counter(interruption.kind for interruption in report.interruptions)
     ends = ", ".join(f"{count} {state}" for state, count in sorted(report.ends.items()))
     summary = [
         f"took          {report.seconds:.0f} s",
@@ -73,8 +73,8 @@ def lines(report: Report) -> list[str]:
 
 def sink_line(sink: Sink) -> str:
     """The requests of one sink, by verdict."""
-    verdicts = Counter(one.verdict for one in sink.requests)
-    digests = sum(one.group is None for one in sink.requests)
+    verdicts = Counter(request.verdict for request in sink.requests)
+    digests = sum(request.group is None for request in sink.requests)
     counts = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict)
     return f"{sink.channel:<14}{len(sink.requests)} requests: {counts}; {digests} of them digests"
 

@@ -45,14 +45,14 @@ def audit(
 ) -> Findings:
     """Compare what was acknowledged with what each channel's sink read, in the order of arrival."""
     last = last_status(acknowledged)
-    findings = Findings(duplicates_allowed=sum(one.in_flight for one in interruptions))
+    findings = Findings(duplicates_allowed=sum(interruption.in_flight for interruption in interruptions))
     for channel, read in requests.items():
-        accepted = [one for one in read if one.verdict is Verdict.ACCEPTED]
+        accepted = [request for request in read if request.verdict is Verdict.ACCEPTED]
         findings.lost += lost(channel, last, accepted)
         findings.out_of_order += [*groups_out_of_order(channel, accepted), *firing_again(channel, accepted)]
         findings.unannounced += unannounced(channel, read)
-        findings.duplicates += sum(Counter(one.delivery for one in accepted).values()) - len(
-            {one.delivery for one in accepted}
+        findings.duplicates += sum(Counter(request.delivery for request in accepted).values()) - len(
+            {request.delivery for request in accepted}
         )
     return findings
 
@@ -67,8 +67,11 @@ def last_status(acknowledged: Iterable[Acknowledged]) -> dict[str, Status]:
 
 def lost(channel: str, last: Mapping[str, Status], accepted: Sequence[Request]) -> list[str]:
     """The occurrences whose last status was not sent."""
-    resolved = {name for one in accepted for name in one.resolved}
-    sent = {Status.RESOLVED: resolved, Status.FIRING: resolved | {name for one in accepted for name in one.firing}}
+    resolved = {name for request in accepted for name in request.resolved}
+    sent = {
+        Status.RESOLVED: resolved,
+        Status.FIRING: resolved | {name for request in accepted for name in request.firing},
+    }
     return [
         f"{channel}: {name} is {status}, but was never sent as such"
         for name, status in sorted(last.items())
@@ -80,13 +83,15 @@ def groups_out_of_order(channel: str, accepted: Sequence[Request]) -> list[str]:
     """The messages of groups that are older than an earlier one."""
     found = []
     newest: dict[str, int] = {}
-    for one in accepted:
-        if one.group is None:
+    for request in accepted:
+        if request.group is None:
             continue
-        before = newest.get(one.group, 0)
-        if one.seq < before:
-            found.append(f"{channel}: delivery {one.delivery} contains {one.group} at {one.seq} after {before}")
-        newest[one.group] = max(before, one.seq)
+        before = newest.get(request.group, 0)
+        if request.seq < before:
+            found.append(
+                f"{channel}: delivery {request.delivery} contains {request.group} at {request.seq} after {before}"
+            )
+        newest[request.group] = max(before, request.seq)
     return found
 
 
@@ -94,12 +99,12 @@ def firing_again(channel: str, accepted: Sequence[Request]) -> list[str]:
     """The occurrences that were sent as firing after they were sent as resolved."""
     found = []
     over: set[str] = set()
-    for one in accepted:
+    for request in accepted:
         found += [
-            f"{channel}: delivery {one.delivery} contains {name} as firing after it was sent as resolved"
-            for name in sorted(one.firing & over)
+            f"{channel}: delivery {request.delivery} contains {name} as firing after it was sent as resolved"
+            for name in sorted(request.firing & over)
         ]
-        over |= one.resolved
+        over |= request.resolved
     return found
 
 

@@ -140,10 +140,10 @@ def read_webhook(channel: str, arrival: Arrival) -> Request:
         channel=channel,
         delivery=message["id"],
         group=message["group_labels"]["group"],
-        seq=max(int(one["annotations"]["seq"]) for one in alerts),
-        firing=frozenset(one["alertname"] for one in alerts if one["status"] == "firing"),
-        resolved=frozenset(one["alertname"] for one in alerts if one["status"] == "resolved"),
-        unnotified=frozenset(one["alertname"] for one in alerts if one.get("untold_firing")),
+        seq=max(int(alert["annotations"]["seq"]) for alert in alerts),
+        firing=frozenset(alert["alertname"] for alert in alerts if alert["status"] == "firing"),
+        resolved=frozenset(alert["alertname"] for alert in alerts if alert["status"] == "resolved"),
+        unnotified=frozenset(alert["alertname"] for alert in alerts if alert.get("untold_firing")),
     )
 
 

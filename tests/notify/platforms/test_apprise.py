@@ -1,4 +1,4 @@
-"""Does Apprise tell what it is given, off the event loop, and nothing on the relay's own machine?"""
+"""Delivery through the library Apprise, off the event loop and only to remote services."""
 
 import asyncio
 import importlib.util
@@ -21,13 +21,13 @@ from tests.notify.sending import LOOPBACK, send
 NOT_DELIVERED = "Apprise could not deliver it and gave no reason"
 
 
-def notice(told: Message) -> Notice:
-    made = NOTIFIERS[AppriseChannel].request(channel(AppriseChannel), told)
-    assert isinstance(made, Notice)
-    return made
+def notice(message: Message) -> Notice:
+    request = NOTIFIERS[AppriseChannel].request(channel(AppriseChannel), message)
+    assert isinstance(request, Notice)
+    return request
 
 
-def refusal(url: str, *allowed: str) -> tuple[str, str]:
+def rejection(url: str, *allowed: str) -> tuple[str, str]:
     with pytest.raises(InvalidInput) as caught:
         check_channel(channel(AppriseChannel, url), EgressPolicy(allowed))
     assert "s3cret" not in str(caught.value)
@@ -49,21 +49,21 @@ async def test_a_message_arrives_as_plain_text(sink: Sink) -> None:
 async def test_a_failed_delivery_is_retried(status: int, sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=status, headers={"Location": f"{sink.url}/elsewhere"})
     assert await send(AppriseChannel, f"{sink.url}/hook") == Retry(Reason.OTHER, NOT_DELIVERED)
-    assert [one.path for one in sink.received] == ["/hook"]
+    assert [request.path for request in sink.received] == ["/hook"]
 
 
 async def test_the_event_loop_is_not_blocked_and_a_hang_ends_at_the_timeout(sink: Sink) -> None:
-    omitted = asyncio.Event()
+    released = asyncio.Event()
 
     async def hang(_: web.Request) -> web.Response:
-        await omitted.wait()
+        await released.wait()
         return web.Response()
 
     sink.script = hang
-    telling = asyncio.ensure_future(send(AppriseChannel, sink.url, attempt_timeout=0.5))
+    sending = asyncio.ensure_future(send(AppriseChannel, sink.url, attempt_timeout=0.5))
     await sink.wait_for(1)
-    outcome = await telling
-    omitted.set()
+    outcome = await sending
+    released.set()
     assert outcome == Retry(Reason.DEADLINE_EXCEEDED, "no response in time")
 
 
@@ -87,7 +87,7 @@ async def test_a_failure_reveals_no_secret(sink: Sink, caplog: pytest.LogCapture
 
 
 @pytest.mark.parametrize(
-    ("told", "word"),
+    ("message", "notify_type"),
     [
         (notification(), "failure"),
         (notification(alert(severity="warning")), "warning"),
@@ -97,8 +97,8 @@ async def test_a_failure_reveals_no_secret(sink: Sink, caplog: pytest.LogCapture
         (digest(count("A", "warning")), "warning"),
     ],
 )
-def test_the_severity_sets_the_notify_type_of_apprise(told: Message, word: str) -> None:
-    assert notice(told).notify_type == word
+def test_the_severity_sets_the_notify_type_of_apprise(message: Message, notify_type: str) -> None:
+    assert notice(message).notify_type == notify_type
 
 
 def test_500_long_alerts_fit_in_20000_characters_and_all_are_counted() -> None:
@@ -139,14 +139,14 @@ async def test_a_service_with_a_lower_limit_gets_the_start(monkeypatch: pytest.M
     ],
 )
 def test_local_services_are_rejected(url: str) -> None:
-    assert refusal(url) == ("apprise_url", "must lead to a service elsewhere, and not to this machine")
+    assert rejection(url) == ("apprise_url", "must be that of a remote service, not of this host")
 
 
 @pytest.mark.parametrize("url", ["", "nothing", "file:///etc/passwd", "pigeon://s3cret", "://", "slack://s3cret"])
 def test_unknown_services_are_rejected(url: str) -> None:
-    assert refusal(url) == (
+    assert rejection(url) == (
         "apprise_url",
-        "is no URL that Apprise knows; see https://appriseit.com/services/",
+        "is not a URL that Apprise supports; see https://appriseit.com/services/",
     )
 
 
@@ -160,14 +160,14 @@ def test_unknown_services_are_rejected(url: str) -> None:
     ],
 )
 def test_a_url_that_names_files_is_rejected(url: str) -> None:
-    field, message = refusal(url)
+    field, message = rejection(url)
     assert field == "apprise_url"
     assert message.startswith("must not name files: ")
 
 
 @pytest.mark.parametrize("url", ["json://10.0.0.1/s3cret", "jsons://[::1]/s3cret", "ntfy://localhost/s3cret"])
 def test_private_addresses_in_the_url_are_rejected(url: str) -> None:
-    field, message = refusal(url)
+    field, message = rejection(url)
     assert field == "apprise_url"
     assert "RELAY_ALLOWED_TARGETS" in message
 
@@ -187,7 +187,7 @@ def test_remote_services_are_accepted(url: str) -> None:
 
 def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert refusal("json://hooks.example.com/x") == (
+    assert rejection("json://hooks.example.com/x") == (
         "channel_type",
         "Apprise is not installed: pip install 'alert-relay[apprise]'",
     )

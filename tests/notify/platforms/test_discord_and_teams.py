@@ -1,4 +1,4 @@
-"""Are Discord's and Teams' own ways of refusing understood, and bad settings refused when they are made?"""
+"""The errors that Discord and Teams report in their own ways, and the validation of their settings."""
 
 import msgspec
 import pytest
@@ -80,7 +80,7 @@ async def test_a_card_too_large_for_teams_is_rejected_inside_a_2xx(status: int, 
 
 
 @pytest.mark.parametrize(
-    ("told", "outcome"),
+    ("inner_status", "outcome"),
     [
         (413, Rejected(Reason.CLIENT_ERROR, "", 413)),
         (429, Retry(Reason.RATE_LIMITED, "", 429)),
@@ -89,12 +89,14 @@ async def test_a_card_too_large_for_teams_is_rejected_inside_a_2xx(status: int, 
 )
 @pytest.mark.parametrize("status", [200, 202])
 async def test_an_error_of_teams_inside_a_2xx_counts(
-    status: int, told: int, outcome: Rejected | Retry, sink: Sink
+    status: int, inner_status: int, outcome: Rejected | Retry, sink: Sink
 ) -> None:
-    words = f"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {told}"
-    sink.script = lambda _: web.Response(status=status, text=f"{words} with ContextId tcid=0")
+    text = (
+        f"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {inner_status}"
+    )
+    sink.script = lambda _: web.Response(status=status, text=f"{text} with ContextId tcid=0")
     assert await send(TeamsChannel, sink.url) == msgspec.structs.replace(
-        outcome, detail=f"{told} {words} with ContextId tcid=0"
+        outcome, detail=f"{inner_status} {text} with ContextId tcid=0"
     )
 
 

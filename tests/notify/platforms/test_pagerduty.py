@@ -1,4 +1,4 @@
-"""Does each alert open one incident at PagerDuty, and does its end close just that?"""
+"""Incidents of PagerDuty: one for each alert, closed when that alert is resolved."""
 
 import json
 from datetime import timedelta
@@ -32,28 +32,28 @@ from tests.notify.factories import (
 )
 from tests.notify.hostile import hostile
 from tests.notify.sending import send
-from tests.notify.strict.pagerduty import StrictPagerDuty, refusal
+from tests.notify.strict.pagerduty import StrictPagerDuty, error_response
 
 
-def events(told: Message) -> list[Any]:
-    requests = NOTIFIERS[PagerDutyChannel].requests(channel(PagerDutyChannel), told)
+def events(message: Message) -> list[Any]:
+    requests = NOTIFIERS[PagerDutyChannel].requests(channel(PagerDutyChannel), message)
     return [json.loads(request.body) for request in requests]
 
 
 async def test_500_hostile_alerts_are_one_incident_each(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
-    told = hostile()
-    assert isinstance(await send(PagerDutyChannel, sink.url, told), Sent)
-    assert len(pagerduty.open) == len(told.firing)
-    assert len(pagerduty.closed) == 1, "the one that was untold"
-    assert len(pagerduty.told) == len(told.alerts) + 1
+    message = hostile()
+    assert isinstance(await send(PagerDutyChannel, sink.url, message), Sent)
+    assert len(pagerduty.open) == len(message.firing)
+    assert len(pagerduty.closed) == 1, "the unnotified one"
+    assert len(pagerduty.texts) == len(message.alerts) + 1
 
 
 async def test_a_resolved_alert_closes_only_its_own_incident(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     both = notification(alert(instance="a"), alert(instance="b"))
     await send(PagerDutyChannel, sink.url, both)
-    ended = alert(status="resolved", instance="a", annotations={"summary": "words of another time"})
+    ended = alert(status="resolved", instance="a", annotations={"summary": "another summary"})
     await send(PagerDutyChannel, sink.url, notification(ended))
     assert list(pagerduty.open) == [dedup_key(both.alerts[1])]
     assert pagerduty.closed == [dedup_key(ended)]
@@ -62,8 +62,8 @@ async def test_a_resolved_alert_closes_only_its_own_incident(sink: Sink) -> None
 async def test_a_repeated_alert_opens_no_second_incident(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     later = msgspec.structs.replace(alert(), starts_at=STARTED + timedelta(hours=1))
-    for told in (alert(), later, alert()):
-        await send(PagerDutyChannel, sink.url, notification(told))
+    for message in (alert(), later, alert()):
+        await send(PagerDutyChannel, sink.url, notification(message))
     assert len(pagerduty.open) == 1
 
 
@@ -77,19 +77,19 @@ def test_tenants_do_not_share_incidents_even_with_equal_fingerprints() -> None:
 
 async def test_an_unnotified_alert_is_opened_and_closed(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
-    told = notification(alert(status="resolved"), unnotified=frozenset({0}))
-    trigger, resolve = events(told)
+    message = notification(alert(status="resolved"), unnotified=frozenset({0}))
+    trigger, resolve = events(message)
     assert (trigger["event_action"], trigger["payload"]["severity"]) == ("trigger", "info")
-    assert trigger["payload"]["summary"].endswith("it fired, and was resolved before that could be told")
+    assert trigger["payload"]["summary"].endswith("fired and resolved before a notification was sent")
     assert trigger["payload"]["timestamp"] == "2026-11-23T15:33:27Z"
     assert (resolve["event_action"], resolve["payload"]["timestamp"]) == ("resolve", "2026-11-23T15:40:27Z")
-    await send(PagerDutyChannel, sink.url, told)
+    await send(PagerDutyChannel, sink.url, message)
     assert (len(pagerduty.open), len(pagerduty.closed)) == (0, 1)
 
 
 def test_firing_alerts_are_sent_before_resolved_ones() -> None:
-    told = notification(alert("A", "resolved"), alert("B"), alert("C", "resolved"), alert("D"))
-    assert [event["payload"]["class"] for event in events(told)] == ["B", "D", "A", "C"]
+    message = notification(alert("A", "resolved"), alert("B"), alert("C", "resolved"), alert("D"))
+    assert [event["payload"]["class"] for event in events(message)] == ["B", "D", "A", "C"]
 
 
 def test_an_event_follows_the_common_event_format() -> None:
@@ -102,7 +102,7 @@ def test_an_event_follows_the_common_event_format() -> None:
     assert (payload["summary"], payload["class"], payload["severity"]) == ("Full", "DiskFull", "critical")
     assert payload["custom_details"]["labels"] == one.labels
     assert payload["custom_details"]["annotations"] == one.annotations
-    assert "Meant for the channel slack-critical" in payload["custom_details"]["notes"][0]
+    assert "Fallback for channel slack-critical" in payload["custom_details"]["notes"][0]
     assert "3 more alerts were left out" in payload["custom_details"]["notes"][1]
     hrefs = [link["href"] for link in event["links"]]
     assert hrefs == [SOURCE, RUNBOOK, f"{ALERTMANAGER}/#/alerts?receiver=web.hook"]
@@ -110,7 +110,7 @@ def test_an_event_follows_the_common_event_format() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("label", "expected"),
     [
         ("critical", "critical"),
         ("error", "error"),
@@ -121,8 +121,8 @@ def test_an_event_follows_the_common_event_format() -> None:
         ("", "error"),
     ],
 )
-def test_an_unknown_severity_is_sent_as_error(given: str, told: str) -> None:
-    assert severity(given) == told
+def test_an_unknown_severity_is_sent_as_error(label: str, expected: str) -> None:
+    assert severity(label) == expected
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
@@ -139,21 +139,21 @@ async def test_an_event_of_more_than_512_kb_is_cut(labels: int, value: str, sink
     huge = {f"label_{at}": value for at in range(labels)}
     one = msgspec.structs.replace(alert(), labels=alert().labels | huge, annotations=huge | {"summary": "Full"})
     assert isinstance(await send(PagerDutyChannel, sink.url, notification(one)), Sent)
-    assert "EVENT Full" in pagerduty.told[0]
-    assert "Labels and annotations were cut" in pagerduty.told[0]
+    assert "EVENT Full" in pagerduty.texts[0]
+    assert "Labels and annotations were cut" in pagerduty.texts[0]
 
 
 async def test_a_digest_is_one_incident_and_closes_those_of_its_resolved_alerts(sink: Sink) -> None:
     sink.script = pagerduty = StrictPagerDuty(ROUTING_KEY)
     over = alert("Over", "resolved")
     pagerduty.open[dedup_key(over)] = "critical"
-    told = digest(count("A"), count("B", "warning"), alerts=(alert("A"), over))
-    await send(PagerDutyChannel, sink.url, told)
-    await send(PagerDutyChannel, sink.url, told)
+    message = digest(count("A"), count("B", "warning"), alerts=(alert("A"), over))
+    await send(PagerDutyChannel, sink.url, message)
+    await send(PagerDutyChannel, sink.url, message)
     assert pagerduty.open == {"alert-relay-digest-42": "critical"}
     assert pagerduty.closed == [dedup_key(over)]
-    assert "EVENT [DIGEST of 27 groups] FIRING:2" in pagerduty.told[0]
-    assert "warning 🔥1: B 🔥1" in pagerduty.told[0]
+    assert "EVENT [DIGEST of 27 groups] FIRING:2" in pagerduty.texts[0]
+    assert "warning 🔥1: B 🔥1" in pagerduty.texts[0]
 
 
 async def test_a_digest_of_resolved_alerts_closes_its_incident(sink: Sink) -> None:
@@ -171,13 +171,17 @@ async def test_an_unknown_routing_key_is_retried(sink: Sink) -> None:
 
 async def test_the_events_after_a_rejected_one_are_sent(sink: Sink) -> None:
     answers = iter(
-        [refusal("'payload.summary' is missing or blank"), web.Response(status=202), web.Response(status=202)]
+        [
+            error_response("'payload.summary' is missing or blank"),
+            web.Response(status=202),
+            web.Response(status=202),
+        ]
     )
     sink.script = lambda _: next(answers)
     outcome = await send(PagerDutyChannel, sink.url, notification(alert("A"), alert("B"), alert("C")))
     assert isinstance(outcome, Rejected)
     assert "part 1 of 3: 400" in outcome.detail
-    assert [one.json["payload"]["class"] for one in sink.received] == ["A", "B", "C"]
+    assert [request.json["payload"]["class"] for request in sink.received] == ["A", "B", "C"]
 
 
 async def test_an_echoed_routing_key_is_masked(sink: Sink) -> None:

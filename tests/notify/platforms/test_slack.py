@@ -1,4 +1,4 @@
-"""Is Slack understood when it refuses inside a 200?"""
+"""The errors of Slack, also inside a 200, and the content of its messages."""
 
 import pytest
 from aiohttp import web
@@ -12,8 +12,8 @@ from tests.notify.sending import send
 from tests.notify.strict.slack import read_slack
 
 
-async def told(sink: Sink, answer: object, **headers: str) -> Outcome:
-    sink.script = lambda _: web.json_response(answer, headers=headers)
+async def send_to(sink: Sink, body: object, **headers: str) -> Outcome:
+    sink.script = lambda _: web.json_response(body, headers=headers)
     return await send(SlackChannel, sink.url)
 
 
@@ -42,16 +42,16 @@ async def told(sink: Sink, answer: object, **headers: str) -> Outcome:
 async def test_an_error_that_does_not_concern_the_message_is_retried(
     error: str, reason: Reason, sink: Sink
 ) -> None:
-    assert await told(sink, {"ok": False, "error": error}) == Retry(reason, error, 200)
+    assert await send_to(sink, {"ok": False, "error": error}) == Retry(reason, error, 200)
 
 
 @pytest.mark.parametrize("error", ["invalid_blocks", "msg_too_long", "something_new"])
 async def test_an_error_that_concerns_the_message_is_final(error: str, sink: Sink) -> None:
-    assert await told(sink, {"ok": False, "error": error}) == Rejected(Reason.CLIENT_ERROR, error, 200)
+    assert await send_to(sink, {"ok": False, "error": error}) == Rejected(Reason.CLIENT_ERROR, error, 200)
 
 
 @pytest.mark.parametrize(
-    ("status", "word"),
+    ("status", "code"),
     [
         (404, "no_service"),
         (404, "no_active_hooks"),
@@ -63,31 +63,31 @@ async def test_an_error_that_concerns_the_message_is_final(error: str, sink: Sin
 )
 @pytest.mark.parametrize("body", ["{}", '{{"ok":false,"error":"{}"}}'])
 async def test_a_gone_destination_is_recognized_by_its_error_code(
-    status: int, word: str, body: str, sink: Sink
+    status: int, code: str, body: str, sink: Sink
 ) -> None:
-    text = body.format(word)
+    text = body.format(code)
     sink.script = lambda _: web.Response(status=status, text=text)
     assert await send(SlackChannel, sink.url) == Retry(Reason.DESTINATION_GONE, f"{status} {text}", status)
 
 
-@pytest.mark.parametrize("word", ["invalid_payload", "too_many_attachments", "no_text"])
-async def test_a_message_that_a_webhook_cannot_accept_is_rejected(word: str, sink: Sink) -> None:
-    sink.script = lambda _: web.Response(status=400, text=word)
-    assert await send(SlackChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, f"400 {word}", 400)
+@pytest.mark.parametrize("code", ["invalid_payload", "too_many_attachments", "no_text"])
+async def test_a_message_that_a_webhook_cannot_accept_is_rejected(code: str, sink: Sink) -> None:
+    sink.script = lambda _: web.Response(status=400, text=code)
+    assert await send(SlackChannel, sink.url) == Rejected(Reason.CLIENT_ERROR, f"400 {code}", 400)
 
 
 async def test_an_error_without_a_code_is_rejected(sink: Sink) -> None:
-    assert isinstance(await told(sink, {"ok": False}), Rejected)
-    assert isinstance(await told(sink, {"ok": False, "error": {"odd": 1}}), Rejected)
+    assert isinstance(await send_to(sink, {"ok": False}), Rejected)
+    assert isinstance(await send_to(sink, {"ok": False, "error": {"odd": 1}}), Rejected)
 
 
 async def test_retry_after_is_obeyed_inside_a_200(sink: Sink) -> None:
-    outcome = await told(sink, {"ok": False, "error": "ratelimited"}, **{"Retry-After": "30"})
+    outcome = await send_to(sink, {"ok": False, "error": "ratelimited"}, **{"Retry-After": "30"})
     assert outcome == Retry(Reason.RATE_LIMITED, "ratelimited", 200, 30.0)
 
 
 async def test_an_ok_response_is_sent(sink: Sink) -> None:
-    assert isinstance(await told(sink, {"ok": True, "ts": "1.2"}), Sent)
+    assert isinstance(await send_to(sink, {"ok": True, "ts": "1.2"}), Sent)
 
 
 async def test_the_channel_s_settings_are_sent(sink: Sink) -> None:
@@ -98,8 +98,8 @@ async def test_the_channel_s_settings_are_sent(sink: Sink) -> None:
 
 def test_a_name_after_an_at_sign_mentions_nobody_and_labels_stay_unchanged() -> None:
     annotations = {"summary": "@channel, mail bob@example.com", "description": "@here " * 2000}
-    told = notification(alert(annotations=annotations, owner="@bob\n@sue"), alert(owner="x"))
-    [request] = NOTIFIERS[SlackChannel].requests(channel(SlackChannel), told)
+    message = notification(alert(annotations=annotations, owner="@bob\n@sue"), alert(owner="x"))
+    [request] = NOTIFIERS[SlackChannel].requests(channel(SlackChannel), message)
     text = read_slack(request.body)
     assert "@\u2060channel, mail bob@example.com" in text
     assert "`owner=@bob @sue`" in text

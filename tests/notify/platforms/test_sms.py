@@ -1,4 +1,4 @@
-"""Does a text message say what counts in two segments, and does a number that takes none keep it from nobody?"""
+"""Text messages of at most two segments, and independent delivery to each number."""
 
 import base64
 from typing import Any
@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from relay.domain.channel_types import SmsChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
-from relay.notify.platforms.gsm7 import cut, is_gsm, places, plain
-from relay.notify.platforms.sms import text_of
+from relay.notify.platforms.gsm7 import cut, is_gsm, sms_size, transliterate
+from relay.notify.platforms.sms_text import text_of
 from relay.notify.registry import NOTIFIERS, check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
@@ -27,10 +27,10 @@ from tests.notify.factories import (
     digest,
     notification,
 )
-from tests.notify.hostile import TEXTS, hostile
+from tests.notify.hostile import HOSTILE_TEXTS, hostile
 from tests.notify.message_texts import count_alerts
 from tests.notify.sending import send
-from tests.notify.strict.twilio import ALPHABET, EXTENSION, StrictTwilio, refusal, segments
+from tests.notify.strict.twilio import ALPHABET, EXTENSION, StrictTwilio, error_response, segments
 
 ONE, TWO, THREE = "+15005550001", "+15005550002", "+15005550003"
 LINK = "http://alertmanager.example.com/#/alerts?receiver=web.hook"
@@ -46,18 +46,18 @@ async def test_500_hostile_alerts_are_counted(sink: Sink) -> None:
 
 
 def test_a_text_has_counts_severity_name_summary_and_link() -> None:
-    told = notification(alert(annotations={"summary": "Disk is at 99 %"}))
-    assert text_of(told) == f"FIRING:1 critical: DiskFull - Disk is at 99 % {LINK}"
+    message = notification(alert(annotations={"summary": "Disk is at 99 %"}))
+    assert text_of(message) == f"FIRING:1 critical: DiskFull - Disk is at 99 % {LINK}"
 
 
 def test_several_alerts_are_named_worst_and_most_frequent_first() -> None:
-    told = notification(
+    message = notification(
         alert("Slow", severity="warning", at="1"),
         *(alert("Worn", severity="warning", at=f"{at}") for at in range(2)),
         alert("Down"),
         alert("Gone", "resolved"),
     )
-    assert text_of(told) == f"FIRING:4, RESOLVED:1 critical: Down, Worn x2, Slow {LINK}"
+    assert text_of(message) == f"FIRING:4, RESOLVED:1 critical: Down, Worn x2, Slow {LINK}"
 
 
 def test_resolved_alerts_are_named_when_nothing_fires() -> None:
@@ -67,8 +67,8 @@ def test_resolved_alerts_are_named_when_nothing_fires() -> None:
 
 
 def test_names_that_do_not_fit_are_counted_and_the_link_is_omitted_whole() -> None:
-    told = notification(*(alert(f"DatabaseReplicaLagsBehind{at:03}") for at in range(300)))
-    text = text_of(told)
+    message = notification(*(alert(f"DatabaseReplicaLagsBehind{at:03}") for at in range(300)))
+    text = text_of(message)
     assert text.startswith("FIRING:300 critical: DatabaseReplicaLagsBehind000, ")
     named = text.count("DatabaseReplica")
     assert text.endswith(f" and {300 - named} more")
@@ -76,33 +76,33 @@ def test_names_that_do_not_fit_are_counted_and_the_link_is_omitted_whole() -> No
 
 
 def test_a_text_names_the_original_channel_omitted_and_unnotified_alerts() -> None:
-    told = notification(
+    message = notification(
         alert(status="resolved"), truncated=3, unnotified=frozenset({0}), fallback_for=FALLBACK, external_url=""
     )
-    text = text_of(told)
+    text = text_of(message)
     assert "for slack-critical: circuit breaker open since 15:33" in text
     assert "3 more left out by Alertmanager" in text
-    assert "1 fired and ended untold" in text
+    assert "1 fired without notice" in text
 
 
 def test_a_digest_counts_and_links_to_all_of_them() -> None:
-    told = digest(count("Down", firing=3), count("Slow", "warning", firing=2, resolved=4))
-    assert text_of(told) == f"DIGEST of 27 groups, FIRING:5, RESOLVED:4 critical: Down x3, Slow x2 {HISTORY}"
+    message = digest(count("Down", firing=3), count("Slow", "warning", firing=2, resolved=4))
+    assert text_of(message) == f"DIGEST of 27 groups, FIRING:5, RESOLVED:4 critical: Down x3, Slow x2 {HISTORY}"
 
 
-@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
 @pytest.mark.parametrize("repeated", [1, 7, 300])
 def test_any_text_takes_at_most_two_segments(text: str, repeated: int) -> None:
     long = text * repeated
-    for told in (
+    for message in (
         notification(alert(annotations={"summary": long})),
         notification(alert(long, severity=long, annotations={"summary": long}), external_url=f"http://x/{long}"),
         digest(*(count(f"{long}{at}", long) for at in range(40))),
     ):
-        written = text_of(told)
-        assert segments(written) <= 2
-        assert count_alerts(SmsChannel, written) in (1, 40)
-        assert "\ufffd" not in written
+        sms = text_of(message)
+        assert segments(sms) <= 2
+        assert count_alerts(SmsChannel, sms) in (1, 40)
+        assert "\ufffd" not in sms
 
 
 def test_typography_does_not_cost_a_segment() -> None:
@@ -122,28 +122,28 @@ def test_text_outside_of_the_gsm_alphabet_stays_unchanged() -> None:
     [("abc", 3), ("a€b", 4), ("[x]~^{}\\|", 17), ("é", 1), ("ê", 1), ("🔥", 2), ("a🔥€", 4), ("", 0)],
 )
 def test_the_length_is_counted_in_sent_characters(text: str, size: int) -> None:
-    assert places(text) == size
+    assert sms_size(text) == size
 
 
 @pytest.mark.parametrize("limit", range(1, 12))
 @pytest.mark.parametrize("text", ["🔥" * 9, "[" * 9, "a" * 20, "磁" * 20, "a[" * 9])
 def test_cutting_stays_within_the_limit_and_splits_no_character(text: str, limit: int) -> None:
     cropped = cut(text, limit)
-    assert places(cropped) <= max(limit, 3)
+    assert sms_size(cropped) <= max(limit, 3)
     cropped.encode()
 
 
 def test_the_alphabet_is_that_of_the_standard() -> None:
     assert all(is_gsm(one) for one in (ALPHABET | EXTENSION) - {"\f"})
     assert not any(is_gsm(one) for one in "ç`\t“🔥Жê")
-    assert plain("ŁŻ") == "ŁZ"
+    assert transliterate("ŁŻ") == "ŁZ"
 
 
 async def test_each_number_gets_the_same_text(sink: Sink) -> None:
     sink.script = twilio = StrictTwilio(ACCOUNT, AUTH_TOKEN)
     assert isinstance(await send(SmsChannel, sink.url, sms_to=[ONE, TWO, THREE]), Sent)
     assert [message.reference for message in twilio.messages] == [ONE, TWO, THREE]
-    assert len(set(twilio.told)) == 1
+    assert len(set(twilio.texts)) == 1
 
 
 async def test_a_messaging_service_can_be_the_sender(sink: Sink) -> None:
@@ -179,14 +179,16 @@ async def test_a_rejected_number_does_not_affect_the_others(code: int, sink: Sin
 async def test_errors_of_account_or_sender_and_temporary_ones_are_retried(
     status: int, code: int, reason: Reason, sink: Sink
 ) -> None:
-    sink.script = lambda _: refusal(status, code, "no")
+    sink.script = lambda _: error_response(status, code, "no")
     outcome = await send(SmsChannel, sink.url)
     assert isinstance(outcome, Retry)
     assert outcome.reason is reason
 
 
 async def test_a_text_that_is_too_long_is_final(sink: Sink) -> None:
-    sink.script = lambda _: refusal(400, 21617, "The concatenated message body exceeds the 1600 character limit")
+    sink.script = lambda _: error_response(
+        400, 21617, "The concatenated message body exceeds the 1600 character limit"
+    )
     assert isinstance(await send(SmsChannel, sink.url), Rejected)
 
 
@@ -231,6 +233,6 @@ def test_numbers_short_codes_and_names_may_send(sender: str) -> None:
 
 
 def test_the_form_is_the_same_on_every_attempt() -> None:
-    told = hostile(40)
-    first, second = (NOTIFIERS[SmsChannel].requests(channel(SmsChannel), told) for _ in range(2))
+    message = hostile(40)
+    first, second = (NOTIFIERS[SmsChannel].requests(channel(SmsChannel), message) for _ in range(2))
     assert first == second

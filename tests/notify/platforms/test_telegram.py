@@ -1,4 +1,4 @@
-"""Does Telegram take what it is told, is nobody pinged, and are its refusals understood?"""
+"""Messages that Telegram accepts and that mention nobody, and the classification of its errors."""
 
 import html
 import json
@@ -22,50 +22,50 @@ from tests.notify.factories import BOT_TOKEN, SOURCE, alert, channel, count, dig
 from tests.notify.hostile import hostile
 from tests.notify.message_texts import count_alerts
 from tests.notify.sending import send
-from tests.notify.strict.telegram import StrictTelegram, read_telegram, refusal
+from tests.notify.strict.telegram import StrictTelegram, error_response, read_telegram
 
 
-def bodies(told: Message, **settings: Any) -> list[Any]:
-    requests = NOTIFIERS[TelegramChannel].requests(channel(TelegramChannel, **settings), told)
+def bodies(message: Message, **settings: Any) -> list[Any]:
+    requests = NOTIFIERS[TelegramChannel].requests(channel(TelegramChannel, **settings), message)
     return [json.loads(request.body) for request in requests]
 
 
-def described(number: int) -> Message:
+def group_of(number: int) -> Message:
     alerts = [alert(instance=f"db{at}", annotations={"description": "x" * 900}) for at in range(number)]
     return notification(*alerts)
 
 
-async def refused(sink: Sink, status: int, words: str, **parameters: Any) -> Outcome:
-    sink.script = lambda _: refusal(status, words, **parameters)
+async def send_refused(sink: Sink, status: int, description: str, **parameters: Any) -> Outcome:
+    sink.script = lambda _: error_response(status, description, **parameters)
     return await send(TelegramChannel, sink.url)
 
 
 async def test_500_hostile_alerts_are_accepted_and_shown_or_counted(sink: Sink) -> None:
     sink.script = telegram = StrictTelegram(BOT_TOKEN, "42")
     assert isinstance(await send(TelegramChannel, sink.url, hostile()), Sent)
-    assert len(telegram.told) == 5
-    whole = "\n".join(telegram.told)
-    assert count_alerts(TelegramChannel, whole) == 500
-    assert "7 more alerts were left out by Alertmanager" in whole
-    assert "http://alertmanager.example.com/#/alerts" in telegram.told[-1]
+    assert len(telegram.texts) == 5
+    text = "\n".join(telegram.texts)
+    assert count_alerts(TelegramChannel, text) == 500
+    assert "7 more alerts were left out by Alertmanager" in text
+    assert "http://alertmanager.example.com/#/alerts" in telegram.texts[-1]
 
 
 @pytest.mark.parametrize("number", [1, 3, 4, 5, 9, 14, 19])
 async def test_a_large_group_is_several_numbered_messages_split_between_alerts(number: int, sink: Sink) -> None:
     sink.script = telegram = StrictTelegram(BOT_TOKEN, "42")
-    assert isinstance(await send(TelegramChannel, sink.url, described(number)), Sent)
-    parts = len(telegram.told)
-    assert parts == -(-number // 4)
-    for at, text in enumerate(telegram.told, 1):
-        numbered = f"[FIRING:{number}] DiskFull ({at}/{parts})\n" if parts > 1 else f"[FIRING:{number}] DiskFull\n"
+    assert isinstance(await send(TelegramChannel, sink.url, group_of(number)), Sent)
+    total = len(telegram.texts)
+    assert total == -(-number // 4)
+    for at, text in enumerate(telegram.texts, 1):
+        numbered = f"[FIRING:{number}] DiskFull ({at}/{total})\n" if total > 1 else f"[FIRING:{number}] DiskFull\n"
         assert text.startswith(numbered)
         assert text.count("x" * 900) == text.count("🔥")
-    shown = re.findall(r"instance=(db\d+)", "\n".join(telegram.told))
+    shown = re.findall(r"instance=(db\d+)", "\n".join(telegram.texts))
     assert shown == [f"db{at}" for at in range(number)]
 
 
 def test_a_message_is_filled_before_the_next_one_starts() -> None:
-    texts = [body["text"] for body in bodies(described(100))]
+    texts = [body["text"] for body in bodies(group_of(100))]
     assert len(texts) == 5
     assert all(len(html.unescape(text)) > 3000 for text in texts)
     assert "… and 80 more alerts that did not fit here" in texts[-1]
@@ -76,17 +76,17 @@ def test_a_message_at_the_length_limit_is_accepted(sizes: range) -> None:
     longest = 0
     for size in sizes:
         alerts = [alert(instance=f"db{at}", annotations={"description": "🔥" * size}) for at in range(40)]
-        told = notification(*alerts, truncated=3)
-        texts = [read_telegram(json.dumps(body).encode()) for body in bodies(told)]
+        message = notification(*alerts, truncated=3)
+        texts = [read_telegram(json.dumps(body).encode()) for body in bodies(message)]
         longest = max([longest, *(code_units(text.partition("\nhttp://")[0]) for text in texts)])
     assert longest > 4080
 
 
 def test_messages_stay_within_the_limit_of_entities() -> None:
     alerts = [alert("A", annotations={"runbook_url": "http://x.example"}, at=f"{n}") for n in range(200)]
-    told = bodies(notification(*alerts))
-    assert len(told) == 5
-    assert all(90 < body["text"].count("</") <= 100 for body in told)
+    message = bodies(notification(*alerts))
+    assert len(message) == 5
+    assert all(90 < body["text"].count("</") <= 100 for body in message)
 
 
 def test_a_digest_uses_a_second_message_only_for_critical_names() -> None:
@@ -124,7 +124,7 @@ def test_the_token_is_in_the_url_and_not_in_the_body(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words", "reason"),
+    ("status", "description", "reason"),
     [
         (403, "Forbidden: bot was blocked by the user", Reason.DESTINATION_GONE),
         (403, "Forbidden: bot was kicked from the supergroup chat", Reason.DESTINATION_GONE),
@@ -141,35 +141,35 @@ def test_the_token_is_in_the_url_and_not_in_the_body(url: str) -> None:
     ],
 )
 async def test_an_error_about_the_chat_or_the_bot_is_retried(
-    status: int, words: str, reason: Reason, sink: Sink
+    status: int, description: str, reason: Reason, sink: Sink
 ) -> None:
-    outcome = await refused(sink, status, words)
+    outcome = await send_refused(sink, status, description)
     assert isinstance(outcome, Retry)
     assert outcome.reason is reason
-    assert words in outcome.detail
+    assert description in outcome.detail
 
 
 async def test_the_wait_of_a_429_is_obeyed(sink: Sink) -> None:
-    outcome = await refused(sink, 429, "Too Many Requests: retry after 35", retry_after=35)
+    outcome = await send_refused(sink, 429, "Too Many Requests: retry after 35", retry_after=35)
     assert isinstance(outcome, Retry)
     assert outcome.after == 35.0
 
 
 async def test_a_group_that_became_a_supergroup_reports_its_new_id(sink: Sink) -> None:
-    words = "Bad Request: group chat was upgraded to a supergroup chat"
-    outcome = await refused(sink, 400, words, migrate_to_chat_id=-1001234)
+    description = "Bad Request: group chat was upgraded to a supergroup chat"
+    outcome = await send_refused(sink, 400, description, migrate_to_chat_id=-1001234)
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.DESTINATION_GONE
     assert "-1001234" in outcome.detail
 
 
 @pytest.mark.parametrize(
-    "words", ["Bad Request: can't parse entities: unclosed start tag", "Bad Request: message is too long"]
+    "description", ["Bad Request: can't parse entities: unclosed start tag", "Bad Request: message is too long"]
 )
-async def test_an_error_about_the_message_is_final(words: str, sink: Sink) -> None:
-    outcome = await refused(sink, 400, words)
+async def test_an_error_about_the_message_is_final(description: str, sink: Sink) -> None:
+    outcome = await send_refused(sink, 400, description)
     assert isinstance(outcome, Rejected)
-    assert words in outcome.detail
+    assert description in outcome.detail
 
 
 @pytest.mark.parametrize("status", [200, 302, 403, 404, 429, 500])
@@ -217,8 +217,8 @@ def test_chats_by_number_and_by_name_are_accepted(chat: str) -> None:
 
 async def test_an_unknown_chat_and_a_wrong_token_are_retried(sink: Sink) -> None:
     sink.script = StrictTelegram(BOT_TOKEN, "42")
-    gone = await send(TelegramChannel, sink.url, chat_id="43")
-    wrong = await send(TelegramChannel, sink.url, bot_token=BOT_TOKEN[:-1] + "X")
-    assert isinstance(gone, Retry)
-    assert isinstance(wrong, Retry)
-    assert (gone.reason, wrong.reason) == (Reason.DESTINATION_GONE, Reason.AUTH_ERROR)
+    unknown_chat = await send(TelegramChannel, sink.url, chat_id="43")
+    wrong_token = await send(TelegramChannel, sink.url, bot_token=BOT_TOKEN[:-1] + "X")
+    assert isinstance(unknown_chat, Retry)
+    assert isinstance(wrong_token, Retry)
+    assert (unknown_chat.reason, wrong_token.reason) == (Reason.DESTINATION_GONE, Reason.AUTH_ERROR)

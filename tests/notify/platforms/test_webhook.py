@@ -1,4 +1,4 @@
-"""Does the plain webhook send what the channel's headers and template say, and the alert in any case?"""
+"""The generic webhook: headers, template of the body, and the built-in body when the template fails."""
 
 import json
 from typing import Any
@@ -37,7 +37,7 @@ FAILING = [
 ]
 
 
-def refused(field: str, **settings: Any) -> str:
+def rejection(field: str, **settings: Any) -> str:
     with pytest.raises(InvalidInput) as caught:
         check_channel(channel(WebhookChannel, **settings), EgressPolicy(()))
     assert caught.value.field == field
@@ -53,7 +53,7 @@ async def test_the_built_in_body_contains_everything(sink: Sink) -> None:
         "critical",
         2,
     )
-    assert [one["status"] for one in body["alerts"]] == ["firing", "resolved"]
+    assert [alert["status"] for alert in body["alerts"]] == ["firing", "resolved"]
     assert body["alerts"][1]["starts_at"] == "2026-11-23T15:33:27Z"
     assert sink.received[0].headers["Content-Type"] == "application/json"
 
@@ -83,47 +83,47 @@ async def test_a_failing_template_is_replaced_by_the_built_in_body_and_reported(
 )
 def test_a_template_with_a_syntax_error_is_rejected_with_its_line(template: str) -> None:
     line = template.count("\n") + 1
-    assert refused("custom_payload_template", custom_payload_template=template).startswith(f"line {line}: ")
+    assert rejection("custom_payload_template", custom_payload_template=template).startswith(f"line {line}: ")
 
 
 def test_an_oversized_template_is_rejected() -> None:
-    assert "65536" in refused("custom_payload_template", custom_payload_template="x" * 70_000)
+    assert "65536" in rejection("custom_payload_template", custom_payload_template="x" * 70_000)
     nested = "{{ " + "(" * 20_000 + "1" + ")" * 20_000 + " }}"
-    assert refused("custom_payload_template", custom_payload_template=nested) == "is nested too deeply"
+    assert rejection("custom_payload_template", custom_payload_template=nested) == "is nested too deeply"
 
 
 async def test_headers_are_sent_and_may_set_the_content_type(sink: Sink) -> None:
     headers = {"content-type": "text/plain; charset=utf-8", "X-Team": "db", "User-Agent": "ours"}
     await send(WebhookChannel, sink.url, custom_headers=headers, custom_payload_template="Übel: {{ status }}")
-    got = sink.received[0]
-    assert (got.headers["Content-Type"], got.headers["X-Team"]) == ("text/plain; charset=utf-8", "db")
-    assert got.headers["User-Agent"] == "ours"
-    assert got.body.decode() == "Übel: firing"
+    received = sink.received[0]
+    assert (received.headers["Content-Type"], received.headers["X-Team"]) == ("text/plain; charset=utf-8", "db")
+    assert received.headers["User-Agent"] == "ours"
+    assert received.body.decode() == "Übel: firing"
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "ü", "(x)", "a\x01"])
 def test_malformed_header_names_are_rejected(name: str) -> None:
-    assert "is not a header name" in refused("custom_headers", custom_headers={name: "x"})
+    assert "is not a header name" in rejection("custom_headers", custom_headers={name: "x"})
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "\x7f", "\x01", "Ω", "x" * 9000])
 def test_an_invalid_header_value_is_rejected_and_not_shown(value: str) -> None:
-    message = refused("custom_headers.X-Key", custom_headers={"X-Key": value})
+    message = rejection("custom_headers.X-Key", custom_headers={"X-Key": value})
     assert value not in message
 
 
 @pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "CONNECTION", "Upgrade", "TE"])
 def test_headers_that_frame_the_request_are_rejected(name: str) -> None:
-    assert refused(f"custom_headers.{name}", custom_headers={name: "x"}) == "is set by the relay itself"
+    assert rejection(f"custom_headers.{name}", custom_headers={name: "x"}) == "is set by the relay itself"
 
 
 def test_too_many_headers_are_rejected() -> None:
-    refused("custom_headers", custom_headers={f"X-{n}": "x" for n in range(51)})
+    rejection("custom_headers", custom_headers={f"X-{n}": "x" for n in range(51)})
 
 
 def test_a_user_in_the_url_and_an_authorization_header_exclude_each_other() -> None:
     settings = {"url": "https://u:hidden@example.com/", "custom_headers": {"authorization": "Bearer x"}}
-    assert "hidden" not in refused("custom_headers", **settings)
+    assert "hidden" not in rejection("custom_headers", **settings)
 
 
 async def test_a_large_group_is_sent_whole(sink: Sink) -> None:

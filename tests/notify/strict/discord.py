@@ -1,4 +1,4 @@
-"""What does Discord take? A strict reader of messages, and a server of one webhook.
+"""A strict Discord: a reader of messages, and a server of one webhook.
 
 https://discord.com/developers/docs/resources/webhook#execute-webhook
 https://discord.com/developers/docs/resources/webhook#edit-webhook-message
@@ -11,171 +11,171 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.notify.strict.platform import Shown, StrictPlatform, Window, check_links
+from tests.notify.strict.platform import PostedMessage, RateWindow, StrictPlatform, check_links
 
 LINK = re.compile(r"(?<!\\)\[[^\[\]]*\]\(([^()\s]*)\)")
 MENTION = re.compile(r"(?<!\\)(?:\\\\)*<[@#!]")
-EDITABLE = {"content", "embeds", "allowed_mentions"}
-EXECUTED = EDITABLE | {"username", "avatar_url"}
-EMBED: dict[str, type] = {"title": str, "description": str, "color": int, "footer": dict}
-"""What the relay uses of it. The embed's own `url` is not among that: some hosts get the whole message refused."""
-LONGEST = {"title": 256, "description": 4096}
+EDIT_FIELDS = {"content", "embeds", "allowed_mentions"}
+EXECUTE_FIELDS = EDIT_FIELDS | {"username", "avatar_url"}
+EMBED_FIELDS: dict[str, type] = {"title": str, "description": str, "color": int, "footer": dict}
+"""The fields that the relay uses. Not `url`: for some hosts, Discord refuses the whole message."""
+MAX_LENGTHS = {"title": 256, "description": 4096}
 DISCORD_HOOK = "/api/webhooks/1100000000000000001/tokenOfTheHook_0123456789-abcdef"
 
 
 class Refused(Exception):
-    """What Discord says no to: its status, its code and words, and for code 50035 where."""
+    """Discord refuses the request: status, code, message, and for code 50035 the invalid fields."""
 
-    def __init__(self, status: int, code: int, words: str, errors: dict[str, Any] | None = None) -> None:
-        super().__init__(words if errors is None else f"{words} {json.dumps(errors)}")
+    def __init__(self, status: int, code: int, text: str, errors: dict[str, Any] | None = None) -> None:
+        super().__init__(text if errors is None else f"{text} {json.dumps(errors)}")
         self.status = status
-        self.answer = {"message": words, "code": code} | ({} if errors is None else {"errors": errors})
+        self.body = {"message": text, "code": code} | ({} if errors is None else {"errors": errors})
 
 
-def malformed(code: str, words: str, *path: str) -> Refused:
+def invalid_form(code: str, text: str, *path: str) -> Refused:
     """https://discord.com/developers/docs/reference#error-messages"""
-    errors: dict[str, Any] = {"_errors": [{"code": code, "message": words}]}
+    errors: dict[str, Any] = {"_errors": [{"code": code, "message": text}]}
     for name in reversed(path):
         errors = {name: errors}
     return Refused(400, 50035, "Invalid Form Body", errors)
 
 
 def read_discord(body: bytes) -> str:
-    """The text of a message, a line for each of its parts.
+    """The text of a message, one part a line.
 
     Raises:
         Refused: Discord would refuse it.
-        AssertionError: it would be taken, but not as it should be: it pings, or links to what is no web page.
+        AssertionError: Discord would accept it, but it mentions people or has links that are no web pages.
     """
-    return shown(arguments(body, EXECUTED))
+    return displayed_text(parse_arguments(body, EXECUTE_FIELDS))
 
 
-def arguments(body: bytes, fields: set[str]) -> dict[str, Any]:
-    """The fields of a message, each of them one that this call has."""
+def parse_arguments(body: bytes, fields: set[str]) -> dict[str, Any]:
+    """The fields of a message; all of them known to this call."""
     try:
         message: Any = json.loads(body)
     except ValueError:
         raise Refused(400, 50109, "The request body contains invalid JSON.") from None
     if not isinstance(message, dict):
-        raise malformed("MODEL_TYPE_CONVERT", "Only dictionaries may be used in a ModelType")
-    assert set(message) <= fields, f"{set(message) - fields} are no fields of this call"
-    assert message.get("allowed_mentions") == {"parse": []}, "somebody may be pinged"
+        raise invalid_form("MODEL_TYPE_CONVERT", "Only dictionaries may be used in a ModelType")
+    assert set(message) <= fields, f"{set(message) - fields} are not fields of this call"
+    assert message.get("allowed_mentions") == {"parse": []}, "somebody may be mentioned"
     name = message.get("username", "name")
     if not 0 < len(name.strip()) <= len(name) <= 80:
-        raise malformed("BASE_TYPE_BAD_LENGTH", "Must be between 1 and 80 in length.", "username")
+        raise invalid_form("BASE_TYPE_BAD_LENGTH", "Must be between 1 and 80 in length.", "username")
     return message
 
 
-def shown(message: dict[str, Any]) -> str:
+def displayed_text(message: dict[str, Any]) -> str:
     """Content and embeds, in Discord's Markdown."""
     content, embeds = message.get("content") or "", message.get("embeds") or []
     if not content.strip() and not embeds:
         raise Refused(400, 50006, "Cannot send an empty message")
     if len(content) > 2000:
-        raise malformed("BASE_TYPE_MAX_LENGTH", "Must be 2000 or fewer in length.", "content")
+        raise invalid_form("BASE_TYPE_MAX_LENGTH", "Must be 2000 or fewer in length.", "content")
     if len(embeds) > 10:
-        raise malformed("BASE_TYPE_MAX_LENGTH", "Must be 10 or fewer in length.", "embeds")
+        raise invalid_form("BASE_TYPE_MAX_LENGTH", "Must be 10 or fewer in length.", "embeds")
     texts = [_embed(embed, f"{at}") for at, embed in enumerate(embeds)]
     if sum(map(len, (part for parts in texts for part in parts))) > 6000:
-        words = "Embed size exceeds maximum size of 6000"
-        raise malformed("MAX_EMBED_SIZE_EXCEEDED", words, "embeds")
-    marked = "\n".join([content, *(part for *above, _ in texts for part in above)])
-    assert not MENTION.search(marked), "text that is not escaped may show as a mention"
-    check_links(LINK.findall(marked))
+        text = "Embed size exceeds maximum size of 6000"
+        raise invalid_form("MAX_EMBED_SIZE_EXCEEDED", text, "embeds")
+    markdown = "\n".join([content, *(part for *above, _ in texts for part in above)])
+    assert not MENTION.search(markdown), "unescaped text may become a mention"
+    check_links(LINK.findall(markdown))
     return "\n".join([content, *(part for parts in texts for part in parts)])
 
 
 def _embed(embed: dict[str, Any], at: str) -> tuple[str, str, str]:
-    """Its title, description and footer; the last is plain text."""
+    """The title, the description, and the footer, which is plain text."""
     for name, value in embed.items():
-        assert name in EMBED, f"the relay uses no {name}"
-        if type(value) is not EMBED[name]:
-            raise malformed("BASE_TYPE_BAD_TYPE", "Wrong type.", "embeds", at, name)
-    for name, most in LONGEST.items():
-        if len(embed.get(name, "")) > most:
-            raise malformed("BASE_TYPE_MAX_LENGTH", f"Must be {most} or fewer in length.", "embeds", at, name)
+        assert name in EMBED_FIELDS, f"the relay does not use {name}"
+        if type(value) is not EMBED_FIELDS[name]:
+            raise invalid_form("BASE_TYPE_BAD_TYPE", "Wrong type.", "embeds", at, name)
+    for name, limit in MAX_LENGTHS.items():
+        if len(embed.get(name, "")) > limit:
+            raise invalid_form("BASE_TYPE_MAX_LENGTH", f"Must be {limit} or fewer in length.", "embeds", at, name)
     if not 0 <= embed.get("color", 0) <= 0xFFFFFF:
-        words = "int value should be less than or equal to 16777215."
-        raise malformed("NUMBER_TYPE_MAX", words, "embeds", at, "color")
+        text = "int value should be less than or equal to 16777215."
+        raise invalid_form("NUMBER_TYPE_MAX", text, "embeds", at, "color")
     footer = embed.get("footer", {"text": ""})["text"]
     if len(footer) > 2048:
-        words = "Must be 2048 or fewer in length."
-        raise malformed("BASE_TYPE_MAX_LENGTH", words, "embeds", at, "footer", "text")
+        text = "Must be 2048 or fewer in length."
+        raise invalid_form("BASE_TYPE_MAX_LENGTH", text, "embeds", at, "footer", "text")
     for name in ("title", "description"):
         assert name not in embed or embed[name].strip(), f"an empty {name}"
     if "footer" in embed and not footer.strip():
-        raise malformed("BASE_TYPE_REQUIRED", "This field is required", "embeds", at, "footer", "text")
+        raise invalid_form("BASE_TYPE_REQUIRED", "This field is required", "embeds", at, "footer", "text")
     if not embed.get("description") and not embed.get("title"):
-        raise malformed("BASE_TYPE_REQUIRED", "This field is required", "embeds", at, "description")
+        raise invalid_form("BASE_TYPE_REQUIRED", "This field is required", "embeds", at, "description")
     return embed.get("title", ""), embed.get("description", ""), footer
 
 
 class StrictDiscord(StrictPlatform):
-    """A webhook at `DISCORD_HOOK`, until it is deleted, which keeps the messages of its channel."""
+    """A webhook at `DISCORD_HOOK`, unless it is `deleted`, and the messages of its channel."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.deleted = False
         self._raw: dict[str, dict[str, Any]] = {}
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def respond(self, request: web.Request) -> web.Response:
         at = request.path.removeprefix(DISCORD_HOOK)
         if self.deleted or not request.path.startswith(DISCORD_HOOK):
-            return _answered(Refused(404, 10015, "Unknown Webhook"))
+            return _error_response(Refused(404, 10015, "Unknown Webhook"))
         window = self.window(request.method, 5, 2)
-        if window is not None and not window.passes():
-            return _slow_down(window)
+        if window is not None and not window.allow():
+            return _rate_limited(window)
         try:
             if request.content_type != "application/json":
-                raise malformed("CONTENT_TYPE_INVALID", 'Expected "Content-Type" header to be one of {…}.')
+                raise invalid_form("CONTENT_TYPE_INVALID", 'Expected "Content-Type" header to be one of {…}.')
             if request.method == "POST" and at == "":
-                response = self._execute(arguments(await request.read(), EXECUTED), request)
+                response = self._execute(parse_arguments(await request.read(), EXECUTE_FIELDS), request)
             elif request.method == "PATCH" and re.fullmatch(r"/messages/\d+", at):
-                response = self._edit(at.rpartition("/")[2], arguments(await request.read(), EDITABLE))
+                response = self._edit(at.rpartition("/")[2], parse_arguments(await request.read(), EDIT_FIELDS))
             else:
                 response = web.json_response({"message": "405: Method Not Allowed", "code": 0}, status=405)
-        except Refused as no:
-            response = _answered(no)
+        except Refused as refused:
+            response = _error_response(refused)
         if window is not None:
             response.headers.update(_headers(window))
         return response
 
     def _execute(self, message: dict[str, Any], request: web.Request) -> web.Response:
-        text = shown(message)
+        text = displayed_text(message)
         reference = f"{1200000000000000000 + len(self._raw)}"
         self._raw[reference] = message
-        self.messages.append(Shown(reference, [text], request.query.get("thread_id")))
+        self.messages.append(PostedMessage(reference, [text], request.query.get("thread_id")))
         if request.query.get("wait") != "true":
             return web.Response(status=204)
         return web.json_response({"id": reference, "type": 0, "webhook_id": DISCORD_HOOK.split("/")[3]} | message)
 
     def _edit(self, reference: str, message: dict[str, Any]) -> web.Response:
-        kept = self.find(reference)
-        if kept is None:
+        stored = self.find(reference)
+        if stored is None:
             raise Refused(404, 10008, "Unknown Message")
-        if not kept.editable:
+        if not stored.editable:
             raise Refused(403, 50005, "Cannot edit a message authored by another user")
         after = self._raw[reference] | message
-        kept.versions.append(shown(after))
+        stored.versions.append(displayed_text(after))
         self._raw[reference] = after
         return web.json_response({"id": reference, "edited_timestamp": "2026-11-23T15:33:27Z"} | after)
 
 
-def _answered(no: Refused) -> web.Response:
-    return web.json_response(no.answer, status=no.status)
+def _error_response(refused: Refused) -> web.Response:
+    return web.json_response(refused.body, status=refused.status)
 
 
-def _headers(window: Window) -> dict[str, str]:
+def _headers(window: RateWindow) -> dict[str, str]:
     """https://discord.com/developers/docs/topics/rate-limits#header-format"""
     return {
         "X-RateLimit-Limit": f"{window.limit}",
-        "X-RateLimit-Remaining": f"{window.left}",
+        "X-RateLimit-Remaining": f"{window.remaining}",
         "X-RateLimit-Reset-After": f"{window.wait:.3f}",
         "X-RateLimit-Bucket": "abcd1234",
     }
 
 
-def _slow_down(window: Window) -> web.Response:
+def _rate_limited(window: RateWindow) -> web.Response:
     """https://discord.com/developers/docs/topics/rate-limits#exceeding-a-rate-limit"""
     answer = {"message": "You are being rate limited.", "retry_after": round(window.wait, 3), "global": False}
     headers = _headers(window) | {"Retry-After": f"{window.wait:.0f}", "X-RateLimit-Scope": "user"}

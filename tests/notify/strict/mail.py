@@ -1,4 +1,4 @@
-"""What does a mail say, read as strictly as the strictest mail program would?"""
+"""A strict reader of mails."""
 
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -14,22 +14,22 @@ TAGS = {"html", "body", "div", "p", "h2", "strong", "code", "br", "a"}
 
 
 @dataclass
-class Read:
-    """A mail as people see it: `read` is what the HTML says, a line for each block."""
+class ParsedMail:
+    """A mail. `html_text` is the displayed text of the HTML, one block a line."""
 
     headers: EmailMessage
     text: str
     html: str
-    read: str = ""
+    html_text: str = ""
     links: list[str] = field(default_factory=list)
 
 
 class _Page(HTMLParser):
-    """Refuses tags and attributes other than our own, and tags that are not closed."""
+    """Collects text and links; fails on unknown tags and attributes, and on tags that are not closed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.said = ""
+        self.text = ""
         self.links: list[str] = []
         self.open: list[str] = []
 
@@ -40,23 +40,23 @@ class _Page(HTMLParser):
             if name == "href":
                 self.links.append(value or "")
         if tag == "br":
-            self.said += "\n"
+            self.text += "\n"
         else:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
-        self.said += "\n" if tag in ("div", "p", "h2") else ""
+        self.text += "\n" if tag in ("div", "p", "h2") else ""
 
     def handle_data(self, data: str) -> None:
-        self.said += data
+        self.text += data
 
     def handle_comment(self, data: str) -> None:
-        raise AssertionError("a comment hides words")
+        raise AssertionError("a comment hides text")
 
 
-def read(body: bytes) -> Read:
-    """Read a mail, and fail where a mail program might stumble."""
+def parse_mail(body: bytes) -> ParsedMail:
+    """Parse a mail; fail on anything that a mail program may not accept."""
     for line in body.split(b"\r\n"):
         assert len(line) <= MAX_LINE
         assert b"\n" not in line
@@ -71,22 +71,22 @@ def read(body: bytes) -> Read:
     assert mail.get_content_type() == "multipart/alternative"
     text, html = mail.iter_parts()
     assert (text.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
-    words = [part.get_content().replace("\r\n", "\n") for part in (text, html)]
-    found = Read(mail, *words)
+    contents = [part.get_content().replace("\r\n", "\n") for part in (text, html)]
+    parsed = ParsedMail(mail, *contents)
     page = _Page()
-    page.feed(found.html)
+    page.feed(parsed.html)
     page.close()
     assert page.open == []
-    found.read, found.links = page.said, page.links
-    return found
+    parsed.html_text, parsed.links = page.text, page.links
+    return parsed
 
 
 def read_email(body: bytes) -> str:
-    """https://www.rfc-editor.org/rfc/rfc5322, and what mail programs make of it; text and HTML say the same."""
-    mail = read(body)
+    """https://www.rfc-editor.org/rfc/rfc5322, with the same alerts in text and HTML."""
+    mail = parse_mail(body)
     assert len(mail.html.encode()) <= 100_000
     for mark in ("🔥 ", "✅ "):
         shown = sum(line.startswith(mark) for line in mail.text.splitlines())
-        assert shown == sum(line.startswith(mark) for line in mail.read.splitlines())
+        assert shown == sum(line.startswith(mark) for line in mail.html_text.splitlines())
     check_links(mail.links)
     return f"{mail.headers['Subject']}\n{mail.text}"

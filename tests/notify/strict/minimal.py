@@ -1,4 +1,4 @@
-"""What is the least that each platform takes, and with which headers?"""
+"""The smallest message that each platform accepts, and its headers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What does PagerDuty's Events API v2 take? A strict reader of events, and a server that refuses as it does.
+"""A strict PagerDuty: a reader of events, and a server of the Events API v2.
 
 https://developer.pagerduty.com/docs/events-api-v2/trigger-events
 """
@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from tests.notify.strict.platform import Shown, StrictPlatform
+from tests.notify.strict.platform import PostedMessage, StrictPlatform
 
-EVENT: dict[str, type] = {
+EVENT_FIELDS: dict[str, type] = {
     "routing_key": str,
     "event_action": str,
     "dedup_key": str,
@@ -23,7 +23,7 @@ EVENT: dict[str, type] = {
     "client_url": str,
     "links": list,
 }
-PAYLOAD: dict[str, type] = {
+PAYLOAD_FIELDS: dict[str, type] = {
     "summary": str,
     "source": str,
     "severity": str,
@@ -36,11 +36,11 @@ PAYLOAD: dict[str, type] = {
 
 
 class Refused(Exception):
-    """What PagerDuty says no to: its `errors`."""
+    """PagerDuty refuses the event, with one of its `errors`."""
 
 
 def read_pagerduty(body: bytes) -> str:
-    """Summary, notes, details and links of an event, one a line.
+    """The summary, notes, details and links of an event, one a line.
 
     Raises:
         Refused: PagerDuty would refuse it.
@@ -48,7 +48,7 @@ def read_pagerduty(body: bytes) -> str:
     if len(body) > 512_000:
         raise Refused("the event is larger than 512 KB")
     event: dict[str, Any] = json.loads(body)
-    _typed(event, EVENT, "event")
+    _check_fields(event, EVENT_FIELDS, "event")
     if not re.fullmatch(r"[A-Za-z0-9]{32}", event.get("routing_key", "")):
         raise Refused("Length of 'routing_key' is incorrect (should be 32 characters)")
     if event.get("event_action") not in ("trigger", "acknowledge", "resolve"):
@@ -62,13 +62,13 @@ def read_pagerduty(body: bytes) -> str:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise Refused("'links' must be URLs")
     details = payload.get("custom_details", {})
-    words = json.dumps(details, ensure_ascii=False)
+    text = json.dumps(details, ensure_ascii=False)
     notes = details.get("notes", [])
-    return "\n".join([f"EVENT {payload['summary']}", *notes, words, *(f"{text} {url}" for url, text in links)])
+    return "\n".join([f"EVENT {payload['summary']}", *notes, text, *(f"{text} {url}" for url, text in links)])
 
 
 def _check_payload(payload: dict[str, Any]) -> None:
-    _typed(payload, PAYLOAD, "payload")
+    _check_fields(payload, PAYLOAD_FIELDS, "payload")
     for name in ("summary", "source", "severity"):
         if not payload.get(name, "").strip():
             raise Refused(f"'payload.{name}' is missing or blank")
@@ -80,14 +80,14 @@ def _check_payload(payload: dict[str, Any]) -> None:
         assert datetime.fromisoformat(payload["timestamp"]).tzinfo is not None
 
 
-def _typed(data: dict[str, Any], fields: dict[str, type], where: str) -> None:
+def _check_fields(data: dict[str, Any], fields: dict[str, type], where: str) -> None:
     for name, value in data.items():
         if name not in fields or type(value) is not fields[name]:
             raise Refused(f"'{where}.{name}' is unknown or of a wrong type")
 
 
 class StrictPagerDuty(StrictPlatform):
-    """A service with its incidents, by dedup_key. `messages` has the events, which are never edited."""
+    """A service. `open` and `closed` have its incidents by dedup_key; `messages` has the events."""
 
     def __init__(self, key: str, **options: Any) -> None:
         super().__init__(**options)
@@ -95,32 +95,32 @@ class StrictPagerDuty(StrictPlatform):
         self.open: dict[str, str] = {}
         self.closed: list[str] = []
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def respond(self, request: web.Request) -> web.Response:
         body = await request.read()
         if request.content_type != "application/json":
-            return refusal("Event object is invalid")
+            return error_response("Event object is invalid")
         try:
             text = read_pagerduty(body)
-        except Refused as no:
-            return refusal(str(no))
+        except Refused as refused:
+            return error_response(str(refused))
         event = json.loads(body)
         if event["routing_key"] != self.key:
-            return refusal("Invalid routing key")
+            return error_response("Invalid routing key")
         window = self.window(self.key, 120, 60)
-        if window is not None and not window.passes():
-            answer = {"status": "throttle exceeded", "message": "Requests are arriving too quickly."}
-            return web.json_response(answer, status=429, headers={"Retry-After": f"{math.ceil(window.wait)}"})
+        if window is not None and not window.allow():
+            response = {"status": "throttle exceeded", "message": "Requests are arriving too quickly."}
+            return web.json_response(response, status=429, headers={"Retry-After": f"{math.ceil(window.wait)}"})
         name = event["dedup_key"]
-        self.messages.append(Shown(name, [text]))
+        self.messages.append(PostedMessage(name, [text]))
         if event["event_action"] == "trigger":
             self.open.setdefault(name, event["payload"]["severity"])
         elif self.open.pop(name, None):
             self.closed.append(name)
-        answer = {"status": "success", "message": "Event processed", "dedup_key": name}
-        return web.json_response(answer, status=202)
+        response = {"status": "success", "message": "Event processed", "dedup_key": name}
+        return web.json_response(response, status=202)
 
 
-def refusal(*errors: str) -> web.Response:
-    """An answer as PagerDuty words it."""
-    answer = {"status": "invalid event", "message": "Event object is invalid", "errors": list(errors)}
-    return web.json_response(answer, status=400)
+def error_response(*errors: str) -> web.Response:
+    """An error response of PagerDuty."""
+    response = {"status": "invalid event", "message": "Event object is invalid", "errors": list(errors)}
+    return web.json_response(response, status=400)

@@ -1,4 +1,4 @@
-"""What do strict platforms share: messages that are kept with their edits, and windows that limit a rate?"""
+"""What the strict platforms share: stored messages with their edits, and rate limits."""
 
 import time
 from abc import ABC, abstractmethod
@@ -13,13 +13,13 @@ Clock = Callable[[], float]
 
 
 @dataclass
-class Shown:
-    """A message on a platform. `versions` is what it said, the one that people see now last."""
+class PostedMessage:
+    """A message on a platform. `versions` has its texts, the current one last."""
 
     reference: str
     versions: list[str]
     thread: str | None = None
-    """The reference of the message that it replies to, or of the topic that it is in."""
+    """The reference of the message that it replies to, or of its topic."""
     editable: bool = True
 
     @property
@@ -27,78 +27,79 @@ class Shown:
         return self.versions[-1]
 
 
-class Window:
-    """Lets so many through in any stretch of so many seconds."""
+class RateWindow:
+    """A sliding window of `seconds` that allows `limit` requests."""
 
     def __init__(self, limit: int, seconds: float, clock: Clock) -> None:
         self.limit, self.seconds = limit, seconds
         self._clock = clock
-        self._passed: deque[float] = deque()
+        self._times: deque[float] = deque()
 
     @property
-    def left(self) -> int:
-        """How many would be let through now."""
-        while self._passed and self._clock() - self._passed[0] >= self.seconds:
-            self._passed.popleft()
-        return self.limit - len(self._passed)
+    def remaining(self) -> int:
+        """How many requests are allowed now."""
+        while self._times and self._clock() - self._times[0] >= self.seconds:
+            self._times.popleft()
+        return self.limit - len(self._times)
 
     @property
     def wait(self) -> float:
-        """Seconds until the oldest of what passed counts no more."""
-        return self._passed[0] + self.seconds - self._clock() if self._passed else 0.0
+        """Seconds until the oldest request leaves the window."""
+        return self._times[0] + self.seconds - self._clock() if self._times else 0.0
 
-    def passes(self) -> bool:
-        """Let one through, if there is room for it."""
-        if self.left <= 0:
+    def allow(self) -> bool:
+        """Count a request if it is allowed."""
+        if self.remaining <= 0:
             return False
-        self._passed.append(self._clock())
+        self._times.append(self._clock())
         return True
 
 
 class StrictPlatform(ABC):
-    """The script of a sink. `messages` is what people see now, in the order in which it came.
+    """The script of a sink. `messages` has the current messages in the order of their arrival.
 
-    What the platform would take although it should not have been sent (it pings, or loses links) is told as a 500.
+    A request that the platform would accept but the relay should not send, such as one that mentions people, is
+    answered with a 500.
     """
 
     def __init__(self, *, limited: bool = False, clock: Clock = time.monotonic) -> None:
-        """`limited` also limits the rate as the platform does."""
-        self.messages: list[Shown] = []
+        """`limited` also enforces the rate limit of the platform."""
+        self.messages: list[PostedMessage] = []
         self._limited, self._clock = limited, clock
-        self._windows: dict[str, Window] = {}
+        self._windows: dict[str, RateWindow] = {}
 
     async def __call__(self, request: web.Request) -> web.Response:
         try:
-            return await self.answer(request)
-        except AssertionError as wrong:
-            return web.Response(status=500, text=f"this would be taken, and should not be sent: {wrong}")
+            return await self.respond(request)
+        except AssertionError as error:
+            return web.Response(status=500, text=f"this would be accepted, but should not be sent: {error}")
 
     @abstractmethod
-    async def answer(self, request: web.Request) -> web.Response:
-        """What the platform answers."""
+    async def respond(self, request: web.Request) -> web.Response:
+        """The response of the platform."""
 
     @property
-    def told(self) -> list[str]:
-        """What the messages say by now."""
+    def texts(self) -> list[str]:
+        """The current text of each message."""
         return [message.text for message in self.messages]
 
-    def find(self, reference: str) -> Shown | None:
-        """A message, unless it was deleted."""
+    def find(self, reference: str) -> PostedMessage | None:
+        """A message; None if it does not exist or was deleted."""
         return next((message for message in self.messages if message.reference == reference), None)
 
-    def delete(self, message: Shown) -> None:
-        """Somebody deletes a message."""
+    def delete(self, message: PostedMessage) -> None:
+        """Delete a message, as a user would."""
         self.messages.remove(message)
 
-    def window(self, name: str, limit: int, seconds: float) -> Window | None:
-        """The window of this name; None if rates are not limited."""
+    def window(self, name: str, limit: int, seconds: float) -> RateWindow | None:
+        """The window of this name; None without rate limits."""
         if not self._limited:
             return None
-        return self._windows.setdefault(name, Window(limit, seconds, self._clock))
+        return self._windows.setdefault(name, RateWindow(limit, seconds, self._clock))
 
 
 def check_links(links: list[str]) -> None:
-    """Each leads to a web page."""
+    """Fail unless every link is a URL of a web page."""
     for link in links:
         parts = urlsplit(link)
         assert parts.scheme in ("http", "https"), link

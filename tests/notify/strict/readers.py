@@ -1,6 +1,6 @@
-"""What does each platform's documentation allow? Strict readers of the bodies that would be sent.
+"""Strict readers of request bodies, by channel type.
 
-Each returns the message's text, as one string, and fails where the platform would refuse it.
+Each returns the text of the message, and fails if the platform would refuse it.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from relay.domain.channel_types import (
 from tests.notify.strict.discord import read_discord
 from tests.notify.strict.mail import read_email
 from tests.notify.strict.pagerduty import read_pagerduty
-from tests.notify.strict.receivers import read_notice, read_webhook
+from tests.notify.strict.receivers import read_apprise, read_webhook
 from tests.notify.strict.slack import read_slack
 from tests.notify.strict.teams import read_teams
 from tests.notify.strict.telegram import read_telegram
@@ -35,6 +35,6 @@ READERS: dict[type[BaseChannel], Callable[[bytes], str]] = {
     PagerDutyChannel: read_pagerduty,
     SmsChannel: read_twilio,
     EmailChannel: read_email,
-    AppriseChannel: read_notice,
+    AppriseChannel: read_apprise,
 }
-"""A new type wants its platform's limits here."""
+"""A new channel type adds its reader here."""

@@ -1,4 +1,4 @@
-"""Do the strict platforms refuse what the real ones do, in their words, so that a lenient one would be noticed?"""
+"""The strict platforms refuse what the real ones refuse, with the same errors."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from tests.notify.strict.telegram import UNCHANGED, StrictTelegram
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "word"),
+    ("body", "status", "error"),
     [
         ({"text": "x"}, 200, "ok"),
         (in_blocks(section("x")), 200, "ok"),
@@ -50,11 +50,11 @@ from tests.notify.strict.telegram import UNCHANGED, StrictTelegram
         ({"text": "x", "attachments": [{"blocks": []}] * 101}, 400, "too_many_attachments"),
     ],
 )
-async def test_slack_s_webhook_accepts_and_refuses_as_documented(
-    body: Any, status: int, word: str, sink: Sink
+async def test_slack_s_webhook_accepts_and_rejects_as_documented(
+    body: Any, status: int, error: str, sink: Sink
 ) -> None:
     sink.script = slack = StrictSlack()
-    assert (await request(sink, SLACK_HOOK, body))[:2] == (status, word)
+    assert (await request(sink, SLACK_HOOK, body))[:2] == (status, error)
     assert len(slack.messages) == (status == 200)
 
 
@@ -64,8 +64,8 @@ async def test_slack_s_webhook_accepts_and_refuses_as_documented(
 )
 async def test_text_that_would_mention_or_break_on_slack_is_reported(text: str, sink: Sink) -> None:
     sink.script = slack = StrictSlack()
-    status, words, _ = await request(sink, SLACK_HOOK, in_blocks(section(text)))
-    assert (status, words[:9], slack.messages) == (500, "this woul", [])
+    status, text, _ = await request(sink, SLACK_HOOK, in_blocks(section(text)))
+    assert (status, text[:9], slack.messages) == (500, "this woul", [])
 
 
 async def test_a_closed_webhook_of_slack_answers_with_its_error_code(sink: Sink) -> None:
@@ -73,9 +73,9 @@ async def test_a_closed_webhook_of_slack_answers_with_its_error_code(sink: Sink)
     message = {"text": "x"}
     assert (await request(sink, "/services/T0/B0/x", message))[:2] == (404, "no_service")
     assert (await request(sink, SLACK_HOOK + "x", message))[:2] == (403, "invalid_token")
-    for word, status in {"channel_is_archived": 410, "action_prohibited": 403, "rollup_error": 500}.items():
-        slack.closed[SLACK_HOOK] = word
-        assert (await request(sink, SLACK_HOOK, message))[:2] == (status, word)
+    for error, status in {"channel_is_archived": 410, "action_prohibited": 403, "rollup_error": 500}.items():
+        slack.closed[SLACK_HOOK] = error
+        assert (await request(sink, SLACK_HOOK, message))[:2] == (status, error)
 
 
 @pytest.mark.parametrize(
@@ -97,32 +97,31 @@ async def test_a_closed_webhook_of_slack_answers_with_its_error_code(sink: Sink)
         ("chat.update", {"text": "x", "channel": "#alerts", "ts": "1.2"}, BEARER, "channel_not_found"),
     ],
 )
-async def test_slack_s_api_refuses_inside_a_200(
+async def test_slack_s_api_rejects_inside_a_200(
     method: str, body: Any, headers: dict[str, str], error: str, sink: Sink
 ) -> None:
     sink.script = StrictSlack()
-    answer = await request(sink, f"/api/{method}", body, headers)
-    assert answer[:2] == (200, {"ok": False, "error": error})
+    reply = await request(sink, f"/api/{method}", body, headers)
+    assert reply[:2] == (200, {"ok": False, "error": error})
 
 
 async def test_an_update_on_slack_keeps_the_attachments_that_it_omits(sink: Sink) -> None:
     sink.script = slack = StrictSlack()
-    message_refs = await request(
+    posted = await request(
         sink, "/api/chat.postMessage", in_blocks(section("block")) | {"channel": "#alerts"}, BEARER
     )
-    assert message_refs[1]["channel"] == ALERTS
-    where = {"channel": ALERTS, "ts": message_refs[1]["ts"], "parse": "none"}
+    assert posted.body["channel"] == ALERTS
+    target = {"channel": ALERTS, "ts": posted.body["ts"], "parse": "none"}
     [message] = slack.messages
-    assert (await request(sink, "/api/chat.update", where | {"text": "y"}, BEARER))[1]["ok"]
+    assert (await request(sink, "/api/chat.update", target | {"text": "y"}, BEARER)).body["ok"]
     assert message.text == "y\nblock"
-    assert (await request(sink, "/api/chat.update", where | {"text": "y", "attachments": []}, BEARER))[1]["ok"]
+    assert (await request(sink, "/api/chat.update", target | {"text": "y", "attachments": []}, BEARER)).body["ok"]
     assert message.text == "y"
-    too_long = await request(sink, "/api/chat.update", where | {"text": "y" * 4001}, BEARER)
-    assert too_long[1] == {"ok": False, "error": "msg_too_long"}
+    too_long = await request(sink, "/api/chat.update", target | {"text": "y" * 4001}, BEARER)
+    assert too_long.body == {"ok": False, "error": "msg_too_long"}
     message.editable = False
-    assert (await request(sink, "/api/chat.update", where | {"text": "z"}, BEARER))[1][
-        "error"
-    ] == "edit_window_closed"
+    closed = await request(sink, "/api/chat.update", target | {"text": "z"}, BEARER)
+    assert closed.body["error"] == "edit_window_closed"
 
 
 @pytest.mark.parametrize(
@@ -142,30 +141,30 @@ async def test_an_update_on_slack_keeps_the_attachments_that_it_omits(sink: Sink
 )
 async def test_discord_names_the_path_of_an_invalid_field(body: Any, path: list[str], sink: Sink) -> None:
     sink.script = StrictDiscord()
-    status, answer, _ = await request(sink, DISCORD_HOOK, body)
-    assert (status, answer["code"]) == (400, 50035)
-    at = answer["errors"]
+    status, reply, _ = await request(sink, DISCORD_HOOK, body)
+    assert (status, reply["code"]) == (400, 50035)
+    field = reply["errors"]
     for name in path:
-        at = at[name]
-    assert at["_errors"]
+        field = field[name]
+    assert field["_errors"]
 
 
 async def test_an_edit_on_discord_keeps_the_fields_that_it_omits(sink: Sink) -> None:
     sink.script = discord = StrictDiscord()
     message = embedded(title="x", description="y") | {"content": "above"}
     assert (await request(sink, DISCORD_HOOK, message))[:2] == (204, "")
-    status, answer, _ = await request(sink, f"{DISCORD_HOOK}?wait=true", message)
-    at = f"{DISCORD_HOOK}/messages/{answer['id']}"
-    assert (await request(sink, at, embedded(title="z"), method="PATCH"))[0] == status == 200
-    assert discord.told[1] == "above\nz\n\n"
-    assert (await request(sink, at, QUIET | {"content": "", "embeds": []}, method="PATCH"))[1]["code"] == 50006
+    status, reply, _ = await request(sink, f"{DISCORD_HOOK}?wait=true", message)
+    path = f"{DISCORD_HOOK}/messages/{reply['id']}"
+    assert (await request(sink, path, embedded(title="z"), method="PATCH")).status == status == 200
+    assert discord.texts[1] == "above\nz\n\n"
+    assert (await request(sink, path, QUIET | {"content": "", "embeds": []}, method="PATCH")).body["code"] == 50006
     discord.messages[1].editable = False
-    assert (await request(sink, at, QUIET, method="PATCH"))[1]["code"] == 50005
+    assert (await request(sink, path, QUIET, method="PATCH")).body["code"] == 50005
     discord.delete(discord.messages[1])
-    gone = await request(sink, at, QUIET, method="PATCH")
-    assert (gone[0], gone[1]["code"]) == (404, 10008)
+    deleted = await request(sink, path, QUIET, method="PATCH")
+    assert (deleted.status, deleted.body["code"]) == (404, 10008)
     discord.deleted = True
-    assert (await request(sink, DISCORD_HOOK, message))[1]["code"] == 10015
+    assert (await request(sink, DISCORD_HOOK, message)).body["code"] == 10015
 
 
 @pytest.mark.parametrize(
@@ -173,7 +172,7 @@ async def test_an_edit_on_discord_keeps_the_fields_that_it_omits(sink: Sink) -> 
 )
 async def test_text_that_would_mention_on_discord_is_reported(body: Any, sink: Sink) -> None:
     sink.script = StrictDiscord()
-    assert (await request(sink, DISCORD_HOOK, body))[0] == 500
+    assert (await request(sink, DISCORD_HOOK, body)).status == 500
 
 
 @pytest.mark.parametrize(
@@ -194,32 +193,32 @@ async def test_text_that_would_mention_on_discord_is_reported(body: Any, sink: S
         (card(line("x"), msteams={"entities": [{"type": "mention"}]}), 500),
     ],
 )
-async def test_teams_accepts_and_refuses_cards_as_documented(body: Any, status: int, sink: Sink) -> None:
+async def test_teams_accepts_and_rejects_cards_as_documented(body: Any, status: int, sink: Sink) -> None:
     sink.script = teams = StrictTeams()
-    assert (await request(sink, TEAMS_HOOK, body))[0] == status
+    assert (await request(sink, TEAMS_HOOK, body)).status == status
     assert len(teams.messages) == (status == 202)
 
 
 async def test_teams_may_report_inside_a_2xx_that_a_card_is_too_large(sink: Sink) -> None:
     sink.script = StrictTeams(inside=200)
-    status, words, _ = await request(sink, TEAMS_HOOK, card(line("x" * 28_000)))
+    status, text, _ = await request(sink, TEAMS_HOOK, card(line("x" * 28_000)))
     assert status == 200
-    assert "HTTP error 413" in words
+    assert "HTTP error 413" in text
 
 
 async def test_telegram_edits_existing_messages_to_a_different_text(sink: Sink) -> None:
     sink.script = telegram = StrictTelegram(BOT_TOKEN, "42", topics=(7,))
 
-    async def says(method: str, **body: Any) -> str:
-        _, answer, _ = await request(sink, f"/bot{BOT_TOKEN}/{method}", PLAIN | body)
-        return str(answer.get("description", "ok"))
+    async def call(method: str, **body: Any) -> str:
+        _, reply, _ = await request(sink, f"/bot{BOT_TOKEN}/{method}", PLAIN | body)
+        return str(reply.get("description", "ok"))
 
-    assert await says("sendMessage", text="x", message_thread_id=7) == "ok"
-    assert await says("sendMessage", text="x", message_thread_id=8) == "Bad Request: message thread not found"
-    assert await says("editMessageText", text="x", message_id=1) == UNCHANGED
-    assert await says("editMessageText", text="y", message_id=1) == "ok"
-    assert await says("editMessageText", text="y", message_id=2) == "Bad Request: message to edit not found"
-    assert await says("editMessageText", text="<b>y", message_id=1) != "ok"
+    assert await call("sendMessage", text="x", message_thread_id=7) == "ok"
+    assert await call("sendMessage", text="x", message_thread_id=8) == "Bad Request: message thread not found"
+    assert await call("editMessageText", text="x", message_id=1) == UNCHANGED
+    assert await call("editMessageText", text="y", message_id=1) == "ok"
+    assert await call("editMessageText", text="y", message_id=2) == "Bad Request: message to edit not found"
+    assert await call("editMessageText", text="<b>y", message_id=1) != "ok"
     telegram.messages[0].editable = False
-    assert await says("editMessageText", text="z", message_id=1) == "Bad Request: message can't be edited"
+    assert await call("editMessageText", text="z", message_id=1) == "Bad Request: message can't be edited"
     assert (telegram.messages[0].versions, telegram.messages[0].thread) == (["x", "y"], "7")

@@ -1,4 +1,4 @@
-"""Do the strict platforms limit rates as the real ones do, and say how long to wait?"""
+"""The strict platforms limit rates as the real ones do, and report the wait."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ from tests.notify.strict.twilio import StrictTwilio
 
 
 @pytest.mark.parametrize(
-    ("make", "path", "body", "headers", "most", "wait"),
+    ("make", "path", "body", "headers", "limit", "wait"),
     [
         (StrictSlack, SLACK_HOOK, {"text": "x"}, JSON, 5, 3),
         (StrictSlack, "/api/chat.postMessage", {"text": "x", "channel": "#alerts"}, BEARER, 5, 3),
@@ -57,26 +57,28 @@ async def test_a_request_over_the_limit_succeeds_after_the_given_wait(
     path: str,
     body: Any,
     headers: dict[str, str],
-    most: int,
+    limit: int,
     wait: float,
     sink: Sink,
 ) -> None:
     now = 0.0
     sink.script = platform = make(limited=True, clock=lambda: now)
-    for _ in range(most):
-        assert (await request(sink, path, body, headers))[0] < 300
-    status, answer, got = await request(sink, path, body, headers)
-    assert status == 429
-    said = got.get("Retry-After") or (answer.get("parameters", {}).get("retry_after") if answer else None)
-    assert said is None or float(said) == wait
+    for _ in range(limit):
+        assert (await request(sink, path, body, headers)).status < 300
+    refused = await request(sink, path, body, headers)
+    assert refused.status == 429
+    in_body = refused.body.get("parameters", {}) if isinstance(refused.body, dict) else {}
+    retry_after = refused.headers.get("Retry-After") or in_body.get("retry_after")
+    assert retry_after is None or float(retry_after) == wait
     now = wait
-    assert (await request(sink, path, body, headers))[0] < 300
-    assert len(platform.messages) == most + 1
+    assert (await request(sink, path, body, headers)).status < 300
+    assert len(platform.messages) == limit + 1
 
 
 async def test_discord_s_headers_have_the_remaining_requests(sink: Sink) -> None:
     sink.script = StrictDiscord(limited=True, clock=lambda: 0.0)
-    left = [(await request(sink, DISCORD_HOOK, QUIET | {"content": "x"}))[2] for _ in range(5)]
-    assert [one["X-RateLimit-Remaining"] for one in left] == ["4", "3", "2", "1", "0"]
-    status, answer, headers = await request(sink, DISCORD_HOOK, QUIET | {"content": "x"})
-    assert (status, answer["retry_after"], headers["X-RateLimit-Reset-After"]) == (429, 2.0, "2.000")
+    headers = [(await request(sink, DISCORD_HOOK, QUIET | {"content": "x"})).headers for _ in range(5)]
+    assert [one["X-RateLimit-Remaining"] for one in headers] == ["4", "3", "2", "1", "0"]
+    refused = await request(sink, DISCORD_HOOK, QUIET | {"content": "x"})
+    assert (refused.status, refused.body["retry_after"]) == (429, 2.0)
+    assert refused.headers["X-RateLimit-Reset-After"] == "2.000"

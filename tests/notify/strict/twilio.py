@@ -1,4 +1,4 @@
-"""What does Twilio's Messages resource take? A strict reader of its form, and a server that refuses as it does.
+"""A strict Twilio: a reader of forms, and a server of the Messages resource.
 
 https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource
 """
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import BasicAuth, web
 
-from tests.notify.strict.platform import Shown, StrictPlatform
+from tests.notify.strict.platform import PostedMessage, StrictPlatform
 
 ALPHABET = set(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
@@ -20,20 +20,20 @@ NUMBER = re.compile(r"\+[1-9]\d{6,14}")
 
 
 class Refused(Exception):
-    """What Twilio says no to: its code and words."""
+    """Twilio refuses the request: code and message."""
 
-    def __init__(self, code: int, words: str) -> None:
-        super().__init__(f"{code} {words}")
-        self.code, self.words = code, words
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{code} {text}")
+        self.code, self.text = code, text
 
 
 def segments(text: str) -> int:
-    """How many segments Twilio bills."""
+    """The number of segments that Twilio bills."""
     if set(text) <= ALPHABET | EXTENSION:
-        places = sum(2 if one in EXTENSION else 1 for one in text)
-        return 1 if places <= 160 else -(-places // 153)
-    places = len(text.encode("utf-16-le")) // 2
-    return 1 if places <= 70 else -(-places // 67)
+        length = sum(2 if one in EXTENSION else 1 for one in text)
+        return 1 if length <= 160 else -(-length // 153)
+    length = len(text.encode("utf-16-le")) // 2
+    return 1 if length <= 70 else -(-length // 67)
 
 
 def read_twilio(body: bytes) -> str:
@@ -41,7 +41,7 @@ def read_twilio(body: bytes) -> str:
 
     Raises:
         Refused: Twilio would refuse it.
-        AssertionError: it would be taken, but as more than two segments.
+        AssertionError: Twilio would accept it, but as more than two segments.
     """
     pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
     form = dict(pairs)
@@ -64,38 +64,38 @@ def read_twilio(body: bytes) -> str:
 
 
 class StrictTwilio(StrictPlatform):
-    """An account, and numbers that take no text, each with the code of why. `messages` go by the number."""
+    """An account. `refused` has numbers with the error code of each; the reference of a message is its number."""
 
     def __init__(self, account: str, token: str, refused: dict[str, int] | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.account, self.token = account, token
         self.refused = refused or {}
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def respond(self, request: web.Request) -> web.Response:
         login = BasicAuth.decode(request.headers.get("Authorization", "Basic Og=="))
         if (login.login, login.password) != (self.account, self.token):
-            return refusal(401, 20003, "Authenticate")
+            return error_response(401, 20003, "Authenticate")
         if request.path != f"/2010-04-01/Accounts/{self.account}/Messages.json":
-            return refusal(404, 20404, f"The requested resource {request.path} was not found")
+            return error_response(404, 20404, f"The requested resource {request.path} was not found")
         if request.content_type != "application/x-www-form-urlencoded":
-            return refusal(400, 21604, "A 'To' phone number is required.")
+            return error_response(400, 21604, "A 'To' phone number is required.")
         body = await request.read()
         try:
             text = read_twilio(body)
-        except Refused as no:
-            return refusal(400, no.code, no.words)
+        except Refused as refused:
+            return error_response(400, refused.code, refused.text)
         number = dict(parse_qsl(body.decode()))["To"]
         if number in self.refused:
-            return refusal(400, self.refused[number], "no")
-        window = self.window(self.account, 30, 1)  # no page has the number
-        if window is not None and not window.passes():
-            return refusal(429, 20429, "Too Many Requests")
-        self.messages.append(Shown(number, [text]))
+            return error_response(400, self.refused[number], "no")
+        window = self.window(self.account, 30, 1)  # Twilio does not document the number
+        if window is not None and not window.allow():
+            return error_response(429, 20429, "Too Many Requests")
+        self.messages.append(PostedMessage(number, [text]))
         return web.json_response({"sid": "SM" + "0" * 32, "status": "queued", "to": number}, status=201)
 
 
-def refusal(status: int, code: int, words: str) -> web.Response:
-    """An answer as Twilio words it."""
-    more = f"https://www.twilio.com/docs/errors/{code}"
-    answer = {"code": code, "message": words, "more_info": more, "status": status}
-    return web.json_response(answer, status=status)
+def error_response(status: int, code: int, text: str) -> web.Response:
+    """An error response of Twilio."""
+    more_info = f"https://www.twilio.com/docs/errors/{code}"
+    response = {"code": code, "message": text, "more_info": more_info, "status": status}
+    return web.json_response(response, status=status)

@@ -1,4 +1,4 @@
-"""Do the filters of templates say what people expect?"""
+"""The filters of templates."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from relay.notify.templates.filters import duration, humanize, truncate
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [
         (0, "0s"),
         (0.25, "250ms"),
@@ -22,8 +22,8 @@ from relay.notify.templates.filters import duration, humanize, truncate
         ("NaN", "nan"),
     ],
 )
-def test_a_duration_is_written_in_its_two_largest_units(value: Any, said: str) -> None:
-    assert duration(value) == said
+def test_a_duration_is_written_in_its_two_largest_units(value: Any, text: str) -> None:
+    assert duration(value) == text
 
 
 def test_a_duration_may_be_between_times() -> None:
@@ -34,7 +34,7 @@ def test_a_duration_may_be_between_times() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [
         (0, "0"),
         ("1500000", "1.5M"),
@@ -48,8 +48,8 @@ def test_a_duration_may_be_between_times() -> None:
         (12.34567, "12.35"),
     ],
 )
-def test_numbers_have_si_prefixes_as_in_prometheus(value: Any, said: str) -> None:
-    assert humanize(value) == said
+def test_numbers_have_si_prefixes_as_in_prometheus(value: Any, text: str) -> None:
+    assert humanize(value) == text
 
 
 def test_text_is_cut_between_graphemes() -> None:

@@ -1,4 +1,4 @@
-"""What becomes of a message that a template made and the platform refuses, when some of it was taken?"""
+"""Delivery of a templated message that the platform rejects, possibly after some of its requests."""
 
 import json
 import re
@@ -17,24 +17,24 @@ from tests.notify.factories import alert, channel, notification
 from tests.notify.sending import local_sender
 from tests.notify.template_samples import template
 
-OURS = template(
+TEMPLATE = template(
     title="Ours",
-    # As one that says how long it fires, it never reads the same twice.
+    # Renders differently each time, like a template with the duration of an alert.
     alert="ours {{ alert.labels.instance }} {{ range(100000) | random }} {{ 'x' * 1500 }}",
 )
-WHY = "the platform rejected the template's message ("
+NOTE = "the platform rejected the template's message ("
 
 
-async def tell(
+async def send_with_template(
     sink: Sink,
     channel_type: ChannelType,
-    told: Notification,
+    message: Notification,
     progress: str | None = None,
-    ours: MessageTemplate = OURS,
+    message_template: MessageTemplate = TEMPLATE,
 ) -> Outcome:
     async with local_sender() as sender:
         return await sender.attempt(
-            NOTIFIERS[channel_type], channel(channel_type, sink.url), told, progress, template=ours
+            NOTIFIERS[channel_type], channel(channel_type, sink.url), message, progress, template=message_template
         )
 
 
@@ -43,75 +43,75 @@ def group(count: int) -> Notification:
 
 
 def bodies(sink: Sink) -> list[Any]:
-    return [one.json for one in sink.received]
+    return [request.json for request in sink.received]
 
 
 async def test_messages_already_sent_are_edited_to_the_built_in_content(sink: Sink) -> None:
-    no = {"ok": False, "error_code": 400, "description": "Bad Request: can't parse entities"}
-    yes = iter(range(7, 99))
+    rejection = {"ok": False, "error_code": 400, "description": "Bad Request: can't parse entities"}
+    message_ids = iter(range(7, 99))
 
-    def answer(request: web.Request) -> web.Response:
+    def respond(request: web.Request) -> web.Response:
         text = bodies(sink)[-1]["text"]
         if "ours db4" in text:
-            return web.json_response(no, status=400)
-        return web.json_response({"ok": True, "result": {"message_id": next(yes)}})
+            return web.json_response(rejection, status=400)
+        return web.json_response({"ok": True, "result": {"message_id": next(message_ids)}})
 
-    sink.script = answer
-    outcome = await tell(sink, TelegramChannel, group(5))
+    sink.script = respond
+    outcome = await send_with_template(sink, TelegramChannel, group(5))
 
     assert isinstance(outcome, Sent)
-    assert (outcome.detail or "").startswith(f"{WHY}part 3 of 3: 400 ")
-    kinds = [(one.path.rpartition("/")[2], one.json.get("message_id")) for one in sink.received]
-    assert kinds[:3] == [("sendMessage", None)] * 3
-    # The built-in message needs one: the first is edited into it, and what there was of the second is emptied.
-    assert kinds[3:] == [("editMessageText", 7), ("editMessageText", 8)]
+    assert (outcome.detail or "").startswith(f"{NOTE}part 3 of 3: 400 ")
+    calls = [(request.path.rpartition("/")[2], request.json.get("message_id")) for request in sink.received]
+    assert calls[:3] == [("sendMessage", None)] * 3
+    # The built-in content needs one message: the first is edited to it, and the second is cleared.
+    assert calls[3:] == [("editMessageText", 7), ("editMessageText", 8)]
     assert bodies(sink)[3]["text"].startswith("<b>[FIRING:5] DiskFull</b>")
 
 
 async def test_a_rejected_event_is_sent_built_in_and_the_others_once(sink: Sink) -> None:
-    def answer(_: web.Request) -> web.Response:
+    def respond(_: web.Request) -> web.Response:
         refused = "ours db1" in bodies(sink)[-1]["payload"]["summary"]
         return web.json_response({"status": "invalid event"}, status=400 if refused else 202)
 
-    sink.script = answer
-    outcome = await tell(sink, PagerDutyChannel, group(3))
+    sink.script = respond
+    outcome = await send_with_template(sink, PagerDutyChannel, group(3))
 
     assert isinstance(outcome, Sent)
-    assert (outcome.detail or "").startswith(WHY)
-    said = [body["payload"]["summary"][:13] for body in bodies(sink)]
-    assert said == ["Ours: ours db", "Ours: ours db", "DiskFull is f", "Ours: ours db"]
+    assert (outcome.detail or "").startswith(NOTE)
+    summaries = [body["payload"]["summary"][:13] for body in bodies(sink)]
+    assert summaries == ["Ours: ours db", "Ours: ours db", "DiskFull is f", "Ours: ours db"]
 
 
 async def test_a_retry_after_a_rejection_continues_with_the_built_in_message(sink: Sink) -> None:
-    answers = iter([400, 503, 200])
-    sink.script = lambda _: web.Response(status=next(answers))
+    statuses = iter([400, 503, 200])
+    sink.script = lambda _: web.Response(status=next(statuses))
 
-    first = await tell(sink, TeamsChannel, group(1))
+    first = await send_with_template(sink, TeamsChannel, group(1))
     assert isinstance(first, Retry)
-    assert first.detail.startswith(WHY)
-    assert isinstance(await tell(sink, TeamsChannel, group(1), first.progress), Sent)
+    assert first.detail.startswith(NOTE)
+    assert isinstance(await send_with_template(sink, TeamsChannel, group(1), first.progress), Sent)
 
-    assert ["ours db0" in one.body.decode() for one in sink.received] == [True, False, False]
+    assert ["ours db0" in request.body.decode() for request in sink.received] == [True, False, False]
 
 
 async def test_parts_of_a_template_that_were_sent_are_not_sent_again(sink: Sink) -> None:
-    answers = iter([200, 503, 200, 200, 200])
-    sink.script = lambda _: web.Response(status=next(answers))
+    statuses = iter([200, 503, 200, 200, 200])
+    sink.script = lambda _: web.Response(status=next(statuses))
 
-    first = await tell(sink, TeamsChannel, group(30))
+    first = await send_with_template(sink, TeamsChannel, group(30))
     assert isinstance(first, Retry)
-    assert isinstance(await tell(sink, TeamsChannel, group(30), first.progress), Sent)
+    assert isinstance(await send_with_template(sink, TeamsChannel, group(30), first.progress), Sent)
 
-    told = [re.findall(r"ours (db\d+)", one.body.decode()) for one in sink.received]
-    assert told[1] == told[2]
-    every = [name for names in [told[0], *told[2:]] for name in names]
-    assert every == [f"db{at}" for at in range(len(every))]
+    instances = [re.findall(r"ours (db\d+)", request.body.decode()) for request in sink.received]
+    assert instances[1] == instances[2]
+    sent = [name for names in [instances[0], *instances[2:]] for name in names]
+    assert sent == [f"db{at}" for at in range(len(sent))]
 
 
 async def test_a_rejected_built_in_message_reports_both_reasons(sink: Sink) -> None:
     sink.script = lambda _: web.Response(status=400, text="never")
-    outcome = await tell(sink, TeamsChannel, group(1))
+    outcome = await send_with_template(sink, TeamsChannel, group(1))
     assert isinstance(outcome, Rejected)
-    assert outcome.detail == f"{WHY}400 never); the built-in message was sent instead; 400 never"
+    assert outcome.detail == f"{NOTE}400 never); the built-in message was sent instead; 400 never"
     assert len(sink.received) == 2
     assert "ours" not in json.dumps(sink.received[1].json)

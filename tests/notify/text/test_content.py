@@ -1,4 +1,4 @@
-"""Do people see the worst first, in its colour, with a headline that counts?"""
+"""The content of messages: headline, order, color, times and labels."""
 
 import json
 from datetime import timedelta
@@ -20,16 +20,16 @@ MIXED = notification(
 )
 
 
-def message(channel_type: Any, told: Notification, **settings: Any) -> Any:
-    [request] = NOTIFIERS[channel_type].requests(channel(channel_type, **settings), told)
+def first_request(channel_type: Any, message: Notification, **settings: Any) -> Any:
+    [request] = NOTIFIERS[channel_type].requests(channel(channel_type, **settings), message)
     return request
 
 
-def texts(told: Notification) -> list[str]:
+def texts_of(message: Notification) -> list[str]:
     return [
-        read_slack(message(SlackChannel, told).body),
-        read_discord(message(DiscordChannel, told).body).replace("\\", ""),
-        read_teams(message(TeamsChannel, told).body),
+        read_slack(first_request(SlackChannel, message).body),
+        read_discord(first_request(DiscordChannel, message).body).replace("\\", ""),
+        read_teams(first_request(TeamsChannel, message).body),
     ]
 
 
@@ -46,23 +46,23 @@ def texts(told: Notification) -> list[str]:
     ],
 )
 def test_the_headline_counts_and_names(alerts: Any, headline: str) -> None:
-    for text in texts(notification(*alerts)):
+    for text in texts_of(notification(*alerts)):
         assert headline in text
 
 
 def test_firing_alerts_come_before_resolved_ones() -> None:
-    for text in texts(MIXED):
+    for text in texts_of(MIXED):
         order = [text.index(f"{name} is ") for name in ("First", "Second", "Gone", "Past")]
         assert order == sorted(order)
 
 
 def test_a_resolved_alert_has_its_duration() -> None:
-    for text in texts(notification(alert(status="resolved"))):
+    for text in texts_of(notification(alert(status="resolved"))):
         assert "2026-11-23 15:33:27 to 15:40:27 UTC (7m)" in text
 
 
 @pytest.mark.parametrize(
-    ("lasted", "told"),
+    ("duration", "expected"),
     [
         (timedelta(0), "15:33:27 to 15:33:27 UTC (0s)"),
         (timedelta(seconds=59.9), "15:33:27 to 15:34:26 UTC (59s)"),
@@ -71,10 +71,12 @@ def test_a_resolved_alert_has_its_duration() -> None:
         (timedelta(days=2, minutes=5), "15:33:27 to 2026-11-25 15:38:27 UTC (2d)"),
     ],
 )
-def test_the_date_is_written_once_and_the_duration_in_its_largest_units(lasted: timedelta, told: str) -> None:
-    resolved = msgspec.structs.replace(alert(status="resolved"), ends_at=STARTED + lasted)
-    for text in texts(notification(resolved)):
-        assert f"2026-11-23 {told}" in text
+def test_the_date_is_written_once_and_the_duration_in_its_largest_units(
+    duration: timedelta, expected: str
+) -> None:
+    resolved = msgspec.structs.replace(alert(status="resolved"), ends_at=STARTED + duration)
+    for text in texts_of(notification(resolved)):
+        assert f"2026-11-23 {expected}" in text
 
 
 def test_the_most_severe_firing_alerts_come_first() -> None:
@@ -85,14 +87,14 @@ def test_the_most_severe_firing_alerts_come_first() -> None:
         alert("D"),
         alert("E", severity="odd"),
     )
-    for text in texts(notification(*alerts)):
+    for text in texts_of(notification(*alerts)):
         assert "D, C, B and 2 more" in text
         order = [text.index(f"{name} is ") for name in "DCBEA"]
         assert order == sorted(order)
 
 
 @pytest.mark.parametrize(
-    ("alerts", "colour", "teams"),
+    ("alerts", "color", "teams"),
     [
         ([alert(severity="critical")], 0xD32F2F, "attention"),
         ([alert(severity="error")], 0xE64A19, "attention"),
@@ -105,26 +107,26 @@ def test_the_most_severe_firing_alerts_come_first() -> None:
         ([alert(severity="info"), alert(severity="critical", status="resolved")], 0x1976D2, "accent"),
     ],
 )
-def test_the_color_is_that_of_the_most_severe_firing_alert(alerts: Any, colour: int, teams: str) -> None:
-    told = notification(*alerts)
-    assert json.loads(message(SlackChannel, told).body)["attachments"][0]["color"] == f"#{colour:06X}"
-    assert json.loads(message(DiscordChannel, told).body)["embeds"][0]["color"] == colour
-    card = json.loads(message(TeamsChannel, told).body)["attachments"][0]["content"]
+def test_the_color_is_that_of_the_most_severe_firing_alert(alerts: Any, color: int, teams: str) -> None:
+    message = notification(*alerts)
+    assert json.loads(first_request(SlackChannel, message).body)["attachments"][0]["color"] == f"#{color:06X}"
+    assert json.loads(first_request(DiscordChannel, message).body)["embeds"][0]["color"] == color
+    card = json.loads(first_request(TeamsChannel, message).body)["attachments"][0]["content"]
     assert card["body"][0]["inlines"][0]["color"] == teams
 
 
 def test_labels_that_all_alerts_share_are_written_once() -> None:
-    told = notification(*(alert(instance=f"db{n}", region="north") for n in range(3)))
-    for text in texts(told):
+    message = notification(*(alert(instance=f"db{n}", region="north") for n in range(3)))
+    for text in texts_of(message):
         assert text.replace("\\", "").count("region=north") == 1
         assert "instance=db2" in text
 
 
 def test_a_description_that_repeats_the_summary_is_omitted() -> None:
-    for text in texts(notification(alert(annotations={"summary": "same words", "description": "same words"}))):
-        assert text.count("same words") == 1
+    for text in texts_of(notification(alert(annotations={"summary": "same text", "description": "same text"}))):
+        assert text.count("same text") == 1
 
 
 def test_the_link_has_the_receiver_without_its_quoting() -> None:
-    for text in texts(notification()):
+    for text in texts_of(notification()):
         assert "#/alerts?receiver=web.hook" in text

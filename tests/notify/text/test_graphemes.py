@@ -1,13 +1,13 @@
-"""Is what people see as one character kept whole where text is cut?"""
+"""Cutting of text between graphemes."""
 
 import pytest
 
-from relay.notify.text.content import cut, fit
 from relay.notify.text.graphemes import MAX_GRAPHEME, ceil_boundary, floor_boundary
 from relay.notify.text.markup import escape_markdown as escape
+from relay.notify.text.plain_text import cut, fit
 from relay.notify.text.summary import shorten_middle
 
-WHOLE = {
+GRAPHEMES = {
     "a letter and its accent": "e\u0301",
     "an accent upon an accent": "o\u0302\u0323",
     "a family": "👩‍👩‍👧‍👦",
@@ -27,15 +27,15 @@ WHOLE = {
 }
 
 
-@pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE.keys())
+@pytest.mark.parametrize("text", GRAPHEMES.values(), ids=GRAPHEMES.keys())
 @pytest.mark.parametrize("before", ["", "x", "🔥", "🇫🇷"])
 def test_a_grapheme_is_not_split(text: str, before: str) -> None:
-    whole = before + text + "x"
+    context = before + text + "x"
     start, end = len(before), len(before + text)
     for at in range(start + 1, end):
-        assert (floor_boundary(whole, at), ceil_boundary(whole, at)) == (start, end)
-    for at in (0, start, end, len(whole)):
-        assert (floor_boundary(whole, at), ceil_boundary(whole, at)) == (at, at)
+        assert (floor_boundary(context, at), ceil_boundary(context, at)) == (start, end)
+    for at in (0, start, end, len(context)):
+        assert (floor_boundary(context, at), ceil_boundary(context, at)) == (at, at)
 
 
 @pytest.mark.parametrize("text", ["ab", "磁盘", "🔥🔥", "\n\r", "تن", "🇩🇪🇫🇷"])
@@ -44,12 +44,12 @@ def test_text_may_be_cut_between_two_graphemes(text: str) -> None:
     assert floor_boundary(text, middle) == ceil_boundary(text, middle) == middle
 
 
-@pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE.keys())
+@pytest.mark.parametrize("text", GRAPHEMES.values(), ids=GRAPHEMES.keys())
 def test_cut_text_ends_with_a_whole_grapheme(text: str) -> None:
     for limit in range(2, 40):
-        made = cut(text * 40, limit)
-        assert len(made) <= limit
-        assert made.removesuffix("…") == (text * (made.count(text))).rstrip()
+        result = cut(text * 40, limit)
+        assert len(result) <= limit
+        assert result.removesuffix("…") == (text * (result.count(text))).rstrip()
 
 
 def test_endless_combining_marks_are_cut() -> None:
@@ -61,9 +61,9 @@ def test_endless_combining_marks_are_cut() -> None:
 
 def test_an_escape_sequence_is_not_split() -> None:
     for limit in range(1, 30):
-        made = fit("*_" * 40, limit, escape)
-        assert len(made) <= limit
-        assert made == "\\*\\_" * 40 or made.removesuffix("…").replace("\\*", "").replace("\\_", "") == ""
+        result = fit("*_" * 40, limit, escape)
+        assert len(result) <= limit
+        assert result == "\\*\\_" * 40 or result.removesuffix("…").replace("\\*", "").replace("\\_", "") == ""
 
 
 @pytest.mark.parametrize("limit", [-5, 0, 1, 2])
@@ -73,12 +73,12 @@ def test_text_without_room_is_omitted(limit: int) -> None:
 
 def test_the_size_may_be_measured_in_bytes() -> None:
     for limit in range(3, 40):
-        made = fit("é🔥" * 40, limit, size=lambda text: len(text.encode()))
-        assert limit - 6 < len(made.encode()) <= limit
+        result = fit("é🔥" * 40, limit, size=lambda text: len(text.encode()))
+        assert limit - 6 < len(result.encode()) <= limit
 
 
 def test_a_name_shortened_in_the_middle_keeps_whole_graphemes() -> None:
     for limit in range(12, 40):
-        made = shorten_middle("👩‍👩‍👧‍👦" * 20, limit)
-        assert len(made) <= limit
-        assert made.replace("👩‍👩‍👧‍👦", "") == "…"
+        result = shorten_middle("👩‍👩‍👧‍👦" * 20, limit)
+        assert len(result) <= limit
+        assert result.replace("👩‍👩‍👧‍👦", "") == "…"

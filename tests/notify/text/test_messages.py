@@ -1,4 +1,4 @@
-"""Whether each notification fits each platform, and every alert of it is shown or counted."""
+"""Messages that fit each platform and show or count every alert."""
 
 import re
 from functools import cache
@@ -11,7 +11,7 @@ from relay.domain.channel_types import SmsChannel, WebhookChannel
 from tests.fixtures.sampling import sampled
 from tests.notify.channel_types import ALL, CHAT, ChannelType, each_type
 from tests.notify.factories import ALERTMANAGER, HISTORY, RUNBOOK, SOURCE, alert, notification
-from tests.notify.message_texts import COUNTED, TEXTS, count_alerts, message_text
+from tests.notify.message_texts import COUNTED, ODD_TEXTS, count_alerts, message_text
 
 
 def labelled(name: str, labels: dict[str, str]) -> Alert:
@@ -30,8 +30,8 @@ def test_every_alert_is_shown_or_counted(channel_type: ChannelType, count: int, 
         assert re.search(r"3 more (?:alerts were )?left out by Alertmanager", text)
 
 
-@cache  # the fingerprint of so much text takes a while
-def made_of(text: str, count: int) -> list[Alert]:
+@cache  # the fingerprints of long texts are slow
+def alerts_with(text: str, count: int) -> list[Alert]:
     annotations = {"summary": text, "description": f"{text}.", "runbook_url": f"http://x/?{text}"}
     return [
         alert(text, severity=text, annotations=annotations, url=f"http://x/?{text}", instance=text, at=f"{n}")
@@ -39,14 +39,14 @@ def made_of(text: str, count: int) -> list[Alert]:
     ]
 
 
-@pytest.mark.parametrize(("channel_type", "text", "count"), sampled(ALL, TEXTS, [1, 3, 100]))
+@pytest.mark.parametrize(("channel_type", "text", "count"), sampled(ALL, ODD_TEXTS, [1, 3, 100]))
 def test_odd_text_fits_in_every_field(channel_type: ChannelType, text: str, count: int) -> None:
-    alerts = made_of(text, count)
+    alerts = alerts_with(text, count)
     message = message_text(
         channel_type, notification(*alerts, truncated=2**31 - 1, external_url=f"http://x/{text}")
     )
     assert channel_type not in CHAT or f"{count}" in message
-    if channel_type is not WebhookChannel and text not in (TEXTS["lines"], TEXTS["spaces"]):
+    if channel_type is not WebhookChannel and text not in (ODD_TEXTS["lines"], ODD_TEXTS["spaces"]):
         assert count_alerts(channel_type, message) == count
 
 
@@ -66,8 +66,8 @@ def test_long_urls_fit_or_are_omitted(channel_type: ChannelType, length: int, ch
 @each_type
 def test_hundreds_of_labels_fit(channel_type: ChannelType) -> None:
     many = {f"label_{n}": "é" * 50 for n in range(300)}
-    told = notification(labelled("DiskFull", many), labelled("Other", many | {"huge": "🔥" * 10_000}))
-    assert count_alerts(channel_type, message_text(channel_type, told)) == 2
+    message = notification(labelled("DiskFull", many), labelled("Other", many | {"huge": "🔥" * 10_000}))
+    assert count_alerts(channel_type, message_text(channel_type, message)) == 2
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_hundreds_of_labels_fit(channel_type: ChannelType) -> None:
 )
 @each_type
 def test_only_web_pages_are_linked(channel_type: ChannelType, url: str) -> None:
-    told = notification(alert(url=url, annotations={"runbook_url": url}), external_url=url)
-    text = message_text(channel_type, told)
+    message = notification(alert(url=url, annotations={"runbook_url": url}), external_url=url)
+    text = message_text(channel_type, message)
     assert channel_type is WebhookChannel or not any(
-        word in text for word in ("Source", "Runbook", "Alertmanager")
+        label in text for label in ("Source", "Runbook", "Alertmanager")
     )
 
 

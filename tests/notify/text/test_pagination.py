@@ -1,4 +1,4 @@
-"""Is a group too large for one message told in several, each alert once or counted, whatever it holds?"""
+"""Groups too large for one message: several messages that show each alert once or count it."""
 
 import re
 from typing import Any
@@ -16,26 +16,28 @@ from tests.fixtures.sampling import sampled
 from tests.fixtures.sink import Sink
 from tests.notify.channel_types import CHAT, ChannelType, each_chat_type
 from tests.notify.factories import FALLBACK, HISTORY, alert, channel, count, digest, notification
-from tests.notify.message_texts import COUNTED, TEXTS
+from tests.notify.message_texts import COUNTED, ODD_TEXTS
 from tests.notify.sending import send
 from tests.notify.strict.readers import READERS
 
 NUMBERED = re.compile(r"\((\d+)/(\d+)\)")
-MARKED = re.compile(r"\bA\d{4}\b")
+SUMMARY = re.compile(r"\bA\d{4}\b")
 FAMILY = "👩‍👩‍👧‍👦"
 
 
-def bodies(channel_type: ChannelType, told: Message, **settings: Any) -> list[bytes]:
-    return [request.body for request in NOTIFIERS[channel_type].requests(channel(channel_type, **settings), told)]
+def bodies(channel_type: ChannelType, message: Message, **settings: Any) -> list[bytes]:
+    return [
+        request.body for request in NOTIFIERS[channel_type].requests(channel(channel_type, **settings), message)
+    ]
 
 
-def messages(channel_type: ChannelType, told: Message, **settings: Any) -> list[str]:
-    """What each message says, found to be within the channel_type's limits, without Discord's escapes."""
-    return [READERS[channel_type](body).replace("\\", "") for body in bodies(channel_type, told, **settings)]
+def messages(channel_type: ChannelType, message: Message, **settings: Any) -> list[str]:
+    """The text of each message, accepted by the strict reader, without Discord's escapes."""
+    return [READERS[channel_type](body).replace("\\", "") for body in bodies(channel_type, message, **settings)]
 
 
 def large(size: int = 500, text: str = "word ", length: int = 2048, **labels: str) -> Notification:
-    """A group, mixed, whose alerts are told apart by their summaries, A0000 and on, and share no odd label."""
+    """A group of firing and resolved alerts with the summaries A0000, A0001, …; no two share a label value."""
 
     def one(at: int) -> Alert:
         description = (text * (length // len(text) + 1))[:length]
@@ -50,15 +52,15 @@ def large(size: int = 500, text: str = "word ", length: int = 2048, **labels: st
     return notification(*map(one, range(size)), history_url=HISTORY)
 
 
-def check_told(told: Notification, texts: list[str]) -> int:
-    """Every alert is in one message and once, or counted in the last one; returns how many are counted."""
-    shown = [mark for text in texts for mark in MARKED.findall(text)]
+def check_shown(message: Notification, texts: list[str]) -> int:
+    """Check that every alert is shown once or counted in the last message; return the number counted."""
+    shown = [mark for text in texts for mark in SUMMARY.findall(text)]
     assert len(shown) == len(set(shown))
-    counted = [int(left) for text in texts for left in COUNTED.findall(text)]
-    assert counted == [int(left) for left in COUNTED.findall(texts[-1])]
-    assert len(shown) + sum(counted) == len(told.alerts)
-    order = sorted(range(len(told.alerts)), key=lambda at: not told.alerts[at].firing)
-    assert shown == [f"A{at:04}" for at in order[: len(shown)]], "firing first, then as they came"
+    counted = [int(number) for text in texts for number in COUNTED.findall(text)]
+    assert counted == [int(number) for number in COUNTED.findall(texts[-1])]
+    assert len(shown) + sum(counted) == len(message.alerts)
+    order = sorted(range(len(message.alerts)), key=lambda at: not message.alerts[at].firing)
+    assert shown == [f"A{at:04}" for at in order[: len(shown)]], "firing alerts first, then in their order"
     return sum(counted)
 
 
@@ -69,51 +71,51 @@ def check_numbered(texts: list[str]) -> None:
 
 @each_chat_type
 def test_500_large_alerts_are_five_messages_with_a_count_and_a_link(channel_type: ChannelType) -> None:
-    told = large()
-    texts = messages(channel_type, told)
+    message = large()
+    texts = messages(channel_type, message)
     assert len(texts) == 5
     check_numbered(texts)
-    assert check_told(told, texts) > 0
+    assert check_shown(message, texts) > 0
     assert [HISTORY in text for text in texts] == [False] * 4 + [True]
     assert all("[FIRING:250, RESOLVED:250] DiskFull" in text for text in texts)
 
 
 @each_chat_type
 def test_a_group_that_fits_several_messages_is_shown_whole(channel_type: ChannelType) -> None:
-    told = large(12)
-    texts = messages(channel_type, told)
+    message = large(12)
+    texts = messages(channel_type, message)
     assert 1 < len(texts) <= 5
     check_numbered(texts)
-    assert check_told(told, texts) == 0
+    assert check_shown(message, texts) == 0
     assert not any(HISTORY in text for text in texts)
 
 
-@pytest.mark.parametrize("most", [1, 2, 20])
+@pytest.mark.parametrize("limit", [1, 2, 20])
 @each_chat_type
-def test_the_channel_limits_the_number_of_messages(channel_type: ChannelType, most: int) -> None:
-    told = large()
-    texts = messages(channel_type, told, max_messages=most)
-    assert len(texts) == most
-    check_told(told, texts)
-    if most == 1:
+def test_the_channel_limits_the_number_of_messages(channel_type: ChannelType, limit: int) -> None:
+    message = large()
+    texts = messages(channel_type, message, max_messages=limit)
+    assert len(texts) == limit
+    check_shown(message, texts)
+    if limit == 1:
         assert not NUMBERED.search(texts[0])
     else:
         check_numbered(texts)
 
 
-@pytest.mark.parametrize("most", [0, 21, -1])
+@pytest.mark.parametrize("limit", [0, 21, -1])
 @each_chat_type
-def test_other_limits_are_rejected(channel_type: ChannelType, most: int) -> None:
+def test_other_limits_are_rejected(channel_type: ChannelType, limit: int) -> None:
     with pytest.raises(InvalidInput) as caught:
-        channel(channel_type, max_messages=most)
+        channel(channel_type, max_messages=limit)
     assert caught.value.field == "max_messages"
 
 
-@pytest.mark.parametrize(("channel_type", "text", "size"), sampled(CHAT, TEXTS, [1, 7, 60]))
+@pytest.mark.parametrize(("channel_type", "text", "size"), sampled(CHAT, ODD_TEXTS, [1, 7, 60]))
 def test_alerts_with_any_text_are_shown_or_counted(channel_type: ChannelType, text: str, size: int) -> None:
-    told = large(size, text, 3000, huge=(text * 10_000)[:10_000])
-    texts = messages(channel_type, told)
-    check_told(told, texts)
+    message = large(size, text, 3000, huge=(text * 10_000)[:10_000])
+    texts = messages(channel_type, message)
+    check_shown(message, texts)
     assert size > 1 or len(texts) == 1
 
 
@@ -123,16 +125,16 @@ def test_alerts_with_any_text_are_shown_or_counted(channel_type: ChannelType, te
 )
 def test_alerts_of_any_size_are_shown_or_counted(channel_type: ChannelType, length: int, character: str) -> None:
     for size in (3, 11, 49, 50, 51):
-        told = large(size, character, length)
-        check_told(told, messages(channel_type, told))
+        message = large(size, character, length)
+        check_shown(message, messages(channel_type, message))
 
 
 @each_chat_type
 def test_one_alert_is_one_message_without_a_number(channel_type: ChannelType) -> None:
     for text in ("word ", "&", FAMILY, "تنبيه"):
-        [told] = messages(channel_type, large(1, text, 100_000, huge=text * 10_000))
-        assert not NUMBERED.search(told)
-        assert not COUNTED.search(told)
+        [message] = messages(channel_type, large(1, text, 100_000, huge=text * 10_000))
+        assert not NUMBERED.search(message)
+        assert not COUNTED.search(message)
 
 
 @each_chat_type
@@ -141,32 +143,32 @@ def test_one_alert_with_the_longest_texts_is_one_message(channel_type: ChannelTy
     url = "http://x.example/?" + "a" * 700
     annotations = {"summary": odd * 500, "description": odd * 5000, "runbook_url": url}
     one = alert(odd * 300, annotations=annotations, url=url, huge=odd * 2500)
-    told = notification(one, external_url=url, history_url=url, truncated=9, fallback_for=FALLBACK)
-    [text] = messages(channel_type, told)
+    message = notification(one, external_url=url, history_url=url, truncated=9, fallback_for=FALLBACK)
+    [text] = messages(channel_type, message)
     assert not COUNTED.search(text)
 
 
 @each_chat_type
 def test_a_description_that_fits_is_not_cut(channel_type: ChannelType) -> None:
-    words = " ".join(f"word{at}" for at in range(200))
-    [text] = messages(channel_type, notification(alert(annotations={"summary": "s", "description": words})))
-    assert words in text
+    description = " ".join(f"word{at}" for at in range(200))
+    [text] = messages(channel_type, notification(alert(annotations={"summary": "s", "description": description})))
+    assert description in text
 
 
 @each_chat_type
 def test_alerts_that_alertmanager_truncated_are_counted_in_the_last_message(channel_type: ChannelType) -> None:
     alerts = large().alerts
     texts = messages(channel_type, notification(*alerts, truncated=31, history_url=HISTORY, fallback_for=FALLBACK))
-    said = "31 more alerts were left out by Alertmanager"
-    assert [said in text for text in texts] == [False] * 4 + [True]
-    assert all(FALLBACK.reason in text for text in texts), "each can be understood by itself"
+    notice = "31 more alerts were left out by Alertmanager"
+    assert [notice in text for text in texts] == [False] * 4 + [True]
+    assert all(FALLBACK.reason in text for text in texts), "every message names the reason"
 
 
 @each_chat_type
 def test_alerts_are_counted_without_a_history_url(channel_type: ChannelType) -> None:
-    told = notification(*large().alerts)
-    texts = messages(channel_type, told)
-    assert check_told(told, texts) > 0
+    message = notification(*large().alerts)
+    texts = messages(channel_type, message)
+    assert check_shown(message, texts) > 0
     assert "All of them" not in texts[-1]
 
 
@@ -176,8 +178,7 @@ def test_emoji_and_accents_are_not_split(channel_type: ChannelType) -> None:
         for start in range(12):
             one = alert(annotations={"summary": "s", "description": "x" * start + text * 9000})
             [written] = messages(channel_type, notification(one))
-            found = re.search(rf"x{{{start}}}((?:{text})+)…", written)
-            assert found
+            assert re.search(rf"x{{{start}}}((?:{text})+)…", written)
 
 
 @each_chat_type
@@ -200,4 +201,4 @@ def test_the_webhook_sends_all_alerts_in_one_message() -> None:
 @each_chat_type
 async def test_all_messages_are_sent_in_order(channel_type: ChannelType, sink: Sink) -> None:
     await send(channel_type, sink.url, large())
-    assert [one.body for one in sink.received] == bodies(channel_type, large(), url=sink.url)
+    assert [request.body for request in sink.received] == bodies(channel_type, large(), url=sink.url)

@@ -1,4 +1,4 @@
-"""The outcome of every way in which an HTTP connection can fail, within the time-out.
+"""The outcome of every way in which an HTTP connection can fail, within the timeout.
 
 All channel types share this code; test_http_contract has each of them use it.
 """
@@ -138,7 +138,7 @@ async def test_a_redirect_is_not_followed(status: int, sink: Sink) -> None:
     assert isinstance(outcome, Retry)
     assert outcome.reason is Reason.OTHER
     assert "redirects are not followed" in outcome.detail
-    assert [one.path for one in sink.received] == ["/here"]
+    assert [request.path for request in sink.received] == ["/here"]
 
 
 @pytest.mark.parametrize("status", [200, 400, 500])

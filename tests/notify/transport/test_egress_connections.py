@@ -1,4 +1,4 @@
-"""Does no connection reach where channels may not go, whatever the URL looked like?"""
+"""Connections to blocked targets, in every spelling of the URL."""
 
 import ipaddress
 import socket
@@ -37,13 +37,13 @@ def is_blocked(outcome: Outcome) -> bool:
     )
 
 
-def at(sink: Sink, host: str) -> str:
+def url_at(sink: Sink, host: str) -> str:
     return f"http://{host}:{urlsplit(sink.url).port}/hidden-path"
 
 
 @pytest.mark.parametrize("host", SPELLINGS)
 async def test_loopback_is_blocked_in_every_spelling(host: str, sink: Sink) -> None:
-    outcome = await send(SlackChannel, at(sink, host), allowed=())
+    outcome = await send(SlackChannel, url_at(sink, host), allowed=())
     assert is_blocked(outcome), outcome
     assert "hidden-path" not in repr(outcome)
     assert sink.received == []
@@ -51,7 +51,7 @@ async def test_loopback_is_blocked_in_every_spelling(host: str, sink: Sink) -> N
 
 @pytest.mark.parametrize("host", ODD_SPELLINGS)
 async def test_odd_spellings_of_loopback_do_not_connect(host: str, sink: Sink) -> None:
-    outcome = await send(SlackChannel, at(sink, host), allowed=())
+    outcome = await send(SlackChannel, url_at(sink, host), allowed=())
     assert isinstance(outcome, Retry)
     assert sink.received == []
 
@@ -70,7 +70,7 @@ async def test_a_name_that_resolves_to_a_private_address_is_blocked(sink: Sink) 
         pytest.skip("this machine does not know its own name")
     if any(address.is_global for address in found):
         pytest.skip("this machine's own name is a public address")
-    assert is_blocked(await send(SlackChannel, at(sink, name), allowed=("192.0.2.0/24",)))
+    assert is_blocked(await send(SlackChannel, url_at(sink, name), allowed=("192.0.2.0/24",)))
 
 
 @pytest.mark.parametrize(
@@ -83,19 +83,21 @@ async def test_a_name_that_resolves_to_a_private_address_is_blocked(sink: Sink) 
     ],
 )
 async def test_an_allowed_target_is_connected_to(host: str, allowed: str, sink: Sink) -> None:
-    assert isinstance(await send(SlackChannel, at(sink, host), allowed=(allowed,)), Sent)
+    assert isinstance(await send(SlackChannel, url_at(sink, host), allowed=(allowed,)), Sent)
     assert len(sink.received) == 1
 
 
 @pytest.mark.parametrize("allowed", ["example.com", "*.example.com", "10.0.0.0/8"])
-async def test_another_allowed_target_does_not_help(allowed: str, sink: Sink) -> None:
+async def test_an_exemption_of_another_target_does_not_apply(allowed: str, sink: Sink) -> None:
     assert is_blocked(await send(SlackChannel, sink.url, allowed=(allowed,)))
 
 
 async def test_an_exemption_ends_with_its_attempt(sink: Sink) -> None:
     async with local_sender(["localhost"]) as sender:
         outcomes = [
-            await sender.attempt(NOTIFIERS[SlackChannel], channel(SlackChannel, at(sink, host)), notification())
+            await sender.attempt(
+                NOTIFIERS[SlackChannel], channel(SlackChannel, url_at(sink, host)), notification()
+            )
             for host in ("localhost", "127.0.0.1", "localhost")
         ]
     assert isinstance(outcomes[0], Sent)
@@ -113,7 +115,7 @@ def test_one_permitted_address_of_a_name_is_enough() -> None:
     egress_policy.open_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))).close()
     with pytest.raises(BlockedAddress):
         egress_policy.open_socket(blocked)
-    assert check.blocked is None, "what then fails is the permitted one, and may be tried again"
+    assert check.blocked is None, "a later failure is that of the permitted address and is retried"
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
@@ -126,7 +128,7 @@ async def test_no_proxy_of_the_environment_is_used(
 
 async def test_cookies_are_not_kept(sink: Sink) -> None:
     sink.script = lambda _: web.Response(text="ok", headers={"Set-Cookie": "session=1; Path=/"})
-    one = channel(SlackChannel, at(sink, "localhost"))
+    one = channel(SlackChannel, url_at(sink, "localhost"))
     async with local_sender() as sender:
         for _ in range(2):
             await sender.attempt(NOTIFIERS[SlackChannel], one, notification())

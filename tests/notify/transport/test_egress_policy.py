@@ -1,4 +1,4 @@
-"""Is a URL that could never be connected to refused when the channel is made, without being echoed?"""
+"""Rejection of a channel's URL that could never be connected to, without echoing it."""
 
 import pytest
 
@@ -76,7 +76,7 @@ UNPRINTABLE = [
 ]
 
 
-def refusal(url: str, *allowed: str) -> str:
+def rejection(url: str, *allowed: str) -> str:
     with pytest.raises(InvalidInput) as caught:
         EgressPolicy(allowed).check_url("webhook_url", url)
     assert caught.value.field == "webhook_url"
@@ -104,33 +104,33 @@ def test_a_secret_url_may_contain_credentials_and_a_query(channel_type: ChannelT
 @pytest.mark.parametrize(
     "url", ["https://user:pw@example.com", "https://u@example.com", "https://e.com/?k=v", "https://e.com/#k"]
 )
-@pytest.mark.parametrize("shown", TOKENS, ids=type_name)
-def test_a_visible_url_must_not_contain_secrets(shown: type[BaseChannel], url: str) -> None:
+@pytest.mark.parametrize("channel_type", TOKENS, ids=type_name)
+def test_a_visible_url_must_not_contain_secrets(channel_type: type[BaseChannel], url: str) -> None:
     with pytest.raises(InvalidInput, match="the field is not secret") as caught:
-        check_channel(channel(shown, url), EgressPolicy(()))
-    assert caught.value.field == TOKENS[shown][0]
+        check_channel(channel(channel_type, url), EgressPolicy(()))
+    assert caught.value.field == TOKENS[channel_type][0]
 
 
 @pytest.mark.parametrize("host", PRIVATE)
 @pytest.mark.parametrize("scheme", ["https", "http"])
 def test_private_addresses_are_rejected(scheme: str, host: str) -> None:
-    message = refusal(f"{scheme}://{host}/hidden-path")
+    message = rejection(f"{scheme}://{host}/hidden-path")
     assert "RELAY_ALLOWED_TARGETS" in message
     assert "hidden-path" not in message
 
 
 @pytest.mark.parametrize("url", MALFORMED)
 def test_malformed_urls_are_rejected(url: str) -> None:
-    assert refusal(url) == "must be a URL such as https://example.com/path"
+    assert rejection(url) == "must be a URL such as https://example.com/path"
 
 
 @pytest.mark.parametrize("url", UNPRINTABLE)
 def test_spaces_and_control_characters_are_rejected(url: str) -> None:
-    assert refusal(url) == "must not contain spaces or control characters"
+    assert rejection(url) == "must not contain spaces or control characters"
 
 
 def test_an_overlong_url_is_rejected() -> None:
-    assert refusal("https://example.com/" + "x" * 5000) == "must not be longer than 4096 characters"
+    assert rejection("https://example.com/" + "x" * 5000) == "must not be longer than 4096 characters"
 
 
 @each_http_type
@@ -143,7 +143,7 @@ def test_the_error_names_the_field_of_the_channel(channel_type: ChannelType) -> 
 
 @pytest.mark.parametrize("url", ["http://example.com/hidden", "http://hooks.internal/hidden"])
 def test_plain_http_is_rejected(url: str) -> None:
-    message = refusal(url)
+    message = rejection(url)
     assert message.startswith("must start with https://")
     assert "hidden" not in message
 
@@ -183,7 +183,7 @@ def test_allowed_targets_are_exempt(allowed: str, url: str) -> None:
     ],
 )
 def test_lookalikes_of_allowed_targets_are_not_exempt(allowed: str, url: str) -> None:
-    assert "RELAY_ALLOWED_TARGETS" in refusal(url, allowed)
+    assert "RELAY_ALLOWED_TARGETS" in rejection(url, allowed)
 
 
 @pytest.mark.parametrize("entry", ["10.0.0.1/8", "http://hooks.internal", "hooks.internal:80", "a b", "", "u@h"])

@@ -42,4 +42,7 @@ async def test_all_keys_are_listed_including_revoked_ones(database: Database) ->
 
         listed = await api_keys.list_keys(connection)
 
-    assert [(one.name, one.revoked_at is not None) for one in listed] == [("first", False), ("second", True)]
+    assert [(delivery.name, delivery.revoked_at is not None) for delivery in listed] == [
+        ("first", False),
+        ("second", True),
+    ]

@@ -24,8 +24,8 @@ def template(template_id: str = "mine", **more: Any) -> ChannelTemplate:
 
 async def store(database: Database, *templates: ChannelTemplate) -> None:
     async with database.begin() as connection:
-        for one in templates:
-            await channel_templates.add(connection, one)
+        for template in templates:
+            await channel_templates.add(connection, template)
 
 
 async def test_a_template_is_stored_changed_and_deleted(database: Database) -> None:
@@ -81,7 +81,7 @@ async def test_a_custom_template_takes_precedence_over_a_later_built_in_one(data
         await connection.execute(text(f"UPDATE channel_templates SET id = '{BUILT_IN}'"))
 
         assert (await channel_templates.get(connection, BUILT_IN)).name == "Mine"
-        found = {one.id: one for one in await channel_templates.page(connection, None, 500)}
+        found = {template.id: template for template in await channel_templates.page(connection, None, 500)}
         assert (found[BUILT_IN].name, found[BUILT_IN].builtin) == ("Mine", False)
         await channel_templates.remove(connection, BUILT_IN)
         assert (await channel_templates.get(connection, BUILT_IN)).builtin

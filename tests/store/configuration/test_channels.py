@@ -60,7 +60,7 @@ async def test_a_missing_key_affects_only_the_channels_it_sealed(start_relay: Re
     assert lost.json["detail"] == (
         "the secrets of lost are sealed with a key that RELAY_SECRET_KEY does not contain"
     )
-    assert [one["id"] for one in await relay.items("/channels")] == ["lost", "ops"]
+    assert [channel["id"] for channel in await relay.items("/channels")] == ["lost", "ops"]
     assert (await relay.webhook(webhook())).json["notifications"] == 2
     await sink.wait_for(1, "/ops")
     assert (await relay.call("DELETE", "/channels/lost")).status == 204

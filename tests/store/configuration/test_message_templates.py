@@ -11,6 +11,7 @@ from relay.store.configuration import channels, message_templates
 from relay.store.configuration.seal import Seal, new_key
 from relay.store.outbox import lanes
 from relay.store.postgres.database import Database
+from relay.store.postgres.statements import DriverConnection
 
 SEAL = Seal(new_key())
 
@@ -82,13 +83,15 @@ async def test_a_channel_needs_an_existing_template_and_prevents_its_deletion(da
         await message_templates.remove(connection, "ours")
 
 
-async def test_a_lease_includes_the_template_and_a_change_makes_it_stale(database: Database, driver: Any) -> None:
+async def test_a_lease_includes_the_template_and_a_change_makes_it_stale(
+    database: Database, driver: DriverConnection
+) -> None:
     async with database.begin() as connection:
         await message_templates.add(connection, template())
         await channels.add(connection, channel("with", template="ours"), SEAL)
         await channels.add(connection, channel("without"), SEAL)
     await driver.execute("UPDATE lanes SET next_due = now()")
-    held = {one.channel_id: one for one in await lanes.claim_lanes(driver, "one", SEAL, 9, ())}
+    held = {lease.channel_id: lease for lease in await lanes.claim_lanes(driver, "one", SEAL, 9, ())}
     assert held["without"].template is None
     assert held["with"].template is not None
     assert held["with"].template.parts == {"title": "one"}

@@ -34,12 +34,12 @@ async def test_a_delivery_waits_while_another_one_of_its_group_is_in_flight(
     [sending] = await claim(driver, "one", lease)
     second, elsewhere = await queue(driver, ops, 1, 2)
 
-    assert [one.id for one in await claim(driver, "one", lease)] == [elsewhere]
+    assert [delivery.id for delivery in await claim(driver, "one", lease)] == [elsewhere]
     assert await claim(driver, "one", lease) == []
 
     await settle(driver, [ended(sending)])
     assert sending.id == first
-    assert [one.id for one in await claim(driver, "one", lease)] == [second]
+    assert [delivery.id for delivery in await claim(driver, "one", lease)] == [second]
 
 
 async def test_the_newest_delivery_of_a_group_carries_the_pending_ones(driver: DriverConnection, ops: str) -> None:
@@ -77,8 +77,8 @@ async def test_critical_deliveries_are_claimed_first(driver: DriverConnection, o
     [critical] = await queue(driver, ops, 2, rank=0)
     lease = await take(driver, "one")
 
-    assert [one.id for one in await claim(driver, "one", lease, room=1)] == [critical]
-    assert [one.id for one in await claim(driver, "one", lease, room=1)] == [warning]
+    assert [delivery.id for delivery in await claim(driver, "one", lease, room=1)] == [critical]
+    assert [delivery.id for delivery in await claim(driver, "one", lease, room=1)] == [warning]
 
 
 async def test_a_bucket_lets_its_burst_through_and_returns_when_the_next_token_comes(
@@ -121,7 +121,7 @@ async def test_in_a_crowded_lane_only_critical_deliveries_are_claimed_between_di
 
     await driver.execute("UPDATE lanes SET digested_at = now()")
     answer = await ask(driver, "one", lease, per_second=1, burst=2)
-    assert (answer.crowded, [one.id for one in answer.claimed]) == (True, [critical])
+    assert (answer.crowded, [delivery.id for delivery in answer.claimed]) == (True, [critical])
 
 
 async def test_a_digest_contains_all_that_is_pending_and_nothing_else_is_claimed_before_it(
@@ -161,7 +161,7 @@ async def test_a_delivery_without_an_attempt_is_pending_as_before(driver: Driver
     [row] = await driver.fetch("SELECT state, attempt, last_reason FROM deliveries")
     assert tuple(row.values()) == ("pending", 0, None)
     assert await driver.fetchval("SELECT count(*) FROM attempts") == 0
-    assert [one.attempt for one in await claim(driver, "one", lease)] == [1]
+    assert [delivery.attempt for delivery in await claim(driver, "one", lease)] == [1]
 
 
 async def test_a_dead_delivery_is_queued_for_the_fallback(driver: DriverConnection, ops: str, backup: str) -> None:
@@ -229,7 +229,7 @@ async def test_claiming_and_settling_never_scan_the_outbox(driver: DriverConnect
     for _ in range(10):  # more often than the server makes a plan for the given values
         answer = await ask(driver, "one", lease, room=32)
         assert len(answer.claimed) == 32
-        await settle(driver, [ended(one) for one in answer.claimed])
+        await settle(driver, [ended(delivery) for delivery in answer.claimed])
     released, _ = await release(driver, "one", lease, answer.enqueued)
     assert released
     assert await scans() == before

@@ -181,15 +181,12 @@ async def test_the_same_alerts_in_opposite_orders_do_not_deadlock(
 ) -> None:
     alerts = [alert(instance=str(at)) for at in range(200)]
 
-    async def play(connection: DriverConnection, ordered: list[dict[str, Any]], name: str) -> None:
+    async def write_repeatedly(connection: DriverConnection, sent: list[dict[str, Any]], name: str) -> None:
         for at in range(15):
-            groups = [
-                webhook(*ordered, group=f"{name}-{at}"),
-                webhook(*ordered[::-1], group=f"{name}-{at}-back"),
-            ]
+            groups = [webhook(*sent, group=f"{name}-{at}"), webhook(*sent[::-1], group=f"{name}-{at}-back")]
             await write_again(connection, *groups, sender=name)
 
-    await asyncio.gather(play(driver, alerts, "one"), play(other, alerts[::-1], "two"))
+    await asyncio.gather(write_repeatedly(driver, alerts, "one"), write_repeatedly(other, alerts[::-1], "two"))
 
     assert await count(driver, "alerts") == 200
     assert await count(driver, "receipts") == 60

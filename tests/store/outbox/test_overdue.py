@@ -44,7 +44,7 @@ async def test_a_fallback_that_a_person_disabled_gets_nothing(driver: DriverConn
     assert await overdue.fall_back(driver, 60) == []
 
     await driver.execute("UPDATE channels SET config = config || '{\"enabled\": true}' WHERE id = 'spare'")
-    assert [one.fallback for one in await overdue.fall_back(driver, 60)] == ["spare"]
+    assert [moved.fallback for moved in await overdue.fall_back(driver, 60)] == ["spare"]
 
 
 async def test_a_fallback_that_the_relay_disabled_gets_deliveries_for_its_own_fallback(
@@ -56,4 +56,4 @@ async def test_a_fallback_that_the_relay_disabled_gets_deliveries_for_its_own_fa
     await driver.execute("UPDATE channels SET disabled_reason = '404' WHERE id = 'spare'")
     await queue(driver, "first", 1)
 
-    assert [one.fallback for one in await overdue.fall_back(driver, 60)] == ["spare"]
+    assert [moved.fallback for moved in await overdue.fall_back(driver, 60)] == ["spare"]

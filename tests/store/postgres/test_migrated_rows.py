@@ -65,7 +65,13 @@ MESSAGE_OF_0006 = """
 INSERT INTO living_messages (channel_id, group_hash, place, posted, alert_ids, let_go, ended, updated_at)
 VALUES ('ops', 9, 'place', '["ref"]', '{1}', 2, false, now())
 """
+EDIT_OF_0006 = f"""
+{MESSAGE_OF_0006} ON CONFLICT (channel_id, group_hash) DO UPDATE SET
+  place = excluded.place, posted = excluded.posted, alert_ids = excluded.alert_ids, let_go = excluded.let_go + 1,
+  ended = excluded.ended, updated_at = excluded.updated_at
+"""
 KINDS = "SELECT kind FROM deliveries ORDER BY id"
+KINDS_OF_0006 = [*[("group",)] * 5, ("digest",), ("refresh",), ("group",)]
 DISCRIMINATORS_OF_0006 = "SELECT id, receipt_id IS NULL, rank FROM deliveries WHERE id IN (4, 6, 7) ORDER BY id"
 READ_MESSAGE_OF_0006 = "SELECT group_hash, place, posted, alert_ids, let_go, ended FROM living_messages"
 
@@ -86,8 +92,8 @@ async def test_deliveries_keep_their_ids_and_states_up_and_down(empty_database_u
     await migrations.upgrade(database)
 
     assert await run(database, READ) == before
-    waits = await run(database, "SELECT id, waiting_since = created_at FROM deliveries_waiting")
-    assert waits == [(2, True)]
+    pending = await run(database, "SELECT id, waiting_since = created_at FROM deliveries_waiting")
+    assert pending == [(2, True)]
     assert await run(database, NEW) == [(4,)]
 
     await migrations.downgrade(database, "0001")
@@ -103,7 +109,7 @@ async def test_an_outbox_of_schema_0006_continues_after_the_upgrade(empty_databa
 
     await migrations.upgrade(database)
 
-    assert await run(database, KINDS) == [*[("group",)] * 5, ("digest",), ("refresh",), ("group",)]
+    assert await run(database, KINDS) == KINDS_OF_0006
     async with database.engine.connect() as connection:
         driver = await driver_connection(connection)
         [lease] = await lanes.claim_lanes(driver, "one", SEAL, 10, held=[])
@@ -120,6 +126,25 @@ async def test_an_outbox_of_schema_0006_continues_after_the_upgrade(empty_databa
 
     assert await run(database, DISCRIMINATORS_OF_0006) == [(4, False, 1), (6, True, 0), (7, False, 100)]
     assert await run(database, READ_MESSAGE_OF_0006) == [(9, b"place", ["edited"], [1], 3, True)]
+    await database.close()
+
+
+async def test_statements_of_the_previous_release_work_after_the_upgrade(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    # Schema 0008 stores alerts in another way; the other tables still accept the statements.
+    await migrations.upgrade(database, "0007")
+    for rows in (CHANNEL_OF_0006, LANE_OF_0006, CONTENT_OF_0006):
+        await run(database, rows)
+    await migrations.upgrade(database)
+
+    for rows in (DELIVERIES_OF_0006, MESSAGE_OF_0006, EDIT_OF_0006):
+        await run(database, rows)
+
+    assert await run(database, KINDS) == KINDS_OF_0006
+    assert await run(database, READ_MESSAGE_OF_0006) == [(9, b"place", ["ref"], [1], 3, False)]
+    message = "SELECT destination_hash, message_refs, omitted, all_resolved FROM edited_messages"
+    assert await run(database, message) == [(b"place", ["ref"], 3, False)]
+    assert await run(database, "DELETE FROM living_messages RETURNING 1") == [(1,)]
     await database.close()
 
 

@@ -1,4 +1,4 @@
-"""The spine: configuration, alerts, receipts, lanes, deliveries and attempts."""
+"""Create the tables of configuration, alerts, receipts, lanes, deliveries and attempts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,30 +15,35 @@ zero = sa.text("0")
 
 
 def upgrade() -> None:
-    configuration()
-    history()
-    outbox()
+    channels()
+    api_keys()
+    change_notifications()
+    alerts()
+    receipts()
+    lanes()
+    deliveries()
+    attempts()
 
 
-def configuration() -> None:
+def channels() -> None:
     op.create_table(
         "config_version",
         sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.CheckConstraint("id = 1", name="config_version_one_row"),
-        comment="One row; a trigger counts up with every change of the configuration.",
+        comment="One row; a trigger increments the version at every change of the configuration.",
     )
     op.execute("INSERT INTO config_version (id, version) VALUES (1, 1)")
     op.create_table(
         "channels",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("channel_type", sa.Text, nullable=False),
-        sa.Column("config", JSONB, nullable=False, comment="All fields but the id, the type and the secret ones."),
+        sa.Column("config", JSONB, nullable=False, comment="The settings, without id, type and secret fields."),
         sa.Column(
             "sealed",
             sa.LargeBinary,
             nullable=False,
-            comment="The secret fields, sealed with the id bound in.",
+            comment="The secret fields, encrypted and bound to the id.",
         ),
         sa.Column(
             "enabled",
@@ -49,6 +54,9 @@ def configuration() -> None:
         sa.Column("created_at", moment, nullable=False, server_default=now),
         sa.Column("updated_at", moment, nullable=False, server_default=now),
     )
+
+
+def api_keys() -> None:
     op.create_table(
         "api_keys",
         sa.Column("id", sa.Text, primary_key=True),
@@ -62,8 +70,11 @@ def configuration() -> None:
         sa.Column("revoked_at", moment),
         sa.UniqueConstraint("hash", name="api_keys_hash_key"),
     )
-    # BEFORE, so that the version's row is locked ahead of any other: ingest locks it first too, and the
-    # same order on both sides can't deadlock.
+
+
+def change_notifications() -> None:
+    # BEFORE, so that the version's row is locked before any other: ingest locks it first too, and the same
+    # order on both sides can't deadlock.
     op.execute(
         """
         CREATE FUNCTION relay_config_changed() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -85,8 +96,8 @@ def configuration() -> None:
     )
 
 
-def history() -> None:
-    # No foreign keys on the hot path: each would be one more look-up a row, and retention drops rows in bulk.
+def alerts() -> None:
+    # No foreign keys on the hot path: each would cost a lookup for each row, and retention deletes rows in bulk.
     op.create_table(
         "alerts",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
@@ -104,15 +115,20 @@ def history() -> None:
         sa.Column("first_received_at", moment, nullable=False),
         sa.Column("last_received_at", moment, nullable=False),
         sa.Column("resolved_received_at", moment),
-        sa.Column("group_hashes", sa.ARRAY(sa.BigInteger), nullable=False, comment="The groups that carried it."),
+        sa.Column(
+            "group_hashes", sa.ARRAY(sa.BigInteger), nullable=False, comment="The groups that contained the alert."
+        ),
         sa.UniqueConstraint("tenant_id", "fingerprint", "starts_at", name="alerts_occurrence_key"),
         sa.CheckConstraint("status IN ('firing', 'resolved')", name="alerts_status"),
     )
+
+
+def receipts() -> None:
     op.create_table(
         "group_states",
         sa.Column("state_hash", sa.LargeBinary, primary_key=True),
         sa.Column("accepted_at", moment, nullable=False),
-        comment="When a state of a group was last taken for news; the same again soon after is a duplicate.",
+        comment="When a state of a group was last accepted; the same soon after is a duplicate.",
     )
     op.create_index("group_states_accepted_at", "group_states", ["accepted_at"])
     op.create_table(
@@ -123,13 +139,13 @@ def history() -> None:
             "group_hash",
             sa.BigInteger,
             nullable=False,
-            comment="Of the group_key, which may be too long to index.",
+            comment="A hash of the group_key, which may be too long to index.",
         ),
         sa.Column("group_key", sa.Text, nullable=False),
         sa.Column("receiver", sa.Text, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("received_at", moment, nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False, comment="The webhook as it came."),
+        sa.Column("body", sa.LargeBinary, nullable=False, comment="The body of the webhook."),
         sa.Column(
             "alert_ids", sa.ARRAY(sa.BigInteger), nullable=False, comment="In the order of the body's alerts."
         ),
@@ -137,7 +153,7 @@ def history() -> None:
     op.create_index("receipts_group", "receipts", ["group_hash", "received_at"])
 
 
-def outbox() -> None:
+def lanes() -> None:
     op.create_table(
         "lanes",
         sa.Column("channel_id", sa.Text, sa.ForeignKey("channels.id", ondelete="CASCADE"), primary_key=True),
@@ -146,16 +162,19 @@ def outbox() -> None:
             sa.BigInteger,
             nullable=False,
             server_default=zero,
-            comment="Counts up with every commit.",
+            comment="Incremented by every commit that queues a delivery.",
         ),
-        sa.Column("next_due", moment, comment="When something may be sent; NULL when nothing waits."),
+        sa.Column("next_due", moment, comment="When a delivery is due; NULL when none is pending."),
         sa.Column("owner", sa.Text, comment="The worker that holds the lease."),
         sa.Column("lease_until", moment),
         sa.Column(
-            "epoch", sa.BigInteger, nullable=False, server_default=zero, comment="Counts up with every lease."
+            "epoch", sa.BigInteger, nullable=False, server_default=zero, comment="Incremented with every lease."
         ),
         postgresql_with={"fillfactor": "50"},
     )
+
+
+def deliveries() -> None:
     op.create_table(
         "deliveries",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
@@ -164,7 +183,7 @@ def outbox() -> None:
             "channel_id", sa.Text, nullable=False, comment="No foreign key: the history outlives the channel."
         ),
         sa.Column("group_hash", sa.BigInteger, nullable=False),
-        sa.Column("positions", sa.ARRAY(sa.Integer), comment="Which alerts of the body it tells; NULL for all."),
+        sa.Column("positions", sa.ARRAY(sa.Integer), comment="Positions of the alerts in the body; NULL for all."),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False, server_default=zero),
         sa.Column("created_at", moment, nullable=False),
@@ -185,6 +204,9 @@ def outbox() -> None:
     op.create_index("deliveries_receipt", "deliveries", ["receipt_id"])
     dead = sa.text("state = 'dead'")
     op.create_index("deliveries_dead", "deliveries", ["id"], postgresql_where=dead)
+
+
+def attempts() -> None:
     op.create_table(
         "attempts",
         sa.Column("delivery_id", sa.BigInteger, primary_key=True, autoincrement=False),
