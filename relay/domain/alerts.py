@@ -15,14 +15,19 @@ SEVERITY_ORDER: Final = ("critical", "error", "warning", "info")
 
 
 class Status(StrEnum):
-    """The state of an alert: firing, then resolved."""
+    """The state of an alert: firing, then resolved. A stored one is stale when no report mentions it for long."""
 
     FIRING = "firing"
+    STALE = "stale"
     RESOLVED = "resolved"
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert as reported by one webhook. Times are aware and in UTC; `ends_at` is None while it fires."""
+    """One alert as reported by one webhook. Times are aware and in UTC; `ends_at` is None while it fires.
+
+    `key_source` is the source that enters its keys on platforms; see `relay.domain.identity.key_source`.
+    `unreported_since` is set in an edited message if it has not ended, and the group's webhooks omit it.
+    """
 
     status: Status
     labels: dict[str, str]
@@ -31,6 +36,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime | None
     generator_url: str
     fingerprint: str
+    key_source: str = ""
+    unreported_since: datetime | None = None
 
     @property
     def name(self) -> str:

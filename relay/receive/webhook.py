@@ -14,6 +14,8 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.errors import InvalidWebhook, Unavailable
+from relay.domain.identity import Sender
+from relay.receive.senders import sender_address, source_of
 from relay.receive.writer import WebhookResult, Writer
 from relay.settings import Settings
 from relay.telemetry import Metrics
@@ -41,11 +43,23 @@ async def receive_webhook(
 
     After a 503 the same request can be retried; 400 and 413 are permanent. If RELAY_WEBHOOK_TOKEN is set, the
     request must have it as a bearer token.
+
+    `?source=NAME` names the Alertmanager cluster; the peers of a cluster share it. `?sender=NAME` names the
+    Alertmanager process where the client's address changes or is shared.
     """
     try:
         _authorize(request.headers.get("authorization", ""), settings.webhook_token)
+        source = source_of(request.query_params.get("source", ""))
+        sender_name = request.query_params.get("sender", "")
         body = await request.body()
-        return await writer.submit(body, decode_webhook(body))
+        group = decode_webhook(body)
+        address = sender_address(
+            sender_name,
+            "" if request.client is None else request.client.host,
+            request.headers.getall("x-forwarded-for", []),
+            settings.trusted_networks,
+        )
+        return await writer.submit(body, group, Sender(group.external_url, address), source)
     except Exception as error:  # counted and raised again
         metrics.webhooks.labels(_result_of(error)).inc()
         raise

@@ -2,18 +2,23 @@
 
 import asyncio
 import contextlib
+import random
 import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import asyncpg
 import msgspec
 import structlog
 
 from relay.domain.alerts import Group
 from relay.domain.errors import RelayError, Unavailable
-from relay.receive.batch import Batch, Webhook, build_batch
+from relay.domain.identity import Sender
+from relay.receive.batch import Batch, Decision, decide
+from relay.receive.incoming import Incoming, Webhook, derive, series_keys
+from relay.receive.known import Known
 from relay.route.table import RoutingTable
 from relay.store.configuration import channels
 from relay.store.outbox import ingest
@@ -24,10 +29,21 @@ MAX_PENDING_WEBHOOKS: Final = 2_000
 MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
 MAX_BATCH_ALERTS: Final = 2_000
 MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
-ATTEMPTS: Final = 5
-"""Attempts to commit a batch that conflicts with another transaction or a change of the configuration."""
+ATTEMPTS: Final = 30
+"""Attempts to commit a batch that conflicts with another process or a change of the configuration."""
+MAX_BACKOFF: Final = 0.02
+"""Seconds at most between such attempts."""
+CONFLICT: Final[tuple[type[Exception], ...]] = (*RETRYABLE, asyncpg.UniqueViolationError)
+"""Another process has written the same groups or series meanwhile."""
+SPARE_IDS: Final = 16
+"""Ids that are drawn for the next batch, beyond the size of this one."""
+KEEP_GROUP_STATES: Final = timedelta(days=1)
+"""How long at least the states of a group are kept after its last webhook."""
+MAX_REPORTED_GROUPS: Final = 1000
+"""Groups in which unrelated senders were logged."""
 PROBE_EVERY: Final = 0.25
-PURGE_EVERY: Final = 300.0
+MAINTAIN_EVERY: Final = 60.0
+"""Seconds between looks for stale alerts and for states of groups that are too old."""
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +58,7 @@ class WebhookResult(msgspec.Struct, frozen=True):
 
 
 class _Pending(msgspec.Struct, frozen=True):
-    webhook: Webhook
+    incoming: Incoming
     result: "asyncio.Future[WebhookResult]"
 
 
@@ -54,13 +70,24 @@ class Writer:
         database: Database,
         tenant_label: str,
         repeat_after: timedelta,
+        stale_after: float,
         metrics: Metrics,
         wake: Callable[[set[str]], None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`wake` is called after each commit with the ids of the channels that have new deliveries."""
-        self._connection = HeldConnection(database)
+        """`wake` is called after each commit with the ids of the channels that have new deliveries.
+
+        `now` is the clock by which webhooks are received, and by which alerts become stale.
+        """
+        # Every look-up has its index. A plan that was made while a table was empty would scan it when it is large.
+        self._connection = HeldConnection(database, enable_seqscan="off")
         self._tenant_label = tenant_label
         self._repeat_after = repeat_after
+        self._stale_after = stale_after
+        self._now = now
+        self._known = Known()
+        self._received_at = datetime.min.replace(tzinfo=UTC)
+        self._reported_groups: set[int] = set()
         self._metrics = metrics
         self._wake = wake
         self._table: RoutingTable | None = None
@@ -69,9 +96,9 @@ class Writer:
         self._pending_bytes = 0
         self._arrived = asyncio.Event()
         self._unavailable = False
-        self._purged_at = time.monotonic()
+        self._maintained_at = time.monotonic()
 
-    async def submit(self, body: bytes, group: Group) -> WebhookResult:
+    async def submit(self, body: bytes, group: Group, sender: Sender, source: str = "") -> WebhookResult:
         """Store a webhook. When this returns, the alerts and their deliveries are committed.
 
         Raises:
@@ -83,7 +110,10 @@ class Writer:
         if len(self._pending) >= MAX_PENDING_WEBHOOKS or self._pending_bytes + len(body) > MAX_PENDING_BYTES:
             raise Unavailable("too many webhooks are waiting for the database")
         result: asyncio.Future[WebhookResult] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Pending(Webhook(body, group), result))
+        # No two webhooks of a process are received at the same time, so that times tell their order.
+        self._received_at = max(self._now(), self._received_at + timedelta(microseconds=1))
+        webhook = Webhook(body=body, group=group, sender=sender, received_at=self._received_at, source=source)
+        self._pending.append(_Pending(derive(webhook, self._tenant_label), result))
         self._pending_bytes += len(body)
         self._arrived.set()
         return await result
@@ -99,10 +129,14 @@ class Writer:
             while True:
                 if self._unavailable:
                     await self._probe()
-                await self._arrived.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(MAINTAIN_EVERY):
+                        await self._arrived.wait()
                 self._arrived.clear()
                 try:
                     await self._work()
+                    if time.monotonic() - self._maintained_at >= MAINTAIN_EVERY:
+                        await self._maintain()
                 except FAILED as error:
                     await self._handle_outage(error)
         finally:
@@ -114,10 +148,15 @@ class Writer:
             await self._load_table()
         while self._pending:
             await self._write(self._take())
-        if time.monotonic() - self._purged_at > PURGE_EVERY:
-            self._purged_at = time.monotonic()
-            async with self._connection.use() as driver:
-                await ingest.purge_group_states(driver, self._repeat_after * 2)
+
+    async def _maintain(self) -> None:
+        """Mark stale alerts, and delete states of groups that nothing can repeat."""
+        self._maintained_at = time.monotonic()
+        now, kept = self._now(), max(self._repeat_after * 2, KEEP_GROUP_STATES)
+        async with self._connection.use() as driver:
+            await ingest.purge_group_states(driver, now, kept)
+            if stale := await ingest.mark_stale(driver, now, self._stale_after):
+                log.warning("alerts_stale", count=stale, detail="no report mentions them any longer")
 
     def _take(self) -> list[_Pending]:
         """Take webhooks for the next commit, up to a size that keeps the statement fast."""
@@ -126,15 +165,15 @@ class Writer:
         while self._pending and (not taken or (alerts < MAX_BATCH_ALERTS and size < MAX_BATCH_BYTES)):
             pending = self._pending.popleft()
             taken.append(pending)
-            alerts += len(pending.webhook.group.alerts)
-            size += len(pending.webhook.body)
+            alerts += len(pending.incoming.webhook.group.alerts)
+            size += len(pending.incoming.webhook.body)
         self._pending_bytes -= size
         return taken
 
     async def _write(self, taken: list[_Pending]) -> None:
         try:
             started = time.perf_counter()
-            batch, written = await self._commit([pending.webhook for pending in taken])
+            batch = await self._commit([pending.incoming for pending in taken])
             self._metrics.commit_seconds.observe(time.perf_counter() - started)
             self._metrics.commit_webhooks.observe(len(taken))
         except UNAVAILABLE as error:
@@ -146,28 +185,38 @@ class Writer:
                 for pending in taken:
                     await self._write([pending])
                 return
-            log.exception("ingest_failed", group_key=taken[0].webhook.group.group_key)
+            log.exception("ingest_failed", group_key=taken[0].incoming.webhook.group.group_key)
             _reject(taken[0], f"the webhook could not be stored ({type(error).__name__})")
             return
-        self._report(taken, batch, written)
+        self._report(taken, batch)
 
-    async def _commit(self, webhooks: list[Webhook]) -> tuple[Batch, list[ingest.IngestResult]]:
-        """Route and write, and repeat until the routing table is current at the commit."""
-        for _ in range(ATTEMPTS):
+    async def _commit(self, incoming: list[Incoming]) -> Batch:
+        """Decide and write, and repeat until the routing table and all that was read are current at the commit."""
+        keys = series_keys(incoming)
+        group_hashes = sorted({one.group_hash for one in incoming})
+        alerts = sum(len(one.keys) + len(one.keys_without_source) for one in incoming)
+        for attempt in range(ATTEMPTS):
             table = self._table or await self._load_table()
-            received_at = datetime.now(UTC)
-            batch = build_batch(webhooks, table, received_at)
+            known = self._known.state(group_hashes, keys, alerts, len(incoming))
+            ids = None
             try:
                 async with self._connection.use() as driver:
-                    written = await ingest.write(
-                        driver, table.version, received_at, self._repeat_after, batch.alerts, batch.webhooks
-                    )
-            except RETRYABLE:
-                continue
-            if written is not None:
-                return batch, written
+                    stored = known or await ingest.load(driver, group_hashes, keys, alerts, len(incoming))
+                    batch = decide(incoming, stored, table, self._repeat_after)
+                    spare = (alerts + SPARE_IDS, len(incoming) + SPARE_IDS)
+                    ids = await ingest.write(driver, table.version, batch.rows, *spare)
+                if ids is not None:
+                    self._known.committed(stored, batch.rows, ids)
+                    return batch
+            except CONFLICT:
+                pass
+            finally:
+                if ids is None:  # the states that were decided with are changed, and not written
+                    self._known.conflict(group_hashes, keys)
             await self._load_table()
-        raise RelayError("the configuration changes faster than webhooks can be routed")
+            if attempt > 1:
+                await asyncio.sleep(random.uniform(0, MAX_BACKOFF))  # noqa: S311 - no secret
+        raise RelayError("the configuration or the alerts change faster than webhooks can be written")
 
     async def _load_table(self) -> RoutingTable:
         self._stale = False
@@ -179,29 +228,41 @@ class Writer:
         self._metrics.config_version.set(version)
         return self._table
 
-    def _report(self, taken: list[_Pending], batch: Batch, written: list[ingest.IngestResult]) -> None:
-        first_of_row: set[int] = set()
-        for pending, row in zip(taken, batch.row_of, strict=True):
-            stored = written[row]
-            duplicate = stored.duplicate or row in first_of_row
-            first_of_row.add(row)
+    def _report(self, taken: list[_Pending], batch: Batch) -> None:
+        channel_ids: set[str] = set()
+        for pending, decision in zip(taken, batch.decisions, strict=True):
+            group = pending.incoming.webhook.group
             result = WebhookResult(
-                alerts=len(pending.webhook.group.alerts),
-                notifications=0 if duplicate else stored.notifications,
-                suppressed=0 if duplicate else stored.late + batch.late[row],
-                duplicate=duplicate,
+                alerts=len(group.alerts),
+                notifications=len(decision.channel_ids),
+                suppressed=decision.suppressed,
+                duplicate=decision.duplicate,
             )
-            self._count(pending.webhook.group, result)
+            channel_ids.update(decision.channel_ids)
+            self._count(group, result)
+            self._report_alternation(pending.incoming, decision)
             if not pending.result.done():
                 pending.result.set_result(result)
-        channel_ids = {
-            delivery.channel_id
-            for webhook, result in zip(batch.webhooks, written, strict=True)
-            if not result.duplicate
-            for delivery in webhook.deliveries
-        }
         if channel_ids:
             self._wake(channel_ids)
+
+    def _report_alternation(self, incoming: Incoming, decision: Decision) -> None:
+        """Log and count a group in which unrelated senders report different alerts, once for each group."""
+        if not decision.alternating or incoming.group_hash in self._reported_groups:
+            return
+        if len(self._reported_groups) < MAX_REPORTED_GROUPS:
+            self._reported_groups.add(incoming.group_hash)
+        self._metrics.mixed_groups.inc()
+        webhook = incoming.webhook
+        log.warning(
+            "senders_need_sources",
+            group_key=webhook.group.group_key,
+            source=webhook.source,
+            external_url=webhook.sender.external_url,
+            address=webhook.sender.address,
+            detail="several senders report different alerts with this groupKey and edit the same message; "
+            "give each Alertmanager cluster its own ?source=NAME in its webhook URL",
+        )
 
     def _count(self, group: Group, result: WebhookResult) -> None:
         self._metrics.webhooks.labels("duplicate" if result.duplicate else "accepted").inc()
