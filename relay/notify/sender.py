@@ -103,7 +103,7 @@ class Sender:
     ) -> AppliedTemplates:
         try:
             return await apply_templates(self._templates, notifier, channel, message, template)
-        except Exception as error:
+        except Exception as error:  # the built-in message is sent, with a note
             return AppliedTemplates(message, notes=(_build_failed(error, channel).detail,))
 
     async def _run(
@@ -125,7 +125,7 @@ class Sender:
     def _requests(self, notifier: Notifier[C], channel: C, message: Message) -> Sequence[AnyRequest] | Rejected:
         try:
             return notifier.requests(channel, message)
-        except Exception as error:
+        except Exception as error:  # a bug in a notifier rejects this message, and stops no other
             return _build_failed(error, channel)
 
     async def _send(self, notifier: Notifier[C], channel: C, request: AnyRequest) -> Outcome:

@@ -14,7 +14,6 @@ import msgspec
 from relay.domain.errors import InvalidInput
 
 PARAMETER: Final = "$"
-CHANNEL: Final = "$channel"
 OMITTED: Final = object()
 """The value of an optional parameter that was not given: its field, item or key is omitted."""
 ANY_KEY: Final = "[...]"
