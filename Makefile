@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test test-slow test-all check bench torture pictures secrets requirements clean
+.PHONY: run test test-slow test-all check bench torture histories pictures secrets requirements clean
 
 run: $(READY)
 	$(BIN)/relay serve
@@ -35,6 +35,10 @@ bench: $(READY)
 # Replicas are killed, Postgres is restarted and platforms fail; nothing may be lost. SEED=… repeats a run.
 torture: $(READY)
 	$(BIN)/python -m tests.faults.torture $(if $(SEED),--seed $(SEED))
+
+# Random histories of senders, in the relay and in a model of the rules. HISTORIES=… plays more, SEED=… repeats a run.
+histories: $(READY)
+	$(BIN)/python -m tests.model $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SEED),--seed $(SEED))
 
 # The pictures in docs/. Requires Chromium, and the fonts Inter, JetBrains Mono and Noto Color Emoji.
 pictures: $(READY)

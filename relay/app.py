@@ -1,9 +1,9 @@
 """The composition root: from settings to the database, the HTTP application and delivery."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from relay.api.message_templates import MessageTemplatesController
 from relay.api.pages import reject_unknown_parameters
 from relay.api.preview import PreviewController
 from relay.api.route import RouteController
+from relay.api.sources import SourcesController
 from relay.api.test import TestController
 from relay.deliver.worker import Worker
 from relay.middleware import MetricsMiddleware, application_metrics, litestar_exception
@@ -57,8 +58,17 @@ class Services(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, *, receive: bool, deliver: bool) -> AsyncIterator[Services]:
-    """Create the services of a process, and close them at the end of the block."""
+async def open_services(
+    settings: Settings,
+    *,
+    receive: bool,
+    deliver: bool,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> AsyncIterator[Services]:
+    """Create the services of a process, and close them at the end of the block.
+
+    `now` is the clock by which webhooks are received.
+    """
     assert settings.database_url is not None
     assert settings.secret_key is not None
     database = Database(settings.database_url)
@@ -69,7 +79,11 @@ async def open_services(settings: Settings, *, receive: bool, deliver: bool) -> 
             worker = Worker(database, sender, seal, metrics, settings, history_url) if deliver else None
             wake = worker.wake if worker is not None else RemoteWake(database)
             repeat_after = timedelta(seconds=settings.repeat_after)
-            writer = Writer(database, settings.tenant_label, repeat_after, metrics, wake) if receive else None
+            writer = (
+                Writer(database, settings.tenant_label, repeat_after, settings.stale_after, metrics, wake, now)
+                if receive
+                else None
+            )
             yield Services(settings, database, seal, egress_policy, sender, history_url, metrics, writer, worker)
     finally:
         await database.close()
@@ -94,6 +108,7 @@ def create_application(services: Services) -> Litestar:
             PreviewController,
             HistoryController,
             DeliveriesController,
+            SourcesController,
         ],
         guards=[require_admin, reject_unknown_parameters],
         security=[{"key": []}],

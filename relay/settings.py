@@ -1,5 +1,6 @@
 """Settings. This module is the only reader of the environment."""
 
+import ipaddress
 import os
 import pathlib
 import re
@@ -11,6 +12,8 @@ import msgspec
 import platformdirs
 
 from relay.domain.errors import SettingsError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PREFIX: Final = "RELAY_"
 FILE: Final = "_FILE"
@@ -46,6 +49,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The URL at which users reach this relay; by default derived from host and port."""
     repeat_after: float = 60.0
     """The same state of a group is a duplicate within this time, and a deliberate repeat after it."""
+    stale_after: float = 90_000.0
+    """The time without a report after which an alert is stale; above Alertmanager's usual repeat_interval."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of proxies whose X-Forwarded-For names the sender of a webhook."""
     digest_after: float = 10.0
     """Pending groups are merged into a digest if the channel's rate limit would need longer than this for them."""
     give_up_after: float = 86_400.0
@@ -73,6 +80,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def embedded(self) -> bool:
         """Whether the relay runs its own Postgres."""
         return self.database_url is None
+
+    @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        """The networks of trusted proxies."""
+        return tuple(ipaddress.ip_network(item, strict=False) for item in self.trusted_proxies)
 
     @property
     def base_url(self) -> str:
@@ -111,8 +123,9 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
         given["data_dir"] = pathlib.Path(given["data_dir"]).expanduser().absolute()
     except RuntimeError:
         raise SettingsError("RELAY_DATA_DIR refers to the home directory of a user that does not exist") from None
-    if isinstance(targets := given.get("allowed_targets"), str):
-        given["allowed_targets"] = tuple(part.strip() for part in targets.split(",") if part.strip())
+    for name in ("allowed_targets", "trusted_proxies"):
+        if isinstance(items := given.get(name), str):
+            given[name] = tuple(part.strip() for part in items.split(",") if part.strip())
     settings = _convert(given)
     _check(settings)
     url = _with_password(_plain_url(settings.database_url), settings.database_password)
@@ -193,6 +206,12 @@ def _check(settings: Settings) -> None:
         raise SettingsError("RELAY_TENANT_LABEL must not be empty")
     if settings.send_timeout == 0:
         raise SettingsError("RELAY_SEND_TIMEOUT must be greater than 0 seconds")
+    try:
+        _ = settings.trusted_networks
+    except ValueError as error:
+        raise SettingsError(f"RELAY_TRUSTED_PROXIES is invalid: {error}") from None
+    if not 0 < settings.stale_after <= 366 * 86400:
+        raise SettingsError("RELAY_STALE_AFTER must be greater than 0 and at most 31622400 seconds (a year)")
     durations = (
         *("repeat_after", "digest_after", "give_up_after", "give_up_resolved_after", "fallback_after"),
         *("send_timeout", "shutdown_timeout"),

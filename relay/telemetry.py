@@ -45,6 +45,9 @@ class Metrics:
     def _create_ingest_metrics(self) -> None:
         self.webhooks = self._counter("relay_webhooks", "Webhooks by result.", "result")
         self.alerts = self._counter("relay_alerts_received", "Alerts in accepted webhooks.", "status")
+        self.mixed_groups = self._counter(
+            "relay_mixed_groups", "Groups in which unrelated senders report different alerts."
+        )
         self.notifications = self._counter("relay_notifications_queued", "Deliveries queued in the outbox.")
         self.commit_seconds = Histogram(
             "relay_ingest_commit_seconds",

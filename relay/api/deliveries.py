@@ -55,17 +55,19 @@ class DeliveriesController(Controller):
         channel_id: FromQuery[str | None] = None,
         in_state: InState = None,
         group_key: FromQuery[str | None] = None,
+        source: FromQuery[str | None] = None,
         merged_into: IdFilter = None,
         since: FromQuery[datetime | None] = None,
         until: FromQuery[datetime | None] = None,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> Page[Delivery]:
-        """List deliveries; `since` and `until` bound the time of creation."""
+        """List deliveries; `since` and `until` bound the time of creation. A digest has no source."""
         wanted = deliveries.DeliveryFilter(
             channel_id=channel_id,
             state=in_state,
             group_key=group_key,
+            source=source,
             merged_into=merged_into,
             since=utc("since", since),
             until=utc("until", until),

@@ -22,6 +22,7 @@ class RouteController(Controller):
     ) -> RouteResult:
         """Return for each channel whether it matches an alert, and if not, the filter that stops it.
 
-        The body is the labels of one alert, `{"labels": {…}}`, or a whole webhook body. Nothing is stored or sent.
+        The body is the labels of one alert, `{"labels": {…}}`, or a whole webhook body. `source` may be added to
+        either: the `?source=` of the webhook. Nothing is stored or sent.
         """
         return await explain_routing(operations, data)

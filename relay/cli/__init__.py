@@ -81,6 +81,7 @@ def _app() -> App:
         help="Manage message templates, the texts of messages.",
     )
     app.command("relay.cli.deliveries:app", name="deliveries", help="List and redeliver deliveries.")
+    app.command("relay.cli.sources:app", name="sources", help="Show the sources of alerts and their senders.")
     app.command("relay.cli.keys:app", name="keys", help="Manage API keys, directly in the database.")
     app.command("relay.cli.db:app", name="db", help="Migrate the database and reseal its secrets.")
     app.command("relay.cli.settings:settings", name="settings", help="Show the effective settings.")

@@ -26,6 +26,7 @@ HELP: Final = {
     "id": "The id; by default derived from the name.",
     "enabled": "Whether the channel gets alerts.",
     "tenant_id": "Match only this tenant's alerts.",
+    "source": "Match only alerts of this source, the ?source= of the webhook's URL.",
     "severities": "Match only these severities.",
     "alert_names": "Match only these alert names.",
     "alert_categories": "Match only these categories.",

@@ -15,6 +15,7 @@ DeliveryId = Annotated[
     int, Parameter(help="The id of a delivery; see `relay deliveries list`.", validator=Number(gte=0))
 ]
 OfChannel = Annotated[str | None, Parameter(name="--channel-id", help="Only deliveries of this channel.")]
+OfSource = Annotated[str | None, Parameter(name="--source", help="Only deliveries of this source.")]
 Since = Annotated[
     str | None, Parameter(help="Only deliveries created at this time or later: 2026-11-23T15:33:27Z.")
 ]
@@ -36,13 +37,14 @@ async def list_deliveries(
     *,
     channel_id: OfChannel = None,
     state: AnyState = None,
+    source: OfSource = None,
     since: Since = None,
     until: Until = None,
     limit: AtMost = DEFAULT_LIMIT,
     output: Output = "table",
 ) -> None:
     """List deliveries, newest first."""
-    wanted = _given(channel_id=channel_id, state=state, since=since, until=until)
+    wanted = _given(channel_id=channel_id, state=state, source=source, since=since, until=until)
     async with connect() as api:
         found = await api.pages("deliveries", at_most=limit, **wanted)
     show_items(found, COLUMNS, output)

@@ -30,6 +30,7 @@ async def preview(
     group: Annotated[
         File, Parameter(help="A JSON file with a webhook's body to preview; `-` is standard input.")
     ] = None,
+    source: Annotated[str | None, Parameter(help="The source of the webhook in --group.")] = None,
     delivery_id: DeliveryId | None = None,
     sample: Annotated[
         Literal["firing", "resolved", "mixed", "large", "digest"] | None,
@@ -44,6 +45,7 @@ async def preview(
         "channel_id": channel_id,
         "channel": None if file is None else object_in("--file", file),
         "group": None if group is None else object_in("--group", group),
+        "source": source,
         "delivery_id": delivery_id,
         "sample": sample,
     }

@@ -71,6 +71,7 @@ async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool
             access_log=False,
             lifespan="off",
             server_header=False,
+            proxy_headers=False,  # the webhook resolves X-Forwarded-For itself, see RELAY_TRUSTED_PROXIES
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=max(int(settings.shutdown_timeout), 1),
         )

@@ -35,6 +35,7 @@ class Maintenance:
         wake: Callable[[set[str]], None],
         fallback_after: float,
         give_up_after: float,
+        stale_after: float,
     ) -> None:
         """Times are in seconds; `wake` is called with the fallback channels that got deliveries."""
         self._connection = HeldConnection(database)
@@ -42,6 +43,7 @@ class Maintenance:
         self._wake = wake
         self._fallback_after = fallback_after
         self._give_up_after = give_up_after
+        self._stale_after = stale_after
 
     async def run(self) -> None:
         """Run until canceled."""
@@ -62,7 +64,7 @@ class Maintenance:
         with contextlib.suppress(*FAILED):
             async with self._connection.use() as driver:
                 await channel_health.purge_tallies(driver)
-                await message_edits.purge(driver)
+                await message_edits.purge(driver, self._stale_after)
 
     async def _move(
         self,

@@ -80,6 +80,20 @@ def prepare_edit(
     )
 
 
+def mark_unreported(prepared: PreparedMessage, since: Mapping[int, datetime]) -> PreparedMessage:
+    """Show alerts that are not reported any longer as such; `since` has the times by the alerts' ids."""
+    message, editable = prepared.message, prepared.editable
+    if not since or editable is None or not isinstance(message, Notification):
+        return prepared
+    alerts = tuple(
+        msgspec.structs.replace(alert, unreported_since=since[alert_id])
+        if alert.firing and alert_id in since
+        else alert
+        for alert_id, alert in zip(editable.alert_ids, message.alerts, strict=True)
+    )
+    return PreparedMessage(msgspec.structs.replace(message, alerts=alerts), editable)
+
+
 def _is_superseded(alert: Alert, starts: Mapping[str, datetime]) -> bool:
     return alert.firing and alert.fingerprint in starts and alert.starts_at < starts[alert.fingerprint]
 

@@ -5,14 +5,16 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
-from relay.deliver.message_edits import PreparedMessage, prepare_edit
+from relay.deliver.message_edits import PreparedMessage, mark_unreported, prepare_edit
 from relay.deliver.receipt_cache import ReceiptCache
 from relay.domain.alerts import Group
-from relay.domain.folding import FoldedGroup, MergedNotification, matched_alert_ids
+from relay.domain.folding import FoldedGroup, MergedNotification, matched_alert_ids, with_key_source
 from relay.domain.history import Kind
+from relay.domain.identity import group_hash, key_source
 from relay.domain.notifications import Digest, Message, Notification
-from relay.store.outbox import contents, digests, message_edits
+from relay.store.outbox import contents, digests, message_edits, unreported
 from relay.store.outbox.claims import Claimed
+from relay.store.outbox.unreported import ShownAlerts
 from relay.store.postgres.database import HeldConnection
 
 STALE_AFTER: Final = timedelta(seconds=60)
@@ -80,7 +82,25 @@ class MessageReader:
             other_ids = frozenset(() if message is None else message.alert_ids) - frozenset(own_ids)
             earlier = [(alert_id, alert) for alert_id, alert in alerts if alert_id in other_ids]
             prepared[delivery.id] = prepare_edit(notification, own_ids, delivery.group_hash, message, earlier)
-        return prepared
+        return await self._mark_unreported(claimed, prepared)
+
+    async def _mark_unreported(
+        self, claimed: Sequence[Claimed], prepared: dict[int, PreparedMessage]
+    ) -> dict[int, PreparedMessage]:
+        """The messages, with the firing alerts that the deliveries' webhooks omit shown as not reported."""
+        shown = [
+            rows for delivery in claimed if (rows := _shown_alerts(delivery, prepared[delivery.id])) is not None
+        ]
+        if not shown:
+            return prepared
+        since: dict[int, dict[int, datetime]] = {}
+        async with self._connection.use() as driver:
+            for found in await unreported.load(driver, shown):
+                since.setdefault(found.delivery_id, {})[found.alert_id] = found.since
+        return {
+            delivery_id: mark_unreported(message, since.get(delivery_id, {}))
+            for delivery_id, message in prepared.items()
+        }
 
     async def _messages(self, claimed: Sequence[Claimed], now: datetime) -> dict[int, Message]:
         verbatim = [delivery for delivery in claimed if is_verbatim(delivery, now)]
@@ -126,7 +146,13 @@ class MessageReader:
             if group is not None:
                 history_url, origin = self._history_url_of(delivery), origins.get(delivery.id)
                 notification = group.notification(
-                    delivery.id, delivery.channel_id, resolutions, history_url, origin
+                    delivery.id,
+                    delivery.channel_id,
+                    resolutions,
+                    history_url,
+                    origin,
+                    delivery.source,
+                    delivery.group_hash,
                 )
                 folded[delivery.id] = (notification, group.alert_ids)
         return folded
@@ -174,8 +200,34 @@ def is_verbatim(claimed: Claimed, now: datetime) -> bool:
     )
 
 
+def _shown_alerts(claimed: Claimed, prepared: PreparedMessage) -> ShownAlerts | None:
+    """The firing alerts of a message; None if they are those of the delivery's webhook alone."""
+    message, editable = prepared.message, prepared.editable
+    if not isinstance(message, Notification) or editable is None or claimed.receipt_id is None:
+        return None
+    pairs = zip(editable.alert_ids, message.alerts, strict=True)
+    firing = tuple(alert_id for alert_id, alert in pairs if alert.firing)
+    if not firing or not (editable.message_refs or claimed.carries):
+        return None
+    group = message.group
+    return ShownAlerts(
+        delivery_id=claimed.id,
+        receipt_id=claimed.receipt_id,
+        group_hashes=(claimed.group_hash, group_hash(group.group_key, claimed.source)),
+        alert_ids=firing,
+        complete=not group.truncated,
+    )
+
+
 def _verbatim(claimed: Claimed, group: Group, history_url: str) -> Notification:
     alerts = group.alerts if claimed.positions is None else tuple(group.alerts[at] for at in claimed.positions)
+    key = key_source(claimed.source, group.group_key, claimed.group_hash)
     return Notification(
-        id=str(claimed.id), channel_id=claimed.channel_id, group=group, alerts=alerts, history_url=history_url
+        id=str(claimed.id),
+        channel_id=claimed.channel_id,
+        group=group,
+        alerts=tuple(with_key_source(alert, key) for alert in alerts) if key else alerts,
+        history_url=history_url,
+        source=claimed.source,
+        key_source=key,
     )

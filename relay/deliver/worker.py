@@ -66,7 +66,7 @@ class Worker:
         self._writer = ResultWriter(database, worker, self.wake)
         self._receipts = ReceiptCache(self._read_connection)
         self._maintenance = Maintenance(
-            database, metrics, self.wake, settings.fallback_after, settings.give_up_after
+            database, metrics, self.wake, settings.fallback_after, settings.give_up_after, settings.stale_after
         )
         self._claims: Batcher[ClaimRequest, ClaimResult] = Batcher(self._claim_deliveries, MAX_LANES_AT_ONCE)
         self._releases: Batcher[Release, tuple[bool, float | None]] = Batcher(

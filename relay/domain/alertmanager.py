@@ -26,7 +26,10 @@ MAX_TIME: Final = datetime.max.replace(tzinfo=UTC) - timedelta(microseconds=1)
 """One microsecond inside the limits of `datetime`, which asyncpg converts to minus and plus infinity."""
 
 
-class _WireAlert(msgspec.Struct, rename="camel"):
+_STATUSES: Final = {status.value: status for status in (Status.FIRING, Status.RESOLVED)}
+
+
+class _WireAlert(msgspec.Struct, rename="camel", gc=False):
     status: str
     labels: dict[str, str]
     starts_at: str
@@ -36,7 +39,7 @@ class _WireAlert(msgspec.Struct, rename="camel"):
     fingerprint: str | None = None
 
 
-class _WireGroup(msgspec.Struct, rename="camel"):
+class _WireGroup(msgspec.Struct, rename="camel", gc=False):
     alerts: list[_WireAlert]
     group_key: str | None = None
     receiver: str | None = None
@@ -64,7 +67,7 @@ def decode_webhook(body: bytes) -> Group:
     wire = _decode_wire(body)
     if not wire.alerts:
         raise InvalidWebhook("alerts", "must contain at least one alert")
-    alerts = tuple(_alert(alert, f"alerts[{at}]") for at, alert in enumerate(wire.alerts))
+    alerts = tuple([_alert(alert, at) for at, alert in enumerate(wire.alerts)])
     group_labels = wire.group_labels or {}
     return Group(
         group_key=wire.group_key or _default_group_key(group_labels),
@@ -104,18 +107,18 @@ def _decode_replacing(body: bytes) -> _WireGroup:
     return msgspec.convert(replace_unstorable(raw), _WireGroup)
 
 
-def _alert(wire: _WireAlert, path: str) -> Alert:
-    if wire.status not in (Status.FIRING, Status.RESOLVED):
-        raise InvalidWebhook(f"{path}.status", "must be `firing` or `resolved`")
-    status = Status(wire.status)
-    ends_at = _time(wire.ends_at, f"{path}.endsAt") if wire.ends_at else None
+def _alert(wire: _WireAlert, position: int) -> Alert:
+    status = _STATUSES.get(wire.status)
+    if status is None:
+        raise InvalidWebhook(f"alerts[{position}].status", "must be `firing` or `resolved`")
+    ends_at = _time(wire.ends_at, position, "endsAt") if wire.ends_at else None
     if status is Status.FIRING or (ends_at is not None and ends_at.year <= ZERO_YEAR):
         ends_at = None
     return Alert(
         status=status,
         labels=wire.labels,
         annotations=wire.annotations or {},
-        starts_at=_time(wire.starts_at, f"{path}.startsAt"),
+        starts_at=_time(wire.starts_at, position, "startsAt"),
         ends_at=ends_at,
         generator_url=wire.generator_url or "",
         fingerprint=_fingerprint(wire),
@@ -127,14 +130,17 @@ def _fingerprint(wire: _WireAlert) -> str:
     return given if 0 < len(given) <= MAX_FINGERPRINT else fingerprint(wire.labels)
 
 
-def _time(text: str, path: str) -> datetime:
+def _time(text: str, position: int, field: str) -> datetime:
     """Parse RFC 3339 into UTC with microseconds, clamped to MIN_TIME and MAX_TIME."""
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidWebhook(path, "must be an RFC 3339 time, such as 2026-11-23T15:33:27.229Z") from None
+        message = "must be an RFC 3339 time, such as 2026-11-23T15:33:27.229Z"
+        raise InvalidWebhook(f"alerts[{position}].{field}", message) from None
+    if parsed.tzinfo is UTC and MIN_TIME <= parsed <= MAX_TIME:
+        return parsed
     if parsed.tzinfo is None:
-        raise InvalidWebhook(path, "must have a UTC offset or `Z`")
+        raise InvalidWebhook(f"alerts[{position}].{field}", "must have a UTC offset or `Z`")
     try:
         return min(max(parsed.astimezone(UTC), MIN_TIME), MAX_TIME)
     except OverflowError:

@@ -12,17 +12,23 @@ FNV_PRIME: Final = 1099511628211
 LABEL_SEPARATOR: Final = 0xFF
 SEVERITY_ORDER: Final = ("critical", "error", "warning", "info")
 """The usual severities, most severe first."""
+_RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITY_ORDER)}
 
 
 class Status(StrEnum):
-    """The state of an alert: firing, then resolved."""
+    """The state of an alert: firing, then resolved. A stored one is stale when no report mentions it for long."""
 
     FIRING = "firing"
+    STALE = "stale"
     RESOLVED = "resolved"
 
 
-class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert as reported by one webhook. Times are aware and in UTC; `ends_at` is None while it fires."""
+class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One alert as reported by one webhook. Times are aware and in UTC; `ends_at` is None while it fires.
+
+    `key_source` is the source that enters its keys on platforms; see `relay.domain.identity.key_source`.
+    `unreported_since` is set in an edited message if it has not ended, and the group's webhooks omit it.
+    """
 
     status: Status
     labels: dict[str, str]
@@ -31,6 +37,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime | None
     generator_url: str
     fingerprint: str
+    key_source: str = ""
+    unreported_since: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -48,7 +56,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         return self.status is Status.FIRING
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
+class Group(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What Alertmanager sends in one webhook. `truncated` counts the alerts that it omitted."""
 
     group_key: str
@@ -68,7 +76,7 @@ def status_of(alerts: Iterable[Alert]) -> Status:
 
 def severity_rank(severity: str) -> int:
     """Return the position of a severity in SEVERITY_ORDER, 0 for the most severe; unknown severities come last."""
-    return SEVERITY_ORDER.index(severity) if severity in SEVERITY_ORDER else len(SEVERITY_ORDER)
+    return _RANKS.get(severity, len(SEVERITY_ORDER))
 
 
 def fingerprint(labels: dict[str, str]) -> str:

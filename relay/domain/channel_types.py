@@ -35,6 +35,8 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
     enabled: bool = True
     tenant_id: str | None = None
+    source: str | None = None
+    """The `?source=` of the webhook; it is no label."""
     severities: tuple[str, ...] = ()
     alert_names: tuple[str, ...] = ()
     alert_categories: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ import msgspec
 from relay.domain.channel_types import LABEL_FILTERS, Channel, channel_class, channel_types
 from relay.domain.errors import InvalidInput
 from relay.domain.fields import field_and_message, require_storable
+from relay.domain.identity import require_source
 
 MASK: Final = "********"
 MAX_ID: Final = 63
@@ -122,6 +123,8 @@ def _check(channel: Channel) -> None:
             raise InvalidInput(name, "is the mask of a secret; send the secret itself")
     if channel.tenant_id == "":
         raise InvalidInput("tenant_id", "must not be empty; omit it to match all tenants")
+    if channel.source is not None:
+        require_source("source", channel.source)
     for name in (*LABEL_FILTERS, "matchers"):
         values: tuple[str, ...] = getattr(channel, name)
         if len(values) > MAX_FILTER_VALUES:

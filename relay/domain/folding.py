@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from relay.domain.alerts import Alert, Group, Status
+from relay.domain.identity import key_source
 from relay.domain.notifications import FallbackFor, Notification
 
 
@@ -69,9 +70,15 @@ class FoldedGroup:
         resolutions: Mapping[int, Resolution],
         history_url: str,
         fallback_for: FallbackFor | None,
+        source: str = "",
+        group_hash: int = 0,
     ) -> Notification:
         """The folded notification; alerts that were resolved since they were reported are resolved in it."""
-        alerts = [current_alert(alert, resolutions.get(alert_id)) for alert_id, alert in self._alerts.items()]
+        key = key_source(source, self._group.group_key, group_hash)
+        alerts = [
+            with_key_source(current_alert(alert, resolutions.get(alert_id)), key)
+            for alert_id, alert in self._alerts.items()
+        ]
         return Notification(
             id=str(delivery_id),
             channel_id=channel_id,
@@ -84,6 +91,8 @@ class FoldedGroup:
             ),
             history_url=history_url,
             fallback_for=fallback_for,
+            source=source,
+            key_source=key,
         )
 
     def _fired_first(self, alert_id: int, resolution: Resolution | None) -> bool:
@@ -98,6 +107,11 @@ def current_alert(alert: Alert, resolution: Resolution | None) -> Alert:
     if not alert.firing or resolution is None:
         return alert
     return msgspec.structs.replace(alert, status=Status.RESOLVED, ends_at=resolution.ends_at)
+
+
+def with_key_source(alert: Alert, key: str) -> Alert:
+    """The alert with the source that enters its keys."""
+    return msgspec.structs.replace(alert, key_source=key) if key else alert
 
 
 def matched_alert_ids(notifications: Sequence[MergedNotification]) -> list[int]:

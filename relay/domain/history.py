@@ -23,7 +23,7 @@ class State(StrEnum):
 
 
 class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert in the history."""
+    """An alert in the history. `end_reason` is null while it is open: resolved, lost or superseded."""
 
     id: int
     fingerprint: str
@@ -32,10 +32,12 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
     severity: str | None
     category: str | None
     tenant_id: str | None
+    source: str
     labels: dict[str, str]
     annotations: dict[str, str]
     starts_at: datetime
     ends_at: datetime | None
+    end_reason: str | None
     first_received_at: datetime
     last_received_at: datetime
     generator_url: str
@@ -55,6 +57,7 @@ class Kind(StrEnum):
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the outbox. `attempt_count` includes an attempt in progress.
 
+    `source` is empty for a digest.
     `merged_into` is the delivery that includes this one; `fallback_of` the delivery that this one replaces;
     `redelivered_at` the time of the last request to redeliver it.
     """
@@ -63,6 +66,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     channel_id: str
     kind: Kind
     group_key: str | None
+    source: str
     state: State
     attempt_count: int
     created_at: datetime
@@ -94,14 +98,37 @@ class DeliveryDetail(Delivery, frozen=True, kw_only=True):
     alert_ids: tuple[int, ...]
 
 
+class Repeat(msgspec.Struct, frozen=True, kw_only=True):
+    """Reports of one sender that repeat a webhook, or that are late for an alert of it.
+
+    `sender` is the sender's address or name; `kind` is `duplicate` or `late`.
+    """
+
+    sender: str
+    external_url: str
+    kind: str
+    count: int
+    first_received_at: datetime
+    last_received_at: datetime
+
+
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook that contained an alert, and the deliveries that resulted from it."""
+    """A webhook that contained an alert, and the deliveries that resulted from it.
+
+    `sender` is the sender's address or name, null if it is not known. `late`: the alert was late in it, and was
+    not delivered. `repeats` counts the duplicate and late reports of it.
+    """
 
     id: int
     received_at: datetime
     receiver: str
     group_key: str
     status: Status
+    source: str
+    sender: str | None
+    external_url: str | None
+    late: bool
+    repeats: tuple[Repeat, ...]
     deliveries: tuple[DeliveryDetail, ...]
 
 

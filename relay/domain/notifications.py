@@ -45,6 +45,9 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     alerts of this delivery, then those of earlier deliveries. `omitted` counts old alerts that are no longer
     included.
 
+    `source` is where the group came from. `key_source` is the source that enters the platform's keys: it is empty
+    while the group keeps messages that it had without a source.
+
     `rendered` is the result of the channel's message template. `body`, here and in a digest, is the result of a
     template for the whole body, if the channel has one.
     """
@@ -60,6 +63,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     body: str | None = None
     message_refs: tuple[str, ...] = ()
     omitted: int = 0
+    source: str = ""
+    key_source: str = ""
 
     @property
     def firing(self) -> tuple[Alert, ...]:
@@ -136,6 +141,5 @@ LOWEST_RANK: Final = 100
 
 def rank_of(alerts: Iterable[Alert]) -> int:
     """Return the queue rank of a message: that of its most severe firing alert; only resolved alerts come last."""
-    return min(
-        (severity_rank(alert.severity) for alert in alerts if alert.firing), default=len(SEVERITY_ORDER) + 1
-    )
+    ranks = [severity_rank(alert.severity) for alert in alerts if alert.status is Status.FIRING]
+    return min(ranks, default=len(SEVERITY_ORDER) + 1)

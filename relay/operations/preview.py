@@ -14,7 +14,9 @@ from relay.domain.channel_types import Channel, Filters
 from relay.domain.channels import merge_patch, parse_channel
 from relay.domain.errors import InvalidInput, NotFound
 from relay.domain.fields import require_storable
+from relay.domain.folding import with_key_source
 from relay.domain.history import MAX_ID
+from relay.domain.identity import require_source
 from relay.domain.notifications import Digest, Message, Notification
 from relay.domain.samples import PREVIEW_ID, Sample, sample_message
 from relay.domain.templates.message_templates import MessageTemplate
@@ -32,12 +34,13 @@ class PreviewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     `channel_id` is a saved channel, `channel` a body as `POST /channels` accepts it. With both, `channel` is a
     patch of the saved channel, as `PATCH /channels/{id}` accepts it. The content is at most one of `group`, a
-    whole webhook body; `delivery_id`; and `sample`. The default is the sample `mixed`.
+    whole webhook body, with its `source`; `delivery_id`; and `sample`. The default is the sample `mixed`.
     """
 
     channel_id: str | None = None
     channel: dict[str, Any] | None = None
     group: dict[str, Any] | None = None
+    source: str | None = None
     delivery_id: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)] | None = None
     sample: Sample | None = None
 
@@ -77,9 +80,9 @@ async def preview(context: OperationContext, request: PreviewRequest) -> Preview
             context.database, request.delivery_id, channel, context.history_url
         )
     elif request.group is not None:
-        group = _group(request.group)
-        alerts, unmatched = _matched(group, filters, context.tenant_label)
-        message = _notification(channel, group, alerts, context.history_url) if alerts else None
+        group, source = _group(request.group), request.source or ""
+        alerts, unmatched = _matched(group, filters, context.tenant_label, source)
+        message = _notification(channel, group, alerts, context.history_url, source) if alerts else None
     else:
         message = sample_message(
             request.sample or Sample.MIXED, channel.id, datetime.now(UTC), context.history_url
@@ -133,6 +136,10 @@ def _validate(request: PreviewRequest) -> None:
     if request.channel_id is None and request.channel is None:
         raise InvalidInput("channel_id", "is missing; to preview a channel that is not saved, send `channel`")
     require_storable(request.channel_id, "channel_id")
+    if request.source is not None:
+        require_source("source", request.source)
+        if request.group is None:
+            raise InvalidInput("source", "requires `group`")
     given = [name for name in ("group", "delivery_id", "sample") if getattr(request, name) is not None]
     if len(given) > 1:
         raise InvalidInput(given[1], f"can't be combined with `{given[0]}`")
@@ -161,14 +168,24 @@ def _group(body: dict[str, Any]) -> Group:
         return decode_webhook(msgspec.json.encode(body))
 
 
-def _matched(group: Group, filters: Filters, tenant_label: str) -> tuple[tuple[Alert, ...], list[Unmatched]]:
+def _matched(
+    group: Group, filters: Filters, tenant_label: str, source: str
+) -> tuple[tuple[Alert, ...], list[Unmatched]]:
     """Split a group into the alerts that match the filters and the others."""
-    reasons = [(alert, mismatch_reason(alert, filters, tenant_label)) for alert in group.alerts]
+    reasons = [(alert, mismatch_reason(alert, filters, tenant_label, source)) for alert in group.alerts]
     matched = tuple(alert for alert, reason in reasons if reason is None)
     return matched, [Unmatched(alert.labels, reason) for alert, reason in reasons if reason is not None]
 
 
-def _notification(channel: Channel, group: Group, alerts: tuple[Alert, ...], history_url: str) -> Notification:
+def _notification(
+    channel: Channel, group: Group, alerts: tuple[Alert, ...], history_url: str, source: str
+) -> Notification:
     return Notification(
-        id=PREVIEW_ID, channel_id=channel.id, group=group, alerts=alerts, history_url=history_url + PREVIEW_ID
+        id=PREVIEW_ID,
+        channel_id=channel.id,
+        group=group,
+        alerts=tuple(with_key_source(alert, source) for alert in alerts),
+        history_url=history_url + PREVIEW_ID,
+        source=source,
+        key_source=source,
     )

@@ -8,6 +8,7 @@ from relay.domain.alertmanager import decode_webhook
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
+from relay.domain.identity import require_source
 from relay.operations.context import OperationContext
 from relay.route.reasons import mismatch_reason
 from relay.store.configuration import channels
@@ -39,16 +40,22 @@ async def explain_routing(context: OperationContext, body: dict[str, Any]) -> Ro
     """Return for each alert whether each channel matches.
 
     Args:
-        body: the labels of one alert, `{"labels": {…}}`, or a whole webhook body.
+        body: the labels of one alert, `{"labels": {…}}`, or a whole webhook body; with `source`, their source.
 
     Raises:
         InvalidInput: names the field of the body.
     """
+    body = dict(body)
+    source = body.pop("source", None)
+    if source is not None:
+        _require_source(source)
     alerts = _alerts_of(body)
     async with context.database.begin() as connection:
         _, found = await channels.load_filters(await driver_connection(connection))
     verdicts = [
-        AlertVerdict(alert.labels, [_verdict(alert, *item, context.tenant_label) for item in found.items()])
+        AlertVerdict(
+            alert.labels, [_verdict(alert, *item, context.tenant_label, source or "") for item in found.items()]
+        )
         for alert in alerts
     ]
     return RouteResult(verdicts)
@@ -66,6 +73,13 @@ def _alerts_of(body: dict[str, Any]) -> tuple[Alert, ...]:
         raise InvalidInput(error.field.removeprefix("alerts[0]."), error.message) from None
 
 
-def _verdict(alert: Alert, channel_id: str, filters: Filters, tenant_label: str) -> ChannelVerdict:
-    reason = mismatch_reason(alert, filters, tenant_label)
+def _require_source(source: Any) -> None:
+    if not isinstance(source, str):
+        raise InvalidInput("source", "must be a string")
+    if source:
+        require_source("source", source)
+
+
+def _verdict(alert: Alert, channel_id: str, filters: Filters, tenant_label: str, source: str) -> ChannelVerdict:
+    reason = mismatch_reason(alert, filters, tenant_label, source)
     return ChannelVerdict(channel_id, reason is None, reason)

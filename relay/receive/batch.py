@@ -1,165 +1,209 @@
-"""Conversion of a batch of webhooks into rows.
+"""Decision of a batch of webhooks: what each one adds to the stored state, and what is delivered.
 
-Pure. An alert may occur several times in a batch (in several groups, or firing and then resolved). It is written
-once, in its last state; each webhook keeps its own content.
+Pure. The webhooks are decided in order, so that an alert may fire, end and fire again within one batch.
 """
 
-import hashlib
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Final
+from datetime import timedelta
 
 import msgspec
 
-from relay.domain.alerts import Alert, Group, Status, status_of
+from relay.domain import repeats
+from relay.domain.adoption import adopt, adopts
+from relay.domain.alerts import Alert
+from relay.domain.identity import group_hash
 from relay.domain.notifications import rank_of
+from relay.domain.occurrences import Placement, changes, observe, place
+from relay.domain.repeats import GroupState
+from relay.domain.series import Series
+from relay.receive import rows
+from relay.receive.incoming import Incoming
 from relay.route.table import RoutingTable
-from relay.store.outbox.ingest import MAX_INDEXED_TEXT, AlertRow, DeliveryRow, WebhookRow
-
-STATE_HASH_BYTES: Final = 16
-_encoder = msgspec.json.Encoder()
-
-Occurrence = tuple[str, str, datetime]
+from relay.store.outbox.ingest_rows import BatchRows, DeliveryRow, ReceiptRow, SeriesKey, StoredState
 
 
-class Webhook(msgspec.Struct, frozen=True):
-    """A decoded webhook and its body."""
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of one webhook. `suppressed` counts its alerts that are not delivered.
 
-    body: bytes
-    group: Group
+    `alternating`: unrelated senders report different alerts in this group.
+    """
+
+    duplicate: bool
+    suppressed: int = 0
+    channel_ids: tuple[str, ...] = ()
+    alternating: bool = False
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """The rows of a batch. Webhooks with the same state share a row; `row_of` has the row of each webhook.
+    """The rows of a batch, and the decision on each webhook."""
 
-    `late` has, for each row, the number of firing alerts that an earlier webhook of the batch already resolved.
-    """
-
-    alerts: tuple[AlertRow, ...]
-    webhooks: tuple[WebhookRow, ...]
-    row_of: tuple[int, ...]
-    late: tuple[int, ...]
+    rows: BatchRows
+    decisions: tuple[Decision, ...]
 
 
-class _AlertState(msgspec.Struct):
-    alert: Alert
-    tenant: str
-    groups: set[int]
+def decide(batch: Sequence[Incoming], stored: StoredState, table: RoutingTable, window: timedelta) -> Batch:
+    """Decide webhooks, in order; `stored` is changed to the state after them."""
+    state = _State(stored, table, window)
+    decisions = tuple(state.decide(incoming) for incoming in batch)
+    return Batch(state.rows(), decisions)
 
 
-def build_batch(webhooks: Sequence[Webhook], table: RoutingTable, received_at: datetime) -> Batch:
-    """Merge the webhooks, in order, into distinct alerts and distinct states of groups."""
-    states: dict[Occurrence, _AlertState] = {}
-    rows: dict[bytes, tuple[Group, bytes, list[Occurrence], set[int]]] = {}
-    row_of: list[int] = []
-    order: dict[bytes, int] = {}
-    for webhook in webhooks:
-        group = webhook.group
-        state = state_hash(group, table.tenant_label)
-        row_of.append(order.setdefault(state, len(order)))
-        occurrences, late = _merge(group, table.tenant_label, states)
-        rows.setdefault(state, (group, webhook.body, occurrences, late))
-    ordered = sorted(states)
-    index = {occurrence: at for at, occurrence in enumerate(ordered)}
-    return Batch(
-        alerts=tuple(_alert_row(states[occurrence], received_at) for occurrence in ordered),
-        webhooks=tuple(
-            _webhook_row(state, group, body, [index[o] for o in occurrences], late, table)
-            for state, (group, body, occurrences, late) in rows.items()
-        ),
-        row_of=tuple(row_of),
-        late=tuple(len(late) for _, _, _, late in rows.values()),
-    )
+class _State:
+    """The state of groups and series in the course of a batch."""
 
+    def __init__(self, stored: StoredState, table: RoutingTable, window: timedelta) -> None:
+        self._stored, self._table, self._window = stored, table, window
+        self._groups = {group.group_hash: group for group in stored.groups}
+        self._series = {_key(series): series for series in stored.series}
+        self._alert_ids, self._receipt_ids = iter(stored.alert_ids), iter(stored.receipt_ids)
+        self._known = {occurrence.id for series in stored.series for occurrence in series.occurrences}
+        self._first_alerts: set[int] = set()
+        self._collected = rows.Collected()
 
-def state_hash(group: Group, tenant_label: str) -> bytes:
-    """Hash the state of a group: its key, and the status of each occurrence of its alerts.
+    def decide(self, incoming: Incoming) -> Decision:
+        """Decide one webhook."""
+        group = self._group_of(incoming.group_hash)
+        self._collected.saw(incoming, group)
+        for key in incoming.keys_without_source:
+            self._collected.looked_up(key, self._series.get(key))
+        repeated = repeats.repeated_receipt(group, incoming.report, self._window)
+        # What changes an occurrence is no duplicate. Otherwise an alert is left firing when a peer sends
+        # the firing between two equal resolves of a sender: a peer does not send what the other one has sent.
+        if repeated is not None and not self._changes(incoming):
+            repeats.record(group, incoming.report, repeated, accepted=False)
+            self._observe(incoming)
+            self._collected.repeat(incoming, repeated, "duplicate")
+            return Decision(duplicate=True, alternating=repeats.is_alternating(group))
+        receipt_id = next(self._receipt_ids)
+        adopted = self._adopt(incoming)
+        placements = [
+            self._place(incoming, key, alert, receipt_id, adopted=adopted)
+            for key, alert in zip(incoming.keys, incoming.webhook.group.alerts, strict=True)
+        ]
+        receipt = rows.receipt_row(
+            incoming, receipt_id, placements, self._hash(incoming, adopted=adopted), adopted
+        )
+        self._collected.receipts.append(receipt)
+        if adopted:
+            for placement in placements:
+                placement.occurrence.add_group(receipt.group_hash)
+        # What is late is not accepted as new: the report of another sender that it fires again is not a duplicate.
+        late = all(placement.late for placement in placements)
+        repeats.record(group, incoming.report, receipt_id, accepted=not late)
+        channel_ids = self._route(incoming, receipt, placements)
+        suppressed = sum(not placement.delivered for placement in placements)
+        return Decision(
+            duplicate=False,
+            suppressed=suppressed,
+            channel_ids=channel_ids,
+            alternating=repeats.is_alternating(group),
+        )
 
-    Annotations, the receiver and the Alertmanager's address are excluded, so that the peers of an HA pair agree.
-    """
-    facts = sorted(
-        (_tenant(alert, tenant_label), alert.fingerprint, alert.starts_at.isoformat(), alert.status)
-        for alert in group.alerts
-    )
-    state = _encoder.encode((group.group_key, group.truncated, facts))
-    return hashlib.blake2b(state, digest_size=STATE_HASH_BYTES).digest()
+    def _changes(self, incoming: Incoming) -> bool:
+        """Whether a webhook opens, closes or adopts an occurrence."""
+        alerts = zip(incoming.keys, incoming.webhook.group.alerts, strict=True)
+        old = [self._series.get(key) for key in incoming.keys_without_source]
+        return any(series is not None and adopts(series, incoming.url) for series in old) or any(
+            series is None or changes(series, incoming.report_of(alert, None), self._window)
+            for series, alert in ((self._series.get(key), alert) for key, alert in alerts)
+        )
 
+    def _group_of(self, group_hash: int) -> GroupState:
+        group = self._groups.get(group_hash)
+        if group is None:
+            group = self._groups[group_hash] = GroupState(group_hash=group_hash)
+            self._stored.groups.append(group)
+        return group
 
-def group_hash(group_key: str) -> int:
-    """Hash a group key to a signed 64-bit number, so that a key of any length can be indexed."""
-    return int.from_bytes(hashlib.blake2b(group_key.encode(), digest_size=8).digest(), signed=True)
+    def _observe(self, incoming: Incoming) -> None:
+        for key, alert in zip(incoming.keys, incoming.webhook.group.alerts, strict=True):
+            if (series := self._series.get(key)) is not None:
+                occurrence = observe(series, incoming.report_of(alert, None), self._window)
+                if occurrence is not None:
+                    self._collected.touched(series, occurrence, alert if occurrence.is_open else None)
 
+    def _adopt(self, incoming: Incoming) -> bool:
+        """Adopt what is open without a source; return whether the group keeps its hash without a source.
 
-def _merge(
-    group: Group, tenant_label: str, states: dict[Occurrence, _AlertState]
-) -> tuple[list[Occurrence], set[int]]:
-    """Merge a group's alerts into `states`; return their occurrences, and the positions of late alerts."""
-    occurrences: list[Occurrence] = []
-    late: set[int] = set()
-    hashed = group_hash(group.group_key)
-    for position, alert in enumerate(group.alerts):
-        tenant = _tenant(alert, tenant_label)
-        occurrence = (tenant, alert.fingerprint, alert.starts_at)
-        occurrences.append(occurrence)
-        known = states.get(occurrence)
-        if known is None:
-            states[occurrence] = _AlertState(alert, tenant, {hashed})
-            continue
-        known.groups.add(hashed)
-        if alert.firing and not known.alert.firing:
-            late.add(position)
-        elif known.alert.firing:
-            known.alert = alert
-    return occurrences, late
+        It keeps it until all of its occurrences have ended, so that its message shows none that fires on.
+        """
+        for key, old_key in zip(incoming.keys, incoming.keys_without_source, strict=False):
+            if (old := self._series.get(old_key)) is not None and (opened := old.open) is not None:
+                series = self._series_of(key)
+                adopt(series, old, incoming.url, incoming.webhook.received_at)
+                self._collected.touched(old, opened, None)
+                self._collected.touched(series, opened, None)
+        opens = (self._series[key].open for key in incoming.keys if key in self._series)
+        return any(occurrence is not None and occurrence.adopted for occurrence in opens)
 
+    def _place(
+        self, incoming: Incoming, key: SeriesKey, alert: Alert, receipt_id: int, *, adopted: bool
+    ) -> Placement:
+        series = self._series_of(key, alert)
+        before = series.open
+        placement = place(
+            series,
+            incoming.report_of(alert, receipt_id, adopted=adopted),
+            self._window,
+            lambda: self._new_alert_id(series),
+        )
+        occurrence = placement.occurrence
+        if before is not None and before is not occurrence:
+            self._collected.touched(series, before, None)
+        current = placement.delivered or occurrence.id not in self._known
+        self._collected.touched(series, occurrence, alert if current else None)
+        if placement.late and occurrence.receipt_id is not None:
+            self._collected.repeat(incoming, occurrence.receipt_id, "late")
+        return placement
 
-def _alert_row(state: _AlertState, received_at: datetime) -> AlertRow:
-    alert, labels = state.alert, state.alert.labels
-    resolved = alert.status is Status.RESOLVED
-    return AlertRow(
-        tenant_id=state.tenant,
-        fingerprint=alert.fingerprint,
-        starts_at=alert.starts_at,
-        status=alert.status.value,
-        alertname=alert.name[:MAX_INDEXED_TEXT],
-        severity=_indexed(labels.get("severity")),
-        category=_indexed(labels.get("category")),
-        labels=_encoder.encode(labels).decode(),
-        annotations=_encoder.encode(alert.annotations).decode(),
-        ends_at=(alert.ends_at or received_at) if resolved else None,
-        generator_url=alert.generator_url,
-        group_hashes=tuple(sorted(state.groups)),
-    )
+    def _series_of(self, key: SeriesKey, alert: Alert | None = None) -> Series:
+        series = self._series.get(key)
+        if series is None:
+            series = Series(
+                id=next(self._alert_ids), tenant_id=key.tenant_id, source=key.source, identity=key.identity
+            )
+            self._series[key] = series
+            self._stored.series.append(series)
+        if alert is not None and series.version is None:
+            self._collected.labels[series.id] = alert.labels
+        return series
 
+    def _new_alert_id(self, series: Series) -> int:
+        """An id for an alert; the first one of a new series shares that of the series."""
+        if series.version is not None or series.id in self._first_alerts:
+            return next(self._alert_ids)
+        self._first_alerts.add(series.id)
+        return series.id
 
-def _webhook_row(
-    state: bytes, group: Group, body: bytes, alert_rows: list[int], late: set[int], table: RoutingTable
-) -> WebhookRow:
-    deliveries = []
-    for channel_id, positions in table.route(group).items():
-        kept = positions
-        if late:
-            candidates = range(len(group.alerts)) if positions is None else positions
-            kept = tuple(position for position in candidates if position not in late)
-        if kept is None or kept:
+    def _hash(self, incoming: Incoming, *, adopted: bool) -> int:
+        return group_hash(incoming.webhook.group.group_key) if adopted else incoming.group_hash
+
+    def _route(self, incoming: Incoming, receipt: ReceiptRow, placements: Sequence[Placement]) -> tuple[str, ...]:
+        """Queue the deliveries of the alerts that are delivered."""
+        group = incoming.webhook.group
+        total = len(group.alerts)
+        omitted = {position for position, placement in enumerate(placements) if not placement.delivered}
+        if len(omitted) == total:
+            return ()
+        channel_ids = []
+        for channel_id, positions in self._table.route(group, incoming.webhook.source).items():
+            kept = positions
+            if omitted:
+                candidates = range(total) if positions is None else positions
+                kept = tuple(position for position in candidates if position not in omitted)
+                if not kept:
+                    continue
             alerts = group.alerts if kept is None else [group.alerts[position] for position in kept]
-            deliveries.append(DeliveryRow(channel_id, kept, rank_of(alerts)))
-    return WebhookRow(
-        state_hash=state,
-        group_hash=group_hash(group.group_key),
-        group_key=group.group_key,
-        receiver=group.receiver,
-        status=status_of(group.alerts).value,
-        body=body,
-        alerts=tuple(alert_rows),
-        firing=tuple(alert.firing for alert in group.alerts),
-        deliveries=tuple(deliveries),
-    )
+            self._collected.deliveries.append(
+                DeliveryRow(receipt.id, channel_id, receipt.group_hash, receipt.source, kept, rank_of(alerts))
+            )
+            channel_ids.append(channel_id)
+        return tuple(channel_ids)
+
+    def rows(self) -> BatchRows:
+        """What the batch writes."""
+        return self._collected.rows(self._known)
 
 
-def _tenant(alert: Alert, tenant_label: str) -> str:
-    return alert.labels.get(tenant_label, "")[:MAX_INDEXED_TEXT]
-
-
-def _indexed(value: str | None) -> str | None:
-    return None if value is None else value[:MAX_INDEXED_TEXT]
+def _key(series: Series) -> SeriesKey:
+    return SeriesKey(series.tenant_id, series.source, series.identity)

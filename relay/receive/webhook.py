@@ -6,20 +6,26 @@ Alertmanager treats any 2xx as success, retries after a 5xx, and does not retry 
 import hmac
 from typing import Any, Final
 
-from litestar import Request, post
+import msgspec
+from litestar import MediaType, Request, post
 from litestar.datastructures import State
-from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException, NotAuthorizedException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.openapi import ResponseSpec
+from litestar.response.base import ASGIResponse
 
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.errors import InvalidWebhook, Unavailable
-from relay.receive.writer import WebhookResult, Writer
+from relay.domain.identity import Sender
+from relay.receive.backlog import WebhookResult
+from relay.receive.senders import sender_address, source_of
+from relay.receive.writer import Writer
 from relay.settings import Settings
 from relay.telemetry import Metrics
 
 MAX_BODY: Final = 10 * 1024 * 1024
 
+_encoder: Final = msgspec.json.Encoder()
 _ERROR_RESULTS: Final[dict[type[Exception], str]] = {
     NotAuthorizedException: "unauthorized",
     RequestEntityTooLarge: "too_large",
@@ -29,26 +35,46 @@ _ERROR_RESULTS: Final[dict[type[Exception], str]] = {
 }
 
 
-# The body is read and decoded here, because Litestar's typed `data` argument is several times slower.
-@post("/webhook", status_code=202, request_max_body_size=MAX_BODY, tags=["webhook"])
-async def receive_webhook(
-    request: Request[Any, Any, State],
-    writer: NamedDependency[Writer],
-    settings: NamedDependency[Settings],
-    metrics: NamedDependency[Metrics],
-) -> WebhookResult:
+# The body is decoded and the response is encoded here, and the services are read from the state: Litestar's typed
+# `data` argument, response and dependencies would take longer than the decoding.
+@post(
+    "/webhook",
+    status_code=202,
+    request_max_body_size=MAX_BODY,
+    tags=["webhook"],
+    responses={202: ResponseSpec(WebhookResult, generate_examples=False)},
+)
+async def receive_webhook(request: Request[Any, Any, State]) -> ASGIResponse:
     """Accept Alertmanager's webhook (version 4). The response is sent after the commit.
 
     After a 503 the same request can be retried; 400 and 413 are permanent. If RELAY_WEBHOOK_TOKEN is set, the
     request must have it as a bearer token.
+
+    `?source=NAME` names the Alertmanager cluster; the peers of a cluster share it. `?sender=NAME` names the
+    Alertmanager process where the client's address changes or is shared.
     """
+    state = request.app.state
+    writer: Writer = state.writer
+    settings: Settings = state.settings
+    metrics: Metrics = state.metrics
     try:
-        _authorize(request.headers.get("authorization", ""), settings.webhook_token)
+        if settings.webhook_token is not None:
+            _authorize(request.headers.get("authorization", ""), settings.webhook_token)
+        source = source_of(request.query_params.get("source", ""))
+        sender_name = request.query_params.get("sender", "")
         body = await request.body()
-        return await writer.submit(body, decode_webhook(body))
+        group = decode_webhook(body)
+        address = sender_address(
+            sender_name,
+            "" if request.client is None else request.client.host,
+            request.headers.getall("x-forwarded-for", []) if settings.trusted_networks else [],
+            settings.trusted_networks,
+        )
+        result = await writer.submit(body, group, Sender(group.external_url, address), source)
     except Exception as error:  # counted and raised again
         metrics.webhooks.labels(_result_of(error)).inc()
         raise
+    return ASGIResponse(body=_encoder.encode(result), status_code=202, media_type=MediaType.JSON)
 
 
 def _result_of(error: Exception) -> str:
@@ -57,6 +83,6 @@ def _result_of(error: Exception) -> str:
     )
 
 
-def _authorize(given: str, token: str | None) -> None:
-    if token is not None and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+def _authorize(given: str, token: str) -> None:
+    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
         raise NotAuthorizedException("the bearer token is missing or wrong (RELAY_WEBHOOK_TOKEN)")

@@ -1,49 +1,46 @@
-"""The writer of webhooks: one commit at a time, each with all webhooks that arrived during the previous one."""
+"""The writer of webhooks: each commit has all webhooks that arrived during the previous ones."""
 
 import asyncio
 import contextlib
+import random
 import time
-from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import msgspec
+import asyncpg
 import structlog
 
 from relay.domain.alerts import Group
 from relay.domain.errors import RelayError, Unavailable
-from relay.receive.batch import Batch, Webhook, build_batch
+from relay.domain.identity import Sender
+from relay.receive.backlog import Backlog, Pending, WebhookResult
+from relay.receive.batch import Batch, Decision, decide
+from relay.receive.incoming import Incoming, Webhook, derive, series_keys
+from relay.receive.known import Known
 from relay.route.table import RoutingTable
 from relay.store.configuration import channels
 from relay.store.outbox import ingest
 from relay.store.postgres.database import FAILED, RETRYABLE, UNAVAILABLE, Database, HeldConnection, error_message
 from relay.telemetry import Metrics
 
-MAX_PENDING_WEBHOOKS: Final = 2_000
-MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
-MAX_BATCH_ALERTS: Final = 2_000
-MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
-ATTEMPTS: Final = 5
-"""Attempts to commit a batch that conflicts with another transaction or a change of the configuration."""
+COMMITS: Final = 2
+"""Commits that may overlap: Postgres writes one while the next one is decided."""
+ATTEMPTS: Final = 30
+"""Attempts to commit a batch that conflicts with another process or a change of the configuration."""
+MAX_BACKOFF: Final = 0.02
+"""Seconds at most between such attempts."""
+CONFLICT: Final[tuple[type[Exception], ...]] = (*RETRYABLE, asyncpg.UniqueViolationError)
+"""Another process has written the same groups or series meanwhile."""
+KEEP_GROUP_STATES: Final = timedelta(days=1)
+"""How long at least the states of a group are kept after its last webhook."""
+MAX_REPORTED_GROUPS: Final = 1000
+"""Groups in which unrelated senders were logged."""
 PROBE_EVERY: Final = 0.25
-PURGE_EVERY: Final = 300.0
+MAINTAIN_EVERY: Final = 60.0
+"""Seconds between looks for stale alerts and for states of groups that are too old."""
 
 log = structlog.get_logger(__name__)
-
-
-class WebhookResult(msgspec.Struct, frozen=True):
-    """The response to a webhook. `suppressed` counts alerts that were not routed because they are late."""
-
-    alerts: int
-    notifications: int
-    suppressed: int
-    duplicate: bool
-
-
-class _Pending(msgspec.Struct, frozen=True):
-    webhook: Webhook
-    result: "asyncio.Future[WebhookResult]"
 
 
 class Writer:
@@ -54,24 +51,35 @@ class Writer:
         database: Database,
         tenant_label: str,
         repeat_after: timedelta,
+        stale_after: float,
         metrics: Metrics,
         wake: Callable[[set[str]], None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`wake` is called after each commit with the ids of the channels that have new deliveries."""
-        self._connection = HeldConnection(database)
+        """`wake` is called after each commit with the ids of the channels that have new deliveries.
+
+        `now` is the clock by which webhooks are received, and by which alerts become stale.
+        """
+        # Every look-up has its index. A plan that was made while a table was empty would scan it when it is large.
+        self._connections = [HeldConnection(database, enable_seqscan="off") for _ in range(COMMITS)]
         self._tenant_label = tenant_label
         self._repeat_after = repeat_after
+        self._stale_after = stale_after
+        self._now = now
+        self._known = Known()
+        self._received_at = datetime.min.replace(tzinfo=UTC)
+        self._reported_groups: set[int] = set()
         self._metrics = metrics
         self._wake = wake
         self._table: RoutingTable | None = None
         self._stale = False
-        self._pending: deque[_Pending] = deque()
-        self._pending_bytes = 0
+        self._backlog = Backlog()
+        self._commits: dict[asyncio.Task[None], HeldConnection] = {}
         self._arrived = asyncio.Event()
         self._unavailable = False
-        self._purged_at = time.monotonic()
+        self._maintained_at = time.monotonic()
 
-    async def submit(self, body: bytes, group: Group) -> WebhookResult:
+    async def submit(self, body: bytes, group: Group, sender: Sender, source: str = "") -> WebhookResult:
         """Store a webhook. When this returns, the alerts and their deliveries are committed.
 
         Raises:
@@ -80,11 +88,11 @@ class Writer:
         """
         if self._unavailable:
             raise Unavailable("the database is unavailable")
-        if len(self._pending) >= MAX_PENDING_WEBHOOKS or self._pending_bytes + len(body) > MAX_PENDING_BYTES:
-            raise Unavailable("too many webhooks are waiting for the database")
-        result: asyncio.Future[WebhookResult] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Pending(Webhook(body, group), result))
-        self._pending_bytes += len(body)
+        self._backlog.require_room(len(body))
+        # No two webhooks of a process are received at the same time, so that times tell their order.
+        self._received_at = max(self._now(), self._received_at + timedelta(microseconds=1))
+        webhook = Webhook(body=body, group=group, sender=sender, received_at=self._received_at, source=source)
+        result = self._backlog.add(derive(webhook, self._tenant_label))
         self._arrived.set()
         return await result
 
@@ -99,79 +107,102 @@ class Writer:
             while True:
                 if self._unavailable:
                     await self._probe()
-                await self._arrived.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(MAINTAIN_EVERY):
+                        await self._arrived.wait()
                 self._arrived.clear()
                 try:
                     await self._work()
+                    if time.monotonic() - self._maintained_at >= MAINTAIN_EVERY:
+                        await self._maintain()
                 except FAILED as error:
                     await self._handle_outage(error)
         finally:
-            self._reject_all("the relay is shutting down")
-            await self._connection.drop()
+            await self._drop("the relay is shutting down")
 
     async def _work(self) -> None:
+        """Collect the commits that have ended, and begin others."""
+        for task in [task for task in self._commits if task.done()]:
+            del self._commits[task]
+            task.result()
         if self._stale:
             await self._load_table()
-        while self._pending:
-            await self._write(self._take())
-        if time.monotonic() - self._purged_at > PURGE_EVERY:
-            self._purged_at = time.monotonic()
-            async with self._connection.use() as driver:
-                await ingest.purge_group_states(driver, self._repeat_after * 2)
+        free = [connection for connection in self._connections if connection not in self._commits.values()]
+        for connection in free:
+            if not (taken := self._backlog.take()):
+                break
+            task = asyncio.create_task(self._write(taken, connection))
+            task.add_done_callback(lambda _: self._arrived.set())
+            self._commits[task] = connection
 
-    def _take(self) -> list[_Pending]:
-        """Take webhooks for the next commit, up to a size that keeps the statement fast."""
-        taken: list[_Pending] = []
-        alerts = size = 0
-        while self._pending and (not taken or (alerts < MAX_BATCH_ALERTS and size < MAX_BATCH_BYTES)):
-            pending = self._pending.popleft()
-            taken.append(pending)
-            alerts += len(pending.webhook.group.alerts)
-            size += len(pending.webhook.body)
-        self._pending_bytes -= size
-        return taken
+    async def _maintain(self) -> None:
+        """Mark stale alerts, and delete states of groups that nothing can repeat."""
+        self._maintained_at = time.monotonic()
+        now, kept = self._now(), max(self._repeat_after * 2, KEEP_GROUP_STATES)
+        async with self._connections[0].use() as driver:
+            await ingest.purge_group_states(driver, now, kept)
+            if stale := await ingest.mark_stale(driver, now, self._stale_after):
+                log.warning("alerts_stale", count=stale, detail="no report mentions them any longer")
 
-    async def _write(self, taken: list[_Pending]) -> None:
+    async def _write(self, taken: list[Pending], connection: HeldConnection) -> None:
+        try:
+            await self._write_all(taken, connection)
+        finally:
+            self._backlog.done(taken)
+            for pending in taken:  # without effect on those that have their result
+                pending.reject("the relay is shutting down")
+
+    async def _write_all(self, taken: list[Pending], connection: HeldConnection) -> None:
         try:
             started = time.perf_counter()
-            batch, written = await self._commit([pending.webhook for pending in taken])
+            batch = await self._commit([pending.incoming for pending in taken], connection)
             self._metrics.commit_seconds.observe(time.perf_counter() - started)
             self._metrics.commit_webhooks.observe(len(taken))
         except UNAVAILABLE as error:
             for pending in taken:
-                _reject(pending, "the database is unavailable")
+                pending.reject("the database is unavailable")
             raise ConnectionError(str(error)) from error
         except Exception as error:  # one invalid webhook must not stop the writer or fail the others
             if len(taken) > 1:
                 for pending in taken:
-                    await self._write([pending])
+                    await self._write_all([pending], connection)
                 return
-            log.exception("ingest_failed", group_key=taken[0].webhook.group.group_key)
-            _reject(taken[0], f"the webhook could not be stored ({type(error).__name__})")
+            log.exception("ingest_failed", group_key=taken[0].incoming.webhook.group.group_key)
+            taken[0].reject(f"the webhook could not be stored ({type(error).__name__})")
             return
-        self._report(taken, batch, written)
+        self._report(taken, batch)
 
-    async def _commit(self, webhooks: list[Webhook]) -> tuple[Batch, list[ingest.IngestResult]]:
-        """Route and write, and repeat until the routing table is current at the commit."""
-        for _ in range(ATTEMPTS):
+    async def _commit(self, incoming: list[Incoming], connection: HeldConnection) -> Batch:
+        """Decide and write, and repeat until the routing table and all that was read are current at the commit."""
+        keys = series_keys(incoming)
+        group_hashes = sorted({one.group_hash for one in incoming})
+        alerts = sum(len(one.keys) + len(one.keys_without_source) for one in incoming)
+        for attempt in range(ATTEMPTS):
             table = self._table or await self._load_table()
-            received_at = datetime.now(UTC)
-            batch = build_batch(webhooks, table, received_at)
+            known = self._known.state(group_hashes, keys, alerts, len(incoming))
+            ids = None
             try:
-                async with self._connection.use() as driver:
-                    written = await ingest.write(
-                        driver, table.version, received_at, self._repeat_after, batch.alerts, batch.webhooks
-                    )
-            except RETRYABLE:
-                continue
-            if written is not None:
-                return batch, written
+                async with connection.use() as driver:
+                    stored = known or await ingest.load(driver, group_hashes, keys, alerts, len(incoming))
+                    batch = decide(incoming, stored, table, self._repeat_after)
+                    next_ids = self._known.ids_to_draw(alerts, len(incoming))
+                    ids = await ingest.write(driver, table.version, batch.rows, *next_ids)
+                if ids is not None:
+                    self._known.committed(stored, batch.rows, ids)
+                    return batch
+            except CONFLICT:
+                pass
+            finally:
+                if ids is None:  # the states that were decided with are changed, and not written
+                    self._known.conflict(group_hashes, keys)
             await self._load_table()
-        raise RelayError("the configuration changes faster than webhooks can be routed")
+            if attempt > 1:
+                await asyncio.sleep(random.uniform(0, MAX_BACKOFF))  # noqa: S311 - no secret
+        raise RelayError("the configuration or the alerts change faster than webhooks can be written")
 
     async def _load_table(self) -> RoutingTable:
         self._stale = False
-        async with self._connection.use() as driver:
+        async with self._connections[0].use() as driver:
             version, filters = await channels.load_filters(driver)
         self._table = RoutingTable(version, filters, self._tenant_label)
         for channel_id, error in self._table.invalid.items():
@@ -179,29 +210,41 @@ class Writer:
         self._metrics.config_version.set(version)
         return self._table
 
-    def _report(self, taken: list[_Pending], batch: Batch, written: list[ingest.IngestResult]) -> None:
-        first_of_row: set[int] = set()
-        for pending, row in zip(taken, batch.row_of, strict=True):
-            stored = written[row]
-            duplicate = stored.duplicate or row in first_of_row
-            first_of_row.add(row)
+    def _report(self, taken: list[Pending], batch: Batch) -> None:
+        channel_ids: set[str] = set()
+        for pending, decision in zip(taken, batch.decisions, strict=True):
+            group = pending.incoming.webhook.group
             result = WebhookResult(
-                alerts=len(pending.webhook.group.alerts),
-                notifications=0 if duplicate else stored.notifications,
-                suppressed=0 if duplicate else stored.late + batch.late[row],
-                duplicate=duplicate,
+                alerts=len(group.alerts),
+                notifications=len(decision.channel_ids),
+                suppressed=decision.suppressed,
+                duplicate=decision.duplicate,
             )
-            self._count(pending.webhook.group, result)
+            channel_ids.update(decision.channel_ids)
+            self._count(group, result)
+            self._report_alternation(pending.incoming, decision)
             if not pending.result.done():
                 pending.result.set_result(result)
-        channel_ids = {
-            delivery.channel_id
-            for webhook, result in zip(batch.webhooks, written, strict=True)
-            if not result.duplicate
-            for delivery in webhook.deliveries
-        }
         if channel_ids:
             self._wake(channel_ids)
+
+    def _report_alternation(self, incoming: Incoming, decision: Decision) -> None:
+        """Log and count a group in which unrelated senders report different alerts, once for each group."""
+        if not decision.alternating or incoming.group_hash in self._reported_groups:
+            return
+        if len(self._reported_groups) < MAX_REPORTED_GROUPS:
+            self._reported_groups.add(incoming.group_hash)
+        self._metrics.mixed_groups.inc()
+        webhook = incoming.webhook
+        log.warning(
+            "senders_need_sources",
+            group_key=webhook.group.group_key,
+            source=webhook.source,
+            external_url=webhook.sender.external_url,
+            address=webhook.sender.address,
+            detail="several senders report different alerts with this groupKey and edit the same message; "
+            "give each Alertmanager cluster its own ?source=NAME in its webhook URL",
+        )
 
     def _count(self, group: Group, result: WebhookResult) -> None:
         self._metrics.webhooks.labels("duplicate" if result.duplicate else "accepted").inc()
@@ -213,8 +256,17 @@ class Writer:
     async def _handle_outage(self, error: Exception) -> None:
         self._unavailable = True
         log.error("database_unavailable", error=error_message(error))
-        self._reject_all("the database is unavailable")
-        await self._connection.drop()
+        await self._drop("the database is unavailable")
+
+    async def _drop(self, reason: str) -> None:
+        """Reject all webhooks that wait, and end all commits; whether these were durable is not known."""
+        self._backlog.reject_all(reason)
+        for task in self._commits:
+            task.cancel()
+        await asyncio.gather(*self._commits, return_exceptions=True)
+        self._commits.clear()
+        for connection in self._connections:
+            await connection.drop()
 
     async def _probe(self) -> None:
         """Wait until Postgres is available again; meanwhile `submit` rejects webhooks immediately."""
@@ -224,15 +276,5 @@ class Writer:
                 self._unavailable = False
                 log.info("database_available")
                 return
-            await self._connection.drop()
+            await self._connections[0].drop()
             await asyncio.sleep(PROBE_EVERY)
-
-    def _reject_all(self, reason: str) -> None:
-        while self._pending:
-            _reject(self._pending.popleft(), reason)
-        self._pending_bytes = 0
-
-
-def _reject(pending: _Pending, reason: str) -> None:
-    if not pending.result.done():
-        pending.result.set_exception(Unavailable(reason))

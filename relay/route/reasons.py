@@ -5,11 +5,13 @@ from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
 
 
-def mismatch_reason(alert: Alert, filters: Filters, tenant_label: str) -> str | None:
-    """Describe the first filter that the alert does not match; None when the channel matches."""
+def mismatch_reason(alert: Alert, filters: Filters, tenant_label: str, source: str = "") -> str | None:
+    """Describe the first filter that an alert of a source does not match; None when the channel matches."""
     labels = alert.labels
     if not filters.enabled:
         return "the channel is disabled"
+    if filters.source not in (None, source):
+        return f"source: expected {filters.source}; the alert has {source!r}"
     for field, label, values in filters.label_filters(tenant_label):
         if labels.get(label, "") not in values:
             return f"{field}: expected {', '.join(values)}; the alert has {labels.get(label, '')!r}"

@@ -35,11 +35,12 @@ class Entry(msgspec.Struct, frozen=True):
     def matches(self, alert: Alert) -> bool:
         """Whether the alert meets the conditions that are not indexed."""
         labels = alert.labels
-        return (
-            (self.send_resolved or alert.status is Status.FIRING)
-            and all(labels.get(label, "") in values for label, values in self.required)
-            and all(matcher.matches(labels) for matcher in self.matchers)
-        )
+        if not self.send_resolved and alert.status is not Status.FIRING:
+            return False
+        for label, values in self.required:
+            if labels.get(label, "") not in values:
+                return False
+        return all(matcher.matches(labels) for matcher in self.matchers)
 
 
 class RoutingTable:
@@ -52,7 +53,8 @@ class RoutingTable:
         self.channels = channels
         self.invalid: dict[str, str] = {}
         """Channels that can't be indexed, with the error. They are skipped, and the other channels are routed."""
-        self._shapes: dict[Shape, dict[Key, list[Entry]]] = {}
+        self._shapes: dict[str | None, dict[Shape, dict[Key, list[Entry]]]] = {}
+        """By the source that the channels are limited to, None for those of any source."""
         for channel_id, filters in channels.items():
             if filters.enabled:
                 try:
@@ -60,19 +62,20 @@ class RoutingTable:
                 except InvalidInput as error:
                     self.invalid[channel_id] = str(error)
 
-    def match(self, alert: Alert) -> Iterator[str]:
-        """Yield the ids of the channels that match the alert."""
+    def match(self, alert: Alert, source: str = "") -> Iterator[str]:
+        """Yield the ids of the channels that match an alert of a source."""
         labels = alert.labels
-        for shape, channels in self._shapes.items():
-            for entry in channels.get(tuple([labels.get(label, "") for label in shape]), ()):
-                if entry.matches(alert):
-                    yield entry.channel_id
+        for limited_to in (None, source):
+            for shape, channels in self._shapes.get(limited_to, {}).items():
+                for entry in channels.get(tuple([labels.get(label, "") for label in shape]), ()):
+                    if entry.matches(alert):
+                        yield entry.channel_id
 
-    def route(self, group: Group) -> dict[str, tuple[int, ...] | None]:
+    def route(self, group: Group, source: str = "") -> dict[str, tuple[int, ...] | None]:
         """Return, for each channel that matches, the positions of the matching alerts, or None for all of them."""
         matches: dict[str, list[int]] = {}
         for position, alert in enumerate(group.alerts):
-            for channel_id in self.match(alert):
+            for channel_id in self.match(alert, source):
                 matches.setdefault(channel_id, []).append(position)
         total = len(group.alerts)
         return {
@@ -90,7 +93,7 @@ class RoutingTable:
         rest = tuple((label, values) for label, values in required.items() if label not in indexed)
         entry = Entry(channel_id, filters.send_resolved, rest, matchers)
         shape = tuple(sorted(indexed))
-        keys = self._shapes.setdefault(shape, {})
+        keys = self._shapes.setdefault(filters.source, {}).setdefault(shape, {})
         for key in itertools.product(*(indexed[label] for label in shape)):
             keys.setdefault(key, []).append(entry)
 

@@ -1,8 +1,5 @@
 """The tables, as the migrations create them; a test compares the two."""
 
-from enum import StrEnum
-from typing import Final
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -12,11 +9,9 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
-    Identity,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
@@ -25,16 +20,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from relay.domain.alerts import Status
 from relay.domain.history import Kind, State
+from relay.store.alert_tables import (
+    alerts,
+    group_states,
+    is_one_of,
+    metadata,
+    receipts,
+    repeats,
+    senders,
+    series,
+    sources,
+)
 
-metadata: Final = MetaData()
 _moment = DateTime(timezone=True)
-
-
-def _is_one_of(column: str, values: type[StrEnum]) -> str:
-    return f"{column} IN ({', '.join(repr(value.value) for value in values)})"
-
 
 config_version = Table(
     "config_version",
@@ -98,58 +97,6 @@ api_keys = Table(
     Column("created_at", _moment, nullable=False, server_default=text("now()")),
     Column("revoked_at", _moment),
     UniqueConstraint("hash", name="api_keys_hash_key"),
-)
-
-alerts = Table(
-    "alerts",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("tenant_id", Text, nullable=False, comment="Empty when the alert has no tenant."),
-    Column("fingerprint", Text, nullable=False),
-    Column("starts_at", _moment, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("alertname", Text, nullable=False),
-    Column("severity", Text),
-    Column("category", Text),
-    Column("labels", JSONB, nullable=False),
-    Column("annotations", JSONB, nullable=False),
-    Column("ends_at", _moment),
-    Column("generator_url", Text, nullable=False),
-    Column("first_received_at", _moment, nullable=False),
-    Column("last_received_at", _moment, nullable=False),
-    Column("resolved_received_at", _moment),
-    Column("group_hashes", ARRAY(BigInteger), nullable=False, comment="The groups that contained the alert."),
-    UniqueConstraint("tenant_id", "fingerprint", "starts_at", name="alerts_occurrence_key"),
-    CheckConstraint(_is_one_of("status", Status), name="alerts_status"),
-)
-
-group_states = Table(
-    "group_states",
-    metadata,
-    Column("state_hash", LargeBinary, primary_key=True),
-    Column("accepted_at", _moment, nullable=False),
-    Index("group_states_accepted_at", "accepted_at"),
-    comment="When a state of a group was last accepted; the same soon after is a duplicate.",
-)
-
-receipts = Table(
-    "receipts",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("state_hash", LargeBinary, nullable=False),
-    Column(
-        "group_hash",
-        BigInteger,
-        nullable=False,
-        comment="A hash of the group_key, which may be too long to index.",
-    ),
-    Column("group_key", Text, nullable=False),
-    Column("receiver", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("received_at", _moment, nullable=False),
-    Column("body", LargeBinary, nullable=False, comment="The body of the webhook."),
-    Column("alert_ids", ARRAY(BigInteger), nullable=False, comment="In the order of the body's alerts."),
-    Index("receipts_group", "group_hash", "received_at"),
 )
 
 lanes = Table(
@@ -233,8 +180,9 @@ deliveries = Table(
     Column("progress", Text, comment="Which of its requests were accepted, when it needs several."),
     Column("last_reason", Text),
     Column("last_error", Text),
-    CheckConstraint(_is_one_of("state", State), name="deliveries_state"),
-    CheckConstraint(_is_one_of("kind", Kind), name="deliveries_kind"),
+    Column("source", Text, nullable=False, server_default=text("''"), comment="Empty for a digest."),
+    CheckConstraint(is_one_of("state", State), name="deliveries_state"),
+    CheckConstraint(is_one_of("kind", Kind), name="deliveries_kind"),
     CheckConstraint(f"(kind = '{Kind.DIGEST}') = (receipt_id IS NULL)", name="deliveries_kind_receipt"),
     Index("deliveries_receipt", "receipt_id"),
     postgresql_partition_by="LIST (state)",
@@ -284,3 +232,25 @@ attempts = Table(
     Column("status_code", Integer),
     Column("detail", Text),
 )
+
+__all__ = [
+    "alerts",
+    "api_keys",
+    "attempts",
+    "channel_templates",
+    "channels",
+    "config_version",
+    "deliveries",
+    "edited_messages",
+    "group_states",
+    "lanes",
+    "message_template_versions",
+    "message_templates",
+    "metadata",
+    "receipts",
+    "repeats",
+    "senders",
+    "series",
+    "sources",
+    "tallies",
+]

@@ -23,6 +23,7 @@ async def test_the_walkthrough_of_the_guide(relay: Relay) -> None:
         **GUIDE,
         "webhook_url": "********",
         "tenant_id": None,
+        "source": None,
         "alert_names": [],
         "alert_categories": [],
         "matchers": [],

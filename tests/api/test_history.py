@@ -11,7 +11,7 @@ from tests.fixtures.sink import Sink
 
 FIELDS = [
     *("id", "fingerprint", "status", "alertname", "severity", "category", "tenant_id", "labels", "annotations"),
-    *("starts_at", "ends_at", "first_received_at", "last_received_at", "generator_url"),
+    *("starts_at", "ends_at", "first_received_at", "last_received_at", "generator_url", "source", "end_reason"),
 ]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 

@@ -49,6 +49,12 @@ async def test_the_filters_of_the_list_are_sent(api: FakeApi, relay_at: Relay) -
     assert api.requests[0].query == {"limit": "50", "channel_id": "ops", "state": "dead", **TIME_QUERY}
 
 
+async def test_deliveries_are_listed_by_source(api: FakeApi, relay_at: Relay) -> None:
+    api.respond({"items": [], "next": None})
+    assert (await relay_at("deliveries", "list", "--source", "eu")).code == 0
+    assert api.requests[0].query == {"limit": "50", "source": "eu"}
+
+
 async def test_pages_are_read_until_the_limit(api: FakeApi, relay_at: Relay) -> None:
     for size, following in ((500, "a"), (100, "b")):
         api.respond({"items": [DEAD] * size, "next": following})

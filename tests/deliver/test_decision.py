@@ -36,6 +36,7 @@ def claimed(*, attempt: int = 1, age: timedelta = timedelta(0)) -> Claimed:
         redelivered=False,
         fallback_of=None,
         progress=None,
+        source="",
         carries=False,
         merged=0,
         body=None,

@@ -1,11 +1,14 @@
 """Tests of edited messages: each incident is one message that shows the current state."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from relay.store.outbox import ingest
+from relay.store.postgres.database import driver_connection
 from tests.fixtures.editing import EDITING_TYPES, EditingPlatforms, editing_channel
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Response, Sink
@@ -163,6 +166,50 @@ async def test_a_partly_sent_message_is_completed_and_not_sent_again(
     texts = [message.text.replace("\\", "") for message in platform.messages]
     assert all(number in text for number, text in zip(numbers, texts, strict=True))
     assert "RESOLVED:1" in texts[0]
+
+
+async def test_an_alert_that_the_group_no_longer_contains_is_shown_as_not_reported(
+    notify: Notify, platform: StrictPlatform
+) -> None:
+    await notify(alert("DiskFull"), alert("HighLoad"))
+    await notify(alert("DiskFull"))
+
+    [message] = platform.messages
+    text = message.text.replace("\\", "")
+    assert "FIRING:1, NOT REPORTED:1" in text
+    assert (text.count("🔥 "), text.count("❔ "), text.count("; not reported since 20")) == (1, 1, 1)
+
+    await notify(alert("DiskFull"), alert("HighLoad"))
+
+    [message] = platform.messages
+    assert ("FIRING:2" in message.text.replace("\\", ""), "❔" in message.text) == (True, False)
+
+
+async def test_an_alert_that_a_truncated_or_another_sender_omits_still_fires(
+    relay: Relay, channel_type: str, platform: StrictPlatform, sink: Sink
+) -> None:
+    await relay.channel(**editing_channel(channel_type, sink.url))
+    both, one = webhook(alert("DiskFull"), alert("HighLoad")), webhook(alert("DiskFull"))
+    for count, (body, sender) in enumerate(
+        ((both, "a"), (one | {"truncatedAlerts": 1}, "a"), (one, "b")), start=1
+    ):
+        await relay.webhook(body, sender=sender)
+        await relay.settled(count)
+
+    [message] = platform.messages
+    assert "FIRING:2" in message.text.replace("\\", "")
+
+
+async def test_a_stale_alert_is_shown_as_not_reported(notify: Notify, platform: StrictPlatform) -> None:
+    await notify(alert("DiskFull"))
+    database, stale_after = notify.relay.services.database, notify.relay.services.settings.stale_after
+    async with database.begin() as connection:
+        tomorrow = datetime.now(UTC) + timedelta(hours=26)
+        assert await ingest.mark_stale(await driver_connection(connection), tomorrow, stale_after) == 1
+    await notify(alert("HighLoad"))
+
+    [message] = platform.messages
+    assert "FIRING:1, NOT REPORTED:1" in message.text.replace("\\", "")
 
 
 async def test_after_a_digest_the_messages_of_its_groups_are_refreshed(

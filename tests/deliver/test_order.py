@@ -81,7 +81,8 @@ async def test_a_flapping_group_is_delivered_in_order(relay: Relay, sink: Sink) 
         for at in range(10):
             started = {"startsAt": f"2026-11-23T15:{at:02}:00Z"}
             await relay.webhook(webhook(alert() | started))
-            await relay.webhook(webhook(alert(status="resolved") | started))
+            ended = {"endsAt": f"2026-11-23T15:{at:02}:30Z"}
+            await relay.webhook(webhook(alert(status="resolved") | started | ended))
 
         async with asyncio.timeout(20):
             while await relay.items("/deliveries?state=pending") or await relay.items("/deliveries?state=sending"):

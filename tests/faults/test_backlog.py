@@ -22,18 +22,22 @@ QUIET = 5
 pytestmark = pytest.mark.slow
 
 BACKLOG = """
-WITH alert AS (
+WITH storm AS (
+  INSERT INTO series (id, tenant_id, source, identity, labels, reports, version)
+  SELECT n, '', '', n::text::bytea,
+    jsonb_build_object('alertname', 'Storm' || n % 20, 'instance', n::text), '[]', 1
+  FROM generate_series(1, $1::int) AS n
+  RETURNING id, labels ->> 'alertname' AS alertname, (labels ->> 'instance')::bigint AS n
+), alert AS (
   INSERT INTO alerts (
-    tenant_id, fingerprint, starts_at, status, alertname, severity, labels, annotations, generator_url,
+    series_id, tenant_id, fingerprint, starts_at, status, alertname, severity, annotations, generator_url,
     first_received_at, last_received_at, group_hashes
   )
-  SELECT '', n::text, now(), 'firing', 'Storm' || n % 20, 'warning',
-    jsonb_build_object('alertname', 'Storm' || n % 20, 'instance', n::text), '{}', '', now(), now(), ARRAY[n]
-  FROM generate_series(1, $1::int) AS n
+  SELECT id, '', n::text, now(), 'firing', alertname, 'warning', '{}', '', now(), now(), ARRAY[n] FROM storm
   RETURNING id, fingerprint::bigint AS n
 ), receipt AS (
-  INSERT INTO receipts (state_hash, group_hash, group_key, receiver, status, received_at, body, alert_ids)
-  SELECT '', n, n::text, 'relay', 'firing', now(), replace($2, '#', n::text)::bytea, ARRAY[id] FROM alert
+  INSERT INTO receipts (group_hash, group_key, receiver, status, received_at, body, alert_ids)
+  SELECT n, n::text, 'relay', 'firing', now(), replace($2, '#', n::text)::bytea, ARRAY[id] FROM alert
   RETURNING id, group_hash
 )
 INSERT INTO deliveries (

@@ -65,7 +65,7 @@ async def test_a_late_firing_does_not_reopen_a_resolved_alert(relay: Relay, sink
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     await relay.webhook(webhook(alert(status="resolved")))
 
-    response = await relay.webhook(webhook(alert(status="firing")))
+    response = await relay.webhook(webhook(alert(status="firing")), sender="lagging-peer")
 
     assert response.json == {"alerts": 1, "notifications": 0, "suppressed": 1, "duplicate": False}
     [item] = await relay.items("/history")
@@ -88,8 +88,8 @@ async def test_an_alert_that_fires_again_with_the_same_start_is_delivered_again(
     response = await relay.webhook(webhook(alert(status="firing")))
 
     assert (response.json["notifications"], response.json["suppressed"]) == (1, 0)
-    [item] = await relay.items("/history")
-    assert (item["status"], item["ends_at"]) == ("firing", None)
+    item, ended = await relay.items("/history")
+    assert (item["status"], item["ends_at"], item["starts_at"]) == ("firing", None, ended["ends_at"])
     received = await sink.wait_for(3)
     assert [request.json["status"] for request in received] == ["firing", "resolved", "firing"]
 
@@ -99,7 +99,7 @@ async def test_only_the_late_alert_of_a_group_is_suppressed(relay: Relay, sink: 
     await relay.webhook(webhook(alert(instance="a", status="resolved")))
     await relay.settled(1)
 
-    await relay.webhook(webhook(alert(instance="a"), alert(instance="b")))
+    await relay.webhook(webhook(alert(instance="a"), alert(instance="b")), sender="lagging-peer")
 
     received = await sink.wait_for(2)
     assert [alert["labels"]["instance"] for alert in received[1].json["alerts"]] == ["b"]

@@ -34,6 +34,7 @@ def alert(labels: dict[str, str], status: Status = Status.FIRING) -> Alert:
     ("filters", "reason"),
     [
         (Filters(enabled=False), "the channel is disabled"),
+        (Filters(source="eu"), "source: expected eu; the alert has ''"),
         (Filters(tenant_id="b"), "tenant_id: expected b; the alert has 'a'"),
         (
             Filters(severities=("critical", "warning")),
@@ -82,6 +83,7 @@ def any_filters(chance: random.Random) -> Filters:
     return Filters(
         enabled=chance.random() < 0.9,
         tenant_id=chance.choice(VALUES[1:]) if chance.random() < 0.3 else None,
+        source=chance.choice(VALUES[1:]) if chance.random() < 0.3 else None,
         severities=sample_of(chance, VALUES[1:]),
         alert_names=sample_of(chance, VALUES[1:]),
         alert_categories=sample_of(chance, VALUES[1:]),
@@ -104,10 +106,11 @@ def test_the_routing_table_and_the_reasons_agree(seed: int, tenant_label: str) -
     matched_count = unmatched_count = 0
     for _ in range(60):
         one = any_alert(chance)
-        matched = list(table.match(one))
+        source = chance.choice(VALUES)
+        matched = list(table.match(one, source))
         assert len(matched) == len(set(matched))
         for channel_id, filters in channels.items():
-            reason = mismatch_reason(one, filters, tenant_label)
+            reason = mismatch_reason(one, filters, tenant_label, source)
             assert (channel_id in matched) == (reason is None), (filters, one.labels, one.status, reason)
         matched_count += len(matched)
         unmatched_count += len(channels) - len(matched)

@@ -21,7 +21,7 @@ DIGEST_AFTER = 10.0
 WAKE = Statement(wake_lanes("SELECT :channel_id::text"))
 ROWS_READ = """
     SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables
-    WHERE relname IN ('deliveries_waiting', 'deliveries_finished', 'receipts', 'alerts')
+    WHERE relname IN ('deliveries_waiting', 'deliveries_finished', 'receipts', 'alerts', 'series')
 """
 
 

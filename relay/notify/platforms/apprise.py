@@ -140,8 +140,7 @@ def _closing(content: Content, not_shown: int) -> list[str]:
 def _format_alert(alert: AlertText) -> str:
     if alert.rendered:
         return PLAIN.cut(alert.rendered, MAX_RENDERED)
-    mark = "🔥" if alert.status is Status.FIRING else "✅"
-    lines = [f"{mark} {cut(_line(alert.title), MAX_ALERT_TITLE) or 'alert'}"]
+    lines = [f"{alert.mark} {cut(_line(alert.title), MAX_ALERT_TITLE) or 'alert'}"]
     if description := cut(alert.description.strip(), MAX_DESCRIPTION):
         lines.append(description)
     if alert.labels:

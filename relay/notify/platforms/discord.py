@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.domain.alerts import Status
 from relay.domain.channel_types import DiscordChannel, RateLimit
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
@@ -224,8 +223,7 @@ def _digest_pages(content: Content, reserved: int) -> tuple[Pages[str], bool]:
 def _format_alert(alert: AlertText, description: int, limit: int) -> str:
     if alert.rendered:
         return DISCORD.cut(alert.rendered, rendered_alert_limit(description, limit - len(SEPARATOR)))
-    mark = "🔥" if alert.status is Status.FIRING else "✅"
-    lines = [f"{mark} **{fit(alert.title, MAX_ALERT_TITLE, escape)}**"]
+    lines = [f"{alert.mark} **{fit(alert.title, MAX_ALERT_TITLE, escape)}**"]
     if alert.labels:
         lines.append(fit(labels_line(alert.labels), MAX_LABELS, escape))
     left = limit - sum(len(line) + 1 for line in [*lines, SEPARATOR])

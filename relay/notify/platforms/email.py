@@ -121,7 +121,8 @@ def _thread(channel: EmailChannel, message: Message, domain: str) -> list[str]:
     """
     if not isinstance(message, Notification):
         return []
-    root = f"<{_hash(channel.id, message.group.group_key)}.group.alert-relay@{domain}>"
+    group = [channel.id, message.group.group_key, *([message.key_source] if message.key_source else [])]
+    root = f"<{_hash(*group)}.group.alert-relay@{domain}>"
     return [f"In-Reply-To: {root}", f"References: {root}"]
 
 

@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 
-from relay.domain.alerts import Status
 from relay.domain.fields import REPLACEMENT
 from relay.notify.platforms.email_text import html_to_text
 from relay.notify.text.content import AlertText, Content, labels_line, not_shown_line
@@ -119,8 +118,7 @@ def _format_rendered(markup: str, limit: int) -> TextAndHtml:
 def _format_alert(alert: AlertText, max_description: int) -> TextAndHtml:
     if alert.rendered:
         return _format_rendered(alert.rendered, MAX_RENDERED)
-    mark = "🔥" if alert.status is Status.FIRING else "✅"
-    title = f"{mark} {single_line(alert.title, MAX_TITLE) or 'alert'}"
+    title = f"{alert.mark} {single_line(alert.title, MAX_TITLE) or 'alert'}"
     text, parts = [title], [f"<div><strong>{_escape(title)}</strong></div>\n"]
     if description := _lines(alert.description, max_description):
         text += [f"  {line}" for line in description.split("\n")]

@@ -105,6 +105,8 @@ def dedup_key(alert: Alert) -> str:
     digest = hashlib.blake2b(alert.fingerprint.encode(), digest_size=20)
     for name, value in sorted(alert.labels.items()):
         digest.update(f"\0{name}\0{value}".encode(errors="replace"))
+    if alert.key_source:
+        digest.update(f"\0\0{alert.key_source}".encode())
     return f"alert-relay-{digest.hexdigest()}"
 
 
@@ -116,7 +118,10 @@ def severity(text: str) -> str:
 
 def _group_events(notification: Notification) -> list[dict[str, Any]]:
     alerts, content = notification.alerts, content_of(notification)
-    order = sorted(range(len(alerts)), key=lambda index: not alerts[index].firing)
+    # The key has no start: the resolve of an earlier occurrence would close the incident of the one that fires.
+    open_keys = {dedup_key(alert) for alert in notification.firing}
+    kept = (index for index, alert in enumerate(alerts) if alert.firing or dedup_key(alert) not in open_keys)
+    order = sorted(kept, key=lambda index: not alerts[index].firing)
     rendered = notification.rendered or Rendered()
     return [
         event

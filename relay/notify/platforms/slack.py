@@ -177,8 +177,7 @@ def _rendered_blocks(content: Content) -> list[dict[str, Any]]:
 def _format_alert(alert: AlertText, description: int, _: int) -> dict[str, Any]:
     if alert.rendered:
         return _section(SLACK.cut(alert.rendered, rendered_alert_limit(description, MAX_SECTION)))
-    mark = "🔥" if alert.status is Status.FIRING else "✅"
-    lines = [f"{mark} *{_text(alert.title, MAX_TITLE)}*"]
+    lines = [f"{alert.mark} *{_text(alert.title, MAX_TITLE)}*"]
     if alert.labels:
         labels = labels_line(alert.labels).replace("`", "'").replace("\n", " ")
         # Slack parses no mentions in code, so that labels stay as they are and can be copied.

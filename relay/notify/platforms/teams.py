@@ -191,8 +191,7 @@ def _format_alert(alert: AlertText, description: int, limit: int, color: str) ->
     if runs := _runs(_cut_to_runs(alert.rendered, description, limit)):
         return _container([_line(runs)])
     firing = alert.status is Status.FIRING
-    mark = "🔥" if firing else "✅"
-    title = f"{mark} {_fit(alert.title, MAX_TITLE)}"
+    title = f"{alert.mark} {_fit(alert.title, MAX_TITLE)}"
     items = [_line([_run(title, weight="bolder", color=color if firing else "good")])]
     if alert.labels:
         labels = _fit(labels_line(alert.labels), MAX_LABELS)

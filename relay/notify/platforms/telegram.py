@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.domain.alerts import SEVERITY_ORDER, Status
+from relay.domain.alerts import SEVERITY_ORDER
 from relay.domain.channel_types import RateLimit, TelegramChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
@@ -218,8 +218,7 @@ def _summary(content: Content, size: int, messages: int) -> list[str]:
 def _format_alert(alert: AlertText, description: int, limit: int) -> str:
     if alert.rendered:
         return cut_rendered(alert.rendered, rendered_alert_limit(description, MAX_RENDERED))
-    mark = "🔥" if alert.status is Status.FIRING else "✅"
-    lines = [f"{mark} <b>{escape_text(alert.title, MAX_TITLE)}</b>"]
+    lines = [f"{alert.mark} <b>{escape_text(alert.title, MAX_TITLE)}</b>"]
     if alert.labels:
         lines.append(format_code(labels_line(alert.labels), MAX_LABELS))
     lines.append(" · ".join([alert.times, *_links(alert.links)]))

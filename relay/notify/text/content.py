@@ -4,7 +4,6 @@ It is plain text: each platform escapes and cuts it by its own rules.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
@@ -12,7 +11,8 @@ import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER, Alert, Status, severity_rank
 from relay.domain.notifications import AlertCount, Digest, FallbackFor, Message, Notification, Rendered
-from relay.notify.text.plain_text import ELLIPSIS, format_duration, web_url
+from relay.notify.text.plain_text import ELLIPSIS, web_url
+from relay.notify.text.times import times_line
 
 RUNBOOK: Final = "runbook_url"
 UNNOTIFIED: Final = ": fired and resolved before a notification was sent"
@@ -24,13 +24,15 @@ COLORS: Final = {
 }
 OTHER_COLOR: Final = 0x757575
 RESOLVED_COLOR: Final = 0x2E7D32
+MARKS: Final = {Status.FIRING: "🔥", Status.STALE: "❔", Status.RESOLVED: "✅"}
 
 
 class AlertText(msgspec.Struct, frozen=True):
     """The texts of one alert. `labels` are those that the message's alerts do not share; `links` are (text, URL).
 
-    `times` has the start and the end, and a note if the alert was resolved before a notification of it was sent.
-    `rendered` is the output of a template for the alert, in the platform's markup; it replaces all other fields.
+    `status` is stale for an alert that is not reported any longer. `times` has the start and the end, and a note
+    on such an alert, or on one that was resolved before a notification of it was sent. `rendered` is the
+    output of a template for the alert, in the platform's markup; it replaces all other fields.
     """
 
     status: Status
@@ -40,6 +42,11 @@ class AlertText(msgspec.Struct, frozen=True):
     times: str
     links: tuple[tuple[str, str], ...]
     rendered: str = ""
+
+    @property
+    def mark(self) -> str:
+        """The symbol of its status."""
+        return MARKS[self.status]
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,11 +179,13 @@ def _headline(notification: Notification, shared: dict[str, str]) -> str:
         f" and {len(names) - 3} more" if len(names) > 3 else ""
     )
     resolved = len(notification.resolved) + notification.omitted
-    return f"[{_tally(len(notification.firing), resolved)}] {subject or 'alert'}"
+    unreported = sum(alert.unreported_since is not None for alert in notification.firing)
+    tally = _tally(len(notification.firing) - unreported, resolved, unreported)
+    return f"[{tally}] {subject or 'alert'}"
 
 
-def _tally(firing: int, resolved: int) -> str:
-    counts = (("FIRING", firing), ("RESOLVED", resolved))
+def _tally(firing: int, resolved: int, unreported: int = 0) -> str:
+    counts = (("FIRING", firing), ("NOT REPORTED", unreported), ("RESOLVED", resolved))
     return ", ".join(f"{status}:{count}" for status, count in counts if count)
 
 
@@ -187,28 +196,14 @@ def _alert_text(
     links = (("Source", web_url(alert.generator_url)), ("Runbook", web_url(annotations.get(RUNBOOK, ""))))
     summary, description = annotations.get("summary", ""), annotations.get("description", "")
     return AlertText(
-        status=alert.status,
+        status=alert.status if alert.unreported_since is None else Status.STALE,
         title=summary or alert.name or "alert",
         description=description if description != summary else "",
         labels={name: value for name, value in sorted(alert.labels.items()) if name not in shared},
-        times=_times(alert) + (UNNOTIFIED if unnotified and not alert.firing else ""),
+        times=times_line(alert) + (UNNOTIFIED if unnotified and not alert.firing else ""),
         links=tuple((text, url) for text, url in links if url is not None),
         rendered=rendered,
     )
-
-
-def _times(alert: Alert) -> str:
-    start = _format_time(alert.starts_at)
-    if alert.ends_at is None:
-        return f"since {start} UTC"
-    end = _format_time(alert.ends_at)
-    if alert.ends_at.date() == alert.starts_at.date():
-        end = end.partition(" ")[2]
-    return f"{start} to {end} UTC ({format_duration((alert.ends_at - alert.starts_at).total_seconds())})"
-
-
-def _format_time(time: datetime) -> str:
-    return time.replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def _shared_labels(alerts: Iterable[Alert]) -> dict[str, str]:

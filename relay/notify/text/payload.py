@@ -16,6 +16,7 @@ def payload_of(message: Message) -> dict[str, Any]:
         "id": message.id,
         "channel_id": message.channel_id,
         "kind": "digest" if isinstance(message, Digest) else "group",
+        "source": message.source if isinstance(message, Notification) else "",
         "status": message.status,
         "severity": severity_of(message),
         "fallback_for": message.fallback_for,
@@ -33,6 +34,7 @@ def payload_of(message: Message) -> dict[str, Any]:
                 "starts_at": alert.starts_at,
                 "ends_at": alert.ends_at,
                 "generator_url": alert.generator_url,
+                "unreported_since": alert.unreported_since,
             }
             for index, alert in enumerate(message.alerts)
         ],

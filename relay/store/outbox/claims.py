@@ -61,6 +61,7 @@ class Claimed(msgspec.Struct, frozen=True):
     redelivered: bool
     fallback_of: int | None
     progress: str | None
+    source: str
     carries: bool
     merged: int = 0
     body: bytes | None = None
@@ -102,7 +103,8 @@ class _Lane(msgspec.Struct, frozen=True):
 
 CLAIMED_COLUMNS: Final = """
   id, channel_id, kind, group_hash, receipt_id, positions, attempt, created_at, waiting_since,
-  redelivered_at IS NOT NULL AS redelivered, fallback_of, progress
+  redelivered_at IS NOT NULL AS redelivered, fallback_of, progress,
+  source
 """
 """The columns of a delivery that make a `Claimed`, but for `carries`."""
 

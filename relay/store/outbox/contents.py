@@ -42,12 +42,13 @@ SNAPSHOT: Final = Statement(
     """
 )
 
+# Ids of receipts are drawn before their commits, so that their order is not that of time.
 MEMBERS: Final = Query(
     MergedNotification,
     f"""
     WITH RECURSIVE {_DELIVERIES}
     SELECT DISTINCT t.root AS delivery_id, t.receipt_id, r.received_at, t.positions, r.alert_ids
-    FROM content t JOIN receipts r ON r.id = t.receipt_id ORDER BY t.root, t.receipt_id
+    FROM content t JOIN receipts r ON r.id = t.receipt_id ORDER BY t.root, r.received_at, t.receipt_id
     """,
 )
 

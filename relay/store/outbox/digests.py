@@ -8,8 +8,8 @@ from relay.domain.alerts import SEVERITY_ORDER, Alert
 from relay.domain.notifications import AlertCount
 from relay.store.outbox.claims import CLAIMED_COLUMNS, Claimed, next_token_in
 from relay.store.outbox.fragments import (
+    CURRENT_ALERT,
     DIGEST,
-    FIRING,
     IS_NO_REFRESH,
     MERGED,
     NOT_HELD_BACK,
@@ -129,7 +129,7 @@ COUNT: Final = Query(
     f"""
     {_CONTENT}
     SELECT coalesce(a.severity, '') AS severity, a.alertname,
-      count(*) FILTER (WHERE a.status = {FIRING}) AS firing,
+      count(*) FILTER (WHERE a.status <> {RESOLVED}) AS firing,
       count(*) FILTER (WHERE a.status = {RESOLVED}) AS resolved,
       (SELECT count(DISTINCT group_hash) FROM received) AS groups
     FROM alert_ids JOIN alerts a USING (id) GROUP BY 1, 2
@@ -140,11 +140,11 @@ COUNT: Final = Query(
 SHOWN: Final = Statement(
     f"""
     {_CONTENT}
-    SELECT a.*,
+    SELECT {CURRENT_ALERT},
       a.status = {RESOLVED} AND a.first_received_at >= (SELECT min(received_at) FROM received) AS unnotified
-    FROM alert_ids JOIN alerts a USING (id)
-    ORDER BY a.status, array_position(:severities::text[], a.severity) NULLS LAST, a.last_received_at DESC,
-      a.id DESC
+    FROM alert_ids JOIN alerts a USING (id) JOIN series s ON s.id = a.series_id
+    ORDER BY a.status = {RESOLVED}, array_position(:severities::text[], a.severity) NULLS LAST,
+      a.last_received_at DESC, a.id DESC
     LIMIT {MAX_SHOWN}
     """
 )

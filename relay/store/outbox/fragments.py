@@ -10,6 +10,7 @@ from relay.domain.history import Kind, State
 from relay.domain.notifications import LOWEST_RANK
 
 FIRING: Final = f"'{Status.FIRING}'"
+STALE: Final = f"'{Status.STALE}'"
 RESOLVED: Final = f"'{Status.RESOLVED}'"
 PENDING: Final = f"'{State.PENDING}'"
 SENDING: Final = f"'{State.SENDING}'"
@@ -59,6 +60,12 @@ USABLE_FALLBACK: Final = """(
 NOT_LEASED: Final = "(l.lease_until IS NULL OR l.lease_until <= now())"
 NOT_HELD_BACK: Final = "(l.held_until IS NULL OR l.held_until <= now())"
 
+CURRENT_ALERT: Final = f"""
+  a.id, CASE a.status WHEN {STALE} THEN {FIRING} ELSE a.status END AS status, s.labels, a.annotations, a.starts_at,
+  a.ends_at, a.generator_url, a.fingerprint, CASE WHEN a.adopted THEN '' ELSE a.source END AS key_source
+"""
+"""The columns of the alert `a` of the series `s` as a message shows it: a stale one has not ended."""
+
 
 def wake_lanes(channel_ids: str) -> str:
     """Make the lanes of channels due; `channel_ids` is a query.
@@ -95,10 +102,10 @@ def insert_fallbacks(source: str) -> str:
     return f"""
       INSERT INTO deliveries (
         receipt_id, channel_id, kind, group_hash, positions, rank, state, created_at, waiting_since,
-        next_attempt_at, fallback_of
+        next_attempt_at, fallback_of, source
       )
       SELECT d.receipt_id, d.fallback, d.kind, d.group_hash, d.positions, d.rank, {PENDING}, now(), now(),
-        now(), d.id
+        now(), d.id, d.source
       FROM {source} d WHERE d.fallback IS NOT NULL AND d.kind <> {REFRESH} ORDER BY d.id
       RETURNING id, channel_id, fallback_of
     """

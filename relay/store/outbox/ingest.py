@@ -1,271 +1,290 @@
-"""Ingest: a batch of webhooks, written in one statement."""
+"""Ingest: one statement reads what is stored of a batch's groups and series, and one writes the batch.
+
+No lock is held in between. The write checks that all that was read is still current; otherwise nothing is written,
+and the batch is decided again.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from relay.store.outbox.fragments import PENDING, RESOLVED, wake_lanes
-from relay.store.postgres.statements import DriverConnection, Query, Records, Statement
+from relay.store.outbox.fragments import FIRING, PENDING, RESOLVED, STALE, wake_lanes
+from relay.store.outbox.ingest_rows import (
+    KEYS,
+    MAX_OCCURRENCES,
+    RECORDS,
+    BatchRows,
+    FreshIds,
+    SeriesKey,
+    StoredState,
+)
+from relay.store.postgres.statements import DriverConnection, Query, Statement
 
-MAX_INDEXED_TEXT: Final = 255
-"""Characters of the columns that are searched and indexed; the labels have the whole text."""
+SENDER_SEEN_EVERY: Final = "1 minute"
+"""How often the time when a sender was last seen is stored."""
 
+_decoder: Final = msgspec.json.Decoder(StoredState)
 
-class AlertRow(msgspec.Struct, frozen=True):
-    """An occurrence of an alert, in its state after the batch. `labels` and `annotations` are JSON text."""
+_OCCURRENCE: Final = """
+  SELECT a.id, a.series_id, a.source, a.starts_at, a.first_received_at, a.last_received_at, a.ends_at,
+    a.end_reason, a.resolved_received_at, a.resolved_by, a.resolved_group_hashes AS resolved_groups,
+    a.group_hashes AS groups, a.receipt_id, a.adopted
+  FROM alerts a
+"""
 
-    tenant_id: str
-    fingerprint: str
-    starts_at: datetime
-    status: str
-    alertname: str
-    severity: str | None
-    category: str | None
-    labels: str
-    annotations: str
-    ends_at: datetime | None
-    generator_url: str
-    group_hashes: tuple[int, ...]
-
-
-class DeliveryRow(msgspec.Struct, frozen=True):
-    """A notification of one webhook for one channel. `positions` is None for all alerts.
-
-    `rank` is its place in the queue, 0 for the most urgent.
-    """
-
-    channel_id: str
-    positions: tuple[int, ...] | None
-    rank: int
-
-
-class WebhookRow(msgspec.Struct, frozen=True):
-    """One webhook of the batch. `alerts` has, in the body's order, indices into the batch's alerts.
-
-    `firing` has for each of them whether this webhook reports it as firing.
-    """
-
-    state_hash: bytes
-    group_hash: int
-    group_key: str
-    receiver: str
-    status: str
-    body: bytes
-    alerts: tuple[int, ...]
-    firing: tuple[bool, ...]
-    deliveries: tuple[DeliveryRow, ...]
-
-
-class IngestResult(msgspec.Struct, frozen=True):
-    """The result for one webhook. `late` counts firing reports of alerts that had been resolved before."""
-
-    duplicate: bool
-    late: int
-    notifications: int
-
-
-class _ReportRow(msgspec.Struct, frozen=True):
-    """An alert at a position of a webhook. Webhooks and alerts are counted from 1, as ORDINALITY does."""
-
-    webhook: int
-    position: int
-    alert: int
-    firing: bool
-
-
-class _RoutedRow(msgspec.Struct, frozen=True):
-    """A delivery and the number of its webhook, counted from 1."""
-
-    webhook: int
-    channel_id: str
-    positions: tuple[int, ...] | None
-    rank: int
-
-
-_RESOLVED_RECENTLY: Final = "a.resolved_received_at > :received_at - :window::interval"
-"""Whether the stored alert `a` was resolved within the window."""
-
-# A resolved alert stays resolved when a report that it fires comes within the window after that: the report is
-# late, and is not delivered. After the window the alert fires again: Prometheus keeps startsAt when it was cut off
-# from Alertmanager for so long that the alert was considered resolved meanwhile.
-_STORED: Final = f"""
-  INSERT INTO alerts AS a (
-    tenant_id, fingerprint, starts_at, status, alertname, severity, category, labels, annotations, ends_at,
-    generator_url, first_received_at, last_received_at, resolved_received_at, group_hashes
+# The open occurrence, whenever it began, and the last ones that have ended.
+_OCCURRENCES: Final = f"""
+  {_OCCURRENCE} WHERE a.id = s.open_alert_id
+  UNION ALL (
+    {_OCCURRENCE} WHERE a.series_id = s.id AND a.end_reason IS NOT NULL
+    ORDER BY a.starts_at DESC, a.id DESC LIMIT {MAX_OCCURRENCES}
   )
-  SELECT
-    tenant_id, fingerprint, starts_at, status, alertname, severity, category, labels::jsonb, annotations::jsonb,
-    ends_at, generator_url, :received_at, :received_at,
-    CASE WHEN status = {RESOLVED} THEN :received_at::timestamptz END, group_hashes::bigint[]
-  FROM incoming ORDER BY ordinality
-  ON CONFLICT (tenant_id, fingerprint, starts_at) DO UPDATE SET
-    status = CASE WHEN {_RESOLVED_RECENTLY} THEN a.status ELSE excluded.status END,
-    annotations = CASE WHEN {_RESOLVED_RECENTLY} THEN a.annotations ELSE excluded.annotations END,
-    ends_at = CASE WHEN a.status = {RESOLVED} AND (
-      excluded.status = {RESOLVED} OR {_RESOLVED_RECENTLY}
-    ) THEN a.ends_at ELSE excluded.ends_at END,
-    generator_url = excluded.generator_url,
-    first_received_at = least(a.first_received_at, excluded.first_received_at),
-    last_received_at = greatest(a.last_received_at, excluded.last_received_at),
-    resolved_received_at = CASE WHEN {_RESOLVED_RECENTLY} OR excluded.status = {RESOLVED}
-      THEN coalesce(a.resolved_received_at, excluded.resolved_received_at) END,
-    group_hashes = CASE WHEN a.group_hashes @> excluded.group_hashes THEN a.group_hashes
-      ELSE ARRAY(SELECT DISTINCT unnest(a.group_hashes || excluded.group_hashes)) END
-  RETURNING a.id, a.tenant_id, a.fingerprint, a.starts_at,
-    a.resolved_received_at <> :received_at AND {_RESOLVED_RECENTLY} AS was_resolved
 """
 
-_ACCEPTED: Final = """
-  INSERT INTO group_states AS g (state_hash, accepted_at)
-  SELECT state_hash, :received_at FROM webhooks ORDER BY state_hash
-  ON CONFLICT (state_hash) DO UPDATE SET accepted_at = excluded.accepted_at
-  WHERE g.accepted_at <= excluded.accepted_at - :window::interval
-  RETURNING state_hash
-"""
-
-_CONTENTS: Final = """
-  SELECT r.webhook, array_agg(known.id ORDER BY r.position) AS alert_ids,
-    coalesce(array_agg(r.position) FILTER (WHERE r.firing AND known.was_resolved), '{}') AS late
-  FROM :reports AS r JOIN known USING (alert) GROUP BY r.webhook
-"""
-
-_RECEIPTS: Final = """
-  INSERT INTO receipts (state_hash, group_hash, group_key, receiver, status, received_at, body, alert_ids)
-  SELECT state_hash, group_hash, group_key, receiver, status, :received_at, body, alert_ids
-  FROM webhooks JOIN accepted USING (state_hash) JOIN contents USING (webhook) ORDER BY webhook
-  RETURNING id, state_hash
-"""
-
-_ROUTED: Final = """
-  SELECT r.ordinality, r.channel_id, r.rank, webhooks.group_hash, receipts_added.id AS receipt_id,
-    CASE WHEN contents.late = '{}' THEN r.positions::int[] ELSE ARRAY(
-      SELECT position FROM unnest(
-        coalesce(r.positions::int[], ARRAY(SELECT generate_series(0, cardinality(contents.alert_ids) - 1)))
-      ) AS position WHERE position <> ALL (contents.late)
-    ) END AS positions
-  FROM :deliveries WITH ORDINALITY AS r
-  JOIN webhooks USING (webhook) JOIN receipts_added USING (state_hash) JOIN contents USING (webhook)
-"""
-
-_QUEUED: Final = f"""
-  INSERT INTO deliveries (
-    receipt_id, channel_id, group_hash, positions, rank, state, created_at, waiting_since, next_attempt_at
-  )
-  SELECT receipt_id, channel_id, group_hash, positions, rank, {PENDING}, :received_at, :received_at, now()
-  FROM routed WHERE positions IS NULL OR positions <> '{{}}' ORDER BY ordinality
-  RETURNING receipt_id, channel_id
-"""
-
-# Rows are locked in a fixed order everywhere, so that two processes can't deadlock.
-INGEST: Final = Query(
-    IngestResult,
+# A sub-select with a limit is looked up in the index for each key, also when the planner expects a small table.
+LOAD: Final = Statement(
     f"""
-    WITH
-    -- Everything depends on this row: when the configuration has another version by now, there is none, and
-    -- nothing is written. FOR SHARE lets no change of the configuration be committed before this statement is.
-    config AS MATERIALIZED (SELECT version FROM config_version WHERE version = :version FOR SHARE),
-    -- Store the alerts. One that was resolved before this batch has an older resolved_received_at.
-    incoming AS MATERIALIZED (SELECT i.* FROM config, :alerts WITH ORDINALITY AS i),
-    stored AS ({_STORED}),
-    known AS MATERIALIZED (
-      SELECT incoming.ordinality AS alert, stored.id, stored.was_resolved
-      FROM incoming JOIN stored USING (tenant_id, fingerprint, starts_at)
-    ),
-    -- Accept the webhooks whose group has a new state: one never seen, or seen longer ago than the window.
-    webhooks AS MATERIALIZED (
-      SELECT w.*, w.ordinality AS webhook FROM config, :webhooks WITH ORDINALITY AS w
-    ),
-    accepted AS ({_ACCEPTED}),
-    -- The alerts of each webhook, and the positions of reports that are late.
-    contents AS MATERIALIZED ({_CONTENTS}),
-    receipts_added AS ({_RECEIPTS}),
-    -- Queue the deliveries of the accepted webhooks, without late reports, and wake their lanes.
-    routed AS ({_ROUTED}),
-    queued AS ({_QUEUED}),
-    woken AS ({wake_lanes("SELECT channel_id FROM queued")})
-    SELECT
-      receipts_added.id IS NULL AS duplicate,
-      coalesce(cardinality(contents.late), 0) AS late,
-      (SELECT count(*) FROM queued WHERE queued.receipt_id = receipts_added.id) AS notifications
-    FROM webhooks LEFT JOIN contents USING (webhook) LEFT JOIN receipts_added USING (state_hash)
-    ORDER BY webhook
+    SELECT json_build_object(
+      'groups', (
+        SELECT coalesce(json_agg(json_build_object(
+          'group_hash', group_hash, 'seq', version, 'version', version, 'senders', senders
+        )), '[]') FROM group_states WHERE group_hash = ANY (:group_hashes::bigint[])
+      ),
+      'series', (
+        SELECT coalesce(json_agg(json_build_object(
+          'id', s.id, 'tenant_id', s.tenant_id, 'source', s.source, 'identity', encode(s.identity, 'base64'),
+          'version', s.version, 'reports', s.reports,
+          'occurrences', (SELECT coalesce(json_agg(o), '[]') FROM ({_OCCURRENCES}) AS o)
+        )), '[]')
+        FROM :keys AS k CROSS JOIN LATERAL (
+          SELECT * FROM series s
+          WHERE s.tenant_id = k.tenant_id AND s.source = k.source AND s.identity = k.identity LIMIT 1
+        ) AS s
+      ),
+      'alert_ids', ARRAY(SELECT nextval('alerts_id_seq') FROM generate_series(1, :alerts::int)),
+      'receipt_ids', ARRAY(SELECT nextval('receipts_id_seq') FROM generate_series(1, :receipts::int))
+    )::text AS state
     """,
-    alerts=Records(
-        AlertRow,
-        tenant_id="text",
-        fingerprint="text",
-        starts_at="timestamptz",
-        status="text",
-        alertname="text",
-        severity="text",
-        category="text",
-        labels="text",
-        annotations="text",
-        ends_at="timestamptz",
-        generator_url="text",
-        group_hashes="bigint[]",
-    ),
-    webhooks=Records(
-        WebhookRow,
-        state_hash="bytea",
-        group_hash="bigint",
-        group_key="text",
-        receiver="text",
-        status="text",
-        body="bytea",
-    ),
-    reports=Records(_ReportRow, webhook="bigint", position="int", alert="bigint", firing="boolean"),
-    deliveries=Records(_RoutedRow, webhook="bigint", channel_id="text", positions="int[]", rank="int"),
+    keys=KEYS,
 )
 
-PURGE_GROUP_STATES: Final = Statement("DELETE FROM group_states WHERE accepted_at < now() - :older_than::interval")
+_CURRENT_GROUPS: Final = """
+  SELECT s.group_hash FROM group_rows r CROSS JOIN LATERAL (
+    SELECT * FROM group_states g WHERE g.group_hash = r.group_hash AND g.version = r.expected FOR NO KEY UPDATE
+  ) AS s WHERE r.expected IS NOT NULL
+"""
+
+_CURRENT_SERIES: Final = """
+  SELECT s.id FROM series_rows r CROSS JOIN LATERAL (
+    SELECT * FROM series s WHERE s.id = r.id AND s.version = r.expected FOR NO KEY UPDATE
+  ) AS s WHERE r.expected IS NOT NULL
+"""
+
+_KNOWN_GROUPS: Final = """
+  SELECT FROM group_rows r CROSS JOIN LATERAL (
+    SELECT FROM group_states g WHERE g.group_hash = r.group_hash LIMIT 1
+  ) AS known WHERE r.expected IS NULL
+"""
+
+_KNOWN_SERIES: Final = """
+  SELECT FROM series_rows r CROSS JOIN LATERAL (
+    SELECT FROM series s
+    WHERE s.identity = decode(r.identity, 'base64') AND s.tenant_id = r.tenant_id AND s.source = r.source LIMIT 1
+  ) AS known WHERE r.expected IS NULL
+"""
+
+# Series that were looked up for adoption and are not written.
+_CHANGED_UNSOURCED: Final = """
+  SELECT FROM :unsourced AS r WHERE r.expected IS DISTINCT FROM (
+    SELECT s.version FROM series s
+    WHERE s.identity = r.identity AND s.tenant_id = r.tenant_id AND s.source = '' LIMIT 1
+  )
+"""
+
+_ADD_SERIES: Final = """
+  INSERT INTO series (id, tenant_id, source, identity, labels, open_alert_id, reports, version)
+  SELECT r.id, r.tenant_id, r.source, decode(r.identity, 'base64'), r.labels, r.open_alert_id, r.reports, 1
+  FROM series_rows r CROSS JOIN current WHERE r.expected IS NULL
+"""
+
+_CHANGE_SERIES: Final = """
+  UPDATE series s SET open_alert_id = r.open_alert_id, reports = r.reports, version = s.version + 1
+  FROM series_rows r CROSS JOIN current
+  WHERE s.id = r.id AND s.id = ANY (ARRAY(SELECT id FROM series_rows WHERE expected IS NOT NULL))
+"""
+
+_STATUS: Final = f"CASE WHEN r.end_reason IS NULL THEN {FIRING} ELSE {RESOLVED} END"
+_HASHES: Final = "r.group_hashes, coalesce(r.resolved_group_hashes, '{}')"
+
+_ADD_ALERTS: Final = f"""
+  INSERT INTO alerts (
+    id, series_id, tenant_id, source, fingerprint, starts_at, status, alertname, severity, category, annotations,
+    ends_at, end_reason, generator_url, first_received_at, last_received_at, resolved_received_at, resolved_by,
+    group_hashes, resolved_group_hashes, receipt_id, adopted
+  )
+  OVERRIDING SYSTEM VALUE
+  SELECT r.id, r.series_id, r.tenant_id, r.source, r.fingerprint, r.starts_at, {_STATUS}, r.alertname, r.severity,
+    r.category, r.annotations, r.ends_at, r.end_reason, r.generator_url, r.first_received_at,
+    coalesce(r.last_received_at, r.first_received_at), r.resolved_received_at, r.resolved_by, {_HASHES},
+    r.receipt_id, r.adopted
+  FROM alert_rows r CROSS JOIN current WHERE r.first_received_at IS NOT NULL
+"""
+
+_CHANGE_ALERTS: Final = f"""
+  UPDATE alerts a SET
+    series_id = r.series_id, source = r.source, starts_at = r.starts_at, status = {_STATUS},
+    annotations = coalesce(r.annotations, a.annotations), ends_at = r.ends_at, end_reason = r.end_reason,
+    generator_url = coalesce(r.generator_url, a.generator_url), last_received_at = r.last_received_at,
+    resolved_received_at = r.resolved_received_at, resolved_by = r.resolved_by,
+    (group_hashes, resolved_group_hashes) = ROW ({_HASHES}), receipt_id = r.receipt_id, adopted = r.adopted
+  FROM alert_rows r CROSS JOIN current
+  WHERE a.id = r.id AND a.id = ANY (ARRAY(SELECT id FROM alert_rows WHERE first_received_at IS NULL))
+"""
+
+_ADD_GROUPS: Final = """
+  INSERT INTO group_states (group_hash, version, senders, updated_at)
+  SELECT r.group_hash, r.version, r.senders, r.updated_at
+  FROM group_rows r CROSS JOIN current WHERE r.expected IS NULL
+"""
+
+_CHANGE_GROUPS: Final = """
+  UPDATE group_states g SET version = r.version, senders = r.senders, updated_at = r.updated_at
+  FROM group_rows r CROSS JOIN current
+  WHERE g.group_hash = r.group_hash
+    AND g.group_hash = ANY (ARRAY(SELECT group_hash FROM group_rows WHERE expected IS NOT NULL))
+"""
+
+_ADD_RECEIPTS: Final = """
+  INSERT INTO receipts (
+    id, group_hash, group_key, receiver, status, received_at, body, alert_ids, source, sender_hash, adopted, late
+  )
+  OVERRIDING SYSTEM VALUE
+  SELECT r.id, r.group_hash, r.group_key, r.receiver, r.status, r.received_at, r.body, r.alert_ids::bigint[],
+    r.source, r.sender_hash, r.adopted, r.late::int[]
+  FROM :receipts AS r CROSS JOIN current
+"""
+
+_QUEUE: Final = f"""
+  INSERT INTO deliveries (
+    receipt_id, channel_id, group_hash, source, positions, rank, state, created_at, waiting_since, next_attempt_at
+  )
+  SELECT r.receipt_id, r.channel_id, r.group_hash, r.source, r.positions::int[], r.rank, {PENDING}, now(), now(),
+    now()
+  FROM :deliveries WITH ORDINALITY AS r CROSS JOIN current ORDER BY r.ordinality
+  RETURNING channel_id
+"""
+
+_COUNT_REPEATS: Final = """
+  INSERT INTO repeats AS p (receipt_id, sender_hash, kind, count, first_received_at, last_received_at)
+  SELECT r.receipt_id, r.sender_hash, r.kind, r.count, r.received_at, r.received_at
+  FROM :repeats WITH ORDINALITY AS r CROSS JOIN current ORDER BY r.ordinality
+  ON CONFLICT (receipt_id, sender_hash, kind) DO UPDATE SET
+    count = p.count + excluded.count, last_received_at = excluded.last_received_at
+"""
+
+_SEE_SENDERS: Final = f"""
+  INSERT INTO senders AS s (source, hash, external_url, address, first_seen_at, last_seen_at)
+  SELECT r.source, r.hash, r.external_url, r.address, r.seen_at, r.seen_at
+  FROM :senders WITH ORDINALITY AS r CROSS JOIN current
+  WHERE NOT EXISTS (
+    SELECT FROM senders s WHERE s.source = r.source AND s.hash = r.hash
+      AND s.last_seen_at > r.seen_at - interval '{SENDER_SEEN_EVERY}'
+  )
+  ORDER BY r.ordinality
+  ON CONFLICT (source, hash) DO UPDATE SET last_seen_at = greatest(s.last_seen_at, excluded.last_seen_at)
+"""
+
+# Rows are locked in a fixed order everywhere, so that two processes can't deadlock. A new group or series that
+# another process has added meanwhile violates a unique constraint, which undoes the statement.
+INGEST: Final = Query(
+    FreshIds,
+    f"""
+    WITH
+    -- FOR SHARE lets no change of the configuration be committed before this statement is.
+    config AS MATERIALIZED (SELECT version FROM config_version WHERE version = :version FOR SHARE),
+    group_rows AS MATERIALIZED (SELECT r.* FROM config, :groups AS r),
+    series_rows AS MATERIALIZED (SELECT r.* FROM config, :series AS r),
+    alert_rows AS MATERIALIZED (SELECT r.* FROM config, :alerts AS r),
+    -- Lock what the batch builds on. Everything depends on this row: there is none if anything has another version
+    -- by now, or if anything exists that the batch takes for new.
+    current_groups AS MATERIALIZED ({_CURRENT_GROUPS}),
+    current_series AS MATERIALIZED ({_CURRENT_SERIES}),
+    current AS MATERIALIZED (
+      SELECT 1 AS written FROM config
+      WHERE (SELECT count(*) FROM current_groups) = (SELECT count(expected) FROM group_rows)
+        AND (SELECT count(*) FROM current_series) = (SELECT count(expected) FROM series_rows)
+        AND NOT EXISTS ({_KNOWN_GROUPS}) AND NOT EXISTS ({_KNOWN_SERIES})
+        AND NOT EXISTS ({_CHANGED_UNSOURCED})
+    ),
+    groups_added AS ({_ADD_GROUPS}),
+    groups_changed AS ({_CHANGE_GROUPS}),
+    series_added AS ({_ADD_SERIES}),
+    series_changed AS ({_CHANGE_SERIES}),
+    alerts_added AS ({_ADD_ALERTS}),
+    alerts_changed AS ({_CHANGE_ALERTS}),
+    receipts_added AS ({_ADD_RECEIPTS}),
+    repeats_counted AS ({_COUNT_REPEATS}),
+    senders_seen AS ({_SEE_SENDERS}),
+    -- Queue the deliveries, and wake their lanes.
+    queued AS ({_QUEUE}),
+    woken AS ({wake_lanes("SELECT channel_id FROM queued")})
+    SELECT
+      ARRAY(SELECT nextval('alerts_id_seq') FROM generate_series(1, :next_alerts::int)) AS alert_ids,
+      ARRAY(SELECT nextval('receipts_id_seq') FROM generate_series(1, :next_receipts::int)) AS receipt_ids
+    FROM current
+    """,
+    **RECORDS,
+)
+
+PURGE_GROUP_STATES: Final = Statement(
+    "DELETE FROM group_states WHERE updated_at < :now::timestamptz - :older_than::interval"
+)
+
+MARK_STALE: Final = Statement(
+    f"""
+    UPDATE alerts a SET status = {STALE}
+    WHERE a.status = {FIRING} AND a.last_received_at < :now::timestamptz - make_interval(secs => coalesce(
+      (SELECT s.stale_after FROM sources s WHERE s.name = a.source), :after::float8
+    ))
+    """
+)
+
+
+async def load(
+    connection: DriverConnection,
+    group_hashes: Sequence[int],
+    keys: Sequence[SeriesKey],
+    alerts: int,
+    webhooks: int,
+) -> StoredState:
+    """What is stored of groups and series, and ids for so many new alerts and webhooks."""
+    [row] = await LOAD.rows(connection, group_hashes=group_hashes, keys=keys, alerts=alerts, receipts=webhooks)
+    return _decoder.decode(row["state"])
 
 
 async def write(
-    connection: DriverConnection,
-    version: int,
-    received_at: datetime,
-    window: timedelta,
-    alerts: Sequence[AlertRow],
-    webhooks: Sequence[WebhookRow],
-) -> list[IngestResult] | None:
+    connection: DriverConnection, version: int, batch: BatchRows, alerts: int = 0, webhooks: int = 0
+) -> FreshIds | None:
     """Write a batch in one implicit transaction; it is durable when this returns.
 
-    The alerts must be distinct occurrences and the webhooks distinct states. The same state within the `window`
-    is a duplicate. The results are in the order of the webhooks, or None when the configuration is no longer at
-    `version`: then nothing was written.
+    Returns:
+        Ids for so many alerts and webhooks of a later batch; or None, if the configuration is no longer at
+        `version`, or what the batch builds on has changed: then nothing was written.
+
+    Raises:
+        UniqueViolationError: another process has added one of the groups or series; nothing was written.
     """
-    values = parameters(alerts, webhooks)
-    return (
-        await INGEST.fetch(connection, version=version, received_at=received_at, window=window, **values) or None
-    )
+    rows = {name: getattr(batch, name) for name in batch.__struct_fields__}
+    return await INGEST.fetch_one(connection, version=version, next_alerts=alerts, next_receipts=webhooks, **rows)
 
 
-def parameters(alerts: Sequence[AlertRow], webhooks: Sequence[WebhookRow]) -> dict[str, Any]:
-    """Return the statement's records."""
-    return {
-        "alerts": alerts,
-        "webhooks": webhooks,
-        "reports": [
-            _ReportRow(webhook=number, position=position, alert=alert + 1, firing=firing)
-            for number, webhook in enumerate(webhooks, start=1)
-            for position, (alert, firing) in enumerate(zip(webhook.alerts, webhook.firing, strict=True))
-        ],
-        "deliveries": [
-            _RoutedRow(
-                webhook=number,
-                channel_id=delivery.channel_id,
-                positions=delivery.positions,
-                rank=delivery.rank,
-            )
-            for number, webhook in enumerate(webhooks, start=1)
-            for delivery in webhook.deliveries
-        ],
-    }
+async def purge_group_states(connection: DriverConnection, now: datetime, older_than: timedelta) -> None:
+    """Delete states of groups that are too old for anything to repeat them."""
+    await PURGE_GROUP_STATES.execute(connection, now=now, older_than=older_than)
 
 
-async def purge_group_states(connection: DriverConnection, older_than: timedelta) -> None:
-    """Delete states of groups that are too old for anything to be their duplicate."""
-    await PURGE_GROUP_STATES.execute(connection, older_than=older_than)
+async def mark_stale(connection: DriverConnection, now: datetime, after: float) -> int:
+    """Mark alerts that no report mentions for `after` seconds, or those that their source has, as stale."""
+    return await MARK_STALE.execute(connection, now=now, after=after)

@@ -10,12 +10,12 @@ import msgspec
 
 from relay.domain.alerts import Alert
 from relay.domain.notifications import LOWEST_RANK
-from relay.store.outbox.fragments import DIGEST, PENDING, REFRESH, content_tree
+from relay.store.outbox.fragments import CURRENT_ALERT, DIGEST, PENDING, REFRESH, RESOLVED, content_tree
 from relay.store.postgres.statements import DriverConnection, Query, Records, Statement, read
 
-EDITED_FOR: Final = "1 day"
-"""After the last edit. Alertmanager repeats firing alerts every few hours, so a change after a longer silence is a
-new incident, and no platform allows edits of much older messages."""
+KEPT_AFTER_STALE: Final = "1 day"
+"""Alertmanager repeats firing alerts every few hours, so their message is edited before its alerts become stale.
+After that, a late report still finds the message."""
 
 
 class EditableMessage(msgspec.Struct, frozen=True):
@@ -56,10 +56,10 @@ class _MessageRow(msgspec.Struct, frozen=True):
 
 LOAD: Final = Query(
     EditableMessage,
-    f"""
+    """
     SELECT group_hash, message_refs, alert_ids, omitted, all_resolved FROM edited_messages
     WHERE channel_id = :channel_id AND destination_hash = :destination_hash AND group_hash = ANY (:group_hashes)
-      AND message_refs <> '[]' AND updated_at > now() - interval '{EDITED_FOR}'
+      AND message_refs <> '[]'
     """,
 )
 
@@ -99,10 +99,11 @@ QUEUE_REFRESHES: Final = Statement(
     f"""
     WITH RECURSIVE {content_tree("deliveries d WHERE d.id = :digest_id")}
     INSERT INTO deliveries (
-      receipt_id, channel_id, kind, group_hash, positions, rank, state, created_at, waiting_since, next_attempt_at
+      receipt_id, channel_id, kind, group_hash, positions, rank, state, created_at, waiting_since, next_attempt_at,
+      source
     )
     SELECT d.receipt_id, d.channel_id, {REFRESH}, d.group_hash, d.positions, {LOWEST_RANK}, {PENDING},
-      now(), now(), now()
+      now(), now(), now(), d.source
     FROM content t JOIN deliveries d ON d.id = t.id
     JOIN edited_messages m ON m.channel_id = d.channel_id AND m.group_hash = d.group_hash
     WHERE d.kind <> {DIGEST} AND d.channel_id = :channel_id AND m.message_refs <> '[]' AND NOT m.all_resolved
@@ -111,10 +112,18 @@ QUEUE_REFRESHES: Final = Statement(
 )
 
 ALERTS: Final = Statement(
-    "SELECT * FROM alerts WHERE id = ANY (:alert_ids) ORDER BY status, ends_at DESC NULLS FIRST, id DESC"
+    f"""
+    SELECT {CURRENT_ALERT} FROM alerts a JOIN series s ON s.id = a.series_id WHERE a.id = ANY (:alert_ids)
+    ORDER BY a.status = {RESOLVED}, a.ends_at DESC NULLS FIRST, a.id DESC
+    """
 )
 
-PURGE: Final = Statement(f"DELETE FROM edited_messages WHERE updated_at < now() - interval '{EDITED_FOR}'")
+PURGE: Final = Statement(
+    f"""
+    DELETE FROM edited_messages WHERE updated_at < now() - interval '{KEPT_AFTER_STALE}'
+      - make_interval(secs => greatest(:stale_after::float8, (SELECT max(stale_after) FROM sources)))
+    """
+)
 
 
 async def load(
@@ -145,9 +154,9 @@ async def alerts(connection: DriverConnection, alert_ids: Sequence[int]) -> list
     return [(row["id"], read(row, Alert)) for row in await ALERTS.rows(connection, alert_ids=alert_ids)]
 
 
-async def purge(connection: DriverConnection) -> None:
+async def purge(connection: DriverConnection, stale_after: float) -> None:
     """Delete messages that were edited last long ago."""
-    await PURGE.execute(connection)
+    await PURGE.execute(connection, stale_after=stale_after)
 
 
 def _row(update: EditableMessageUpdate) -> _MessageRow:

@@ -19,6 +19,7 @@ _shown = [
     deliveries.c.channel_id,
     deliveries.c.kind,
     receipts.c.group_key,
+    deliveries.c.source,
     deliveries.c.state,
     deliveries.c.attempt.label("attempt_count"),
     deliveries.c.created_at,
@@ -39,6 +40,7 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
     channel_id: str | None = None
     state: State | None = None
     group_key: str | None = None
+    source: str | None = None
     merged_into: int | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -55,6 +57,8 @@ async def page(
         statement = statement.where(deliveries.c.state == _constant(wanted.state))
     if wanted.group_key is not None:
         statement = statement.where(receipts.c.group_key == wanted.group_key)
+    if wanted.source is not None:
+        statement = statement.where(deliveries.c.source == wanted.source)
     if wanted.merged_into is not None:
         merged = deliveries.c.state == _constant(State.MERGED)
         statement = statement.where(deliveries.c.merged_into == wanted.merged_into, merged)

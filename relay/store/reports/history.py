@@ -4,17 +4,17 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, any_, cast, func, or_, select, text
+from sqlalchemy import BigInteger, and_, any_, cast, func, or_, select, text
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.alerts import Status
 from relay.domain.errors import NotFound
-from relay.domain.history import DeliveryDetail, HistoryDetail, HistoryItem, Receipt
+from relay.domain.history import DeliveryDetail, HistoryDetail, HistoryItem, Receipt, Repeat
 from relay.store.outbox.fragments import content_tree
 from relay.store.postgres.statements import read_row
 from relay.store.reports import deliveries as outbox
-from relay.store.tables import alerts, deliveries, receipts
+from relay.store.tables import alerts, deliveries, receipts, repeats, senders, series
 
 MAX_TIMELINE = 500
 """The newest receipts that a timeline shows."""
@@ -33,8 +33,10 @@ IN_DELIVERY: Final = text(
 
 _shown = [
     func.nullif(alerts.c.tenant_id, "").label("tenant_id"),
-    *(alerts.c[name] for name in HistoryItem.__struct_fields__ if name != "tenant_id"),
+    series.c.labels,
+    *(alerts.c[name] for name in HistoryItem.__struct_fields__ if name not in ("tenant_id", "labels")),
 ]
+_occurrences = alerts.join(series, series.c.id == alerts.c.series_id)
 
 
 class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,7 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
     severity: str | None = None
     category: str | None = None
     tenant_id: str | None = None
+    source: str | None = None
     fingerprint: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -55,8 +58,8 @@ async def page(
     connection: AsyncConnection, wanted: HistoryFilter, before: int | None, limit: int
 ) -> list[HistoryItem]:
     """Return alerts before the id `before`, newest first; `since` and `until` bound the time of last receipt."""
-    statement = select(*_shown).order_by(alerts.c.id.desc()).limit(limit)
-    for name in ("status", "alertname", "severity", "category", "tenant_id", "fingerprint"):
+    statement = select(*_shown).select_from(_occurrences).order_by(alerts.c.id.desc()).limit(limit)
+    for name in ("status", "alertname", "severity", "category", "tenant_id", "source", "fingerprint"):
         if (value := getattr(wanted, name)) is not None:
             statement = statement.where(alerts.c[name] == value)
     if wanted.since is not None:
@@ -76,7 +79,7 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
     Raises:
         NotFound: there is none.
     """
-    statement = select(*_shown, alerts.c.group_hashes).where(alerts.c.id == alert_id)
+    statement = select(*_shown, alerts.c.group_hashes).select_from(_occurrences).where(alerts.c.id == alert_id)
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
         raise NotFound(f"there is no alert {alert_id} in the history")
@@ -87,19 +90,34 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
             receipts.c.receiver,
             receipts.c.group_key,
             receipts.c.status,
+            receipts.c.source,
+            receipts.c.alert_ids,
+            receipts.c.late,
+            senders.c.address,
+            senders.c.external_url,
         )
+        .select_from(receipts.outerjoin(senders, _sender_of(receipts.c.sender_hash)))
         .where(
             receipts.c.group_hash.in_(row.group_hashes),
             receipts.c.received_at.between(row.first_received_at, row.last_received_at),
             _holds(receipts.c.alert_ids, alert_id),
         )
-        .order_by(receipts.c.id.desc())
+        .order_by(receipts.c.received_at.desc(), receipts.c.id.desc())
         .limit(MAX_TIMELINE)
     )
     rows = (await connection.execute(found)).all()[::-1]
     found_deliveries = await _deliveries(connection, alert_id, [receipt.id for receipt in rows])
+    repeated = await _repeats(connection, [receipt.id for receipt in rows])
     timeline = tuple(
-        read_row(receipt, Receipt, deliveries=found_deliveries.get(receipt.id, ())) for receipt in rows
+        read_row(
+            receipt,
+            Receipt,
+            sender=receipt.address,
+            late=alert_id in [receipt.alert_ids[position] for position in receipt.late],
+            repeats=repeated.get(receipt.id, ()),
+            deliveries=found_deliveries.get(receipt.id, ()),
+        )
+        for receipt in rows
     )
     return read_row(row, HistoryDetail, timeline=timeline)
 
@@ -124,6 +142,35 @@ async def _deliveries(
     for row in rows:
         by_receipt.setdefault(row.receipt_id, []).append(details[row.id])
     return by_receipt
+
+
+async def _repeats(connection: AsyncConnection, receipt_ids: list[int]) -> dict[int, list[Repeat]]:
+    """Return the duplicate and late reports of receipts, by receipt."""
+    joined = repeats.join(receipts, receipts.c.id == repeats.c.receipt_id).outerjoin(
+        senders, _sender_of(repeats.c.sender_hash)
+    )
+    statement = (
+        select(repeats, senders.c.address, senders.c.external_url)
+        .select_from(joined)
+        .where(repeats.c.receipt_id.in_(receipt_ids))
+        .order_by(repeats.c.first_received_at, repeats.c.sender_hash, repeats.c.kind)
+    )
+    by_receipt: dict[int, list[Repeat]] = {}
+    for row in await connection.execute(statement):
+        repeat = Repeat(
+            sender=row.address or "",
+            external_url=row.external_url or "",
+            kind=row.kind,
+            count=row._mapping[repeats.c.count],
+            first_received_at=row.first_received_at,
+            last_received_at=row.last_received_at,
+        )
+        by_receipt.setdefault(row.receipt_id, []).append(repeat)
+    return by_receipt
+
+
+def _sender_of(sender_hash: Any) -> Any:
+    return and_(senders.c.source == receipts.c.source, senders.c.hash == sender_hash)
 
 
 def _holds(column: Any, value: int) -> Any:

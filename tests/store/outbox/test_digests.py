@@ -7,17 +7,20 @@ from tests.store.makers import rows_read
 
 GROUPS = 3000
 STORM = f"""
-WITH alert AS (
+WITH storm AS (
+  INSERT INTO series (id, tenant_id, source, identity, labels, reports, version)
+  SELECT n, '', '', n::text::bytea, '{{}}', '[]', 1 FROM generate_series(1, {GROUPS}) AS n
+  RETURNING id, convert_from(identity, 'UTF8') AS n
+), alert AS (
   INSERT INTO alerts (
-    tenant_id, fingerprint, starts_at, status, alertname, labels, annotations, generator_url, first_received_at,
-    last_received_at, group_hashes
+    series_id, tenant_id, fingerprint, starts_at, status, alertname, annotations, generator_url,
+    first_received_at, last_received_at, group_hashes
   )
-  SELECT '', n::text, now(), 'firing', 'Storm', '{{}}', '{{}}', '', now(), now(), '{{}}'
-  FROM generate_series(1, {GROUPS}) AS n
+  SELECT id, '', n, now(), 'firing', 'Storm', '{{}}', '', now(), now(), '{{}}' FROM storm
   RETURNING id, fingerprint::int AS n
 ), receipt AS (
-  INSERT INTO receipts (state_hash, group_hash, group_key, receiver, status, received_at, body, alert_ids)
-  SELECT '', n, n::text, '', 'firing', now(), '', ARRAY[id] FROM alert
+  INSERT INTO receipts (group_hash, group_key, receiver, status, received_at, body, alert_ids)
+  SELECT n, n::text, '', 'firing', now(), '', ARRAY[id] FROM alert
   RETURNING id, group_hash
 ), digest AS (
   INSERT INTO deliveries (channel_id, kind, group_hash, rank, state, created_at, waiting_since, next_attempt_at)

@@ -28,16 +28,19 @@ OUTBOX = """
     ) AS made
 """
 RECEIPTS = """
-    INSERT INTO receipts (state_hash, group_hash, group_key, receiver, status, received_at, body, alert_ids)
-    SELECT '', n, 'g' || n, '', 'firing', now(), '', ARRAY[n]::bigint[] FROM generate_series(1, 100000) AS n
+    INSERT INTO receipts (group_hash, group_key, receiver, status, received_at, body, alert_ids)
+    SELECT n, 'g' || n, '', 'firing', now(), '', ARRAY[n]::bigint[] FROM generate_series(1, 100000) AS n
 """
 ALERTS = """
-    INSERT INTO alerts (
-      tenant_id, fingerprint, starts_at, status, alertname, labels, annotations, generator_url, first_received_at,
-      last_received_at, group_hashes
+    WITH added AS (
+      INSERT INTO series (id, tenant_id, source, identity, labels, reports, version)
+      SELECT n, '', '', n::text::bytea, '{}', '[]', 1 FROM generate_series(1, 100000) AS n RETURNING id
     )
-    SELECT '', n::text, now(), 'firing', 'A', '{}', '{}', '', now(), now(), '{}'
-    FROM generate_series(1, 100000) AS n
+    INSERT INTO alerts (
+      series_id, tenant_id, fingerprint, starts_at, status, alertname, annotations, generator_url,
+      first_received_at, last_received_at, group_hashes
+    )
+    SELECT id, '', id::text, now(), 'firing', 'A', '{}', '', now(), now(), '{}' FROM added
 """
 FEW = 2000
 """Rows of 100,000 that a page of 50 may read."""

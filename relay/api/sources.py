@@ -1,0 +1,71 @@
+"""Sources: the Alertmanager clusters that send webhooks."""
+
+import math
+from typing import Final
+
+import msgspec
+from litestar import Controller, get, patch
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of, text_cursor
+from relay.api.transactions import run_in_transaction
+from relay.domain.errors import InvalidInput
+from relay.domain.identity import require_source
+from relay.domain.sources import MAX_STALE_AFTER, Source
+from relay.store.postgres.database import Database
+from relay.store.reports import sources
+
+KEY_PREFIX: Final = "="
+"""Precedes the name in a cursor, because a name may be empty, and a cursor may not."""
+
+
+class SourcePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of a source. `stale_after` is in seconds; null is for the setting RELAY_STALE_AFTER."""
+
+    stale_after: float | None
+
+
+class SourcesController(Controller):
+    """The sources of alerts, ordered by name."""
+
+    path = "/sources"
+    tags = ("sources",)
+
+    @get()
+    async def list_all(
+        self, database: NamedDependency[Database], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    ) -> Page[Source]:
+        """List the sources with their senders, and when each was last seen, to the minute.
+
+        The source with an empty name has the webhooks without `?source=`.
+        """
+        key = text_cursor(cursor)
+        if key is not None and not key.startswith(KEY_PREFIX):
+            raise InvalidInput("cursor", "is not a cursor of this list")
+        async with database.begin() as connection:
+            after = None if key is None else key.removeprefix(KEY_PREFIX)
+            found = await sources.page(connection, after, limit + 1)
+        return page_of(found, limit, lambda source: KEY_PREFIX + source.name)
+
+    @get("/{name:str}")
+    async def get_one(self, name: FromPath[str], database: NamedDependency[Database]) -> Source:
+        """Get a source with its senders."""
+        async with database.begin() as connection:
+            return await sources.get(connection, name)
+
+    @patch("/{name:str}")
+    async def change(
+        self, name: FromPath[str], data: JSONBody[SourcePatch], database: NamedDependency[Database]
+    ) -> Source:
+        """Set the time without a report after which alerts of the source are stale.
+
+        The source need not have sent a webhook yet.
+        """
+        require_source("name", name)
+        after = data.stale_after
+        if after is not None and not (math.isfinite(after) and 0 < after <= MAX_STALE_AFTER):
+            raise InvalidInput("stale_after", f"must be greater than 0 and at most {MAX_STALE_AFTER} seconds")
+        return await run_in_transaction(
+            database, lambda connection: sources.set_stale_after(connection, name, after)
+        )

@@ -1,0 +1,92 @@
+"""The hashes that identify series, groups and senders. They are stored, so that no release may change them."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from relay.domain.alerts import Alert, Status
+from relay.domain.errors import InvalidInput
+
+IDENTITY_BYTES: Final = 16
+STATE_BYTES: Final = 16
+NAME_FORMAT: Final = "must consist of 1 to 64 letters, digits, `.`, `_` and `-`"
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """One Alertmanager process. Its reports arrive in order.
+
+    `address` is the client's address, or the name that the webhook gives in its place: the Prometheus operator
+    gives all replicas one externalURL.
+    """
+
+    external_url: str
+    address: str
+
+
+def require_source(field: str, name: str) -> None:
+    """Reject a text that can't name a source or a sender.
+
+    Raises:
+        InvalidInput: states the format.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(field, NAME_FORMAT)
+
+
+def series_identity(alert: Alert) -> bytes:
+    """Hash the sender's fingerprint and all labels.
+
+    Grafana strips `__…__` labels from the payload but not from its fingerprint, so that neither alone identifies
+    a series. Migration 0008 computes the same hash in SQL.
+    """
+    labels = alert.labels
+    text = alert.fingerprint + "".join([f"\0{name}\0{labels[name]}" for name in sorted(labels)])
+    return hashlib.sha256(text.encode()).digest()[:IDENTITY_BYTES]
+
+
+def group_hash(group_key: str, source: str = "") -> int:
+    """Hash a group key to a signed 64-bit number, so that a key of any length can be indexed.
+
+    Groups of different sources are different groups, also with the same key.
+    """
+    return _number(group_key.encode() if not source else f"{source}\0{group_key}".encode())
+
+
+def key_source(source: str, group_key: str, hashed: int) -> str:
+    """The source that enters the keys and threads of a group on platforms.
+
+    It is empty for a group of a source that has adopted alerts, and keeps the hash that it had without the source.
+    """
+    return source if hashed == group_hash(group_key, source) else ""
+
+
+def sender_hash(sender: Sender) -> int:
+    """Hash a sender to a signed 64-bit number, the same for each source that it may name."""
+    return _number(f"{sender.address}\0{sender.external_url}".encode())
+
+
+def url_hash(external_url: str) -> int:
+    """Hash an externalURL to a signed 64-bit number."""
+    return _number(external_url.encode())
+
+
+def state_hash(alerts: Iterable[tuple[bytes, Status]], truncated: int) -> str:
+    """Hash which alerts a group contains, and their statuses; not their startsAt, which differs between replicas.
+
+    `alerts` has the identity of each alert's series.
+    """
+    states = b"".join([identity + status.encode() for identity, status in sorted(alerts)])
+    return hashlib.blake2b(str(truncated).encode() + states, digest_size=STATE_BYTES).hexdigest()
+
+
+def alerts_hash(identities: Iterable[bytes]) -> str:
+    """Hash which alerts a group contains, whatever their statuses."""
+    return hashlib.blake2b(b"".join(sorted(identities)), digest_size=STATE_BYTES).hexdigest()
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), signed=True)

@@ -1,0 +1,23 @@
+"""The times of an alert as text."""
+
+from datetime import datetime
+
+from relay.domain.alerts import Alert
+from relay.notify.text.plain_text import format_duration
+
+
+def times_line(alert: Alert) -> str:
+    """The start and the end of an alert."""
+    start = _format_time(alert.starts_at)
+    if alert.unreported_since is not None:
+        return f"since {start} UTC; not reported since {_format_time(alert.unreported_since)} UTC"
+    if alert.ends_at is None:
+        return f"since {start} UTC"
+    end = _format_time(alert.ends_at)
+    if alert.ends_at.date() == alert.starts_at.date():
+        end = end.partition(" ")[2]
+    return f"{start} to {end} UTC ({format_duration((alert.ends_at - alert.starts_at).total_seconds())})"
+
+
+def _format_time(time: datetime) -> str:
+    return time.replace(tzinfo=None).isoformat(" ", "seconds")

@@ -1,0 +1,121 @@
+"""Webhooks that wait for their commit, and those that are being committed."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from relay.domain.errors import Unavailable
+from relay.receive.incoming import Incoming
+from relay.store.outbox.ingest_rows import SeriesKey
+
+MAX_PENDING_WEBHOOKS: Final = 2_000
+MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
+MAX_BATCH_ALERTS: Final = 2_000
+MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
+
+
+class WebhookResult(msgspec.Struct, frozen=True):
+    """The response to a webhook. `suppressed` counts alerts that were not routed because they are late."""
+
+    alerts: int
+    notifications: int
+    suppressed: int
+    duplicate: bool
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A webhook that waits for its commit, and the response that its client waits for."""
+
+    incoming: Incoming
+    result: "asyncio.Future[WebhookResult]"
+
+    def reject(self, reason: str) -> None:
+        """Respond that the webhook was not stored."""
+        if not self.result.done():
+            self.result.set_exception(Unavailable(reason))
+
+
+class Backlog:
+    """The queue of webhooks. Commits that overlap share no group and no series, whose reports stay in order."""
+
+    def __init__(self) -> None:
+        """Nothing waits."""
+        self._pending: deque[Pending] = deque()
+        self._pending_bytes = 0
+        self._groups: set[int] = set()
+        self._series: set[SeriesKey] = set()
+        self._committing = 0
+
+    def __len__(self) -> int:
+        """The webhooks that wait."""
+        return len(self._pending)
+
+    def require_room(self, size: int) -> None:
+        """Reject a body of so many bytes if too much waits.
+
+        Raises:
+            Unavailable: the queue is full.
+        """
+        if len(self._pending) >= MAX_PENDING_WEBHOOKS or self._pending_bytes + size > MAX_PENDING_BYTES:
+            raise Unavailable("too many webhooks are waiting for the database")
+
+    def add(self, incoming: Incoming) -> "asyncio.Future[WebhookResult]":
+        """Append a webhook, and return its result."""
+        result: asyncio.Future[WebhookResult] = asyncio.get_running_loop().create_future()
+        self._pending.append(Pending(incoming, result))
+        self._pending_bytes += len(incoming.webhook.body)
+        return result
+
+    def take(self) -> list[Pending]:
+        """Take webhooks for a commit, up to a size that keeps the statement fast.
+
+        While another commit runs, only those that have nothing to do with it, or with one that waits before them;
+        and none before as many wait as that commit has, because many small commits would cost more than they gain.
+        """
+        if len(self._pending) < self._committing:
+            return []
+        taken: list[Pending] = []
+        left: list[Pending] = []
+        groups, series = self._groups.copy(), self._series.copy()
+        alerts = size = 0
+        while self._pending and (not taken or (alerts < MAX_BATCH_ALERTS and size < MAX_BATCH_BYTES)):
+            pending = self._pending.popleft()
+            incoming = pending.incoming
+            if self._committing and _concerns(incoming, groups, series):
+                groups.add(incoming.group_hash)
+                series.update(_keys(incoming))
+                left.append(pending)
+                continue
+            taken.append(pending)
+            alerts += len(incoming.keys)
+            size += len(incoming.webhook.body)
+        self._pending.extendleft(reversed(left))
+        self._pending_bytes -= size
+        self._committing += len(taken)
+        for pending in taken:
+            self._groups.add(pending.incoming.group_hash)
+            self._series.update(_keys(pending.incoming))
+        return taken
+
+    def done(self, taken: list[Pending]) -> None:
+        """Webhooks are no longer being committed."""
+        self._committing -= len(taken)
+        for pending in taken:
+            self._groups.discard(pending.incoming.group_hash)
+            self._series.difference_update(_keys(pending.incoming))
+
+    def reject_all(self, reason: str) -> None:
+        """Reject all webhooks that wait."""
+        while self._pending:
+            self._pending.popleft().reject(reason)
+        self._pending_bytes = 0
+
+
+def _keys(incoming: Incoming) -> tuple[SeriesKey, ...]:
+    return (*incoming.keys, *incoming.keys_without_source)
+
+
+def _concerns(incoming: Incoming, groups: set[int], series: set[SeriesKey]) -> bool:
+    return incoming.group_hash in groups or not series.isdisjoint(_keys(incoming))

@@ -1,0 +1,97 @@
+"""Decoded webhooks, and what is derived from each before the stored state is known."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from relay.domain import identity
+from relay.domain.alerts import Alert, Group
+from relay.domain.identity import Sender
+from relay.domain.occurrences import Report
+from relay.domain.repeats import GroupReport
+from relay.store.outbox.ingest_rows import MAX_INDEXED_TEXT, SeriesKey
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A decoded webhook and its body. `source` is empty if the webhook names none."""
+
+    body: bytes
+    group: Group
+    sender: Sender
+    received_at: datetime
+    source: str = ""
+
+
+class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A webhook with its hashes. `keys` has the series of each alert, in the order of the body."""
+
+    webhook: Webhook
+    sender: int
+    url: int
+    group_hash: int
+    keys: tuple[SeriesKey, ...]
+    report: GroupReport
+
+    @property
+    def keys_without_source(self) -> tuple[SeriesKey, ...]:
+        """The series that the alerts may have been reported as before the webhook named its source."""
+        if not self.webhook.source:
+            return ()
+        return tuple(msgspec.structs.replace(key, source="") for key in self.keys)
+
+    def report_of(self, alert: Alert, receipt_id: int | None, *, adopted: bool = False) -> Report:
+        """One of its alerts as a report on a series."""
+        received_at = self.webhook.received_at
+        return Report(
+            sender=self.sender,
+            url=self.url,
+            group=self.group_hash,
+            receipt_id=receipt_id,
+            received_at=received_at,
+            firing=alert.firing,
+            starts_at=alert.starts_at,
+            ends_at=alert.ends_at or received_at,
+            adopted=adopted,
+        )
+
+
+def derive(webhook: Webhook, tenant_label: str) -> Incoming:
+    """Compute the hashes of a webhook."""
+    group = webhook.group
+    identities = [identity.series_identity(alert) for alert in group.alerts]
+    sender = identity.sender_hash(webhook.sender)
+    states = [(series, alert.status) for series, alert in zip(identities, group.alerts, strict=True)]
+    return Incoming(
+        webhook=webhook,
+        sender=sender,
+        url=identity.url_hash(webhook.sender.external_url),
+        group_hash=identity.group_hash(group.group_key, webhook.source),
+        keys=tuple(
+            [
+                SeriesKey(tenant_of(alert, tenant_label), webhook.source, series)
+                for series, alert in zip(identities, group.alerts, strict=True)
+            ]
+        ),
+        report=GroupReport(
+            sender=sender,
+            state=identity.state_hash(states, group.truncated),
+            alerts=identity.alerts_hash(identities),
+            received_at=webhook.received_at,
+            latest_start=max([alert.starts_at for alert in group.alerts if alert.firing], default=None),
+        ),
+    )
+
+
+def tenant_of(alert: Alert, tenant_label: str) -> str:
+    """The tenant of an alert, empty if it has none."""
+    return alert.labels.get(tenant_label, "")[:MAX_INDEXED_TEXT]
+
+
+def series_keys(batch: Sequence[Incoming]) -> list[SeriesKey]:
+    """The keys of all series that a batch concerns, each once."""
+    keys: dict[SeriesKey, None] = {}
+    for incoming in batch:
+        keys.update(dict.fromkeys(incoming.keys))
+        keys.update(dict.fromkeys(incoming.keys_without_source))
+    return list(keys)

@@ -1,0 +1,19 @@
+"""Random histories: the relay does what the model states, and leaves no alert firing."""
+
+import pytest
+
+from relay.store.postgres.database import Database
+from tests.model.play import Player
+from tests.model.run import histories, report, run
+
+SEED = 12
+SHOWN = 3
+
+
+@pytest.mark.parametrize(
+    "numbers", [range(150), pytest.param(range(150, 2150), marks=pytest.mark.slow)], ids=["few", "many"]
+)
+async def test_the_relay_does_what_the_model_states(database: Database, numbers: range) -> None:
+    async with Player(database).running() as player:
+        found = await run(player, histories(SEED, numbers), SHOWN)
+    assert not found.count, "\n\n".join(report(*smallest) for smallest in found.smallest)
