@@ -72,3 +72,24 @@ def test_a_resolve_that_ends_with_an_older_occurrence_belongs_to_that_one(histor
 
     assert history.periods == ["10:00-10:10", "10:10-10:20"]
     assert history.batches[-1].rows.receipts[0].alert_ids == (history.occurrences[0].id,)
+
+
+def test_the_end_of_a_short_occurrence_that_nobody_reported_firing_is_no_duplicate(history: History) -> None:
+    history.send("10:00:00", firing(starts="10:00"))
+    history.send("10:10:00", resolved(ends="10:09:55"))
+
+    assert history.send("10:10:50", resolved(starts="10:10:05", ends="10:10:40"), sender="B") == "new"
+    assert history.send("10:10:55", firing(starts="10:10:05")) == "nothing"
+
+    assert history.periods == ["10:00-10:09:55", "10:10:05-10:10:40"]
+
+
+def test_a_stored_end_does_not_keep_an_older_one_from_closing(history: History) -> None:
+    history.send("10:01:00", resolved(starts="10:00", ends="10:00:30"), group="g2")
+    history.send("10:02:00", firing(starts="10:01:30"), group="g2")
+    history.send("10:02:30", resolved(starts="10:01:00", ends="10:01:20"), group="g1")
+    history.send("10:03:00", firing(starts="10:01:10"), group="g2")
+
+    assert history.send("10:04:00", resolved(starts="10:01:05", ends="10:01:15"), group="g2") == "new"
+
+    assert all(not occurrence.is_open for occurrence in history.occurrences)
