@@ -97,8 +97,8 @@ class Series:
         found = self.open
         if found is not None and self._lost_resolve(arrival, report, found):
             # The open occurrence is closed at its last report.
-            # Choice: but not after the new start, so that the new occurrence does not begin too late; and not before
-            # its own start, which adoption may have moved past its last report.
+            # Choice: but not after the new start, so that the new occurrence does not begin too late, and not
+            # before its own start, which adoption may have moved past its last report.
             found.close(max(found.start, min(found.last_report, report.starts_at)), "lost", arrival)
             found = None
         if found is None:
