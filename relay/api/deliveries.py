@@ -31,6 +31,7 @@ class RedeliverRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     state: Literal["dead", "delivered"] = "dead"
     channel_id: str | None = None
+    source: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -98,9 +99,11 @@ class DeliveriesController(Controller):
     ) -> RedeliverResult:
         """Redeliver all deliveries that match, oldest first; by default the dead ones."""
         require_storable(data.channel_id, "channel_id")
+        require_storable(data.source, "source")
         wanted = redelivery.RedeliveryFilter(
             state=data.state,
             channel_id=data.channel_id,
+            source=data.source,
             since=utc("since", data.since),
             until=utc("until", data.until),
         )

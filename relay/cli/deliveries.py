@@ -70,13 +70,14 @@ async def redeliver(delivery_id: DeliveryId, /, *, output: Output = "table") -> 
 async def redeliver_all(
     *,
     channel_id: OfChannel = None,
+    source: OfSource = None,
     state: EndState = None,
     since: Since = None,
     until: Until = None,
     output: Output = "table",
 ) -> None:
     """Redeliver all deliveries that match. If the result has `more`, run the command again."""
-    wanted = _given(channel_id=channel_id, state=state, since=since, until=until)
+    wanted = _given(channel_id=channel_id, source=source, state=state, since=since, until=until)
     async with connect() as api:
         outcome = await api.post("deliveries", "redeliver", body=wanted)
     show_item(outcome, output)

@@ -44,7 +44,10 @@ log = structlog.get_logger(__name__)
 
 
 class Writer:
-    """The only writer of a process. Webhooks are queued in memory and acknowledged after the commit."""
+    """The only writer of a process. Webhooks are queued in memory and acknowledged after the commit.
+
+    Commits overlap if they have no group and no series in common.
+    """
 
     def __init__(
         self,
@@ -150,7 +153,7 @@ class Writer:
         finally:
             self._backlog.done(taken)
             for pending in taken:  # without effect on those that have their result
-                pending.reject("the relay is shutting down")
+                pending.reject("the commit was interrupted")
 
     async def _write_all(self, taken: list[Pending], connection: HeldConnection) -> None:
         try:

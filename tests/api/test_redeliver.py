@@ -185,10 +185,13 @@ async def test_all_dead_deliveries_of_a_channel_are_redelivered(relay: Relay, si
     assert len(await relay.items("/deliveries?channel_id=other&state=dead")) == 2
 
 
-async def test_state_and_times_select_what_is_redelivered(start_relay: RelayFactory, sink: Sink, sql: Any) -> None:
+async def test_state_source_and_times_select_what_is_redelivered(
+    start_relay: RelayFactory, sink: Sink, sql: Any
+) -> None:
     relay = await start_relay(deliver=False)
     await hook(relay, sink)
     [old, young] = await rows(sql, "ops", "dead", 2)
+    await sql.execute("UPDATE deliveries SET source = 'eu' WHERE id = $1", young)
     [delivered] = await rows(sql, "ops", "delivered")
     await rows(sql, "gone", "dead")
     await rows(sql, "ops", "merged", merged_into=delivered)
@@ -212,6 +215,8 @@ async def test_state_and_times_select_what_is_redelivered(start_relay: RelayFact
     assert await again({"since": moment, "until": moment}) == set()
     assert await again({"state": "delivered"}) == {delivered}
     assert await again({"channel_id": "elsewhere"}) == set()
+    assert await again({"source": "eu"}) == {young}
+    assert await again({"source": ""}) == {old}
     assert await again({}) == {old, young}
 
 

@@ -43,6 +43,7 @@ class RedeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     state: Literal["dead", "delivered"] = "dead"
     channel_id: str | None = None
+    source: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -81,6 +82,7 @@ def _requeue_many(state: str, conditions: str) -> str:
 
 _CONDITIONS: Final = {
     "channel_id": "AND d.channel_id = :channel_id",
+    "source": "AND d.source = :source",
     "since": "AND d.created_at >= :since",
     "until": "AND d.created_at < :until",
 }
