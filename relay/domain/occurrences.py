@@ -154,8 +154,9 @@ def _place_resolved(series: Series, report: Report, _window: timedelta, new_id: 
 def _late_for(series: Series, report: Report, window: timedelta) -> Occurrence | None:
     """The occurrence that a firing report is late for, if another sender closed it within the window.
 
-    Its startsAt is not after that end, and the sender has not reported that occurrence as resolved itself. It is
-    not late if it belongs to the open occurrence: that had begun at startsAt, or the sender has reported it.
+    Its startsAt is not after that end, and the sender has not reported that occurrence as resolved itself in this
+    group; the webhooks of its groups may overtake each other. It is not late if it belongs to the open occurrence:
+    that had begun at startsAt, or the sender has reported it.
     """
     if not series.occurrences:
         return None
@@ -169,7 +170,10 @@ def _late_for(series: Series, report: Report, window: timedelta) -> Occurrence |
             and occurrence.resolved_by not in (None, report.sender)
             and occurrence.resolved_received_at is not None
             and report.received_at - occurrence.resolved_received_at < window
-            and not any(known.alert_id == occurrence.id and not known.firing for known in own)
+            and not any(
+                known.alert_id == occurrence.id and known.group == report.group and not known.firing
+                for known in own
+            )
         ):
             return occurrence
     return None

@@ -132,8 +132,8 @@ class Series:
         """Rule 3 of senders: the occurrence for which a firing report is late, or None.
 
         Another sender closed it within the window, startsAt is not after its end, and this sender has not
-        reported it as resolved. Choice: this also holds while a newer occurrence is open, unless that had begun
-        at startsAt or this sender has reported it.
+        reported it as resolved. Choice: not in this group. Choice: this also holds while a newer occurrence is
+        open, unless that had begun at startsAt or this sender has reported it.
         """
         if not self.closed:
             return None
@@ -142,7 +142,7 @@ class Series:
         if open_ is not None and (open_.start <= report.starts_at or any(one.occurrence is open_ for one in own)):
             return None
         by_another = self._closed_by_another(closed, arrival)
-        own_resolve = any(sender == arrival.sender for sender, _ in closed.resolved_by)
+        own_resolve = (arrival.sender, arrival.group) in closed.resolved_by
         return closed if by_another and report.starts_at <= end and not own_resolve else None
 
     def _lost_resolve(self, arrival: Arrival, report: Report, open_: Occurrence) -> bool:

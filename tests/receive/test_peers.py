@@ -93,3 +93,16 @@ def test_a_stored_end_does_not_keep_an_older_one_from_closing(history: History) 
     assert history.send("10:04:00", resolved(starts="10:01:05", ends="10:01:15"), group="g2") == "new"
 
     assert all(not occurrence.is_open for occurrence in history.occurrences)
+
+
+def test_a_late_firing_of_one_group_opens_nothing_after_the_resolve_of_another_group(history: History) -> None:
+    for group in ("g1", "g2"):
+        history.send("10:00:00", firing(), group=group)
+        history.send("10:00:05", firing(), group=group, sender="B")
+    history.send("10:10:00", resolved(ends="10:09:55"), group="g1")
+    history.send("10:10:05", resolved(ends="10:09:55"), group="g2", sender="B")
+
+    assert history.send("10:10:15", firing(), firing("b"), group="g1", sender="B") == "new"
+
+    assert history.delivered() == [(1,)]
+    assert "10:00-10:09:55" in history.periods
