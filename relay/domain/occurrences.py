@@ -9,25 +9,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.domain.series import MAX_REPORTS, EndReason, Occurrence, SenderReport, Series
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One alert in one webhook. `ends_at` is the time of receipt if a resolved alert has no endsAt.
-
-    `receipt_id` is the webhook's receipt, None for a duplicate. `adopted`: the group keeps the keys and messages
-    that it had without a source.
-    """
-
-    sender: int
-    url: int
-    group: int
-    receipt_id: int | None
-    received_at: datetime
-    firing: bool
-    starts_at: datetime
-    ends_at: datetime
-    adopted: bool = False
+from relay.domain.series import MAX_REPORTS, EndReason, Occurrence, Report, SenderReport, Series
 
 
 class Placement(msgspec.Struct, frozen=True, gc=False):

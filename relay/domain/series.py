@@ -51,6 +51,24 @@ class Occurrence(msgspec.Struct, kw_only=True, gc=False):
             self.groups = (*self.groups, group_hash)
 
 
+class Report(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One alert in one webhook. `ends_at` is the time of receipt if a resolved alert has no endsAt.
+
+    `receipt_id` is the webhook's receipt, None for a duplicate. `adopted`: the group keeps the keys and messages
+    that it had without a source.
+    """
+
+    sender: int
+    url: int
+    group: int
+    receipt_id: int | None
+    received_at: datetime
+    firing: bool
+    starts_at: datetime
+    ends_at: datetime
+    adopted: bool = False
+
+
 class SenderReport(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The last report of a sender on a series in one group, and the occurrence that it belongs to.
 

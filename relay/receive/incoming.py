@@ -8,8 +8,8 @@ import msgspec
 from relay.domain import identity
 from relay.domain.alerts import Alert, Group
 from relay.domain.identity import Sender
-from relay.domain.occurrences import Report
 from relay.domain.repeats import GroupReport
+from relay.domain.series import Report
 from relay.store.outbox.ingest_rows import MAX_INDEXED_TEXT, SeriesKey
 
 
