@@ -1,44 +1,20 @@
 """End to end: a real Alertmanager, the relay as a process, and a sink for several channel types."""
 
-import shutil
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
 from relay.app import BASE_PATH
-from tests.fixtures.daemons import daemon
-from tests.fixtures.processes import create_channel, free_port, on_database, relay_process
+from tests.fixtures.alertmanagers import alertmanager, needs_alertmanager
+from tests.fixtures.processes import create_channel, on_database, relay_process
 from tests.fixtures.relays import ADMIN_KEY
 from tests.fixtures.sink import Received, Sink
 
-ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 TYPES = ("slack", "discord", "teams", "webhook")
-CONFIG = """
-route:
-  receiver: alert-relay
-  group_by: [alertname, tenant_id]
-  group_wait: 1s
-  group_interval: 1s
-  repeat_interval: 1h
-receivers:
-  - name: alert-relay
-    webhook_configs:
-      - url: {url}
-        send_resolved: true
-"""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        ALERTMANAGER is None, reason="Alertmanager is missing: apt-get install prometheus-alertmanager"
-    ),
-]
+pytestmark = [pytest.mark.slow, needs_alertmanager]
 
 
 async def test_alerts_sent_to_alertmanager_arrive_firing_and_resolved_on_every_platform(
@@ -49,12 +25,12 @@ async def test_alerts_sent_to_alertmanager_arrive_firing_and_resolved_on_every_p
             await create_channel(
                 relay.url, name=channel_type, channel_type=channel_type, webhook_url=f"{sink.url}/{channel_type}"
             )
-        async with alertmanager(f"{relay.url}{BASE_PATH}/webhook") as push:
+        async with alertmanager(f"{relay.url}{BASE_PATH}/webhook") as sender:
             # Alertmanager sends alerts that are older than group_wait immediately, one by one, so they start now.
             started = datetime.now(UTC)
-            await push(pushed("api-1", started), pushed("api-2", started))
+            await sender.push(pushed("api-1", started), pushed("api-2", started))
             firing = {channel_type: (await sink.wait_for(1, f"/{channel_type}"))[0] for channel_type in TYPES}
-            await push(pushed("api-1", started, ended=True), pushed("api-2", started, ended=True))
+            await sender.push(pushed("api-1", started, ended=True), pushed("api-2", started, ended=True))
             resolved = {channel_type: (await sink.wait_for(2, f"/{channel_type}"))[1] for channel_type in TYPES}
 
         assert_formatted(firing, "FIRING:2", slack="#D32F2F", discord=0xD32F2F, teams="attention")
@@ -102,30 +78,6 @@ def pushed(instance: str, started: datetime, *, ended: bool = False) -> dict[str
         "generatorURL": "http://prometheus.example.com/graph",
     }
     return alert | ({"endsAt": datetime.now(UTC).isoformat()} if ended else {})
-
-
-@asynccontextmanager
-async def alertmanager(webhook_url: str) -> AsyncIterator[Any]:
-    """A running Alertmanager that sends to the URL; yields a function that sends alerts to it."""
-    assert ALERTMANAGER is not None
-    url = f"http://127.0.0.1:{free_port()}"
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder, "alertmanager.yml")
-        config.write_text(CONFIG.format(url=webhook_url))
-        command = [
-            ALERTMANAGER,
-            f"--config.file={config}",
-            f"--storage.path={folder}/data",
-            f"--web.listen-address={url.removeprefix('http://')}",
-            "--cluster.listen-address=",
-        ]
-        async with daemon(f"{url}/-/ready", *command), aiohttp.ClientSession() as session:
-
-            async def push(*alerts: dict[str, Any]) -> None:
-                async with session.post(f"{url}/api/v2/alerts", json=list(alerts)) as response:
-                    assert response.status == 200, await response.text()
-
-            yield push
 
 
 async def history(url: str) -> list[dict[str, Any]]:
