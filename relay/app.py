@@ -31,6 +31,7 @@ from relay.deliver.worker import Worker
 from relay.middleware import MetricsMiddleware, application_metrics, litestar_exception
 from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
+from relay.notify.transport.proxy import ProxySettings
 from relay.operations.context import OperationContext
 from relay.receive.webhook import receive_webhook
 from relay.receive.writer import Writer
@@ -74,7 +75,8 @@ async def open_services(
     database = Database(settings.database_url)
     egress_policy, metrics, seal = EgressPolicy(settings.allowed_targets), Metrics(), Seal(settings.secret_key)
     try:
-        async with Sender(egress_policy, settings.send_timeout) as sender:
+        proxies = ProxySettings(settings.proxy, settings.no_proxy)
+        async with Sender(egress_policy, settings.send_timeout, proxies=proxies) as sender:
             history_url = f"{settings.base_url}{BASE_PATH}/history?delivery_id="
             worker = Worker(database, sender, seal, metrics, settings, history_url) if deliver else None
             wake = worker.wake if worker is not None else RemoteWake(database)

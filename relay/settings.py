@@ -45,6 +45,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant_label: str = "tenant_id"
     allowed_targets: tuple[str, ...] = ()
     """Networks and hosts that channels may use although they are private or use plain HTTP."""
+    proxy: str | None = None
+    """The HTTP proxy for all platforms but email and Apprise: `http://[user:password@]host[:port]`."""
+    no_proxy: tuple[str, ...] = ()
+    """Hosts, addresses and networks that are connected to without the proxy."""
     external_url: str | None = None
     """The URL at which users reach this relay; by default derived from host and port."""
     repeat_after: float = 60.0
@@ -123,7 +127,7 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
         given["data_dir"] = pathlib.Path(given["data_dir"]).expanduser().absolute()
     except RuntimeError:
         raise SettingsError("RELAY_DATA_DIR refers to the home directory of a user that does not exist") from None
-    for name in ("allowed_targets", "trusted_proxies"):
+    for name in ("allowed_targets", "trusted_proxies", "no_proxy"):
         if isinstance(items := given.get(name), str):
             given[name] = tuple(part.strip() for part in items.split(",") if part.strip())
     settings = _convert(given)
@@ -154,7 +158,7 @@ def masked_values(settings: Settings) -> dict[str, str]:
             text = ""
         elif name in SECRET:
             text = "********"
-        elif name == "database_url":
+        elif name in ("database_url", "proxy"):
             text = _without_password(value)
         elif isinstance(value, tuple):
             text = ",".join(value)

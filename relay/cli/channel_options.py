@@ -16,7 +16,7 @@ from relay.domain.errors import InvalidInput
 
 FIRST: Final = ("name", "id")
 ChannelId = Annotated[str, Parameter(help="The id of a channel; see `relay channels list`.")]
-LONG_TEXTS: Final = frozenset({"custom_payload_template"})
+LONG_TEXTS: Final = frozenset({"custom_payload_template", "tls_ca", "tls_cert"})
 SETTINGS: Final = Group("Channel", sort_key=1)
 FILTERS: Final = Group(
     "Filters", help="The alerts that the channel gets; an omitted filter matches all.", sort_key=2
@@ -35,6 +35,9 @@ HELP: Final = {
     "rate_limit": 'The rate limit as JSON: \'{"per_second": 1, "burst": 3}\'; by default that of the platform.',
     "fallback_channel_id": "The channel that gets the alerts that this one can't deliver.",
     "template": "The message template; see `relay templates`.",
+    "tls_ca": "The certificate authorities to trust, as PEM; by default those of the system.",
+    "tls_cert": "The client certificate and its chain, as PEM.",
+    "tls_key": "The private key of the client certificate, as PEM.",
     "webhook_url": "The URL to post to. Slack accepts a bot token instead.",
     "slack_channel": "The channel to post to; for a bot its id, such as C0123456789.",
     "slack_username": "The name to post under, where Slack allows it.",
@@ -44,8 +47,11 @@ HELP: Final = {
     "update_message": "Whether to edit one message per group instead of sending new ones; Slack requires a bot.",
     "discord_username": "The name to post under.",
     "discord_avatar_url": "The URL of the avatar to post with.",
+    "discord_thread_id": "The thread to post to.",
+    "discord_thread_name": "The title of the posts that messages start, in a forum channel.",
     "teams_title": "The title of the cards.",
     "max_messages": "The maximum number of messages for a large group, 1 to 20.",
+    "webhook_body": "The body: that of the relay, or alertmanager for that of Alertmanager.",
     "custom_headers": "A header to send, as 'Name: value'; repeatable.",
     "custom_payload_template": "The template of the body.",
     "signing_secret": "The secret to sign with (Standard Webhooks); `relay secret --webhook` generates one.",
@@ -67,7 +73,8 @@ HELP: Final = {
     "smtp_security": "The encryption of the connection: starttls, tls or none.",
     "smtp_username": "The user name to log in with.",
     "smtp_password": "The password to log in with.",
-    "email_from": "The sender's address.",
+    "smtp_hello": "The name in EHLO; by default the relay's address.",
+    "email_from": "The sender's address, or 'Name <address>'.",
     "email_to": "A recipient's address; repeatable.",
     "apprise_url": "The Apprise URL of the service.",
 }

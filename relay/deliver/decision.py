@@ -5,7 +5,7 @@ from typing import assert_never
 
 from relay.domain.health import latency_bucket
 from relay.domain.history import Kind, State
-from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent, backoff
+from relay.domain.outcomes import UNCONFIRMED_DELAYS, Outcome, Reason, Rejected, Retry, Sent, backoff
 from relay.store.outbox.claims import Claimed
 from relay.store.outbox.settle import Settlement
 
@@ -35,9 +35,12 @@ def decide(
         case Retry() if started_at - _pending_since(claimed) >= give_up_after:
             state, reason = State.DEAD, Reason.EXPIRED
             detail = f"expired after {_hours(give_up_after)}; last error: {detail}"
+        case Retry(unconfirmed=True) if claimed.unconfirmed >= len(UNCONFIRMED_DELAYS):
+            state, reason = State.DEAD, outcome.reason
+            detail = f"sent {claimed.unconfirmed + 1} times, and never confirmed; last response: {detail}"
         case Retry():
             state, reason = State.PENDING, outcome.reason
-            delay = max(outcome.after or 0.0, backoff(claimed.attempt, jitter))
+            delay = max(outcome.after or 0.0, _own_delay(claimed, outcome, jitter))
         case _:
             assert_never(outcome)
     return Settlement(
@@ -55,6 +58,10 @@ def decide(
         fallback=fallback,
         progress=outcome.progress if isinstance(outcome, Retry) else None,
     )
+
+
+def _own_delay(claimed: Claimed, outcome: Retry, jitter: float) -> float:
+    return UNCONFIRMED_DELAYS[claimed.unconfirmed] if outcome.unconfirmed else backoff(claimed.attempt, jitter)
 
 
 def _pending_since(claimed: Claimed) -> datetime:

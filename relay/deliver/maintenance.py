@@ -14,12 +14,12 @@ from relay.store.postgres.statements import DriverConnection
 from relay.store.reports import channel_health
 from relay.telemetry import Metrics
 
-INTERVAL: Final = 5.0
+INTERVAL: Final = 1.0
 MIN_INTERVAL: Final = 0.25
-"""Seconds between runs."""
-EXPIRE_EVERY: Final = 12
+"""Seconds between runs. A delivery to a destination that is gone waits for the next one."""
+EXPIRE_EVERY: Final = 60
 """Runs, about a minute: what expires has waited for hours."""
-PURGE_EVERY: Final = 720
+PURGE_EVERY: Final = 3600
 """Runs, about an hour."""
 
 log = structlog.get_logger(__name__)
@@ -52,9 +52,9 @@ class Maintenance:
             while True:
                 await asyncio.sleep(max(MIN_INTERVAL, min(INTERVAL, self._fallback_after)))
                 runs += 1
-                await self._move(overdue.fall_back, self._fallback_after, Reason.CIRCUIT_OPEN)
+                await self._move(overdue.fall_back, self._fallback_after)
                 if runs % EXPIRE_EVERY == 0:
-                    await self._move(overdue.expire, self._give_up_after, Reason.EXPIRED)
+                    await self._move(overdue.expire, self._give_up_after)
                 if runs % PURGE_EVERY == 0:
                     await self._purge()
         finally:
@@ -70,7 +70,6 @@ class Maintenance:
         self,
         move: Callable[[DriverConnection, float], Awaitable[Sequence[overdue.Moved]]],
         after: float,
-        reason: Reason,
     ) -> None:
         """Move overdue deliveries, a limited number in each transaction."""
         moved: Sequence[overdue.Moved] = ()
@@ -80,18 +79,19 @@ class Maintenance:
                     moved = await move(driver, after)
                 if not moved:
                     return
-                self._observe(moved, reason)
+                self._observe(moved)
         except FAILED as error:
             log.warning("maintenance_failed", error=error_message(error))
 
-    def _observe(self, moved: Sequence[overdue.Moved], reason: Reason) -> None:
+    def _observe(self, moved: Sequence[overdue.Moved]) -> None:
         for delivery in moved:
-            if reason is Reason.EXPIRED:
-                self._metrics.dead.labels(delivery.channel_type, reason).inc()
+            if delivery.reason is Reason.EXPIRED:
+                self._metrics.dead.labels(delivery.channel_type, delivery.reason).inc()
             else:
                 self._metrics.merged.labels(delivery.channel_type, "fallback").inc()
             if delivery.fallback is not None:
-                self._metrics.fallbacks.labels(delivery.channel_type, reason).inc()
-        log.warning("overdue_deliveries_moved", deliveries=len(moved), reason=reason.value)
+                self._metrics.fallbacks.labels(delivery.channel_type, delivery.reason).inc()
+        reasons = sorted({delivery.reason.value for delivery in moved})
+        log.warning("overdue_deliveries_moved", deliveries=len(moved), reasons=reasons)
         if fallbacks := {delivery.fallback for delivery in moved if delivery.fallback is not None}:
             self._wake(fallbacks)

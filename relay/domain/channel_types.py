@@ -73,10 +73,14 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     burst: int = 1
 
 
+COMMON_SECRETS: Final = frozenset({"tls_key"})
+"""The secret fields of all types."""
+
+
 class BaseChannel(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="channel_type"):
     """The fields of all channel types. Fields named in `SECRET` are encrypted at rest and masked in responses."""
 
-    SECRET: ClassVar[frozenset[str]] = frozenset({"webhook_url"})
+    SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"webhook_url"}
     LOGIN: ClassVar[tuple[str, str] | None] = None
     """The fields with the user and password for HTTP basic authentication."""
     CAVEATS: ClassVar[tuple[str, ...]] = ()
@@ -90,6 +94,12 @@ class BaseChannel(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The channel that gets what can't be delivered to this one."""
     template: str | None = None
     """The message template for groups. None: the built-in text."""
+    tls_ca: str | None = None
+    """The certificate authorities to trust, in PEM format. None: those of the system."""
+    tls_cert: str | None = None
+    """The client certificate with its chain, in PEM format."""
+    tls_key: str | None = None
+    """The private key of `tls_cert`, in PEM format."""
 
     @property
     def channel_type(self) -> str:
@@ -104,7 +114,7 @@ class BaseChannel(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True
 class SlackChannel(BaseChannel, frozen=True, kw_only=True, tag="slack"):
     """A Slack incoming webhook, a bot that posts to a Slack channel, or a server compatible with either."""
 
-    SECRET: ClassVar[frozenset[str]] = frozenset({"webhook_url", "bot_token"})
+    SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"webhook_url", "bot_token"}
 
     webhook_url: str | None = None
     bot_token: str | None = None
@@ -125,6 +135,10 @@ class DiscordChannel(BaseChannel, frozen=True, kw_only=True, tag="discord"):
     webhook_url: str
     discord_username: str | None = None
     discord_avatar_url: str | None = None
+    discord_thread_id: str | None = None
+    """The thread or forum post to post to."""
+    discord_thread_name: str | None = None
+    """The title of the post that a message in a forum channel starts."""
     max_messages: MaxMessages = MAX_MESSAGES
     update_message: bool = True
     """Whether the message of a group is edited."""
@@ -141,11 +155,16 @@ class TeamsChannel(BaseChannel, frozen=True, kw_only=True, tag="teams"):
 class WebhookChannel(BaseChannel, frozen=True, kw_only=True, tag="webhook"):
     """Any HTTP endpoint that accepts JSON."""
 
-    SECRET: ClassVar[frozenset[str]] = frozenset(
-        {"webhook_url", "custom_headers", "signing_secret", "signing_secret_previous"}
-    )
+    SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {
+        "webhook_url",
+        "custom_headers",
+        "signing_secret",
+        "signing_secret_previous",
+    }
 
     webhook_url: str
+    webhook_body: Literal["relay", "alertmanager"] = "relay"
+    """`alertmanager`: the body that Alertmanager would send, for receivers that were written for it."""
     custom_headers: dict[str, str] = {}
     custom_payload_template: str | None = None
     signing_secret: str | None = None
@@ -157,7 +176,7 @@ class WebhookChannel(BaseChannel, frozen=True, kw_only=True, tag="webhook"):
 class TelegramChannel(BaseChannel, frozen=True, kw_only=True, tag="telegram"):
     """A chat that a Telegram bot posts to, through the public Bot API or a self-hosted server."""
 
-    SECRET: ClassVar[frozenset[str]] = frozenset({"bot_token"})
+    SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"bot_token"}
 
     bot_token: str
     chat_id: str
@@ -171,7 +190,7 @@ class TelegramChannel(BaseChannel, frozen=True, kw_only=True, tag="telegram"):
 class PagerDutyChannel(BaseChannel, frozen=True, kw_only=True, tag="pagerduty"):
     """A PagerDuty service with an Events API v2 integration."""
 
-    SECRET: ClassVar[frozenset[str]] = frozenset({"routing_key"})
+    SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"routing_key"}
 
     routing_key: str
     pagerduty_url: str = "https://events.pagerduty.com/v2/enqueue"
@@ -180,7 +199,7 @@ class PagerDutyChannel(BaseChannel, frozen=True, kw_only=True, tag="pagerduty"):
 class SmsChannel(BaseChannel, frozen=True, kw_only=True, tag="sms"):
     """Text messages through Twilio, from a number or a messaging service."""
 
-    SECRET: ClassVar[frozenset[str]] = frozenset({"auth_token"})
+    SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"auth_token"}
     LOGIN: ClassVar[tuple[str, str] | None] = ("account_sid", "auth_token")
 
     account_sid: str
@@ -194,7 +213,7 @@ class SmsChannel(BaseChannel, frozen=True, kw_only=True, tag="sms"):
 class EmailChannel(BaseChannel, frozen=True, kw_only=True, tag="email"):
     """Email through an SMTP server. The default port is 587, or 465 with `tls` and 25 with `none`."""
 
-    SECRET: ClassVar[frozenset[str]] = frozenset({"smtp_password"})
+    SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"smtp_password"}
 
     smtp_host: str
     smtp_port: int | None = None
@@ -202,14 +221,17 @@ class EmailChannel(BaseChannel, frozen=True, kw_only=True, tag="email"):
     """`none` is accepted only for hosts in RELAY_ALLOWED_TARGETS."""
     smtp_username: str | None = None
     smtp_password: str | None = None
+    smtp_hello: str | None = None
+    """The name in EHLO. None: the relay's address."""
     email_from: str
+    """An address, or `Name <address>`."""
     email_to: tuple[str, ...]
 
 
 class AppriseChannel(BaseChannel, frozen=True, kw_only=True, tag="apprise"):
     """Any service that the library Apprise supports, by its Apprise URL."""
 
-    SECRET: ClassVar[frozenset[str]] = frozenset({"apprise_url"})
+    SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"apprise_url"}
     CAVEATS: ClassVar[tuple[str, ...]] = (
         "Apprise does not report why a delivery failed, so all failures are retried until they expire.",
         "A message that takes longer than the attempt's timeout may still arrive, and is then delivered twice.",

@@ -7,6 +7,8 @@ import msgspec
 
 FIRST_DELAY: Final = 1.0
 MAX_DELAY: Final = 120.0
+UNCONFIRMED_DELAYS: Final = (10.0, 60.0, 600.0, 3600.0)
+"""Seconds to wait after each attempt that the platform may have accepted: every further one may be a duplicate."""
 
 
 class Reason(StrEnum):
@@ -26,6 +28,7 @@ class Reason(StrEnum):
     DESTINATION_GONE = "destinationGone"
     CHANNEL_DELETED = "channelDeleted"
     MESSAGE_GONE = "messageGone"
+    UNEXPECTED_RESPONSE = "unexpectedResponse"
 
 
 class OutcomeKind(StrEnum):
@@ -55,8 +58,9 @@ class Retry(msgspec.Struct, frozen=True):
     """A later attempt may succeed: the error concerns the destination or is temporary.
 
     `after`: seconds until the platform accepts messages from this channel; None leaves the wait to the backoff.
-    DESTINATION_GONE retries only after the channel is fixed. `progress` is for the next attempt of a message with
-    several requests: which of them were sent.
+    DESTINATION_GONE retries only after the channel is fixed. `unconfirmed`: the platform may have accepted the
+    message, so that it is retried a few times only. `progress` is for the next attempt of a message with several
+    requests: which of them were sent.
     """
 
     kind: ClassVar[OutcomeKind] = OutcomeKind.RETRY
@@ -65,6 +69,7 @@ class Retry(msgspec.Struct, frozen=True):
     detail: str
     status_code: int | None = None
     after: float | None = None
+    unconfirmed: bool = False
     progress: str | None = None
     message_refs: tuple[str, ...] = ()
 

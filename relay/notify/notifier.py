@@ -9,7 +9,7 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome
 from relay.notify.classify import classify
-from relay.notify.requests import AnyRequest, Response
+from relay.notify.requests import AnyRequest, Request, Response
 from relay.notify.text.markup import PLAIN, Markup
 
 C = TypeVar("C", bound=BaseChannel)
@@ -64,8 +64,11 @@ class Notifier(Generic[C]):
         """The request that sends the message, for platforms that need only one."""
         raise NotImplementedError
 
-    def verdict(self, response: Response) -> Outcome:
-        """Classify the response to a Request. SMTP and Apprise classify their own responses."""
+    def verdict(self, request: Request, response: Response) -> Outcome:
+        """Classify the response to a request. SMTP and Apprise classify their own responses.
+
+        A platform that defines its success accepts nothing else: see `relay.notify.classify.failure`.
+        """
         return classify(response)
 
 

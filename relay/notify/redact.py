@@ -16,6 +16,8 @@ from relay.domain.channels import MASK
 
 MIN_SECRET: Final = 6
 """Characters; shorter secrets occur in ordinary text."""
+PEM: Final = "-----BEGIN"
+"""The start of a key, whose first and last line are no secret."""
 _token = re.compile(r"[\w-]{16,}", re.ASCII)
 """A part of a URL or header that looks like a secret."""
 
@@ -51,7 +53,9 @@ def secrets_of(channel: BaseChannel) -> Iterator[str]:
     for name in channel.SECRET:
         value: Any = getattr(channel, name)
         for secret in value.values() if isinstance(value, dict) else (value,):
-            if isinstance(secret, str):
+            if isinstance(secret, str) and secret.startswith(PEM):
+                yield from (line for line in secret.splitlines() if not line.startswith("-"))
+            elif isinstance(secret, str):
                 yield secret
 
 

@@ -27,6 +27,7 @@ from relay.notify.platforms.teams import TeamsNotifier
 from relay.notify.platforms.telegram import TelegramNotifier
 from relay.notify.platforms.webhook import WebhookNotifier
 from relay.notify.transport.egress_policy import EgressPolicy
+from relay.notify.transport.tls import check_tls
 
 NOTIFIERS: Final[dict[type[BaseChannel], Notifier[Any]]] = {
     SlackChannel: SlackNotifier(),
@@ -62,4 +63,5 @@ def check_channel(channel: Channel, egress_policy: EgressPolicy) -> None:
         egress_policy.check_url(field, url)
     for field, (host, encrypted) in notifier.hosts(channel).items():
         egress_policy.check_host(field, host, encrypted=encrypted)
+    check_tls(channel)
     notifier.check(channel)

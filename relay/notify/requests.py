@@ -48,6 +48,8 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     sender: str
     recipients: tuple[str, ...]
     body: bytes
+    hello: str | None = None
+    """The argument of EHLO; by default the relay's address."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """One attempt end to end: apply templates, build the requests, send them, and return the outcome."""
 
+import re
 import socket
 import ssl
 import traceback
@@ -25,10 +26,15 @@ from relay.notify.templates.process_pool import ProcessPool
 from relay.notify.transport.apprise import Apprise
 from relay.notify.transport.egress_policy import EgressCheck, EgressPolicy
 from relay.notify.transport.http import HttpTransport
+from relay.notify.transport.proxy import ProxySettings
 from relay.notify.transport.smtp import Smtp
+from relay.notify.transport.tls import tls_of
 
 MAX_DETAIL: Final = 500
 """Characters of a platform's response that are stored."""
+
+_no_http = re.compile("Expected HTTP/|Bad status line")
+"""Messages of aiohttp's parsers for a response of a server that does not speak HTTP."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,10 +42,19 @@ log = structlog.get_logger(__name__)
 class Sender:
     """All transports of a process; an asynchronous context manager."""
 
-    def __init__(self, policy: EgressPolicy, timeout: float, tls: ssl.SSLContext | None = None) -> None:
-        """`timeout` is in seconds, for one request. `tls` is for SMTP; by default it trusts the system's CAs."""
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        timeout: float,
+        tls: ssl.SSLContext | None = None,
+        proxies: ProxySettings | None = None,
+    ) -> None:
+        """`timeout` is in seconds, for one request. `tls` is for SMTP; by default it trusts the system's CAs.
+
+        `proxies` are for HTTP; by default there is none.
+        """
         self._policy = policy
-        self._http = HttpTransport(policy, timeout)
+        self._http = HttpTransport(policy, timeout, proxies or ProxySettings(None, ()))
         self._smtp = Smtp(policy, timeout, tls)
         self._apprise = Apprise(timeout)
         self._templates, self._preview_templates = ProcessPool(), ProcessPool()
@@ -134,10 +149,10 @@ class Sender:
             match request:
                 case Request():
                     _set_url(check, request.url)
-                    return notifier.verdict(await self._http.send(request))
+                    return notifier.verdict(request, await self._http.send(request, check, tls_of(channel)))
                 case Mail():
                     _set_url(check, request.url)
-                    return await self._smtp.send(request)
+                    return await self._smtp.send(request, tls_of(channel))
                 case Notice():
                     return await self._apprise.send(request)
         except Exception as error:  # here, and where requests are built, every error becomes an outcome
@@ -159,22 +174,38 @@ def _outcome_of(error: Exception, check: EgressCheck, channel: BaseChannel) -> O
     """
     if check.blocked is not None and isinstance(error, OSError):
         return Retry(Reason.BLOCKED_TARGET, check.blocked)
-    detail = str(error) or type(error).__name__
     match error:
         case TimeoutError():
             return Retry(Reason.DEADLINE_EXCEEDED, "no response in time")
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return Retry(Reason.CLIENT_ERROR, "the URL is malformed")
-        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
-            return Retry(Reason.CONNECTION_ERROR, f"TLS failed, the certificate is not trusted: {detail}")
-        case aiohttp.ClientSSLError() | ssl.SSLError():
-            return Retry(Reason.CONNECTION_ERROR, f"TLS failed: {detail}")
-        case aiohttp.ClientConnectorDNSError() | socket.gaierror():
-            return Retry(Reason.CONNECTION_ERROR, f"the name could not be resolved: {detail}")
+        case aiohttp.ClientHttpProxyError():
+            return Retry(
+                Reason.CONNECTION_ERROR, f"the proxy refused the connection: {error.status} {error.message}"
+            )
+        case aiohttp.ClientResponseError() if not _no_http.search(error.message):
+            # The request was sent and answered, so the platform may have accepted it.
+            detail = f"unexpected response, which could not be parsed: {' '.join(error.message.split())}"
+            return Retry(Reason.UNEXPECTED_RESPONSE, detail, unconfirmed=True)
         case aiohttp.ClientError() | OSError():
-            return Retry(Reason.CONNECTION_ERROR, detail)
+            return Retry(Reason.CONNECTION_ERROR, _connection_error(error))
         case _:
             return _build_failed(error, channel)
+
+
+def _connection_error(error: aiohttp.ClientError | OSError) -> str:
+    detail = str(error) or type(error).__name__
+    match error:
+        case aiohttp.ClientProxyConnectionError():
+            return f"the proxy cannot be reached: {detail}"
+        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
+            return f"TLS failed, the certificate is not trusted: {detail}"
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return f"TLS failed: {detail}"
+        case aiohttp.ClientConnectorDNSError() | socket.gaierror():
+            return f"the name could not be resolved: {detail}"
+        case _:
+            return detail
 
 
 def _build_failed(error: Exception, channel: BaseChannel) -> Rejected:

@@ -13,16 +13,23 @@ from relay.store.outbox.settle import Settlement
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 GIVE_UP_AFTER = timedelta(hours=24)
+UNCONFIRMED = Retry(Reason.UNEXPECTED_RESPONSE, "200 unexpected response: x", 200, unconfirmed=True)
 FAILED = Retry(Reason.SERVER_ERROR, "500 oh", 500)
 
 
 def settle(
-    outcome: Outcome, *, attempt: int = 1, age: timedelta = timedelta(0), jitter: float = 0.5
+    outcome: Outcome,
+    *,
+    attempt: int = 1,
+    age: timedelta = timedelta(0),
+    jitter: float = 0.5,
+    unconfirmed: int = 0,
 ) -> Settlement:
-    return decide(claimed(attempt=attempt, age=age), outcome, NOW, 0.25, jitter, GIVE_UP_AFTER, "fallback")
+    delivery = claimed(attempt=attempt, age=age, unconfirmed=unconfirmed)
+    return decide(delivery, outcome, NOW, 0.25, jitter, GIVE_UP_AFTER, "fallback")
 
 
-def claimed(*, attempt: int = 1, age: timedelta = timedelta(0)) -> Claimed:
+def claimed(*, attempt: int = 1, age: timedelta = timedelta(0), unconfirmed: int = 0) -> Claimed:
     return Claimed(
         id=7,
         channel_id="ops",
@@ -37,6 +44,7 @@ def claimed(*, attempt: int = 1, age: timedelta = timedelta(0)) -> Claimed:
         fallback_of=None,
         progress=None,
         source="",
+        unconfirmed=unconfirmed,
         carries=False,
         merged=0,
         body=None,
@@ -76,6 +84,20 @@ def test_the_backoff_grows_with_each_attempt(attempt: int, ceiling: float) -> No
 @pytest.mark.parametrize(("after", "delay"), [(30.0, 30.0), (0.0, 0.5), (None, 0.5)])
 def test_a_delay_that_the_platform_asks_for_is_never_shortened(after: float | None, delay: float) -> None:
     assert settle(Retry(Reason.RATE_LIMITED, "slow", 429, after)).delay == delay
+
+
+@pytest.mark.parametrize(("unconfirmed", "delay"), [(0, 10.0), (1, 60.0), (2, 600.0), (3, 3600.0)])
+def test_a_message_that_may_have_arrived_is_sent_again_only_after_a_while(unconfirmed: int, delay: float) -> None:
+    settlement = settle(UNCONFIRMED, attempt=30, unconfirmed=unconfirmed)
+
+    assert (settlement.state, settlement.reason, settlement.delay) == ("pending", "unexpectedResponse", delay)
+
+
+def test_a_message_that_may_have_arrived_five_times_goes_to_the_fallback() -> None:
+    settlement = settle(UNCONFIRMED, attempt=30, unconfirmed=4)
+
+    assert (settlement.state, settlement.reason, settlement.fallback) == ("dead", "unexpectedResponse", "fallback")
+    assert settlement.detail == "sent 5 times, and never confirmed; last response: 200 unexpected response: x"
 
 
 def test_an_interrupted_delivery_is_due_immediately() -> None:

@@ -129,6 +129,7 @@ async def test_a_failure_reports_the_messages_sent_before_it(sink: Sink) -> None
 
 
 async def test_a_response_without_a_message_id_is_sent(sink: Sink) -> None:
+    sink.script = lambda _: web.json_response({"ok": True, "result": {}})
     outcome = await send(TelegramChannel, sink.url)
 
     assert isinstance(outcome, Sent)

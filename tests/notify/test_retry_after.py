@@ -6,12 +6,13 @@ from email.utils import format_datetime
 
 import pytest
 
-from relay.domain.channel_types import type_name
+from relay.domain.channel_types import WebhookChannel, type_name
 from relay.domain.outcomes import Rejected, Retry, Sent
 from relay.notify.registry import NOTIFIERS
-from relay.notify.requests import Response
+from relay.notify.requests import Request, Response
 from tests.notify.channel_types import OVER_HTTP
 
+REQUEST = Request(url="https://hooks.example.com/x", body=b"{}")
 DAY = 86_400.0
 RETRY_AFTER = "retry-after"
 REMAINING = "x-ratelimit-remaining"
@@ -19,12 +20,12 @@ RESET_AFTER = "x-ratelimit-reset-after"
 
 
 def wait(status: int, body: str = "no", **headers: str) -> float | None:
-    """The wait that all notifiers read from a response."""
+    """The wait that all notifiers read from a failure, and that of a webhook from a success."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     response = Response(status=status, headers=named, body=body.encode())
     waits = {}
-    for channel_type in OVER_HTTP:
-        outcome = NOTIFIERS[channel_type].verdict(response)
+    for channel_type in OVER_HTTP if status >= 300 else (WebhookChannel,):
+        outcome = NOTIFIERS[channel_type].verdict(REQUEST, response)
         assert isinstance(outcome, Sent if status < 300 else Retry)
         waits[type_name(channel_type)] = outcome.after
     [only] = set(waits.values())
@@ -60,7 +61,7 @@ def test_retry_after_may_be_a_date(status: int) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)
     response = Response(status=status, headers={RETRY_AFTER: date}, body=b"")
     for channel_type in OVER_HTTP:
-        outcome = NOTIFIERS[channel_type].verdict(response)
+        outcome = NOTIFIERS[channel_type].verdict(REQUEST, response)
         assert isinstance(outcome, Retry)
         assert outcome.after == pytest.approx(7200, abs=60)
 
@@ -128,4 +129,6 @@ def test_a_window_with_requests_left_asks_for_no_wait() -> None:
 
 def test_a_rejection_has_no_wait() -> None:
     response = Response(status=400, headers={REMAINING: "0", RESET_AFTER: "30"}, body=b"no")
-    assert all(isinstance(NOTIFIERS[channel_class].verdict(response), Rejected) for channel_class in OVER_HTTP)
+    assert all(
+        isinstance(NOTIFIERS[channel_class].verdict(REQUEST, response), Rejected) for channel_class in OVER_HTTP
+    )

@@ -3,19 +3,22 @@
 https://discord.com/developers/docs/resources/webhook#execute-webhook
 """
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from relay.domain.channel_types import DiscordChannel, RateLimit
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
-from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
-from relay.notify.classify import classify, destination_gone
+from relay.domain.outcomes import Outcome
+from relay.notify.classify import accepted, unexpected
 from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
 from relay.notify.notifier import Notifier
+from relay.notify.platforms.discord_errors import outcome_of_error
 from relay.notify.requests import Request, Response
 from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import DISCORD
@@ -47,11 +50,8 @@ RATE_LIMIT: Final = RateLimit(per_second=0.5, burst=5)
 
 https://discord.com/developers/docs/topics/rate-limits
 """
-MESSAGE_GONE: Final = frozenset({10008, 30046, 50005, 50083})
-"""Unknown message, too many edits of an old message, message of another author, archived thread.
-
-https://discord.com/developers/docs/topics/opcodes-and-status-codes#json-json-error-codes
-"""
+MAX_THREAD_NAME: Final = 100
+"""https://discord.com/developers/docs/resources/channel#start-thread-in-forum-or-media-channel"""
 MAX_LINE: Final = 120
 """Characters of a summary line. Short lines waste little space at the end of a text."""
 MAX_LONG_LINE: Final = 300
@@ -63,6 +63,9 @@ MAX_LINK: Final = 800
 """A link whose markup is longer is omitted."""
 MAX_BODY: Final = 2000
 SEPARATOR: Final = "\n\n"
+
+
+_snowflake = re.compile(r"[0-9]{1,20}")
 
 
 class DiscordNotifier(Notifier[DiscordChannel]):
@@ -78,21 +81,28 @@ class DiscordNotifier(Notifier[DiscordChannel]):
             raise InvalidInput("discord_username", f"must have 1 to {MAX_USERNAME} characters")
         if rejected := [word for word in REJECTED_IN_USERNAME if word in (name or "").lower()]:
             raise InvalidInput("discord_username", f"must not contain `{rejected[0]}`: Discord rejects it")
+        _check_thread(channel)
         if channel.discord_avatar_url is not None and web_url(channel.discord_avatar_url) is None:
             raise InvalidInput("discord_avatar_url", "must be a URL such as https://example.com/avatar.png")
 
     def requests(self, channel: DiscordChannel, message: Message) -> Sequence[Request]:
         """Messages of one embed in the color of the severity, without mentions.
 
-        A digest is one message, with two embeds if it needs them.
+        A digest is one message, with two embeds if it needs them. In a forum each message starts a post, so that
+        there is only one.
         """
         content = content_of(message)
-        bodies = [_digest_body(content)] if content.counts else _bodies(content, channel.max_messages)
-        overrides = {"username": channel.discord_username, "avatar_url": channel.discord_avatar_url}
+        max_messages = channel.max_messages if channel.discord_thread_name is None else 1
+        bodies = [_digest_body(content)] if content.counts else _bodies(content, max_messages)
+        overrides = {
+            "username": channel.discord_username,
+            "avatar_url": channel.discord_avatar_url,
+            "thread_name": channel.discord_thread_name,
+        }
         author: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
 
         def post(body: dict[str, Any]) -> Request:
-            return _request(channel.webhook_url, body | author)
+            return _request(_url(channel), body | author)
 
         if isinstance(message, Digest) or not channel.update_message:
             return [post(body) for body in bodies]
@@ -100,44 +110,68 @@ class DiscordNotifier(Notifier[DiscordChannel]):
         def post_and_wait(body: dict[str, Any]) -> Request:
             return _request(_url(channel, wait=True), body | author)
 
-        def edit(message_id: str, body: dict[str, Any]) -> Request:
-            return _request(_url(channel, f"/messages/{message_id}"), body, "PATCH")
+        def edit(reference: str, body: dict[str, Any]) -> Request:
+            message_id, _, thread_id = reference.partition(" ")
+            return _request(_url(channel, f"/messages/{message_id}", thread_id=thread_id), body, "PATCH")
 
         unused = {"embeds": [{"color": content.color, "description": UNUSED_MESSAGE}]}
         return edit_messages(message.message_refs, bodies, unused, post_and_wait, edit)
 
     def edit_destination(self, channel: DiscordChannel) -> str | None:
         """A webhook can edit its own messages."""
-        return channel.webhook_url if channel.update_message else None
+        thread = "" if channel.discord_thread_id is None else f" {channel.discord_thread_id}"
+        return channel.webhook_url + thread if channel.update_message else None
 
-    def verdict(self, response: Response) -> Outcome:
-        """Classify a response. A 404 without a message error means that the webhook was deleted.
+    def verdict(self, request: Request, response: Response) -> Outcome:
+        """Classify a response by its error code.
 
-        https://discord.com/developers/docs/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans
+        The success is a message, which has an id, where the request waits for it, and else a 204.
         """
-        body = response.json_object()
-        if body.get("code") in MESSAGE_GONE and 400 <= response.status < 500:
-            return Rejected(Reason.MESSAGE_GONE, f"{response.status} {response.text}", response.status)
-        if response.status == HTTPStatus.NOT_FOUND:
-            return destination_gone(response)
-        outcome, message_id = classify(response), body.get("id")
-        if not isinstance(outcome, Sent) or not isinstance(message_id, str) or not message_id.isdecimal():
-            return outcome
-        return msgspec.structs.replace(outcome, detail=f"message {message_id}", message_refs=(message_id,))
+        if not 200 <= response.status < 300:
+            return outcome_of_error(request, response)
+        message = response.json_object()
+        message_id, thread_id = message.get("id"), message.get("channel_id")
+        if not _returns_message(request):
+            return accepted(response) if response.status == HTTPStatus.NO_CONTENT else unexpected(response)
+        if not isinstance(message_id, str) or not message_id.isdecimal():
+            return unexpected(response)
+        starts_thread = b'"thread_name":' in request.body and isinstance(thread_id, str) and thread_id.isdecimal()
+        reference = f"{message_id} {thread_id}" if starts_thread else message_id
+        return accepted(response, f"message {message_id}", (reference,))
+
+
+def _check_thread(channel: DiscordChannel) -> None:
+    thread_id, name = channel.discord_thread_id, channel.discord_thread_name
+    if thread_id is not None and not _snowflake.fullmatch(thread_id):
+        raise InvalidInput("discord_thread_id", "must be the number of a thread")
+    if name is not None and not 0 < len(name.strip()) <= len(name) <= MAX_THREAD_NAME:
+        raise InvalidInput("discord_thread_name", f"must have 1 to {MAX_THREAD_NAME} characters")
+    in_url = "thread_id" in parse_qs(urlsplit(channel.webhook_url).query)
+    if [thread_id is not None, name is not None, in_url].count(True) > 1:
+        field = "discord_thread_name" if name is not None else "discord_thread_id"
+        raise InvalidInput(field, "set only one: a thread's name, its id, or `thread_id` in the URL")
+
+
+def _returns_message(request: Request) -> bool:
+    """Whether the response is a message: of an edit, and of a post with `wait=true`."""
+    waits = parse_qs(urlsplit(request.url).query).get("wait", [""])[-1].lower() in ("true", "1")
+    return waits or request.method == "PATCH"
 
 
 def _request(url: str, body: dict[str, Any], method: str = "POST") -> Request:
     return Request(url=url, body=msgspec.json.encode(body | {"allowed_mentions": {"parse": []}}), method=method)
 
 
-def _url(channel: DiscordChannel, path: str = "", *, wait: bool = False) -> str:
+def _url(channel: DiscordChannel, path: str = "", *, thread_id: str = "", wait: bool = False) -> str:
     """The webhook's URL, or one below it, with its query, which may name a thread.
 
     https://discord.com/developers/docs/resources/webhook#edit-webhook-message
     """
     base, _, query = channel.webhook_url.partition("?")
-    query = "&".join(part for part in (query, "wait=true" if wait else "") if part)
-    return base.rstrip("/") + path + (f"?{query}" if query else "")
+    thread_id = thread_id or channel.discord_thread_id or ""
+    parts = (query, f"thread_id={thread_id}" if thread_id else "", "wait=true" if wait else "")
+    query = "&".join(part for part in parts if part)
+    return (base.rstrip("/") + path if path else base) + (f"?{query}" if query else "")
 
 
 def _bodies(content: Content, max_messages: int) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ https://www.rfc-editor.org/rfc/rfc5322
 import base64
 import binascii
 import hashlib
+import re
 from email.header import Header
 from typing import Final
 
@@ -13,7 +14,7 @@ from relay.domain.channel_types import EmailChannel, RateLimit
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message, Notification
 from relay.notify.notifier import Notifier
-from relay.notify.platforms.email_addresses import check_address
+from relay.notify.platforms.email_addresses import check_address, parse_sender
 from relay.notify.platforms.email_body import headline_of, render, single_line
 from relay.notify.requests import Mail
 from relay.notify.text.content import content_of
@@ -40,6 +41,9 @@ https://www.rfc-editor.org/rfc/rfc2047#section-2
 """
 
 
+_hello = re.compile(r"(?=.{1,255}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|\[[0-9A-Za-z.:]{2,60}\]")
+
+
 class EmailNotifier(Notifier[EmailChannel]):
     """Email, with the same content as text and as HTML."""
 
@@ -60,7 +64,9 @@ class EmailNotifier(Notifier[EmailChannel]):
             raise InvalidInput("smtp_port", "must be between 1 and 65535")
         if not 0 < len(channel.email_to) <= MAX_RECIPIENTS:
             raise InvalidInput("email_to", f"must contain 1 to {MAX_RECIPIENTS} addresses")
-        check_address("email_from", channel.email_from)
+        parse_sender("email_from", channel.email_from)
+        if channel.smtp_hello is not None and not _hello.fullmatch(channel.smtp_hello):
+            raise InvalidInput("smtp_hello", "must be a host name, or an address in brackets")
         for index, address in enumerate(channel.email_to):
             check_address(f"email_to[{index}]", address)
         login = {"smtp_username": channel.smtp_username, "smtp_password": channel.smtp_password}
@@ -78,9 +84,10 @@ class EmailNotifier(Notifier[EmailChannel]):
             security=channel.smtp_security,
             username=channel.smtp_username,
             password=channel.smtp_password,
-            sender=channel.email_from,
+            sender=parse_sender("email_from", channel.email_from)[1],
             recipients=channel.email_to,
             body=_body(channel, message),
+            hello=channel.smtp_hello,
         )
 
 
@@ -95,11 +102,12 @@ def _body(channel: EmailChannel, message: Message) -> bytes:
     parts = [_part("plain", rendered.text), _part("html", rendered.html)]
     headline = headline_of(content).text
     content_hash = _hash(channel.id, message.id, channel.email_from, *channel.email_to, headline, rendered.html)
-    domain = channel.email_from.rpartition("@")[2]
+    name, sender = parse_sender("email_from", channel.email_from)
+    domain = sender.rpartition("@")[2]
     # No part contains this: in quoted-printable, `=` precedes a hexadecimal number or ends the line.
     boundary = f"=_{content_hash}"
     headers = [
-        f"From: {channel.email_from}",
+        f"From: {_display_name(name)}<{sender}>" if name else f"From: {sender}",
         "To: " + ",\r\n ".join(channel.email_to),
         f"Subject: {_subject(headline)}",
         f"Message-ID: <{content_hash}.alert-relay@{domain}>",
@@ -130,6 +138,19 @@ def _subject(headline: str) -> str:
     text = single_line(headline, MAX_SUBJECT)
     if text.isascii() and "=?" not in text:
         return Header(text, "us-ascii", MAX_LINE, "Subject").encode(linesep="\r\n")
+    return _encoded_words(text)
+
+
+def _display_name(name: str) -> str:
+    """A display name before an address, in the form that its characters require."""
+    if name.isascii() and "=?" not in name:
+        escaped = name.replace("\\", r"\\").replace('"', r"\"")
+        return f'"{escaped}" '
+    return _encoded_words(name) + "\r\n "
+
+
+def _encoded_words(text: str) -> str:
+    """https://www.rfc-editor.org/rfc/rfc2047"""
     encoded_words, encoded = [], text.encode(errors="replace")
     while encoded:
         end = MAX_ENCODED_WORD

@@ -20,7 +20,7 @@ from relay.domain.channel_types import PagerDutyChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message, Notification, Rendered
 from relay.domain.outcomes import Outcome, Reason
-from relay.notify.classify import classify, retry
+from relay.notify.classify import accepted, failure, retry
 from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.requests import Request, Response
 from relay.notify.text.content import RUNBOOK, UNNOTIFIED, Content, content_of, severity_of
@@ -60,6 +60,12 @@ https://support.pagerduty.com/main/docs/pd-cef
 _routing_key = re.compile(r"[A-Za-z0-9]{32}")
 
 
+class _Keyed(msgspec.Struct, frozen=True):
+    """The key of an event."""
+
+    dedup_key: str
+
+
 class PagerDutyNotifier(Notifier[PagerDutyChannel]):
     """PagerDuty. It has no default rate limit, because a digest would hide incidents.
 
@@ -86,14 +92,21 @@ class PagerDutyNotifier(Notifier[PagerDutyChannel]):
             Request(url=channel.pagerduty_url, body=_encoded(key | event), independent=True) for event in events
         ]
 
-    def verdict(self, response: Response) -> Outcome:
-        """Classify a response. A 400 about the routing key is retried, because the key can be corrected."""
+    def verdict(self, request: Request, response: Response) -> Outcome:
+        """Classify a response. A 400 about the routing key is retried, because the key can be corrected.
+
+        The success is `"status": "success"` with the event's `dedup_key`.
+        """
+        if 200 <= response.status < 300:
+            body, event = response.json_object(), msgspec.json.decode(request.body, type=_Keyed)
+            if body.get("status") == "success" and body.get("dedup_key") == event.dedup_key:
+                return accepted(response)
         if response.status == HTTPStatus.BAD_REQUEST:
             errors = response.json_object().get("errors")
             text = " ".join(map(str, errors)).lower() if isinstance(errors, list) else ""
             if "routing_key" in text or "routing key" in text:
                 return retry(Reason.AUTH_ERROR, f"{response.status} {response.text}", response)
-        return classify(response)
+        return failure(response)
 
 
 def dedup_key(alert: Alert) -> str:

@@ -14,11 +14,11 @@ from relay.domain.alerts import Status
 from relay.domain.channel_types import RateLimit, SlackChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
-from relay.domain.outcomes import Outcome, Sent
-from relay.notify.classify import classify, destination_gone
+from relay.domain.outcomes import Outcome
+from relay.notify.classify import accepted, failure
 from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
 from relay.notify.notifier import Notifier, require_url_without_secrets
-from relay.notify.platforms.slack_errors import GONE, outcome_of_error
+from relay.notify.platforms.slack_errors import error_code, outcome_of_error
 from relay.notify.requests import Request, Response
 from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import SLACK, escape_all, escape_entities
@@ -42,11 +42,11 @@ MAX_LINK: Final = 800
 """A link whose markup is longer is omitted, because it would take space from the text."""
 
 QUIET: Final = {"unfurl_links": False, "unfurl_media": False}
-MAX_ERROR: Final = 200
-"""Characters of an error response that are searched for its error code."""
+
+COMPATIBLE: Final = (("success", True), ("result", "success"))
+"""Success of the incoming webhooks of Rocket.Chat and Zulip. Mattermost's is `ok`, as Slack's."""
 
 _bot_token = re.compile(r"xox[a-z]-[A-Za-z0-9-]{6,250}")
-_error_code = re.compile(r"[a-z_]+")
 
 
 class SlackNotifier(Notifier[SlackChannel]):
@@ -113,16 +113,20 @@ class SlackNotifier(Notifier[SlackChannel]):
             requests.append(msgspec.structs.replace(request, optional=True))
         return requests
 
-    def verdict(self, response: Response) -> Outcome:
-        """Classify a response by its error code, which may be inside a 200: `{"ok": false, "error": "…"}`."""
+    def verdict(self, request: Request, response: Response) -> Outcome:
+        """Classify a response by its error code, which may be inside a 200.
+
+        The success of the Web API is `{"ok": true}`, that of a webhook `ok`, or what compatible servers respond.
+        """
+        body = response.json_object()
         if 200 <= response.status < 300:
-            body = response.json_object()
-            if body.get("ok") is False:
-                return outcome_of_error(str(body.get("error", "unknown_error")), response)
-            return _accepted(classify(response), body)
-        if 400 <= response.status < 500 and not GONE.isdisjoint(_error_code.findall(response.text[:MAX_ERROR])):
-            return destination_gone(response)
-        return classify(response)
+            if body.get("ok") is True:
+                return _accepted(response, body)
+            by_webhook = "Authorization" not in request.headers
+            if by_webhook and (response.text == "ok" or any(body.get(key) == value for key, value in COMPATIBLE)):
+                return accepted(response)
+        error = error_code(response, body) if 200 <= response.status < 500 else None
+        return failure(response) if error is None else outcome_of_error(error, response)
 
 
 def _text(text: str, limit: int) -> str:
@@ -232,11 +236,9 @@ def _call(channel: SlackChannel, method: str, arguments: dict[str, Any]) -> Requ
     )
 
 
-def _accepted(outcome: Outcome, body: dict[str, Any]) -> Outcome:
+def _accepted(response: Response, body: dict[str, Any]) -> Outcome:
     """The outcome of a success, with the reference of the message if the Web API sent it."""
     channel_id, ts = body.get("channel"), body.get("ts")
-    if not isinstance(outcome, Sent) or not isinstance(channel_id, str) or not isinstance(ts, str):
-        return outcome
-    return msgspec.structs.replace(
-        outcome, detail=f"message {ts} in {channel_id}", message_refs=(f"{channel_id} {ts}",)
-    )
+    if not isinstance(channel_id, str) or not isinstance(ts, str):
+        return accepted(response)
+    return accepted(response, f"message {ts} in {channel_id}", (f"{channel_id} {ts}",))

@@ -5,14 +5,17 @@ https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-reso
 
 import re
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode
+
+import msgspec
 
 from relay.domain.channel_types import RateLimit, SmsChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome, Reason
-from relay.notify.classify import classify, retry
+from relay.notify.classify import accepted, failure, retry
 from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.platforms.sms_text import text_of
 from relay.notify.redact import basic_credentials
@@ -24,12 +27,21 @@ RATE_LIMIT: Final = RateLimit(per_second=1, burst=5)
 https://help.twilio.com/articles/115002943027
 """
 MAX_RECIPIENTS: Final = 20
+UNDELIVERED: Final = frozenset({"failed", "undelivered", "canceled"})
+"""https://www.twilio.com/docs/messaging/api/message-resource#message-status-values"""
 FORM: Final = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
 
-RATE_LIMITED: Final = frozenset({14107, 20429, 21611})
-AUTH_ERRORS: Final = frozenset({20003, 20005, 20008, 20404, 21408, 21608})
-SENDER_ERRORS: Final = frozenset({21212, 21603, 21606, 21659, 21660, 21661, 21701, 21703, 21705})
-"""Errors of the sending number or service, which are about the channel and not about the message.
+RATE_LIMITED: Final = frozenset({14107, 20429, 21611, 30001, 63018, 63038})
+AUTH_ERRORS: Final = frozenset(
+    {10001, 10002, 20003, 20004, 20005, 20006, 20008, 20404, 21219, 21408, 21608, 30002, 30039}
+)
+SENDER_ERRORS: Final = frozenset(
+    {
+        *(21212, 21213, 21215, 21266, 21601, 21603, 21606, 21607, 21612, 21618, 21659, 21660, 21661),
+        *(21701, 21702, 21703, 21704, 21705, 21708, 21712, 30032, 30033, 30034, 30035),
+    }
+)
+"""Errors of the account, or of the sending number or service: about the channel and not about the message.
 
 https://www.twilio.com/docs/api/errors
 """
@@ -85,14 +97,23 @@ class SmsNotifier(Notifier[SmsChannel]):
             for number in channel.sms_to
         ]
 
-    def verdict(self, response: Response) -> Outcome:
+    def verdict(self, request: Request, response: Response) -> Outcome:
         """Classify a response by its error code: `{"code": 21211, "message": "…", "status": 400}`.
 
-        An error about the recipient, such as an unsubscribed number, has status 400 and is final.
+        An error about the recipient, such as an unsubscribed number, has status 400 and is final. The success is a
+        message, which has a `sid`; it may have failed already, with an `error_code`.
         """
-        code = response.json_object().get("code")
+        body = response.json_object()
+        code = body.get("code")
+        if 200 <= response.status < 300:
+            sid, code = body.get("sid"), body.get("error_code")
+            if not isinstance(sid, str) or not sid:
+                return failure(response)
+            if body.get("status") not in UNDELIVERED:
+                return accepted(response, f"message {sid}")
+            response = msgspec.structs.replace(response, status=HTTPStatus.BAD_REQUEST)
         if not 400 <= response.status < 500 or not isinstance(code, int):
-            return classify(response)
+            return failure(response)
         detail = f"{response.status} {response.text}"
         for codes, reason in (
             (RATE_LIMITED, Reason.RATE_LIMITED),
@@ -101,7 +122,7 @@ class SmsNotifier(Notifier[SmsChannel]):
         ):
             if code in codes:
                 return retry(reason, detail, response)
-        return classify(response)
+        return failure(response)
 
 
 def _check_sender(channel: SmsChannel) -> None:

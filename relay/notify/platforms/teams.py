@@ -5,7 +5,6 @@ https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connector
 
 import re
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,9 +14,9 @@ from relay.domain.alerts import Status
 from relay.domain.channel_types import RateLimit, TeamsChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
-from relay.domain.outcomes import Outcome, Reason, Rejected
-from relay.notify.classify import classify, destination_gone, retry
+from relay.domain.outcomes import Outcome
 from relay.notify.notifier import Notifier
+from relay.notify.platforms.teams_errors import outcome_of
 from relay.notify.requests import Request, Response
 from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import TEAMS
@@ -44,12 +43,6 @@ RATE_LIMIT: Final = RateLimit(per_second=1, burst=3)
 
 https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using#rate-limiting-for-connectors
 """
-GONE: Final = "workflownotfound"
-SWITCHED_OFF: Final = "workflowtriggerisnotenabled"
-"""Error codes of Logic Apps, which runs the workflows; the second has status 400.
-
-https://learn.microsoft.com/en-us/azure/logic-apps/logic-apps-workflow-actions-triggers
-"""
 MAX_LINE: Final = 1500
 MAX_NOTE: Final = 1500
 MAX_HEADLINE: Final = 900
@@ -63,11 +56,6 @@ MAX_BODY_READ: Final = 8000
 """Characters of it that are parsed, including markup."""
 COLORS: Final = {"critical": "attention", "error": "attention", "warning": "warning", "info": "accent"}
 
-_nested_error = re.compile(r"teams endpoint returned http error (\d{3})")
-"""An error of Teams itself, inside the response of the service in front of it, which may be a 200.
-
-https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using#rate-limiting-for-connectors
-"""
 _markdown = re.compile(
     r"(?P<text>(?:\\.|[^\\\[*`])+)|\[(?P<label>(?:\\.|[^\[\]\\])*)\]\((?P<url>[^()\s]*)\)|(?P<bold>\*\*)"
     r"|`(?P<code>[^`]+)`|.",
@@ -100,18 +88,9 @@ class TeamsNotifier(Notifier[TeamsChannel]):
         cards = _cards(channel, content_of(message))
         return [Request(url=channel.webhook_url, body=msgspec.json.encode(_message(card))) for card in cards]
 
-    def verdict(self, response: Response) -> Outcome:
+    def verdict(self, request: Request, response: Response) -> Outcome:
         """Classify a response by its error code. An error of Teams itself may be inside a 200."""
-        status, text = response.status, response.text.lower()
-        if 200 <= status < 300 and (nested := _nested_error.search(text)):
-            return classify(msgspec.structs.replace(response, status=int(nested[1])))
-        if 200 <= status < 300 and "request entity too large" in text:
-            return Rejected(Reason.CLIENT_ERROR, response.text, status)
-        if status == HTTPStatus.NOT_FOUND and GONE in text:
-            return destination_gone(response)
-        if 400 <= status < 500 and SWITCHED_OFF in text:
-            return retry(Reason.CLIENT_ERROR, f"{status} {response.text}", response)
-        return classify(response)
+        return outcome_of(response)
 
 
 def _message(card: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from relay.domain.channel_types import RateLimit, TelegramChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
-from relay.notify.classify import classify, destination_gone, retry
+from relay.notify.classify import accepted, destination_gone, failure, retry
 from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
 from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.platforms.telegram_text import (
@@ -61,6 +61,7 @@ GONE: Final = (
     "bot is not a member",
     "bot was blocked by the user",
     "bot was kicked",
+    "channel_private",
     "chat not found",
     "group chat was deactivated",
     "group chat was upgraded to a supergroup chat",
@@ -69,11 +70,20 @@ GONE: Final = (
     "user is deactivated",
 )
 """Errors when the bot can no longer write to this chat id, from the server: github.com/tdlib/telegram-bot-api."""
-NO_RIGHTS: Final = ("chat_write_forbidden", "have no rights to send", "not enough rights", "topic_closed")
-"""Errors with status 400 that are about the chat's settings and not about the message."""
+_about_chat = re.compile(
+    r"administrator rights|no rights|not enough rights|rights to send|no write access|can't be accessed"
+    r"|chat_id is empty|logged out|can't initiate conversation|can't send messages to"
+    r"|\b(?:allow_payment|bot|channel|chat|peer|premium|privacy|slowmode|topic|user|you)_[a-z_]+"
+)
+"""Errors with status 400 that are about the chat, the bot or the account, and not about the message.
+
+Codes such as CHAT_ADMIN_REQUIRED, TOPIC_CLOSED or USER_BANNED_IN_CHANNEL begin with what they are about; those
+about the message begin with MESSAGE, ENTITY, BUTTON and the like.
+"""
 MESSAGE_GONE: Final = (
     "message to edit not found",
     "message can't be edited",
+    "message to be replied not found",
     "message_id_invalid",
     "message identifier is not specified",
 )
@@ -130,11 +140,21 @@ class TelegramNotifier(Notifier[TelegramChannel]):
         destination = f"{channel.telegram_api_url} {bot} {channel.chat_id} {channel.message_thread_id}"
         return destination if channel.update_message else None
 
-    def verdict(self, response: Response) -> Outcome:
-        """Classify a response by its `description`. The response to an invalid token is a 404."""
+    def verdict(self, request: Request, response: Response) -> Outcome:
+        """Classify a response by its `description`; the success is `"ok": true`.
+
+        An error may be inside a 200. The response to an invalid token is a 404.
+        """
         body = response.json_object()
+        if 200 <= response.status < 300:
+            if body.get("ok") is True:
+                return _accepted(response, body)
+            error = body.get("error_code")
+            if body.get("ok") is not False or not isinstance(error, int) or not 400 <= error < 600:
+                return failure(response)
+            response = msgspec.structs.replace(response, status=error)
         if not 400 <= response.status < 500 or body.get("ok") is not False:
-            return _accepted(classify(response), body)
+            return failure(response)
         description = str(body.get("description", "")).lower()
         detail = f"{response.status} {response.text}"
         if UNCHANGED in description:
@@ -143,9 +163,11 @@ class TelegramNotifier(Notifier[TelegramChannel]):
             return Rejected(Reason.MESSAGE_GONE, detail, response.status)
         if any(error in description for error in GONE):
             return destination_gone(response)
-        if response.status == HTTPStatus.NOT_FOUND or any(error in description for error in NO_RIGHTS):
+        if response.status == HTTPStatus.NOT_FOUND or _about_chat.search(description):
             return retry(Reason.AUTH_ERROR, detail, response)
-        return classify(response)
+        if response.status == HTTPStatus.CONFLICT or "flood" in description:
+            return retry(Reason.RATE_LIMITED, detail, response)
+        return failure(response)
 
 
 def _call(channel: TelegramChannel, method: str, arguments: dict[str, Any]) -> Request:
@@ -156,13 +178,13 @@ def _call(channel: TelegramChannel, method: str, arguments: dict[str, Any]) -> R
     )
 
 
-def _accepted(outcome: Outcome, body: dict[str, Any]) -> Outcome:
+def _accepted(response: Response, body: dict[str, Any]) -> Outcome:
     """The outcome of a success, with the id of the message."""
     result = body.get("result")
     message_id = result.get("message_id") if isinstance(result, dict) else None
-    if not isinstance(outcome, Sent) or not isinstance(message_id, int):
-        return outcome
-    return msgspec.structs.replace(outcome, detail=f"message {message_id}", message_refs=(str(message_id),))
+    if not isinstance(message_id, int):
+        return accepted(response)
+    return accepted(response, f"message {message_id}", (str(message_id),))
 
 
 def _texts(content: Content, max_messages: int) -> list[str]:

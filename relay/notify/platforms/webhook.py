@@ -13,6 +13,7 @@ from relay.notify.notifier import Notifier
 from relay.notify.requests import JSON, Request
 from relay.notify.signing import ID_PREFIX, MESSAGE_ID, SIGNING_HEADERS, Signing, check_secret
 from relay.notify.templates.sandbox import check_body
+from relay.notify.text.alertmanager_payload import alertmanager_payload_of
 from relay.notify.text.payload import payload_of
 
 MAX_TEMPLATE: Final = 64 * 1024
@@ -51,6 +52,8 @@ class WebhookNotifier(Notifier[WebhookChannel]):
         template = channel.custom_payload_template
         if template is None:
             return
+        if channel.webhook_body != "relay":
+            raise InvalidInput("webhook_body", "can't be combined with custom_payload_template")
         if len(template) > MAX_TEMPLATE:
             raise InvalidInput("custom_payload_template", f"must not be longer than {MAX_TEMPLATE} characters")
         check_body("custom_payload_template", template)
@@ -61,8 +64,11 @@ class WebhookNotifier(Notifier[WebhookChannel]):
 
     def request(self, channel: WebhookChannel, message: Message) -> Request:
         """The payload as JSON, or the output of the channel's template."""
-        rendered = message.body
-        body = msgspec.json.encode(payload_of(message)) if rendered is None else rendered.encode(errors="replace")
+        if (rendered := message.body) is not None:
+            body = rendered.encode(errors="replace")
+        else:
+            by_relay = channel.webhook_body == "relay"
+            body = msgspec.json.encode(payload_of(message) if by_relay else alertmanager_payload_of(message))
         message_id = f"{ID_PREFIX}{message.id}"
         secrets = tuple(secret for secret in (channel.signing_secret, channel.signing_secret_previous) if secret)
         return Request(

@@ -40,6 +40,7 @@ class EgressCheck:
     def __init__(self, egress_policy: "EgressPolicy") -> None:
         """No host is exempt before `set_url`."""
         self._policy = egress_policy
+        self._host = ""
         self.exempt = False
         self.opened_socket = False
         self.blocked: str | None = None
@@ -51,9 +52,21 @@ class EgressCheck:
         Raises:
             ValueError: the URL is malformed.
         """
-        host = _host(yarl.URL(url))
-        host.encode("idna")
-        self.exempt = self._policy.exempts_host(host)
+        self._host = _host(yarl.URL(url))
+        self._host.encode("idna")
+        self.exempt = self._policy.exempts_host(self._host)
+
+    def use_proxy(self) -> None:
+        """Allow the connection to the proxy, which resolves the host's name itself.
+
+        Raises:
+            BlockedAddress: the host is an address that the policy does not allow.
+        """
+        address = ipaddress.ip_address("127.0.0.1") if self._host == "localhost" else _parse_address(self._host)
+        if not self.exempt and address is not None and not self._policy.allows(address):
+            self.blocked = _blocked(self._host)
+            raise BlockedAddress(self.blocked)
+        self.exempt = True
 
 
 _current: ContextVar[EgressCheck] = ContextVar("egress_check")

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from relay.domain.history import Kind
+from relay.domain.outcomes import Reason
 from relay.store.outbox.fragments import (
     IS_HEAD,
     IS_NO_REFRESH,
@@ -45,7 +46,8 @@ class Claimed(msgspec.Struct, frozen=True):
     """A delivery to be attempted now; `attempt` is 1 at the first time. `positions` is None for all alerts.
 
     `receipt_id` is None for a digest. `carries`: other deliveries were merged into it, now or before; `merged`
-    counts those that this claim merged. `body` is that of its webhook, if it is small, which saves most
+    counts those that this claim merged. `unconfirmed` counts the attempts so far that the platform may have
+    accepted. `body` is that of its webhook, if it is small, which saves most
     deliveries a round trip.
     """
 
@@ -62,6 +64,7 @@ class Claimed(msgspec.Struct, frozen=True):
     fallback_of: int | None
     progress: str | None
     source: str
+    unconfirmed: int
     carries: bool
     merged: int = 0
     body: bytes | None = None
@@ -101,10 +104,13 @@ class _Lane(msgspec.Struct, frozen=True):
     digest_in: float
 
 
-CLAIMED_COLUMNS: Final = """
+CLAIMED_COLUMNS: Final = f"""
   id, channel_id, kind, group_hash, receipt_id, positions, attempt, created_at, waiting_since,
-  redelivered_at IS NOT NULL AS redelivered, fallback_of, progress,
-  source
+  redelivered_at IS NOT NULL AS redelivered, fallback_of, progress, source,
+  CASE WHEN attempt = 1 THEN 0 ELSE (
+    SELECT count(*) FROM attempts t
+    WHERE t.delivery_id = id AND t.reason = '{Reason.UNEXPECTED_RESPONSE}' AND t.started_at >= waiting_since
+  ) END AS unconfirmed
 """
 """The columns of a delivery that make a `Claimed`, but for `carries`."""
 

@@ -31,21 +31,23 @@ _TOO_OLD: Final = f"""
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """A delivery that is no longer pending, the type of its channel, and the fallback that it went to, if any."""
+    """A delivery that is no longer pending, the type of its channel, why, and the fallback that it went to."""
 
     channel_type: str
+    reason: Reason
     fallback: str | None
 
 
 _BROKEN_LANES: Final = f"""
   SELECT l.channel_id, c.channel_type, f.id AS fallback,
+    CASE WHEN c.enabled THEN '{Reason.CIRCUIT_OPEN}' ELSE '{Reason.DESTINATION_GONE}' END AS reason,
     coalesce(c.disabled_reason, 'the circuit breaker has been open since '
       || to_char(l.opened_at, 'YYYY-MM-DD HH24:MI:SS') || ' UTC: ' || coalesce(l.last_error, '')) AS error
   FROM lanes l JOIN channels c ON c.id = l.channel_id
   JOIN channels f ON f.id = c.config ->> 'fallback_channel_id' AND {USABLE_FALLBACK}
   WHERE {NOT_LEASED} AND CASE WHEN c.enabled
     THEN l.opened_at <= now() - make_interval(secs => :after)
-    ELSE c.disabled_reason IS NOT NULL AND c.updated_at <= now() - make_interval(secs => :after) END
+    ELSE c.disabled_reason IS NOT NULL END
   ORDER BY l.channel_id FOR NO KEY UPDATE OF l SKIP LOCKED
 """
 
@@ -57,7 +59,7 @@ FALL_BACK: Final = Query(
     lane AS MATERIALIZED ({_BROKEN_LANES}),
     -- A delivery in flight may still succeed; those of its group stay, so that none is sent before it.
     stuck AS MATERIALIZED (
-      SELECT s.*, lane.channel_type, lane.fallback, lane.error FROM lane CROSS JOIN LATERAL (
+      SELECT s.*, lane.channel_type, lane.fallback, lane.reason, lane.error FROM lane CROSS JOIN LATERAL (
         SELECT d.* FROM deliveries d
         WHERE d.channel_id = lane.channel_id AND d.state = {PENDING} AND {IS_NO_REFRESH} AND {IN_FLIGHT} IS NULL
         ORDER BY d.rank, d.id LIMIT {MOVED_AT_ONCE}
@@ -66,10 +68,10 @@ FALL_BACK: Final = Query(
     added AS ({insert_fallbacks("stuck")}),
     woken AS ({wake_lanes("SELECT channel_id FROM added")})
     UPDATE deliveries d SET state = {MERGED}, merged_into = added.id, next_attempt_at = NULL,
-      last_reason = '{Reason.CIRCUIT_OPEN}', last_error = stuck.error
+      last_reason = stuck.reason, last_error = stuck.error
     FROM added JOIN stuck ON stuck.id = added.fallback_of
     WHERE d.state = {PENDING} AND d.id = ANY (ARRAY(SELECT id FROM stuck)) AND d.id = added.fallback_of
-    RETURNING stuck.channel_type, stuck.fallback
+    RETURNING stuck.channel_type, stuck.reason, stuck.fallback
     """,
 )
 
@@ -97,13 +99,16 @@ EXPIRE: Final = Query(
     UPDATE deliveries d SET state = {DEAD}, next_attempt_at = NULL, last_reason = '{Reason.EXPIRED}',
       last_error = 'expired before it could be sent' || coalesce('; last error: ' || d.last_error, '')
     FROM stuck WHERE d.state = {PENDING} AND d.id = ANY (ARRAY(SELECT id FROM stuck)) AND d.id = stuck.id
-    RETURNING stuck.channel_type, stuck.fallback
+    RETURNING stuck.channel_type, '{Reason.EXPIRED}' AS reason, stuck.fallback
     """,
 )
 
 
 async def fall_back(connection: DriverConnection, after: float) -> list[Moved]:
-    """Move deliveries of channels that are broken for `after` seconds to their fallbacks, some at a time."""
+    """Move deliveries to the fallbacks of their channels, some at a time.
+
+    Of channels whose circuit breaker has been open for `after` seconds, and of those whose destination is gone.
+    """
     return await FALL_BACK.fetch(connection, after=after)
 
 

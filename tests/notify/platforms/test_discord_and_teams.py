@@ -1,17 +1,20 @@
 """The errors that Discord and Teams report in their own ways, and the validation of their settings."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from aiohttp import web
 
 from relay.domain.channel_types import DiscordChannel, TeamsChannel
 from relay.domain.errors import InvalidInput
-from relay.domain.outcomes import Reason, Rejected, Retry
+from relay.domain.outcomes import Reason, Rejected, Retry, Sent
 from relay.notify.registry import check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
 from tests.fixtures.sink import Sink
-from tests.notify.factories import channel
+from tests.notify.factories import alert, channel, digest, notification
 from tests.notify.sending import send
+from tests.notify.strict.discord import DISCORD_HOOK, StrictDiscord
 
 
 async def test_a_deleted_discord_webhook_is_a_gone_destination(sink: Sink) -> None:
@@ -52,6 +55,63 @@ async def test_the_settings_of_discord_are_sent(sink: Sink) -> None:
     await send(DiscordChannel, sink.url, discord_username="Relay", discord_avatar_url="https://x.example/a.png")
     message = sink.received[0].json
     assert (message["username"], message["avatar_url"]) == ("Relay", "https://x.example/a.png")
+
+
+async def test_a_forum_gets_a_post_for_each_group_which_is_edited(sink: Sink) -> None:
+    sink.script = discord = StrictDiscord(forum=True)
+    url = sink.url + DISCORD_HOOK
+    settings: dict[str, Any] = {"discord_thread_name": "Alerts"}
+
+    first = await send(DiscordChannel, url, notification(*[alert(f"Disk{at}") for at in range(100)]), **settings)
+    assert isinstance(first, Sent)
+    edited = msgspec.structs.replace(notification(alert(status="resolved")), message_refs=first.message_refs)
+    second = await send(DiscordChannel, url, edited, **settings)
+
+    assert isinstance(second, Sent)
+    assert second.message_refs == first.message_refs
+    assert list(discord.threads.values()) == ["Alerts"]
+    [message] = discord.messages
+    assert "[FIRING:100]" in message.versions[0].replace("\\", "")
+    assert "[RESOLVED:1]" in message.text.replace("\\", "")
+
+
+async def test_a_message_goes_to_the_thread_of_the_channel_and_is_edited_there(sink: Sink) -> None:
+    sink.script = discord = StrictDiscord()
+    url = sink.url + DISCORD_HOOK
+    settings: dict[str, Any] = {"discord_thread_id": "77"}
+
+    first = await send(DiscordChannel, url, **settings)
+    assert isinstance(first, Sent)
+    edited = msgspec.structs.replace(notification(alert(status="resolved")), message_refs=first.message_refs)
+    await send(DiscordChannel, url, edited, **settings)
+    await send(DiscordChannel, url, digest(), **settings)
+
+    assert [(message.thread, len(message.versions)) for message in discord.messages] == [("77", 2), ("77", 1)]
+
+
+async def test_a_forum_without_a_thread_is_an_error_of_the_channel(sink: Sink) -> None:
+    sink.script = StrictDiscord(forum=True)
+    outcome = await send(DiscordChannel, sink.url + DISCORD_HOOK)
+    assert isinstance(outcome, Retry)
+    assert (outcome.reason, outcome.unconfirmed) == (Reason.CLIENT_ERROR, False)
+    assert "must have a thread_name or thread_id" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"discord_thread_id": "x"}, "discord_thread_id"),
+        ({"discord_thread_id": ""}, "discord_thread_id"),
+        ({"discord_thread_name": " "}, "discord_thread_name"),
+        ({"discord_thread_name": "x" * 101}, "discord_thread_name"),
+        ({"discord_thread_name": "x", "discord_thread_id": "7"}, "discord_thread_name"),
+        ({"webhook_url": "https://discord.com/x?thread_id=7", "discord_thread_id": "7"}, "discord_thread_id"),
+    ],
+)
+def test_a_thread_that_discord_would_reject_is_rejected_early(settings: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_channel(channel(DiscordChannel, **settings), EgressPolicy(()))
+    assert caught.value.field == field
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,6 @@ def test_the_port_defaults_to_the_usual_one(settings: dict[str, Any], url: str) 
         "ops@",
         "ops@localhost",
         "a@b@example.com",
-        "Ops <ops@example.com>",
         "ops@example.com, db@example.com",
         "ops@example.com\r\nBcc: x@example.com",
         "ops@example.com\n",

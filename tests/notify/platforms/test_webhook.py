@@ -1,17 +1,22 @@
 """The generic webhook: headers, template of the body, and the built-in body when the template fails."""
 
 import json
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from relay.domain.alertmanager import decode_webhook
 from relay.domain.channel_types import WebhookChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.outcomes import Sent
 from relay.notify.registry import check_channel
 from relay.notify.transport.egress_policy import EgressPolicy
+from tests.fixtures.relays import SAMPLES
 from tests.fixtures.sink import Sink
-from tests.notify.factories import alert, channel, notification
+from tests.notify.factories import alert, channel, count, digest, notification
 from tests.notify.sending import send
 
 FAILING = [
@@ -56,6 +61,42 @@ async def test_the_built_in_body_contains_everything(sink: Sink) -> None:
     assert [alert["status"] for alert in body["alerts"]] == ["firing", "resolved"]
     assert body["alerts"][1]["starts_at"] == "2026-11-23T15:33:27Z"
     assert sink.received[0].headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("sample", sorted(SAMPLES.glob("alertmanager-0.25-*.json")), ids=lambda path: path.stem)
+async def test_the_body_of_alertmanager_is_what_alertmanager_sent(sample: Path, sink: Sink) -> None:
+    sent = json.loads(sample.read_bytes())
+    group = decode_webhook(sample.read_bytes())
+    message = msgspec.structs.replace(notification(*group.alerts), group=group)
+
+    await send(WebhookChannel, sink.url, message, webhook_body="alertmanager")
+
+    def comparable(body: dict[str, Any]) -> dict[str, Any]:
+        """The body with times as moments, to the microsecond, which is what the relay stores."""
+        alerts = [
+            alert | {name: moment(alert[name]) for name in ("startsAt", "endsAt")} for alert in body["alerts"]
+        ]
+        return body | {"alerts": alerts}
+
+    assert comparable(sink.received[0].json) == comparable(sent)
+    assert decode_webhook(sink.received[0].body) == group
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+async def test_a_digest_in_the_body_of_alertmanager_is_one_group(sink: Sink) -> None:
+    await send(WebhookChannel, sink.url, digest(count("DiskFull", firing=3)), webhook_body="alertmanager")
+    body = sink.received[0].json
+    assert (body["version"], body["groupKey"], body["receiver"]) == ("4", "alert-relay-digest:42", "c")
+    assert (body["status"], len(body["alerts"]), body["truncatedAlerts"]) == ("firing", 1, 2)
+    assert body["commonLabels"] == {"alertname": "DiskFull", "severity": "critical"}
+
+
+def test_the_body_of_alertmanager_and_a_template_exclude_each_other() -> None:
+    settings = {"webhook_body": "alertmanager", "custom_payload_template": "{}"}
+    assert "custom_payload_template" in rejection("webhook_body", **settings)
 
 
 async def test_a_template_renders_the_body(sink: Sink) -> None:

@@ -16,7 +16,7 @@ from tests.notify.strict.platform import PostedMessage, RateWindow, StrictPlatfo
 LINK = re.compile(r"(?<!\\)\[[^\[\]]*\]\(([^()\s]*)\)")
 MENTION = re.compile(r"(?<!\\)(?:\\\\)*<[@#!]")
 EDIT_FIELDS = {"content", "embeds", "allowed_mentions"}
-EXECUTE_FIELDS = EDIT_FIELDS | {"username", "avatar_url"}
+EXECUTE_FIELDS = EDIT_FIELDS | {"username", "avatar_url", "thread_name"}
 EMBED_FIELDS: dict[str, type] = {"title": str, "description": str, "color": int, "footer": dict}
 """The fields that the relay uses. Not `url`: for some hosts, Discord refuses the whole message."""
 MAX_LENGTHS = {"title": 256, "description": 4096}
@@ -111,11 +111,16 @@ def _embed(embed: dict[str, Any], at: str) -> tuple[str, str, str]:
 
 
 class StrictDiscord(StrictPlatform):
-    """A webhook at `DISCORD_HOOK`, unless it is `deleted`, and the messages of its channel."""
+    """A webhook at `DISCORD_HOOK`, unless it is `deleted`, and the messages of its channel, which may be a forum.
 
-    def __init__(self, **options: Any) -> None:
+    `threads` has the names of a forum's posts by their ids.
+    """
+
+    def __init__(self, *, forum: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self.deleted = False
+        self.threads: dict[str, str] = {}
+        self._forum = forum
         self._raw: dict[str, dict[str, Any]] = {}
 
     async def respond(self, request: web.Request) -> web.Response:
@@ -131,7 +136,8 @@ class StrictDiscord(StrictPlatform):
             if request.method == "POST" and at == "":
                 response = self._execute(parse_arguments(await request.read(), EXECUTE_FIELDS), request)
             elif request.method == "PATCH" and re.fullmatch(r"/messages/\d+", at):
-                response = self._edit(at.rpartition("/")[2], parse_arguments(await request.read(), EDIT_FIELDS))
+                message = parse_arguments(await request.read(), EDIT_FIELDS)
+                response = self._edit(at.rpartition("/")[2], message, request.query.get("thread_id"))
             else:
                 response = web.json_response({"message": "405: Method Not Allowed", "code": 0}, status=405)
         except Refused as refused:
@@ -143,15 +149,32 @@ class StrictDiscord(StrictPlatform):
     def _execute(self, message: dict[str, Any], request: web.Request) -> web.Response:
         text = displayed_text(message)
         reference = f"{1200000000000000000 + len(self._raw)}"
+        thread = self._thread(message.pop("thread_name", None), request.query.get("thread_id"), reference)
         self._raw[reference] = message
-        self.messages.append(PostedMessage(reference, [text], request.query.get("thread_id")))
+        self.messages.append(PostedMessage(reference, [text], thread))
         if request.query.get("wait") != "true":
             return web.Response(status=204)
-        return web.json_response({"id": reference, "type": 0, "webhook_id": DISCORD_HOOK.split("/")[3]} | message)
+        ids = {"id": reference, "channel_id": thread or "1000000000000000000"}
+        return web.json_response(ids | {"type": 0, "webhook_id": DISCORD_HOOK.split("/")[3]} | message)
 
-    def _edit(self, reference: str, message: dict[str, Any]) -> web.Response:
+    def _thread(self, name: str | None, thread: str | None, reference: str) -> str | None:
+        """The thread of a new message. A message that starts a forum post has the id of the post."""
+        if name is not None and not self._forum:
+            raise Refused(400, 220003, "Webhooks can only create threads in forum channels")
+        if name is not None and thread is not None:
+            raise Refused(400, 220002, "Webhooks in forum channels can only have one of thread_name or thread_id")
+        if self._forum and name is None and thread is None:
+            raise Refused(400, 220001, "Webhooks posted to forum channels must have a thread_name or thread_id")
+        if thread is not None and self._forum and thread not in self.threads:
+            raise Refused(404, 10003, "Unknown Channel")
+        if name is not None:
+            self.threads[reference] = name
+            return reference
+        return thread
+
+    def _edit(self, reference: str, message: dict[str, Any], thread: str | None) -> web.Response:
         stored = self.find(reference)
-        if stored is None:
+        if stored is None or stored.thread != thread:
             raise Refused(404, 10008, "Unknown Message")
         if not stored.editable:
             raise Refused(403, 50005, "Cannot edit a message authored by another user")

@@ -11,7 +11,7 @@ from relay.domain.notifications import Notification
 from relay.domain.outcomes import Outcome, Rejected, Retry, Sent
 from relay.domain.templates.message_templates import MessageTemplate
 from relay.notify.registry import NOTIFIERS
-from tests.fixtures.sink import Sink
+from tests.fixtures.sink import Sink, success
 from tests.notify.channel_types import ChannelType
 from tests.notify.factories import alert, channel, notification
 from tests.notify.sending import local_sender
@@ -69,9 +69,10 @@ async def test_messages_already_sent_are_edited_to_the_built_in_content(sink: Si
 
 
 async def test_a_rejected_event_is_sent_built_in_and_the_others_once(sink: Sink) -> None:
-    def respond(_: web.Request) -> web.Response:
-        refused = "ours db1" in bodies(sink)[-1]["payload"]["summary"]
-        return web.json_response({"status": "invalid event"}, status=400 if refused else 202)
+    async def respond(request: web.Request) -> web.StreamResponse:
+        if "ours db1" in bodies(sink)[-1]["payload"]["summary"]:
+            return web.json_response({"status": "invalid event"}, status=400)
+        return await success(request)
 
     sink.script = respond
     outcome = await send_with_template(sink, PagerDutyChannel, group(3))

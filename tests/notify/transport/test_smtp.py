@@ -164,6 +164,25 @@ async def test_an_echoed_login_is_masked(echoed: str, server: MailServer) -> Non
         ({OPS: "550 unknown", DB: "450 later"}, Retry(Reason.SERVER_ERROR, "450 later", 450)),
         ({OPS: "550 unknown", DB: "552 full"}, Retry(Reason.SERVER_ERROR, "552 full", 552)),
         ({OPS: "530 log in first", DB: "550 no"}, Retry(Reason.AUTH_ERROR, "530 log in first", 530)),
+        *(
+            ({OPS: "550 5.1.1 unknown", DB: reply}, Retry(Reason.CLIENT_ERROR, reply, int(reply[:3])))
+            for reply in (
+                "504 5.5.2 <[127.0.0.1]>: Helo command rejected: need fully-qualified hostname",
+                "554 5.7.1 <db@example.org>: Relay access denied",
+                "550 5.7.1 Unable to relay",
+                "550 5.1.8 Sender domain does not resolve",
+                "550 Client host rejected: cannot find your hostname",
+                "550 blocked using zen.spamhaus.org",
+                "501 syntax",
+                "521 this host accepts no mail",
+            )
+        ),
+        (
+            {"DATA": "550 Client host [127.0.0.1] blocked"},
+            Retry(Reason.CLIENT_ERROR, "550 Client host [127.0.0.1] blocked", 550),
+        ),
+        ({"DATA": "535 5.7.8 log in first"}, Retry(Reason.AUTH_ERROR, "535 5.7.8 log in first", 535)),
+        ({"DATA": "550 5.7.1 spam"}, Rejected(Reason.CLIENT_ERROR, "550 5.7.1 spam", 550)),
     ],
     ids=str,
 )
@@ -173,6 +192,20 @@ async def test_a_rejection_is_final_if_it_concerns_the_mail(
     server.replies = replies
     assert await send_mail(server.port) == expected
     assert server.arrived == []
+
+
+@pytest.mark.parametrize("reply", ["garbage", "299 what", "200"])
+async def test_an_email_with_an_unknown_reply_may_have_been_accepted(reply: str, server: MailServer) -> None:
+    server.replies = {"DATA": reply}
+    outcome = await send_mail(server.port)
+    assert isinstance(outcome, Retry)
+    assert (outcome.reason, outcome.unconfirmed) == (Reason.UNEXPECTED_RESPONSE, True)
+    assert outcome.detail.startswith("unexpected reply: ")
+
+
+async def test_the_name_in_ehlo_is_a_setting(server: MailServer) -> None:
+    await send_mail(server.port, smtp_hello="relay.example.com")
+    assert server.greeted == ["relay.example.com"]
 
 
 async def test_rejected_recipients_are_counted(server: MailServer) -> None:
