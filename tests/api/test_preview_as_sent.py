@@ -62,7 +62,8 @@ async def test_the_preview_of_a_large_delivery_equals_what_was_sent(
     channel_class: ChannelClass, relay: Relay, sink: Sink
 ) -> None:
     async with platform(channel_class, sink) as target:
-        await relay.channel(**target.channel)
+        edited = "update_message" in channel_class.__struct_fields__
+        await relay.channel(**target.channel | ({"update_message": False} if edited else {}))
         await relay.webhook(large_group())
         [delivery] = await relay.settled(1)
 

@@ -43,7 +43,7 @@ async def tinyproxy(folder: Path, connect_port: int = 443) -> AsyncIterator[int]
     port = free_port()
     config = folder / "tinyproxy.conf"
     config.write_text(CONFIG.format(port=port, connect_port=connect_port))
-    async with daemon(f"http://127.0.0.1:{port}", TINYPROXY, "-d", "-c", str(config), status=400):
+    async with daemon(f"http://127.0.0.1:{port}", TINYPROXY, "-d", "-c", str(config), status=407):
         yield port
 
 

@@ -71,6 +71,9 @@ class AppriseNotifier(Notifier[AppriseChannel]):
         """Require Apprise and a URL that it supports; reject services on the relay's own host."""
         if importlib.util.find_spec("apprise") is None:
             raise InvalidInput("channel_type", NOT_INSTALLED)
+        for field in ("tls_ca", "tls_cert"):
+            if getattr(channel, field) is not None:
+                raise InvalidInput(field, "is not supported: Apprise opens its own connections")
         url = channel.apprise_url
         if len(url) > MAX_URL or not url.isprintable():
             raise InvalidInput("apprise_url", f"must be a URL of at most {MAX_URL} printable characters")

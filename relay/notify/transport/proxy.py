@@ -11,7 +11,10 @@ from relay.notify.redact import basic_credentials
 
 
 class Proxy(msgspec.Struct, frozen=True):
-    """An HTTP proxy. `url` contains no credentials; `headers` do."""
+    """An HTTP proxy. `url` contains no credentials.
+
+    `headers` do: aiohttp sends their Authorization as Proxy-Authorization, with or without TLS to the host.
+    """
 
     url: yarl.URL
     headers: dict[str, str]
@@ -50,7 +53,7 @@ def _parse(text: str) -> Proxy:
     if url.user is None:
         return Proxy(url, {})
     credentials = basic_credentials(url.user, url.password or "")
-    return Proxy(url.with_user(None), {"Proxy-Authorization": f"Basic {credentials}"})
+    return Proxy(url.with_user(None), {"Authorization": f"Basic {credentials}"})
 
 
 def _matches(entry: str, host: str, port: int | None) -> bool:

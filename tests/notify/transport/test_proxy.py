@@ -43,7 +43,7 @@ def test_the_credentials_of_the_proxy_are_utf8() -> None:
     )
     assert proxy is not None
     assert proxy.url == yarl.URL(PROXY)
-    credentials = proxy.headers["Proxy-Authorization"].removeprefix("Basic ")
+    credentials = proxy.headers["Authorization"].removeprefix("Basic ")
     assert base64.b64decode(credentials).decode() == "jürgen:p@ss"
 
 
