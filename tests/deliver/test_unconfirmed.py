@@ -19,9 +19,6 @@ async def channels(relay: Relay, platform: Platform) -> None:
         "first": {"fallback_channel_id": "second"},
         "second": {"alert_names": ["nothing"]},
     }
-        "first": {"fallback_channel_id": "second"},
-        "second": {"alert_names": ["nothing"]},
-    }
     for name in ("second", "first"):
         url = f"{platform.url}/{name}"
         await relay.channel(id=name, name=name, channel_type="webhook", webhook_url=url, **filters[name])
