@@ -60,6 +60,11 @@ def on_deep_nesting(_: Request[Any, Any, Any], error: RecursionError) -> Respons
     return _response(Problem.of(HTTPStatus.BAD_REQUEST, "the JSON is nested too deeply"))
 
 
+def on_invalid_utf8(_: Request[Any, Any, Any], error: UnicodeDecodeError) -> Response[Problem]:
+    """Respond 400 to JSON that is not valid UTF-8."""
+    return _response(Problem.of(HTTPStatus.BAD_REQUEST, f"the body is not valid UTF-8 (byte {error.start})"))
+
+
 def on_unexpected_error(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Respond 500 to a bug; its details are logged and not in the response."""
     log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
@@ -70,6 +75,7 @@ HANDLERS: Final[ExceptionHandlersMap] = {
     RelayError: on_relay_error,
     HTTPException: on_http_error,
     RecursionError: on_deep_nesting,
+    UnicodeDecodeError: on_invalid_utf8,
     Exception: on_unexpected_error,
     **dict.fromkeys(UNAVAILABLE, on_database_unavailable),
 }

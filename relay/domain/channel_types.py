@@ -81,6 +81,8 @@ class BaseChannel(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The fields of all channel types. Fields named in `SECRET` are encrypted at rest and masked in responses."""
 
     SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"webhook_url"}
+    DESTINATION: ClassVar[frozenset[str]] = frozenset({"webhook_url"})
+    """The fields that determine where it sends. A PATCH that changes one must contain the secrets again."""
     LOGIN: ClassVar[tuple[str, str] | None] = None
     """The fields with the user and password for HTTP basic authentication."""
     CAVEATS: ClassVar[tuple[str, ...]] = ()
@@ -115,6 +117,7 @@ class SlackChannel(BaseChannel, frozen=True, kw_only=True, tag="slack"):
     """A Slack incoming webhook, a bot that posts to a Slack channel, or a server compatible with either."""
 
     SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"webhook_url", "bot_token"}
+    DESTINATION: ClassVar[frozenset[str]] = frozenset({"webhook_url", "slack_api_url"})
 
     webhook_url: str | None = None
     bot_token: str | None = None
@@ -177,6 +180,7 @@ class TelegramChannel(BaseChannel, frozen=True, kw_only=True, tag="telegram"):
     """A chat that a Telegram bot posts to, through the public Bot API or a self-hosted server."""
 
     SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"bot_token"}
+    DESTINATION: ClassVar[frozenset[str]] = frozenset({"telegram_api_url"})
 
     bot_token: str
     chat_id: str
@@ -191,6 +195,7 @@ class PagerDutyChannel(BaseChannel, frozen=True, kw_only=True, tag="pagerduty"):
     """A PagerDuty service with an Events API v2 integration."""
 
     SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"routing_key"}
+    DESTINATION: ClassVar[frozenset[str]] = frozenset({"pagerduty_url"})
 
     routing_key: str
     pagerduty_url: str = "https://events.pagerduty.com/v2/enqueue"
@@ -200,6 +205,7 @@ class SmsChannel(BaseChannel, frozen=True, kw_only=True, tag="sms"):
     """Text messages through Twilio, from a number or a messaging service."""
 
     SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"auth_token"}
+    DESTINATION: ClassVar[frozenset[str]] = frozenset({"twilio_url"})
     LOGIN: ClassVar[tuple[str, str] | None] = ("account_sid", "auth_token")
 
     account_sid: str
@@ -214,6 +220,7 @@ class EmailChannel(BaseChannel, frozen=True, kw_only=True, tag="email"):
     """Email through an SMTP server. The default port is 587, or 465 with `tls` and 25 with `none`."""
 
     SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"smtp_password"}
+    DESTINATION: ClassVar[frozenset[str]] = frozenset({"smtp_host", "smtp_port", "smtp_security"})
 
     smtp_host: str
     smtp_port: int | None = None
@@ -232,6 +239,7 @@ class AppriseChannel(BaseChannel, frozen=True, kw_only=True, tag="apprise"):
     """Any service that the library Apprise supports, by its Apprise URL."""
 
     SECRET: ClassVar[frozenset[str]] = COMMON_SECRETS | {"apprise_url"}
+    DESTINATION: ClassVar[frozenset[str]] = frozenset({"apprise_url"})
     CAVEATS: ClassVar[tuple[str, ...]] = (
         "Apprise does not report why a delivery failed, so all failures are retried until they expire.",
         "A message that takes longer than the attempt's timeout may still arrive, and is then delivered twice.",

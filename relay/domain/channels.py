@@ -5,11 +5,13 @@ import unicodedata
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from relay.domain.channel_types import LABEL_FILTERS, Channel, channel_class, channel_types
 from relay.domain.errors import InvalidInput
 from relay.domain.fields import field_and_message, require_storable
 from relay.domain.identity import require_source
+from relay.domain.matchers import require_small_program
 
 MASK: Final = "********"
 MAX_ID: Final = 63
@@ -36,6 +38,8 @@ def parse_channel(data: Any) -> Channel:
         channel: Channel = msgspec.convert(data, Channel)
     except msgspec.ValidationError as error:
         raise InvalidInput(*field_and_message(error)) from None
+    if data.get("id") == "":
+        raise InvalidInput("id", "must not be empty; omit it to derive it from the name")
     if not channel.id and channel.name.strip():
         channel = msgspec.structs.replace(channel, id=slug(channel.name))
     _check(channel)
@@ -95,7 +99,40 @@ def merge_patch(channel: Channel, patch: Any) -> Channel:
             data[name] = _unmask(value, data.get(name))
         else:
             data[name] = value
-    return parse_channel(data)
+    changed = parse_channel(data)
+    _require_secrets_again(channel, changed, patch)
+    return changed
+
+
+def _require_secrets_again(before: Channel, after: Channel, patch: dict[str, Any]) -> None:
+    """Reject a change of where a channel sends if it would send a stored secret there.
+
+    Secrets can't be read; otherwise a caller could have them sent to a server of theirs.
+    """
+    moved = [name for name in sorted(before.DESTINATION) if getattr(before, name) != getattr(after, name)]
+    if not moved:
+        return
+    kept = [
+        field
+        for name in sorted(before.SECRET - set(moved))
+        for field in _kept_secrets(name, getattr(before, name), patch.get(name, UNSET))
+    ]
+    if kept:
+        raise InvalidInput(
+            kept[0],
+            f"changing {' and '.join(moved)} changes where the channel sends; "
+            f"send its secrets again, or null to remove them: {', '.join(kept)}",
+        )
+
+
+def _kept_secrets(name: str, stored: Any, given: Any) -> list[str]:
+    """The fields of a stored secret that a patch does not contain: absent or masked."""
+    if stored is None or given is None:
+        return []
+    if isinstance(stored, dict):
+        entries = given if isinstance(given, dict) else {}
+        return [f"{name}.{entry}" for entry in stored if entries.get(entry, UNSET) in (UNSET, MASK)]
+    return [name] if given in (UNSET, MASK) else []
 
 
 def _mask(value: Any) -> Any:
@@ -121,6 +158,11 @@ def _check(channel: Channel) -> None:
         value = getattr(channel, name)
         if value == MASK or (isinstance(value, dict) and MASK in value.values()):
             raise InvalidInput(name, "is the mask of a secret; send the secret itself")
+    _check_filters(channel)
+    _check_delivery(channel)
+
+
+def _check_filters(channel: Channel) -> None:
     if channel.tenant_id == "":
         raise InvalidInput("tenant_id", "must not be empty; omit it to match all tenants")
     if channel.source is not None:
@@ -131,8 +173,11 @@ def _check(channel: Channel) -> None:
             raise InvalidInput(name, f"must not contain more than {MAX_FILTER_VALUES} values")
         if "" in values:
             raise InvalidInput(f"{name}[{values.index('')}]", "must not be empty")
-    channel.parsed_matchers()
-    _check_delivery(channel)
+    for at, matcher in enumerate(channel.parsed_matchers()):
+        try:
+            require_small_program(matcher)
+        except InvalidInput as error:
+            raise InvalidInput(f"matchers[{at}]", error.message) from None
 
 
 def _check_delivery(channel: Channel) -> None:

@@ -143,7 +143,12 @@ def test_json_other_than_an_object_is_rejected(data: Any) -> None:
 )
 def test_an_id_is_derived_from_the_name(name: str, derived: str) -> None:
     assert slug(name) == derived
-    assert minimal(name=name).id == minimal(name=name, id="").id == derived
+    assert minimal(name=name).id == derived
+
+
+def test_an_empty_id_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="id: must not be empty"):
+        minimal(id="")
 
 
 def test_no_id_is_derived_from_a_name_without_letters() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.domain.channel_types import Channel
+from relay.domain.channel_types import CHANNEL_CLASSES, Channel, type_name
 from relay.domain.channels import MASK, mask_secrets, merge_patch, parse_channel
 from relay.domain.errors import InvalidInput
 
@@ -67,7 +67,12 @@ def test_absent_fields_are_kept() -> None:
 @pytest.mark.parametrize(
     ("patch", "url", "headers"),
     [
-        ({"webhook_url": "https://example.com/new"}, "https://example.com/new", HEADERS),
+        (
+            {"webhook_url": "https://example.com/new", "custom_headers": HEADERS},
+            "https://example.com/new",
+            HEADERS,
+        ),
+        ({"webhook_url": "https://example.com/new", "custom_headers": None}, "https://example.com/new", {}),
         ({"webhook_url": MASK, "custom_headers": {"X-Key": MASK, "X-Other": MASK}}, URL, HEADERS),
         ({"custom_headers": {"X-Key": "new", "X-Other": MASK}}, URL, HEADERS | {"X-Key": "new"}),
         ({"custom_headers": {"X-Key": "new"}}, URL, HEADERS | {"X-Key": "new"}),
@@ -132,3 +137,65 @@ def test_a_patch_is_validated_like_a_channel(patch: Any, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         merge_patch(channel_of(), patch)
     assert caught.value.field == field
+
+
+SECRETS: dict[str, dict[str, Any]] = {
+    "slack": {"bot_token": "xoxb-1", "slack_channel": "#a"},
+    "discord": {"webhook_url": URL, "tls_cert": "c", "tls_key": "k"},
+    "teams": {"webhook_url": URL, "tls_cert": "c", "tls_key": "k"},
+    "webhook": {"webhook_url": URL, "custom_headers": HEADERS, "signing_secret": "s"},
+    "telegram": {"bot_token": "1:a", "chat_id": "1"},
+    "pagerduty": {"routing_key": "k" * 32},
+    "sms": {"account_sid": "a", "auth_token": "t", "sms_to": ["+1"], "sms_from": "+2"},
+    "email": {"smtp_host": "a", "smtp_password": "p", "email_from": "a@b.c", "email_to": ["a@b.c"]},
+    "apprise": {"apprise_url": "json://a.example", "tls_cert": "c", "tls_key": "k"},
+}
+MOVES = [
+    ("slack", "slack_api_url", "https://elsewhere.example"),
+    ("slack", "webhook_url", "https://elsewhere.example"),
+    ("discord", "webhook_url", "https://elsewhere.example"),
+    ("teams", "webhook_url", "https://elsewhere.example"),
+    ("webhook", "webhook_url", "https://elsewhere.example"),
+    ("telegram", "telegram_api_url", "https://elsewhere.example"),
+    ("pagerduty", "pagerduty_url", "https://elsewhere.example"),
+    ("sms", "twilio_url", "https://elsewhere.example"),
+    ("email", "smtp_host", "elsewhere.example"),
+    ("email", "smtp_port", 2525),
+    ("email", "smtp_security", "none"),
+    ("apprise", "apprise_url", "json://elsewhere.example"),
+]
+
+
+def test_every_type_declares_its_destination() -> None:
+    moved = {(channel_type, field) for channel_type, field, _ in MOVES}
+    declared = {(type_name(known), field) for known in CHANNEL_CLASSES for field in known.DESTINATION}
+    assert moved == declared
+    for known in CHANNEL_CLASSES:
+        names = [name for name in known.__struct_fields__ if name.endswith(("_url", "_host", "_port"))]
+        assert set(names) - {"discord_avatar_url"} <= known.DESTINATION, known
+
+
+@pytest.mark.parametrize(("channel_type", "field", "value"), MOVES)
+def test_a_channel_that_sends_elsewhere_needs_its_secrets_again(channel_type: str, field: str, value: Any) -> None:
+    stored = parse_channel({"name": "a", "channel_type": channel_type, **SECRETS[channel_type]})
+    secret = {name for name in stored.SECRET - {field} if getattr(stored, name)}
+    with pytest.raises(InvalidInput, match=f"changing {field} changes where the channel sends") as refused:
+        merge_patch(stored, {field: value})
+    assert all(name in str(refused.value) for name in secret)
+    with pytest.raises(InvalidInput, match="changes where the channel sends"):
+        merge_patch(stored, {field: value, **dict.fromkeys(secret, MASK)})
+    again = {name: SECRETS[channel_type][name] for name in secret}
+    assert getattr(merge_patch(stored, {field: value, **again}), field) == value
+
+
+def test_a_destination_that_is_sent_unchanged_needs_no_secrets() -> None:
+    stored = parse_channel({"name": "a", "channel_type": "telegram", **SECRETS["telegram"]})
+    patch = {"telegram_api_url": "https://api.telegram.org", "bot_token": MASK, "name": "b"}
+    assert merge_patch(stored, patch).name == "b"
+
+
+def test_one_header_that_is_kept_is_named() -> None:
+    stored = parse_channel({"name": "a", "channel_type": "webhook", **SECRETS["webhook"], "signing_secret": None})
+    patch = {"webhook_url": "https://elsewhere.example", "custom_headers": {"X-Key": "again"}}
+    with pytest.raises(InvalidInput, match=r"or null to remove them: custom_headers.X-Other$"):
+        merge_patch(stored, patch)
