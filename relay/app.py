@@ -28,6 +28,7 @@ from relay.api.route import RouteController
 from relay.api.sources import SourcesController
 from relay.api.test import TestController
 from relay.deliver.worker import Worker
+from relay.http.headers import ResponseHeaders
 from relay.middleware import MetricsMiddleware, application_metrics, litestar_exception
 from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
@@ -91,10 +92,10 @@ async def open_services(
         await database.close()
 
 
-def asgi_application(services: Services) -> MetricsMiddleware:
+def asgi_application(services: Services) -> ResponseHeaders:
     """The HTTP application inside the metrics middleware, which also counts responses without a route."""
     metrics = application_metrics("relay", services.metrics.registry, tracking=False)
-    return MetricsMiddleware(create_application(services), metrics=metrics)
+    return ResponseHeaders(MetricsMiddleware(create_application(services), metrics=metrics))
 
 
 def create_application(services: Services) -> Litestar:

@@ -57,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The time without a report after which an alert is stale; above Alertmanager's usual repeat_interval."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks of proxies whose X-Forwarded-For names the sender of a webhook."""
+    max_connections: int = 1000
+    """HTTP connections of the process; one above it gets 503."""
     digest_after: float = 10.0
     """Pending groups are merged into a digest if the channel's rate limit would need longer than this for them."""
     give_up_after: float = 86_400.0
@@ -200,8 +202,9 @@ def _convert(given: dict[str, Any]) -> Settings:
 
 
 def _check(settings: Settings) -> None:
-    if not 0 <= settings.port <= 65535:
-        raise SettingsError("RELAY_PORT must be between 0 and 65535")
+    for name, least, most in (("port", 0, 65_535), ("max_connections", 1, 100_000)):
+        if not least <= getattr(settings, name) <= most:
+            raise SettingsError(f"RELAY_{name.upper()} must be between {least} and {most}")
     if settings.log_format not in ("console", "json"):
         raise SettingsError("RELAY_LOG_FORMAT must be console or json")
     if settings.log_level not in ("debug", "info", "warning", "error"):
@@ -214,6 +217,10 @@ def _check(settings: Settings) -> None:
         _ = settings.trusted_networks
     except ValueError as error:
         raise SettingsError(f"RELAY_TRUSTED_PROXIES is invalid: {error}") from None
+    _check_durations(settings)
+
+
+def _check_durations(settings: Settings) -> None:
     if not 0 < settings.stale_after <= 366 * 86400:
         raise SettingsError("RELAY_STALE_AFTER must be greater than 0 and at most 31622400 seconds (a year)")
     durations = (

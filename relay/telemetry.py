@@ -37,6 +37,7 @@ class Metrics:
         """Register all metrics in `registry`, or in a new one."""
         self.registry = registry or CollectorRegistry()
         self._create_ingest_metrics()
+        self._create_http_metrics()
         self._create_attempt_metrics()
         self._create_delivery_metrics()
         self._create_database_gauges()
@@ -62,6 +63,15 @@ class Metrics:
             registry=self.registry,
         )
         self.config_version = self._gauge("relay_config_version", "Version of the configuration used for routing.")
+
+    def _create_http_metrics(self) -> None:
+        self.connections = self._gauge("relay_connections", "Open HTTP connections.")
+        self.connections_refused = self._counter(
+            "relay_connections_refused", "HTTP connections refused because RELAY_MAX_CONNECTIONS were open."
+        )
+        self.bodies_refused = self._counter(
+            "relay_bodies_refused", "Requests refused because too many bytes of bodies were in flight."
+        )
 
     def _create_attempt_metrics(self) -> None:
         self.attempts = self._counter(

@@ -11,21 +11,20 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 import msgspec
-import uvicorn
 import uvloop
 from prometheus_client import start_http_server
 
 from relay.app import BASE_PATH, asgi_application, open_services, run_services
 from relay.cli.data_dir import ensure_keys, write_address
 from relay.domain.errors import SettingsError
+from relay.http.occupancy import Occupancy
+from relay.http.server import UvicornServer
 from relay.settings import Settings, http_url
 from relay.store.postgres import migrations
 from relay.store.postgres.database import UNAVAILABLE, Database, error_message
 from relay.store.postgres.embedded import EmbeddedPostgres
 from relay.telemetry import Metrics, configure_logging
 
-KEEP_ALIVE: Final = 330
-"""Seconds; longer than Go's HTTP client (Alertmanager) keeps idle connections, so that the client closes them."""
 BACKLOG: Final = 1024
 GARBAGE_THRESHOLD: Final = 20_000
 """New objects per collection; with the default of 700 the collector runs many times per batch."""
@@ -65,22 +64,14 @@ async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool
     settings = prepared.settings
     async with open_services(settings, receive=True, deliver=delivery) as services:
         await _migrate(services.database, migrate=migrate or prepared.embedded)
-        config = uvicorn.Config(
-            asgi_application(services),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            proxy_headers=False,  # the webhook resolves X-Forwarded-For itself, see RELAY_TRUSTED_PROXIES
-            timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=max(int(settings.shutdown_timeout), 1),
-        )
+        occupancy = Occupancy(settings.max_connections, services.metrics)
+        server = UvicornServer(asgi_application(services), occupancy, settings.shutdown_timeout)
         stop = _stop_on_signals()
         listens_on = http_url(settings.host, listening.getsockname()[1])
         if prepared.embedded:
             write_address(settings, listens_on)
         _print_banner(prepared, settings.external_url or listens_on)
-        await run_services(services, stop, UvicornServer(config).serve_until(stop, listening))
+        await run_services(services, stop, server.serve_until(stop, listening))
 
 
 async def _work(prepared: Prepared, *, migrate: bool, metrics_port: int | None) -> None:
@@ -111,24 +102,6 @@ def _metrics_page(host: str, port: int | None, metrics: Metrics) -> Iterator[Non
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-class UvicornServer(uvicorn.Server):
-    """uvicorn that an event stops, instead of signals."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Install no signal handlers: delivery stops after the server, so `_stop_on_signals` handles them."""
-        yield
-
-    async def serve_until(self, stop: asyncio.Event, listening: socket.socket) -> None:
-        """Serve until the event, then finish the requests in progress."""
-        serving = asyncio.create_task(self.serve(sockets=[listening]))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        self.should_exit = True
-        await serving
 
 
 def _stop_on_signals() -> asyncio.Event:
