@@ -18,6 +18,10 @@ from relay.domain.errors import InvalidInput
 MAX_LENGTH: Final = 4096
 REGEX_MEMORY: Final = 1 << 20
 """Bytes of memory that RE2 may use for one expression; an expression that needs more is rejected."""
+MAX_PROGRAM: Final = 2_000
+"""RE2 instructions of one expression at its creation; matching takes time in proportion to them."""
+MAX_MATCHED: Final = 4096
+"""Characters of a label's value that regular expressions are matched with."""
 _syntax = re.compile(
     r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)+)"|(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*))'
     r"\s*(?P<op>=~|!~|!=|=)\s*(?P<value>.*?)\s*",
@@ -37,6 +41,10 @@ class Op(StrEnum):
     NOT_MATCHES = "!~"
 
 
+REGULAR: Final = frozenset({Op.MATCHES, Op.NOT_MATCHES})
+"""The operators whose value is a regular expression."""
+
+
 class Matcher(msgspec.Struct, frozen=True):
     """One condition on one label."""
 
@@ -53,9 +61,9 @@ class Matcher(msgspec.Struct, frozen=True):
             case Op.NOT_EQUAL:
                 return actual != self.value
             case Op.MATCHES:
-                return _regex(self.value).fullmatch(actual) is not None
+                return matches_pattern(self.value, actual)
             case Op.NOT_MATCHES:
-                return _regex(self.value).fullmatch(actual) is None
+                return not matches_pattern(self.value, actual)
 
     def __str__(self) -> str:
         name = self.name if _plain_name.fullmatch(self.name) else _quoted(self.name)
@@ -75,7 +83,7 @@ def parse_matcher(text: str) -> Matcher:
         raise InvalidInput("", f'{text!r} is not a matcher, such as severity="critical" or team=~"db|infra"')
     name = found["name"] or _unescape(found["quoted"])
     matcher = Matcher(name=name, op=Op(found["op"]), value=_value(found["value"], text))
-    if matcher.op in (Op.MATCHES, Op.NOT_MATCHES):
+    if matcher.op in REGULAR:
         try:
             _regex(matcher.value)
         except re2.error as error:
@@ -83,6 +91,36 @@ def parse_matcher(text: str) -> Matcher:
             reason = detail.decode(errors="replace") if isinstance(detail, bytes) else str(detail)
             raise InvalidInput("", f"{text!r} has an invalid regular expression: {reason}") from None
     return matcher
+
+
+def matches_pattern(pattern: str, value: str) -> bool:
+    """Whether a valid regular expression matches a value as a whole; of a long value its first characters."""
+    return _regex(pattern).fullmatch(value[:MAX_MATCHED]) is not None
+
+
+def program_size(pattern: str) -> int:
+    """Return the number of RE2 instructions of a valid regular expression.
+
+    Source: `RE2::ProgramSize` in https://github.com/google/re2/blob/main/re2/re2.h
+    """
+    return int(_regex(pattern).programsize)  # type: ignore[attr-defined]
+
+
+def require_small_program(matcher: Matcher) -> None:
+    """Reject a regular expression that would be slow to match.
+
+    Stored ones are not checked again, so that a stricter bound stops no channel.
+
+    Raises:
+        InvalidInput: it has more than MAX_PROGRAM instructions; the field is empty.
+    """
+    if matcher.op not in REGULAR:
+        return
+    size = program_size(matcher.value)
+    if size > MAX_PROGRAM:
+        raise InvalidInput(
+            "", f"{matcher} is too large a regular expression: {size} instructions, at most {MAX_PROGRAM}"
+        )
 
 
 def _value(raw: str, text: str) -> str:

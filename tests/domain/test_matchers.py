@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from relay.domain.matchers import parse_matcher
+from relay.domain.matchers import MAX_MATCHED, parse_matcher
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_regular_expressions_are_those_of_re2(pattern: str, value: str, matches:
 def test_no_pattern_is_slow(pattern: str) -> None:
     matcher = parse_matcher(f'a=~"{pattern}"')
     started = time.perf_counter()
-    assert not matcher.matches({"a": "a" * 50_000 + "!"})
+    assert not matcher.matches({"a": "a" * (MAX_MATCHED - 1) + "!"})
     assert time.perf_counter() - started < 1
 
 
