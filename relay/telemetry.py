@@ -6,6 +6,7 @@ Label values are bounded: types, outcomes and reasons, never ids or URLs.
 
 import logging
 import sys
+import traceback
 from typing import Any, Final
 
 import structlog
@@ -205,4 +206,23 @@ def configure_logging(log_format: str, level: str) -> None:
     # Libraries log warnings and errors to the same place. Uvicorn logs errors only: every malformed request is a
     # warning, and anyone who can reach the port can send those.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s", force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LibraryFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+class LibraryFormatter(logging.Formatter):
+    """Formats log records of libraries without the values in them, which may be secret URLs or tokens.
+
+    Of a message it keeps the first line before its values are inserted, and of an exception its type and where it
+    was raised.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return `LOGGER: MESSAGE`, and the traceback if there is one."""
+        message = str(record.msg).partition("\n")[0]
+        text = f"{record.name}: {'' if '://' in message else message}"
+        if record.exc_info is not None and record.exc_info[0] is not None:
+            frames = "".join(traceback.format_tb(record.exc_info[2]))
+            text += f"\n{frames}{record.exc_info[0].__name__}"
+        return text

@@ -1,6 +1,8 @@
 """Tests of the metrics: webhooks by result, requests by route, and series that exist from the start."""
 
 import asyncio
+import logging
+import sys
 from collections.abc import AsyncIterator
 from io import BytesIO
 
@@ -9,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from relay.domain.channel_types import channel_types
 from relay.receive.webhook import MAX_BODY
-from relay.telemetry import Metrics
+from relay.telemetry import LibraryFormatter, Metrics
 from tests.fixtures.postgres import execute, sibling, temporary_database
 from tests.fixtures.relays import Relay, RelayFactory, running, webhook
 
@@ -145,3 +147,22 @@ def test_two_applications_in_one_process_count_separately() -> None:
         )
         == 0
     )
+
+
+def test_logs_of_libraries_contain_no_values() -> None:
+    formatter = LibraryFormatter()
+    secret = "https://hooks.example.com/T0/s3cret"
+    try:
+        raise ValueError(secret)
+    except ValueError:
+        raised = sys.exc_info()
+    records = [
+        logging.LogRecord("urllib3", logging.WARNING, "", 0, "Failed to parse headers (url=%s)", (secret,), None),
+        logging.LogRecord("asyncio", logging.ERROR, "", 0, f"Task exception\nfuture: {secret}", None, raised),
+        logging.LogRecord("other", logging.ERROR, "", 0, f"no access to {secret}", None, None),
+    ]
+    texts = [formatter.format(record) for record in records]
+    assert texts[0] == "urllib3: Failed to parse headers (url=%s)"
+    assert "Task exception" in texts[1]
+    assert "ValueError" in texts[1]
+    assert "s3cret" not in "".join(texts)

@@ -8,6 +8,8 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+LOSES = ("all data: channels, API keys, alerts, webhooks and deliveries",)
+"""What a downgrade loses."""
 
 moment = sa.DateTime(timezone=True)
 now = sa.text("now()")

@@ -7,6 +7,12 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+LOSES = (
+    "limits, circuit breakers and health of channels",
+    "digests, and which deliveries were merged",
+    "attempts, as statistics of channels",
+)
+"""What a downgrade loses."""
 
 moment = sa.DateTime(timezone=True)
 zero = sa.text("0")

@@ -8,6 +8,8 @@ revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+LOSES = ("custom channel templates",)
+"""What a downgrade loses."""
 
 moment = sa.DateTime(timezone=True)
 

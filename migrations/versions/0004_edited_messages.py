@@ -8,6 +8,8 @@ revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
+LOSES = ("references to messages on platforms: they are no longer edited, and new ones are posted",)
+"""What a downgrade loses."""
 
 
 def upgrade() -> None:

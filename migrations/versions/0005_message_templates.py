@@ -8,6 +8,8 @@ revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
+LOSES = ("message templates with all their versions",)
+"""What a downgrade loses."""
 
 moment = sa.DateTime(timezone=True)
 

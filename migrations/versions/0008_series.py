@@ -11,6 +11,11 @@ revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
+LOSES = (
+    "occurrences, senders, sources and repeats of alerts; stale alerts become firing",
+    "the states of groups: a repeated webhook is delivered again",
+)
+"""What a downgrade loses."""
 
 moment = sa.DateTime(timezone=True)
 

@@ -1,21 +1,30 @@
 """Liveness, readiness and the relay's own metrics."""
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from relay.store.postgres.database import Database
+from relay.store.postgres import migrations
+from relay.store.postgres.database import CONNECT_TIMEOUT, UNAVAILABLE, Database, error_message
 from relay.telemetry import Metrics
 
+OK: Final = "ok"
+DEGRADED: Final = "degraded"
 
-class ServiceHealth(msgspec.Struct, frozen=True):
-    """`status` is `ok`, or `degraded` without the database."""
+
+class ServiceHealth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`status` is `ok`, or `degraded` without the database or with another schema than this release's.
+
+    `detail` says in one line why the relay is not ready; otherwise it is absent.
+    """
 
     status: str
     database: bool
+    detail: str | None = None
 
 
 @get("/-/healthy", tags=["health"], media_type="text/plain")
@@ -26,7 +35,7 @@ async def healthy() -> str:
 
 @get("/-/ready", tags=["health"])
 async def ready(database: NamedDependency[Database]) -> Response[ServiceHealth]:
-    """Readiness: 200 if the database responds and alerts can be accepted, otherwise 503."""
+    """Readiness: 200 if the database responds with the schema of this release, otherwise 503."""
     return await _health(database, unready=503)
 
 
@@ -45,9 +54,20 @@ async def metrics_page(metrics: NamedDependency[Metrics]) -> Response[bytes]:
 
 
 async def _health(database: Database, unready: int) -> Response[ServiceHealth]:
-    responds = await database.is_available()
-    body = ServiceHealth("ok" if responds else "degraded", responds)
-    return Response(body, status_code=200 if responds else unready)
+    body = await _service_health(database)
+    return Response(body, status_code=200 if body.status == OK else unready)
+
+
+async def _service_health(database: Database) -> ServiceHealth:
+    if not await database.is_available():
+        return ServiceHealth(DEGRADED, database=False, detail="the database is unavailable")
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            at = await migrations.current(database)
+    except UNAVAILABLE as error:
+        return ServiceHealth(DEGRADED, database=False, detail=error_message(error))
+    problem = migrations.schema_problem(at)
+    return ServiceHealth(OK if problem is None else DEGRADED, database=True, detail=problem)
 
 
 HANDLERS: list[Any] = [healthy, ready, health, metrics_page]

@@ -12,7 +12,7 @@ from relay.store.postgres.embedded import locked
 
 
 class LocalKeys(msgspec.Struct, frozen=True):
-    """The keys of an embedded server. `created` is true if this call generated the admin key."""
+    """The keys of an embedded server, those of the settings first. `created`: the admin key is new."""
 
     secret_key: str
     admin_key: str
@@ -24,10 +24,13 @@ class LocalKeys(msgspec.Struct, frozen=True):
 
 
 def ensure_keys(settings: Settings) -> LocalKeys:
-    """Read the keys, or generate them in files that only their owner can read."""
+    """Read the keys that the settings lack, or generate them in files that only their owner can read."""
+    secret_key, admin_key, created = settings.secret_key, settings.admin_key, False
     with locked(settings.data_dir / ".starting"):
-        secret_key, _ = _read_or_create(settings.secret_key_file, new_key())
-        admin_key, created = _read_or_create(settings.admin_key_file, new_secret())
+        if secret_key is None:
+            secret_key, _ = _read_or_create(settings.secret_key_file, new_key())
+        if admin_key is None:
+            admin_key, created = _read_or_create(settings.admin_key_file, new_secret())
     return LocalKeys(secret_key, admin_key, created)
 
 

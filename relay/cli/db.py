@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from relay.domain.errors import InvalidInput, SettingsError
+from relay.domain.errors import Conflict, InvalidInput, SettingsError
 from relay.settings import load
 
 app = App(name="db", help="Migrate the database's schema and reseal its secrets.")
@@ -29,13 +29,25 @@ async def upgrade(
 
 @app.command
 async def downgrade(
-    revision: Annotated[str, Parameter(help="The target revision; -1 is one step, `base` an empty database.")], /
+    revision: Annotated[str, Parameter(help="The target revision; -1 is one step, `base` an empty database.")],
+    /,
+    *,
+    yes: Annotated[bool, Parameter(negative="", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Downgrade the schema to a revision. Data that the older schema can't store is lost."""
+    """Downgrade the schema to a revision. Data that the older schema can't store is listed, and lost.
+
+    Stop all relay processes first: it refuses while any is connected.
+    """
     from relay.cli.local_database import local_database
     from relay.store.postgres import migrations
 
     async with local_database(load()) as database, _known_revision():
+        lost = await migrations.losses(database, revision)
+        if others := await migrations.connected_processes(database):
+            raise Conflict(
+                f"relay processes are connected to the database (connections: {others}); stop them first"
+            )
+        _confirm_losses(lost, yes=yes)
         await migrations.downgrade(database, revision)
         at = await migrations.current(database)
     print(f"the database is at revision {at or 'none'}")
@@ -73,6 +85,24 @@ async def reseal() -> None:
     async with migrated_database(settings) as database, database.begin() as connection:
         count = await reseal(connection, seal)
     print(f"resealed the secrets of {count} channel{'' if count == 1 else 's'}")
+
+
+def _confirm_losses(lost: list[str], *, yes: bool) -> None:
+    """List what is lost, and ask unless `yes`.
+
+    Raises:
+        Conflict: the answer is not yes, or there is nobody to ask.
+    """
+    if not lost:
+        return
+    print("The downgrade loses:", *(f"  - {item}" for item in lost), sep="\n", file=sys.stderr)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Conflict("nothing was changed; confirm with --yes")
+    print("Continue? Type yes: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip() != "yes":
+        raise Conflict("nothing was changed")
 
 
 @asynccontextmanager

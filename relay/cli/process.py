@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -25,17 +25,22 @@ from relay.store.postgres.database import UNAVAILABLE, Database, error_message
 from relay.store.postgres.embedded import EmbeddedPostgres
 from relay.telemetry import Metrics, configure_logging
 
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 BACKLOG: Final = 1024
 GARBAGE_THRESHOLD: Final = 20_000
 """New objects per collection; with the default of 700 the collector runs many times per batch."""
 
 
 class Prepared(NamedTuple):
-    """Settings complete with the database and its keys. `new_admin_key` is shown once."""
+    """Settings complete with the database and its keys. `new_admin_key` is shown once.
+
+    `stop_database` stops an embedded server that no other process uses.
+    """
 
     settings: Settings
     embedded: bool
     new_admin_key: str | None
+    stop_database: Callable[[], None] | None = None
 
 
 def serve(settings: Settings, *, delivery: bool, migrate: bool) -> None:
@@ -66,7 +71,7 @@ async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool
         await _migrate(services.database, migrate=migrate or prepared.embedded)
         occupancy = Occupancy(settings.max_connections, services.metrics)
         server = UvicornServer(asgi_application(services), occupancy, settings.shutdown_timeout)
-        stop = _stop_on_signals()
+        stop = _stop_on_signals(prepared.stop_database)
         listens_on = http_url(settings.host, listening.getsockname()[1])
         if prepared.embedded:
             write_address(settings, listens_on)
@@ -83,7 +88,7 @@ async def _work(prepared: Prepared, *, migrate: bool, metrics_port: int | None) 
                 "" if metrics_port is None else f", metrics on {http_url(settings.host, metrics_port)}/metrics"
             )
             print(f"Alert Relay worker started{metrics}", flush=True)
-            await run_services(services, _stop_on_signals())
+            await run_services(services, _stop_on_signals(prepared.stop_database))
 
 
 @contextmanager
@@ -104,18 +109,31 @@ def _metrics_page(host: str, port: int | None, metrics: Metrics) -> Iterator[Non
         thread.join()
 
 
-def _stop_on_signals() -> asyncio.Event:
-    """An event that the first SIGTERM or SIGINT sets; the second exits immediately."""
+def _stop_on_signals(before_exit: Callable[[], None] | None) -> asyncio.Event:
+    """An event that the first signal sets; the second exits with status 1, after `before_exit`."""
     stop = asyncio.Event()
 
     def on_signal() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
+        if not stop.is_set():
+            stop.set()
+            return
+        if before_exit is not None:
+            before_exit()
+        os._exit(1)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     return stop
+
+
+def _handle_signals(handler: Callable[[int, Any], None] | signal.Handlers) -> None:
+    """Handle the signals outside of the event loop."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, handler)
+
+
+def _exit_on_signal(number: int, _: Any) -> None:
+    raise SystemExit(128 + number)
 
 
 @contextmanager
@@ -149,17 +167,21 @@ def _prepare(settings: Settings) -> Iterator[Prepared]:
         yield Prepared(settings, embedded=False, new_admin_key=None)
         return
     postgres = EmbeddedPostgres(settings.data_dir)
-    postgres.start()
+    # Otherwise SIGTERM or SIGHUP would end this process and leave Postgres running.
+    _handle_signals(_exit_on_signal)
     try:
+        postgres.start()
         keys = ensure_keys(settings)
         completed = msgspec.structs.replace(
             settings,
             database_url=postgres.url,
-            secret_key=settings.secret_key or keys.secret_key,
-            admin_key=settings.admin_key or keys.admin_key,
+            secret_key=keys.secret_key,
+            admin_key=keys.admin_key,
         )
-        yield Prepared(completed, embedded=True, new_admin_key=keys.admin_key if keys.created else None)
+        new_admin_key = keys.admin_key if keys.created else None
+        yield Prepared(completed, embedded=True, new_admin_key=new_admin_key, stop_database=postgres.stop)
     finally:
+        _handle_signals(signal.SIG_IGN)
         postgres.stop()
 
 

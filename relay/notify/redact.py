@@ -15,7 +15,7 @@ from relay.domain.channel_types import BaseChannel
 from relay.domain.channels import MASK
 
 MIN_SECRET: Final = 6
-"""Characters; shorter secrets occur in ordinary text."""
+"""Characters; shorter secrets and parts occur in ordinary text, and are masked only where they are whole words."""
 PEM: Final = "-----BEGIN"
 """The start of a key, whose first and last line are no secret."""
 _token = re.compile(r"[\w-]{16,}", re.ASCII)
@@ -24,9 +24,8 @@ _token = re.compile(r"[\w-]{16,}", re.ASCII)
 
 def redact(text: str, channel: BaseChannel) -> str:
     """Mask the channel's secrets, whole or in part, in text that may leave the process."""
-    if len(text) < MIN_SECRET:
-        return text
-    return _masked(text, (form for secret in secrets_of(channel) for form in _forms_of_parts(secret)))
+    masked = _masked(text, (form for secret in secrets_of(channel) for form in _forms_of_parts(secret)))
+    return _mask_short(masked, channel)
 
 
 def redact_whole(text: str, channel: BaseChannel) -> str:
@@ -35,7 +34,8 @@ def redact_whole(text: str, channel: BaseChannel) -> str:
     Only whole secrets and their tokens: a notifier does not quote parts of a secret, and a part of a secret URL
     such as `alerts` is an ordinary word in a message.
     """
-    return _masked(text, (form for secret in secrets_of(channel) for form in _forms_of_whole(secret)))
+    masked = _masked(text, (form for secret in secrets_of(channel) for form in _forms_of_whole(secret)))
+    return _mask_short(masked, channel)
 
 
 def basic_credentials(user: str, password: str) -> str:
@@ -63,6 +63,14 @@ def _masked(text: str, secrets: Iterable[str]) -> str:
     for secret in sorted(set(secrets), key=len, reverse=True):
         if len(secret) >= MIN_SECRET:
             text = text.replace(secret, MASK)
+    return text
+
+
+def _mask_short(text: str, channel: BaseChannel) -> str:
+    """Mask the secrets that are too short to be replaced anywhere: only those that stand alone."""
+    for secret in secrets_of(channel):
+        if 0 < len(secret) < MIN_SECRET:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text)
     return text
 
 

@@ -1,7 +1,10 @@
 """Liveness, readiness and metrics."""
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 
+from relay.store.postgres.migrations import head
 from tests.fixtures.postgres import execute, sibling, temporary_database
 from tests.fixtures.relays import Relay, running, webhook
 from tests.fixtures.sink import Sink
@@ -23,13 +26,32 @@ async def test_without_its_database_the_relay_is_healthy_but_not_ready(
             await execute(postgres_url, "DROP DATABASE dropped_under_it WITH (FORCE)")
 
             ready = await relay.call("GET", "-/ready", key=None)
-            assert (ready.status, ready.json) == (503, {"status": "degraded", "database": False})
+            assert (ready.status, ready.json) == (
+                503,
+                {"status": "degraded", "database": False, "detail": "the database is unavailable"},
+            )
             assert (await relay.call("GET", "health", key=None)).status == 200
             assert (await relay.call("GET", "-/healthy", key=None)).status == 200
             assert (await relay.webhook(webhook())).status == 503
             listed = await relay.call("GET", "/channels")
             assert (listed.status, listed.json["status"], listed.headers["Retry-After"]) == (503, 503, "5")
         await execute(postgres_url, "CREATE DATABASE dropped_under_it")
+
+
+@pytest.mark.parametrize(
+    ("revision", "problem"), [("0007", "the schema is behind"), ("9999", "the schema is ahead"), ("", "is behind")]
+)
+async def test_with_another_schema_the_relay_is_not_ready(relay: Relay, revision: str, problem: str) -> None:
+    database = relay.services.database
+    async with database.begin() as connection:
+        await connection.execute(text("DELETE FROM alembic_version"))
+        if revision:
+            added = text("INSERT INTO alembic_version VALUES (:revision)")
+            await connection.execute(added, {"revision": revision})
+    ready = await relay.call("GET", "-/ready", key=None)
+    assert (ready.status, ready.json["status"], ready.json["database"]) == (503, "degraded", True)
+    assert problem in ready.json["detail"]
+    assert head() in ready.json["detail"]
 
 
 async def test_metrics_are_in_the_text_format_of_prometheus(relay: Relay, sink: Sink) -> None:

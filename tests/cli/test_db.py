@@ -7,6 +7,7 @@ import pytest
 from relay.store.configuration.seal import new_key
 from relay.store.postgres.migrations import head
 from tests.fixtures.postgres import sibling
+from tests.fixtures.relays import running
 
 from .conftest import Relay
 
@@ -17,11 +18,37 @@ async def test_the_schema_is_upgraded_and_downgraded(relay: Relay, empty_databas
     assert (upgraded.code, upgraded.out, upgraded.err) == (0, f"the database is at revision {head()}\n", "")
     at_head = await relay("db", "current", **environ)
     assert (at_head.out, at_head.err) == (f"{head()}\n", "")
-    downgraded = await relay("db", "downgrade", "base", **environ)
+    downgraded = await relay("db", "downgrade", "base", "--yes", **environ)
     assert (downgraded.code, downgraded.out) == (0, "the database is at revision none\n")
     behind = await relay("db", "current", **environ)
     assert (behind.code, behind.out) == (0, "none\n")
     assert f"needs {head()}; run `relay db upgrade`" in behind.err
+
+
+async def test_a_downgrade_lists_what_is_lost_and_needs_a_confirmation(
+    relay: Relay, empty_database_url: str
+) -> None:
+    environ = {"RELAY_DATABASE_URL": empty_database_url}
+    await relay("db", "upgrade", **environ)
+    for revision, lost in (
+        ("0004", "message templates with all their versions"),
+        ("base", "all data"),
+        ("-1", "senders"),
+    ):
+        refused = await relay("db", "downgrade", revision, **environ)
+        assert refused.code == 1
+        assert lost in refused.err
+        assert "confirm with --yes" in refused.err
+        assert (await relay("db", "current", **environ)).out == f"{head()}\n"
+    done = await relay("db", "downgrade", "0004", "--yes", **environ)
+    assert (done.code, done.out) == (0, "the database is at revision 0004\n")
+
+
+async def test_a_downgrade_is_refused_while_a_relay_is_connected(relay: Relay, database_url: str) -> None:
+    async with running(database_url):
+        refused = await relay("db", "downgrade", "-1", "--yes", RELAY_DATABASE_URL=database_url)
+    assert refused.code == 1
+    assert "relay processes are connected to the database" in refused.err
 
 
 async def test_a_given_database_is_not_migrated_automatically(relay: Relay, empty_database_url: str) -> None:

@@ -14,6 +14,7 @@ from relay.domain.channel_types import WebhookChannel
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Rejected
 from relay.notify.notifier import Notifier
+from relay.notify.redact import redact, redact_whole
 from relay.notify.requests import Request
 from tests.fixtures.behaviors import hangs, resets_after, sends
 from tests.fixtures.sampling import sampled
@@ -117,3 +118,12 @@ async def test_an_internal_error_is_logged_without_the_secret(channel_type: Chan
 @each_secret_url_type
 def test_a_channel_does_not_show_its_settings(channel_type: ChannelType) -> None:
     assert TOKEN not in f"{channel(channel_type, f'https://hooks.example.com{PATH}')!r}"
+
+
+@pytest.mark.parametrize("secret", ["a", "pw", "k:9", "$x$", "12345"])
+def test_a_short_secret_is_masked_where_it_stands_alone(secret: str) -> None:
+    known = WebhookChannel(id="a", name="a", webhook_url="https://a.example/x", custom_headers={"X-Key": secret})
+    for mask in (redact, redact_whole):
+        assert mask(f"key={secret}, again {secret}", known) == "key=********, again ********"
+        assert mask(secret, known) == "********"
+        assert mask("banana pwd 123456", known) == "banana pwd 123456"

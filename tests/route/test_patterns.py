@@ -11,7 +11,8 @@ from relay.domain.matchers import MAX_MATCHED, MAX_PROGRAM, matches_pattern, par
 from relay.route import patterns as module
 from relay.route.patterns import Patterns
 from relay.route.table import RoutingTable
-from tests.route.test_routing_table import alert
+
+from .factories import alert
 
 PARTS = ["a", "b", ".", "a*", "b+", "(a|b)", "[ab]", "a{2}", "(?i)B", "", "é", r"\d", "(?s).*", ".*", "^", "$"]
 VALUES = ["", "a", "b", "ab", "aab", "B", "é", "7", "a\nb", "\n", "aa" * 40, "x"]

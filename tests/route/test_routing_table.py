@@ -1,28 +1,17 @@
 """The routing table finds exactly the channels that match an alert."""
 
 import time
-from datetime import UTC, datetime
 
 import pytest
 
-from relay.domain.alerts import Alert, Group, Status, fingerprint
+from relay.domain.alerts import Alert, Group, Status
 from relay.domain.channel_types import Filters
 from relay.route.table import MAX_KEYS, RoutingTable
 
+from .factories import alert
+
 CRITICAL = {"alertname": "DiskFull", "severity": "critical", "category": "errors", "tenant_id": "a", "team": "db"}
 LISTED = ("severity", "alertname", "category")
-
-
-def alert(labels: dict[str, str], status: Status = Status.FIRING) -> Alert:
-    return Alert(
-        status=status,
-        labels=labels,
-        annotations={},
-        starts_at=datetime(2026, 11, 23, tzinfo=UTC),
-        ends_at=None,
-        generator_url="",
-        fingerprint=fingerprint(labels),
-    )
 
 
 def group(*alerts: Alert) -> Group:

@@ -21,6 +21,17 @@ HOST_PUNCTUATION: Final = "-._"
 INVALID_HOST: Final = "must be a host name or an address"
 NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 """Contains an IPv4 address in its last four bytes. https://www.rfc-editor.org/rfc/rfc6052#section-2.1"""
+BLOCKED: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "192.0.0.0/24",  # IETF protocol assignments; 192.0.0.192 has the metadata of Oracle's cloud
+        "168.63.129.16/32",  # Azure's virtual public address, with metadata and host services
+        "64:ff9b:1::/48",  # local NAT64 prefixes, RFC 8215
+        "3fff::/20",  # documentation, RFC 9637
+        "5f00::/16",  # segment routing, RFC 9602
+    )
+)
+"""Networks that Python takes for public. https://www.iana.org/assignments/iana-ipv6-special-registry"""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -139,6 +150,8 @@ class EgressPolicy:
         address = _embedded_ipv4(address)
         if any(address in network for network in self._networks):
             return True
+        if any(address in network for network in BLOCKED):
+            return False
         site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
         return address.is_global and not address.is_multicast and not address.is_reserved and not site_local
 

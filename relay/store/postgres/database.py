@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from relay.domain.errors import SettingsError
 from relay.store.postgres.statements import DriverConnection
 
+APPLICATION: Final = "alert-relay"
+"""The application_name of all connections."""
 CONNECT_TIMEOUT: Final = 0.8
 """Seconds; without Postgres a webhook is rejected within one second."""
 STATEMENT_TIMEOUT: Final = 5.0
@@ -73,7 +75,7 @@ class Database:
             pool_timeout=CONNECT_TIMEOUT,
             connect_args={
                 "timeout": CONNECT_TIMEOUT,
-                "server_settings": {"application_name": "alert-relay", "timezone": "UTC", "jit": "off"},
+                "server_settings": {"application_name": APPLICATION, "timezone": "UTC", "jit": "off"},
             },
         )
 

@@ -1,5 +1,6 @@
 """Migrations of the schema."""
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -7,13 +8,21 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from relay.domain.errors import SettingsError
-from relay.store.postgres.database import Database
+from relay.store.postgres.database import APPLICATION, Database
 
 LOCK: Final = 0x52454C4159
 """The advisory lock that migrations hold: "RELAY" in ASCII."""
+
+# The autovacuum and other clients have other names.
+OTHERS: Final = text(
+    """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE application_name = :name AND datname = current_database() AND pid <> pg_backend_pid()
+    """
+)
 
 
 def _scripts() -> Path:
@@ -30,6 +39,7 @@ def _config() -> Config:
     return config
 
 
+@cache
 def head() -> str:
     """Return the newest revision that this release knows."""
     revision = ScriptDirectory.from_config(_config()).get_current_head()
@@ -57,25 +67,59 @@ async def downgrade(database: Database, revision: str) -> None:
     await _run(database, revision, up=False)
 
 
+async def losses(database: Database, revision: str) -> list[str]:
+    """Return what a downgrade to a revision loses, one item for each kind of data.
+
+    Each migration states it in `LOSES`.
+
+    Raises:
+        CommandError: the revision is unknown.
+    """
+    at = await current(database)
+    if at is None:
+        return []
+    scripts = ScriptDirectory.from_config(_config())
+    undone = scripts.iterate_revisions(at, revision, select_for_downgrade=True)
+    return [loss for script in undone for loss in getattr(script.module, "LOSES", ())]
+
+
+async def connected_processes(database: Database) -> int:
+    """Return how many connections of other relay processes the database has."""
+    async with database.begin() as connection:
+        return int((await connection.execute(OTHERS, {"name": APPLICATION})).scalar_one())
+
+
+def schema_problem(at: str | None) -> str | None:
+    """Describe why a database at a revision has not the schema of this release; None if it has."""
+    wanted = head()
+    if at == wanted:
+        return None
+    if at is not None and at not in _known():
+        return (
+            f"the schema is ahead: the database is at revision {at}, which is newer than this release ({wanted}); "
+            "upgrade the relay"
+        )
+    return (
+        f"the schema is behind: the database is at revision {at or 'none'}, this release needs {wanted}; "
+        "run `relay db upgrade`, or start with --migrate"
+    )
+
+
 async def require_head(database: Database) -> None:
     """Require the schema of this release.
 
     Raises:
         SettingsError: it is another one; the message names the command to run.
     """
-    at, wanted = await current(database), head()
-    if at == wanted:
-        return
-    if at is not None and at not in _known():
-        raise SettingsError(f"the database is at revision {at}, which is newer than this release ({wanted})")
-    raise SettingsError(
-        f"the database is at revision {at or 'none'}, this release needs {wanted}; "
-        "run `relay db upgrade`, or start with --migrate"
-    )
+    problem = schema_problem(await current(database))
+    if problem is not None:
+        raise SettingsError(problem)
 
 
-def _known() -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+@cache
+def _known() -> frozenset[str]:
+    """The revisions of this release."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 async def _run(database: Database, revision: str, *, up: bool) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +19,7 @@ from relay.store.postgres import embedded
 from relay.store.postgres.embedded import EmbeddedPostgres
 from tests.fixtures.postgres import short_folder
 from tests.fixtures.processes import RelayProcess
-from tests.fixtures.relays import ADMIN_KEY, alert, webhook
+from tests.fixtures.relays import ADMIN_KEY, SECRET_KEY, alert, webhook
 
 AS_ROOT = os.geteuid() == 0
 
@@ -150,6 +151,57 @@ async def test_as_root_binaries_that_the_system_user_cannot_read_are_copied(
         assert Path(f"/proc/{server}").stat().st_uid != 0
     finally:
         postgres.stop()
+
+
+async def test_the_server_gets_no_secrets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RELAY_SECRET_KEY", "RELAY_ADMIN_KEY", "RELAY_WEBHOOK_TOKEN", "PGPASSWORD"):
+        monkeypatch.setenv(name, "marked-secret")
+    postgres = EmbeddedPostgres(folder)
+    postgres.start()
+    try:
+        [server] = servers_on(folder)
+        for process in (server, *map(int, Path(f"/proc/{server}/task/{server}/children").read_text().split())):
+            assert b"marked-secret" not in Path(f"/proc/{process}/environ").read_bytes()
+            assert b"marked-secret" not in Path(f"/proc/{process}/cmdline").read_bytes()
+    finally:
+        postgres.stop()
+
+
+async def test_keys_of_the_settings_are_neither_shown_nor_stored(folder: Path) -> None:
+    relay = RelayProcess(
+        {"RELAY_DATA_DIR": str(folder), "RELAY_ADMIN_KEY": ADMIN_KEY, "RELAY_SECRET_KEY": SECRET_KEY}
+    )
+    try:
+        await relay.start()
+        assert await send_and_list(relay, "a") == ["a"]
+        assert "admin key" not in relay.output
+        assert not list(folder.glob("*.key"))
+    finally:
+        await relay.stop()
+
+
+@pytest.mark.parametrize(
+    "numbers", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM, signal.SIGINT], [signal.SIGHUP]]
+)
+async def test_the_server_stops_however_a_relay_is_stopped(folder: Path, numbers: list[signal.Signals]) -> None:
+    relay = RelayProcess({"RELAY_DATA_DIR": str(folder)})
+    await relay.start()
+    for number in numbers:
+        os.kill(relay.pid, number)
+    assert await relay.exit_code() in (0, 1)
+    assert servers_on(folder) == []
+
+
+@pytest.mark.parametrize("delay", [0.3, 0.7, 1.2])
+async def test_the_server_stops_if_a_relay_is_stopped_while_it_starts(folder: Path, delay: float) -> None:
+    relay = RelayProcess({"RELAY_DATA_DIR": str(folder)})
+    starting = asyncio.create_task(relay.start())
+    await asyncio.sleep(delay)
+    os.kill(relay.pid, signal.SIGTERM)
+    await relay.exit_code()
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    assert servers_on(folder) == []
 
 
 async def test_relays_share_the_server_of_a_data_directory_which_survives_a_kill(folder: Path) -> None:
