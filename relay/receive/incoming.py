@@ -33,6 +33,14 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     keys: tuple[SeriesKey, ...]
     report: GroupReport
 
+    def received(self, at: datetime) -> "Incoming":
+        """The webhook as received at a time."""
+        return msgspec.structs.replace(
+            self,
+            webhook=msgspec.structs.replace(self.webhook, received_at=at),
+            report=msgspec.structs.replace(self.report, received_at=at),
+        )
+
     @property
     def keys_without_source(self) -> tuple[SeriesKey, ...]:
         """The series that the alerts may have been reported as before the webhook named its source."""

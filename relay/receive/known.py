@@ -86,7 +86,7 @@ class Known:
             group.version = group.seq
             _put(self._groups, group.group_hash, group)
         versions = {row.id: row.expected for row in written.series}
-        for series in stored.series:
+        for series in stored.series[-MAX_KNOWN:]:
             if series.id in versions:
                 series.version = (versions[series.id] or 0) + 1
             if len(series.occurrences) > MAX_OCCURRENCES:

@@ -14,14 +14,23 @@ import structlog
 from relay.domain.alerts import Group
 from relay.domain.errors import RelayError, Unavailable
 from relay.domain.identity import Sender
+from relay.receive.accounting import Accounting
 from relay.receive.backlog import Backlog, Pending, WebhookResult
-from relay.receive.batch import Batch, Decision, decide
+from relay.receive.batch import Batch, decide
 from relay.receive.incoming import Incoming, Webhook, derive, series_keys
 from relay.receive.known import Known
 from relay.route.table import RoutingTable
 from relay.store.configuration import channels
 from relay.store.outbox import ingest
-from relay.store.postgres.database import FAILED, RETRYABLE, UNAVAILABLE, Database, HeldConnection, error_message
+from relay.store.postgres.database import (
+    FAILED,
+    RETRYABLE,
+    STATEMENT_TIMEOUT,
+    UNAVAILABLE,
+    Database,
+    HeldConnection,
+    error_message,
+)
 from relay.telemetry import Metrics
 
 COMMITS: Final = 2
@@ -34,8 +43,10 @@ CONFLICT: Final[tuple[type[Exception], ...]] = (*RETRYABLE, asyncpg.UniqueViolat
 """Another process has written the same groups or series meanwhile."""
 KEEP_GROUP_STATES: Final = timedelta(days=1)
 """How long at least the states of a group are kept after its last webhook."""
-MAX_REPORTED_GROUPS: Final = 1000
-"""Groups in which unrelated senders were logged."""
+MANY_ALERTS: Final = 1_000
+"""Alerts above which what takes time runs in a thread, so that other requests do not wait for it."""
+ALERTS_PER_SECOND: Final = 5_000
+"""The rate at which Postgres writes a large batch at least; its statement may take longer accordingly."""
 PROBE_EVERY: Final = 0.25
 MAINTAIN_EVERY: Final = 60.0
 """Seconds between looks for stale alerts and for states of groups that are too old."""
@@ -71,7 +82,7 @@ class Writer:
         self._now = now
         self._known = Known()
         self._received_at = datetime.min.replace(tzinfo=UTC)
-        self._reported_groups: set[int] = set()
+        self._accounting = Accounting(metrics)
         self._metrics = metrics
         self._wake = wake
         self._table: RoutingTable | None = None
@@ -92,10 +103,19 @@ class Writer:
         if self._unavailable:
             raise Unavailable("the database is unavailable")
         self._backlog.require_room(len(body))
+        incoming: Incoming | None = None
+        if len(group.alerts) > MANY_ALERTS:
+            webhook = Webhook(body=body, group=group, sender=sender, received_at=self._now(), source=source)
+            incoming = await asyncio.to_thread(derive, webhook, self._tenant_label)
+            self._backlog.require_room(len(body))
         # No two webhooks of a process are received at the same time, so that times tell their order.
         self._received_at = max(self._now(), self._received_at + timedelta(microseconds=1))
-        webhook = Webhook(body=body, group=group, sender=sender, received_at=self._received_at, source=source)
-        result = self._backlog.add(derive(webhook, self._tenant_label))
+        if incoming is None:
+            webhook = Webhook(body=body, group=group, sender=sender, received_at=self._received_at, source=source)
+            incoming = derive(webhook, self._tenant_label)
+        else:
+            incoming = incoming.received(self._received_at)
+        result = self._backlog.add(incoming)
         self._arrived.set()
         return await result
 
@@ -185,9 +205,12 @@ class Writer:
             known = self._known.state(group_hashes, keys, alerts, len(incoming))
             ids = None
             try:
-                async with connection.use() as driver:
+                async with connection.use(STATEMENT_TIMEOUT + alerts / ALERTS_PER_SECOND) as driver:
                     stored = known or await ingest.load(driver, group_hashes, keys, alerts, len(incoming))
-                    batch = decide(incoming, stored, table, self._repeat_after)
+                    if alerts > MANY_ALERTS:
+                        batch = await asyncio.to_thread(decide, incoming, stored, table, self._repeat_after)
+                    else:
+                        batch = decide(incoming, stored, table, self._repeat_after)
                     next_ids = self._known.ids_to_draw(alerts, len(incoming))
                     ids = await ingest.write(driver, table.version, batch.rows, *next_ids)
                 if ids is not None:
@@ -224,37 +247,12 @@ class Writer:
                 duplicate=decision.duplicate,
             )
             channel_ids.update(decision.channel_ids)
-            self._count(group, result)
-            self._report_alternation(pending.incoming, decision)
+            self._accounting.count(group, result)
+            self._accounting.report_alternation(pending.incoming, decision)
             if not pending.result.done():
                 pending.result.set_result(result)
         if channel_ids:
             self._wake(channel_ids)
-
-    def _report_alternation(self, incoming: Incoming, decision: Decision) -> None:
-        """Log and count a group in which unrelated senders report different alerts, once for each group."""
-        if not decision.alternating or incoming.group_hash in self._reported_groups:
-            return
-        if len(self._reported_groups) < MAX_REPORTED_GROUPS:
-            self._reported_groups.add(incoming.group_hash)
-        self._metrics.mixed_groups.inc()
-        webhook = incoming.webhook
-        log.warning(
-            "senders_need_sources",
-            group_key=webhook.group.group_key,
-            source=webhook.source,
-            external_url=webhook.sender.external_url,
-            address=webhook.sender.address,
-            detail="several senders report different alerts with this groupKey and edit the same message; "
-            "give each Alertmanager cluster its own ?source=NAME in its webhook URL",
-        )
-
-    def _count(self, group: Group, result: WebhookResult) -> None:
-        self._metrics.webhooks.labels("duplicate" if result.duplicate else "accepted").inc()
-        firing = sum(alert.firing for alert in group.alerts)
-        self._metrics.alerts.labels("firing").inc(firing)
-        self._metrics.alerts.labels("resolved").inc(len(group.alerts) - firing)
-        self._metrics.notifications.inc(result.notifications)
 
     async def _handle_outage(self, error: Exception) -> None:
         self._unavailable = True

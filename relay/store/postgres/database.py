@@ -133,8 +133,8 @@ class HeldConnection:
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def use(self) -> AsyncIterator[DriverConnection]:
-        """Provide the asyncpg connection for a block, bounded in time.
+    async def use(self, seconds: float | None = None) -> AsyncIterator[DriverConnection]:
+        """Provide the asyncpg connection for a block of at most `seconds`, by default the connection's timeout.
 
         When the block raises one of `UNAVAILABLE`, or is canceled, the next user gets a new connection.
         """
@@ -142,11 +142,12 @@ class HeldConnection:
             try:
                 driver = await self._open()
                 # Terminated, not canceled: to cancel, the driver would have to reach the server that hangs.
-                timeout = asyncio.get_running_loop().call_later(self._timeout, driver.terminate)
+                at_most = self._timeout if seconds is None else seconds
+                deadline = asyncio.get_running_loop().call_later(at_most, driver.terminate)
                 try:
                     yield driver
                 finally:
-                    timeout.cancel()
+                    deadline.cancel()
             except UNAVAILABLE:
                 await self.drop()
                 raise
