@@ -12,6 +12,8 @@ from relay.store.outbox.ingest_rows import SeriesKey
 
 MAX_PENDING_WEBHOOKS: Final = 2_000
 MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
+MANY_ALERTS: Final = 1_000
+"""Alerts of a webhook above which it is large."""
 MAX_BATCH_ALERTS: Final = 2_000
 MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
 
@@ -73,6 +75,7 @@ class Backlog:
 
         While another commit runs, only those that have nothing to do with it, or with one that waits before them;
         and none before as many wait as that commit has, because many small commits would cost more than they gain.
+        A large webhook has a commit of its own, so that no other one waits for it.
         """
         if len(self._pending) < self._committing:
             return []
@@ -83,7 +86,9 @@ class Backlog:
         while self._pending and (not taken or (alerts < MAX_BATCH_ALERTS and size < MAX_BATCH_BYTES)):
             pending = self._pending.popleft()
             incoming = pending.incoming
-            if self._committing and _concerns(incoming, groups, series):
+            large = len(incoming.keys) > MANY_ALERTS
+            waits = (self._committing or left) and _concerns(incoming, groups, series)
+            if waits or (large and taken):
                 groups.add(incoming.group_hash)
                 series.update(_keys(incoming))
                 left.append(pending)
@@ -91,6 +96,8 @@ class Backlog:
             taken.append(pending)
             alerts += len(incoming.keys)
             size += len(incoming.webhook.body)
+            if large:
+                break
         self._pending.extendleft(reversed(left))
         self._pending_bytes -= size
         self._committing += len(taken)

@@ -16,7 +16,6 @@ from litestar.openapi import ResponseSpec
 from litestar.response.base import ASGIResponse
 
 from relay.domain.alertmanager import decode_webhook
-from relay.domain.alerts import Group
 from relay.domain.errors import InvalidWebhook, Unavailable
 from relay.domain.identity import Sender
 from relay.receive.backlog import WebhookResult
@@ -29,7 +28,8 @@ MAX_BODY: Final = 10 * 1024 * 1024
 LARGE_BODY: Final = 256 * 1024
 """Bytes; a smaller body is decoded in less than about 20 ms."""
 
-_decoding: Final = asyncio.Lock()
+_large: Final = asyncio.Lock()
+"""Held while a large webhook is decoded and stored, because its alerts take many times the memory of its body."""
 _encoder: Final = msgspec.json.Encoder()
 _ERROR_RESULTS: Final[dict[type[Exception], str]] = {
     NotAuthorizedException: "unauthorized",
@@ -68,26 +68,23 @@ async def receive_webhook(request: Request[Any, Any, State]) -> ASGIResponse:
         source = source_of(request.query_params.get("source", ""))
         sender_name = request.query_params.get("sender", "")
         body = await request.body()
-        group = await _decode(body)
         address = sender_address(
             sender_name,
             "" if request.client is None else request.client.host,
             request.headers.getall("x-forwarded-for", []) if settings.trusted_networks else [],
             settings.trusted_networks,
         )
-        result = await writer.submit(body, group, Sender(group.external_url, address), source)
+        if len(body) <= LARGE_BODY:
+            group = decode_webhook(body)
+            result = await writer.submit(body, group, Sender(group.external_url, address), source)
+        else:
+            async with _large:
+                group = await asyncio.to_thread(decode_webhook, body)
+                result = await writer.submit(body, group, Sender(group.external_url, address), source)
     except Exception as error:  # counted and raised again
         metrics.webhooks.labels(_result_of(error)).inc()
         raise
     return ASGIResponse(body=_encoder.encode(result), status_code=202, media_type=MediaType.JSON)
-
-
-async def _decode(body: bytes) -> Group:
-    """Decode a large body in a thread, one after the other, so that other requests do not wait for it."""
-    if len(body) <= LARGE_BODY:
-        return decode_webhook(body)
-    async with _decoding:
-        return await asyncio.to_thread(decode_webhook, body)
 
 
 def _result_of(error: Exception) -> str:

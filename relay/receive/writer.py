@@ -15,7 +15,7 @@ from relay.domain.alerts import Group
 from relay.domain.errors import RelayError, Unavailable
 from relay.domain.identity import Sender
 from relay.receive.accounting import Accounting
-from relay.receive.backlog import Backlog, Pending, WebhookResult
+from relay.receive.backlog import MANY_ALERTS, Backlog, Pending, WebhookResult
 from relay.receive.batch import Batch, decide
 from relay.receive.incoming import Incoming, Webhook, derive, series_keys
 from relay.receive.known import Known
@@ -43,8 +43,6 @@ CONFLICT: Final[tuple[type[Exception], ...]] = (*RETRYABLE, asyncpg.UniqueViolat
 """Another process has written the same groups or series meanwhile."""
 KEEP_GROUP_STATES: Final = timedelta(days=1)
 """How long at least the states of a group are kept after its last webhook."""
-MANY_ALERTS: Final = 1_000
-"""Alerts above which what takes time runs in a thread, so that other requests do not wait for it."""
 ALERTS_PER_SECOND: Final = 5_000
 """The rate at which Postgres writes a large batch at least; its statement may take longer accordingly."""
 PROBE_EVERY: Final = 0.25
