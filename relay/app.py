@@ -25,6 +25,7 @@ from relay.api.message_templates import MessageTemplatesController
 from relay.api.pages import reject_unknown_parameters
 from relay.api.preview import PreviewController
 from relay.api.route import RouteController
+from relay.api.schema_page import SchemaPage, schema_router
 from relay.api.sources import SourcesController
 from relay.api.test import TestController
 from relay.deliver.worker import Worker
@@ -127,7 +128,8 @@ def create_application(services: Services) -> Litestar:
         openapi_config=OpenAPIConfig(
             title="Alert Relay",
             version=version("alert-relay"),
-            path="/schema",
+            render_plugins=[SchemaPage()],
+            openapi_router=schema_router(),
             use_handler_docstrings=True,
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
         ),

@@ -92,3 +92,21 @@ def test_routes_that_require_a_key_are_marked(document: dict[str, Any]) -> None:
             assert bool(operation.get("security")) == guarded
             assert "400" in operation["responses"] or not guarded
     assert document["components"]["securitySchemes"]["key"] == {"type": "http", "scheme": "bearer"}
+
+
+async def test_the_page_needs_no_other_server(relay: Relay) -> None:
+    page = await relay.call("GET", "schema", key=None)
+    assert page.status == 200
+    assert "default-src 'none'; script-src 'self';" in page.headers["Content-Security-Policy"]
+    assert b"://" not in page.body
+    used = re.findall(r'(?:src|href)="/(schema/[^"]+)"', page.body.decode())
+    assert len(used) == 4
+    for path in used:
+        file = await relay.call("GET", path, key=None)
+        assert (file.status, bool(file.body)) == (200, True)
+        assert file.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", ["swagger-editor.js", "..%2f__init__.py", "nothing"])
+async def test_no_other_file_is_served(relay: Relay, name: str) -> None:
+    assert (await relay.call("GET", f"schema/assets/{name}", key=None)).status == 404
