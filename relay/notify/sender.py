@@ -56,7 +56,7 @@ class Sender:
         self._policy = policy
         self._http = HttpTransport(policy, timeout, proxies or ProxySettings(None, ()))
         self._smtp = Smtp(policy, timeout, tls)
-        self._apprise = Apprise(timeout)
+        self._apprise = Apprise(policy, timeout)
         self._templates, self._preview_templates = ProcessPool(), ProcessPool()
         """Previews use a separate pool, so that they cannot delay deliveries or pause their templates."""
 

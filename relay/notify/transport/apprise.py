@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from relay.domain.outcomes import Outcome, Reason, Retry, Sent
 from relay.notify.requests import Notice
+from relay.notify.transport.egress_policy import BlockedAddress, EgressPolicy
+from relay.notify.transport.guarded_sockets import guarded
 
 MAX_THREADS: Final = 16
 """Concurrent calls. A call that exceeds its timeout occupies its thread until it returns."""
@@ -19,8 +21,9 @@ NOT_DELIVERED: Final = "Apprise could not deliver it and gave no reason"
 class Apprise:
     """Runs the blocking library in its own threads."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, policy: EgressPolicy, timeout: float) -> None:
         """`timeout` is in seconds, for one message."""
+        self._policy = policy
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(MAX_THREADS, "apprise")
 
@@ -32,14 +35,14 @@ class Apprise:
         """
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._timeout):
-            return await loop.run_in_executor(self._threads, _notify, notice)
+            return await loop.run_in_executor(self._threads, _notify, notice, self._policy)
 
     def close(self) -> None:
         """Cancel the calls that have not started."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _notify(notice: Notice) -> Outcome:
+def _notify(notice: Notice, policy: EgressPolicy) -> Outcome:
     if importlib.util.find_spec("apprise") is None:
         return Retry(Reason.OTHER, NOT_INSTALLED)
     try:
@@ -48,9 +51,12 @@ def _notify(notice: Notice) -> Outcome:
             return Retry(Reason.CLIENT_ERROR, "Apprise does not support the URL")
         apprise = load_apprise().Apprise(asset=_asset())
         apprise.add(service)
-        delivered = apprise.notify(
-            title=notice.title, body=notice.text, notify_type=notice.notify_type, body_format="text"
-        )
+        with guarded(policy):
+            delivered = apprise.notify(
+                title=notice.title, body=notice.text, notify_type=notice.notify_type, body_format="text"
+            )
+    except BlockedAddress as error:
+        return Retry(Reason.BLOCKED_TARGET, str(error))
     except Exception as error:  # a bug in one of its many plugins is not an error of the message
         return Retry(Reason.OTHER, f"{NOT_DELIVERED}: {type(error).__name__}")
     return Sent(detail="accepted by Apprise") if delivered else Retry(Reason.OTHER, NOT_DELIVERED)

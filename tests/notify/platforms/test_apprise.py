@@ -2,6 +2,8 @@
 
 import asyncio
 import importlib.util
+import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from aiohttp import web
@@ -13,7 +15,8 @@ from relay.domain.notifications import Message
 from relay.domain.outcomes import Reason, Retry, Sent
 from relay.notify.registry import NOTIFIERS, check_channel, effective_rate_limit
 from relay.notify.requests import Notice
-from relay.notify.transport.egress_policy import EgressPolicy
+from relay.notify.transport.egress_policy import BlockedAddress, EgressPolicy
+from relay.notify.transport.guarded_sockets import guarded
 from tests.fixtures.sink import Sink
 from tests.notify.factories import alert, channel, count, digest, notification
 from tests.notify.sending import LOOPBACK, send
@@ -203,3 +206,79 @@ def test_the_default_rate_limit_is_one_message_a_second() -> None:
     limit = effective_rate_limit(channel(AppriseChannel))
     assert limit is not None
     assert (limit.per_second, limit.burst) == (1, 3)
+
+
+SPELLINGS = (
+    *("127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "0"),
+    *("localhost", "LOCALHOST", "localhost.", "127.0.0.1.", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]", "[::]"),
+    *("[0:0:0:0:0:0:0:1]", "127.0.0.01", "127.000.000.001", "[::ffff:7f00:1]", "127.255.255.254", "ip6-localhost"),
+)
+SCHEMES = ("json", "xml", "form", "gotify")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_no_spelling_of_an_address_is_connected_to(scheme: str, sink: Sink) -> None:
+    port = sink.url.rpartition(":")[2]
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with datagrams:
+        datagrams.bind(("127.0.0.1", int(port)))
+        datagrams.setblocking(False)
+        for host in SPELLINGS:
+            for path in ("", "//", "#@"):
+                url = f"{scheme}://{path}{host}:{port}/token/a?smtp={host}&redirect=yes&from=a@b.c&to=a@b.c"
+                outcome = await send(AppriseChannel, url, allowed=(), attempt_timeout=2.0)
+                assert isinstance(outcome, Retry), url
+        with pytest.raises(BlockingIOError):
+            datagrams.recv(1)
+    assert sink.received == []
+
+
+def test_threads_that_a_guarded_thread_starts_are_guarded(sink: Sink) -> None:
+    address = ("127.0.0.1", int(sink.url.rpartition(":")[2]))
+
+    def connect() -> None:
+        with guarded(EgressPolicy(())), ThreadPoolExecutor(1) as threads:
+            threads.submit(socket.create_connection, address).result()
+
+    with pytest.raises(BlockedAddress):
+        connect()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_blocked_address_is_the_reason_of_the_outcome(host: str, sink: Sink) -> None:
+    port = sink.url.rpartition(":")[2]
+    outcome = await send(AppriseChannel, f"json://{host}:{port}/s3cret", allowed=())
+    assert isinstance(outcome, Retry)
+    assert outcome.reason is Reason.BLOCKED_TARGET
+    assert "s3cret" not in outcome.detail
+
+
+def test_a_name_that_resolves_to_a_private_address_later_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = ["93.184.216.34", "127.0.0.1"]
+
+    def rebinding(host: str, port: int, *_: object, **__: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answers.pop(0), port))]
+
+    policy = EgressPolicy(())
+
+    def connect(opened: socket.socket) -> None:
+        with guarded(policy):
+            monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+            socket.getaddrinfo("rebinding.example", 80)
+            opened.connect(("rebinding.example", 80))
+
+    with socket.socket() as opened, pytest.raises(BlockedAddress, match=r"127\.0\.0\.1"):
+        connect(opened)
+
+
+def test_other_threads_and_exempt_hosts_connect(sink: Sink) -> None:
+    address = ("127.0.0.1", int(sink.url.rpartition(":")[2]))
+    with guarded(EgressPolicy(["127.0.0.0/8"])), socket.socket() as opened:
+        opened.connect(address)
+    with guarded(EgressPolicy(["localhost"])), socket.create_connection(("localhost", address[1])):
+        pass
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(int).result()  # starts the thread
+        with guarded(EgressPolicy(())):
+            pass
+        threads.submit(socket.create_connection, address).result().close()
