@@ -3,8 +3,7 @@
 https://github.com/caronc/apprise
 
 Its guarantees are weaker: it reports neither why a notification failed nor when to retry, it may send a message
-twice after a timeout, and it makes its own connections, so that only the address in the URL is checked against
-RELAY_ALLOWED_TARGETS.
+twice after a timeout. It makes its own connections, which relay/notify/transport/guarded_sockets.py checks.
 """
 
 import importlib.util
