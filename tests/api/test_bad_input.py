@@ -169,3 +169,9 @@ async def test_a_wrong_method_is_a_problem_that_lists_the_allowed_ones(relay: Re
         response = await relay.call(method, path)
         rejected(response, 405)
         assert response.headers["Allow"]
+
+
+async def test_json_that_is_not_utf8_is_rejected(relay: Relay) -> None:
+    for path in ("/channels", "/route", "/preview", "/test", "/templates"):
+        response = await relay.call("POST", path, data=b'{"name": "\xff\xfe"}')
+        assert (response.status, response.headers["Content-Type"]) == (400, "application/problem+json"), path

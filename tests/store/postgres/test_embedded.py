@@ -244,9 +244,11 @@ async def send_and_list(relay: RelayProcess, name: str) -> list[str]:
 
 def servers_on(folder: Path) -> list[int]:
     """Return the process ids of the Postgres servers on a data directory."""
-    found = []
+    found: dict[int, int] = {}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if os.fsencode(folder / "postgres") in (process / "cmdline").read_bytes().split(b"\0"):
-                found.append(int(process.name))
-    return found
+                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+                found[int(process.name)] = int(parent)
+    # A child has the command line of its server until it sets its own.
+    return [process for process, parent in found.items() if parent not in found]
