@@ -1,7 +1,6 @@
 """uvicorn's HTTP protocol with bounds on headers, on bodies, and on the time that a request takes to arrive."""
 
 import asyncio
-from collections import deque
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -49,8 +48,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._overhead = 0
         """Bytes since the parser last completed headers, a part of a body or a message."""
         self._received = self._declared = 0
-        self._reserved: deque[int] = deque()
-        """Bytes reserved for each request without a response, the oldest first."""
+        self._reserved: dict[RequestResponseCycle, int] = {}
+        """Bytes reserved for each request, until the application is done with it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Refuse a connection above the maximum."""
@@ -64,8 +63,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Return what the connection occupied."""
         self._stop_timer()
         self._occupancy.disconnect()
-        while self._reserved:
-            self._occupancy.release(self._reserved.popleft())
+        for cycle, _ in self.pipeline:  # never started; the application may go on with the others
+            self._release(cycle)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -111,10 +110,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refusal is not None or self._refused:
             return
         size = 0 if self._declared > MAX_REFUSED_BODY else self._declared
-        if not self._reserve_next(size):
+        if not self._occupancy.reserve(size, small=size <= SMALL_BODY):
+            self._refuse_body()
             return
         self._start_timer(BODY_TIMEOUT, "the body did not arrive in time")
         super().on_headers_complete()
+        self._reserved[self.cycle] = size
 
     def on_body(self, body: bytes) -> None:
         """Reserve room for a body without a declared length as it arrives."""
@@ -135,29 +136,32 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_timer()
         super().on_message_complete()
 
-    def on_response_complete(self) -> None:
-        """Return the room of the request's body."""
-        if self._reserved:
-            self._occupancy.release(self._reserved.popleft())
-        super().on_response_complete()
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Return the room of the body when the application is done with it, which may be after a disconnect."""
+
+        async def releasing(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._release(cycle)
+
+        super()._start_asgi_task(cycle, releasing)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP."""
         self._refuse(HTTPStatus.BAD_REQUEST, msg)
 
-    def _reserve_next(self, size: int) -> bool:
-        if self._occupancy.reserve(size, small=size <= SMALL_BODY):
-            self._reserved.append(size)
+    def _grow(self, size: int) -> bool:
+        if self.cycle not in self._reserved:
+            return True
+        if self._occupancy.reserve(size, small=self._received <= SMALL_BODY):
+            self._reserved[self.cycle] += size
             return True
         self._refuse_body()
         return False
 
-    def _grow(self, size: int) -> bool:
-        if self._occupancy.reserve(size, small=self._received <= SMALL_BODY):
-            self._reserved[-1] += size
-            return True
-        self._refuse_body()
-        return False
+    def _release(self, cycle: RequestResponseCycle) -> None:
+        self._occupancy.release(self._reserved.pop(cycle, 0))
 
     def _refuse_body(self) -> None:
         self._refusal = (HTTPStatus.SERVICE_UNAVAILABLE, "too many bodies are in flight; retry the request")

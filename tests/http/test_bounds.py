@@ -200,6 +200,32 @@ async def test_room_is_returned(relay: Relay, monkeypatch: pytest.MonkeyPatch) -
             assert (await respond(reader))[0] == 202
 
 
+async def test_a_body_counts_until_it_is_stored_although_its_client_left(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(occupancy, "MAX_BODIES", 1_000)
+    monkeypatch.setattr(occupancy, "RESERVED_FOR_SMALL", 0)
+    padded = BODY + b" " * (900 - len(BODY))
+    async with running(database_url) as relay:
+        assert relay.services.writer is not None
+        stored = asyncio.Event()
+        submit = relay.services.writer.submit
+
+        async def slow(*arguments: Any) -> Any:
+            await stored.wait()
+            return await submit(*arguments)
+
+        monkeypatch.setattr(relay.services.writer, "submit", slow)
+        async with connected(relay) as (_, writer):
+            writer.write(head(length=900) + padded)
+            await writer.drain()
+            await asyncio.sleep(0.2)
+        assert_problem(await exchange(relay, head(length=900) + padded), 503)
+        stored.set()
+        await asyncio.sleep(0.2)
+        assert (await exchange(relay, head(length=900) + padded))[0] == 202
+
+
 async def test_a_response_and_its_log_lines_share_a_request_id(relay: Relay) -> None:
     _, fields, _ = await exchange(relay, b"GET /-/healthy HTTP/1.1\r\nHost: relay\r\nX-Request-Id: abc-1\r\n\r\n")
     assert fields["x-request-id"] == "abc-1"
