@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from relay.store.postgres import migrations
-from relay.store.postgres.database import CONNECT_TIMEOUT, UNAVAILABLE, Database, error_message
+from relay.store.postgres.database import CONNECT_TIMEOUT, UNAVAILABLE, Database
 from relay.telemetry import Metrics
 
 OK: Final = "ok"
@@ -59,13 +59,11 @@ async def _health(database: Database, unready: int) -> Response[ServiceHealth]:
 
 
 async def _service_health(database: Database) -> ServiceHealth:
-    if not await database.is_available():
-        return ServiceHealth(DEGRADED, database=False, detail="the database is unavailable")
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             at = await migrations.current(database)
-    except UNAVAILABLE as error:
-        return ServiceHealth(DEGRADED, database=False, detail=error_message(error))
+    except UNAVAILABLE:
+        return ServiceHealth(DEGRADED, database=False, detail="the database is unavailable")
     problem = migrations.schema_problem(at)
     return ServiceHealth(OK if problem is None else DEGRADED, database=True, detail=problem)
 

@@ -1,7 +1,6 @@
 """Mismatch reasons, which always agree with the routing table."""
 
 import random
-from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -13,21 +12,11 @@ from relay.domain.errors import InvalidInput
 from relay.route.reasons import mismatch_reason
 from relay.route.table import RoutingTable
 
+from .factories import alert
+
 LABELS = ("tenant_id", "severity", "alertname", "category", "team")
 VALUES = ("", "a", "b", "c")
 PATTERNS = ("a|b", "[^a]", ".*", ".+", "a?", "", "c")
-
-
-def alert(labels: dict[str, str], status: Status = Status.FIRING) -> Alert:
-    return Alert(
-        status=status,
-        labels=labels,
-        annotations={},
-        starts_at=datetime(2026, 11, 23, tzinfo=UTC),
-        ends_at=None,
-        generator_url="",
-        fingerprint="",
-    )
 
 
 @pytest.mark.parametrize(

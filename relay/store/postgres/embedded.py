@@ -234,7 +234,6 @@ def _run(
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         env={name: value for name in ENVIRONMENT if (value := os.environ.get(name)) is not None},
-        close_fds=True,
         cwd="/",
         umask=0o077,
         check=False,
