@@ -18,6 +18,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PREFIX: Final = "RELAY_"
 FILE: Final = "_FILE"
 """Suffix of a variable with the path of a file that contains the value, as for container secrets."""
+CHILD_VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 SECRET: Final = frozenset({"database_password", "secret_key", "admin_key", "webhook_token", "key"})
 DATABASE_SCHEMES: Final = ("postgresql+asyncpg://", "postgresql://", "postgres://")
 ROOT_DATA_DIR: Final = pathlib.Path("/var/lib/alert-relay")
@@ -136,6 +137,11 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     _check(settings)
     url = _with_password(_plain_url(settings.database_url), settings.database_password)
     return msgspec.structs.replace(settings, database_url=url)
+
+
+def child_environment(*others: str) -> dict[str, str]:
+    """The environment of a child process: what programs need, and nothing that may be a secret."""
+    return {name: value for name in (*CHILD_VARIABLES, *others) if (value := os.environ.get(name)) is not None}
 
 
 def http_url(host: str, port: int) -> str:

@@ -7,7 +7,6 @@ limit is paused for a while, so that it does not delay other messages again and 
 import asyncio
 import contextlib
 import hashlib
-import os
 import sys
 import time
 from typing import Final, Self
@@ -24,6 +23,7 @@ from relay.notify.templates.child_process import (
     Task,
     encode_message,
 )
+from relay.settings import child_environment
 
 RENDER_TIMEOUT: Final = 2.0
 """Seconds for one message, without the start of the process."""
@@ -39,8 +39,6 @@ MIN_PAUSE: Final = 60.0
 MAX_PAUSE: Final = 3600.0
 """Seconds; a template's pause doubles each time that it exceeds the limit."""
 MAX_PAUSED: Final = 1000
-ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
-"""Variables that are passed on. Others may be secrets, which templates must not see."""
 
 
 class ProcessPool:
@@ -153,7 +151,7 @@ class _Process:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                env={name: value for name in ENVIRONMENT if (value := os.environ.get(name)) is not None},
+                env=child_environment("PYTHONPATH", "PYTHONHOME"),
             )
         )
         ready = False

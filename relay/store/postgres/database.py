@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import asyncpg
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -84,15 +84,6 @@ class Database:
         """Open a transaction that commits at the end, or rolls back when the block raises; bounded in time."""
         async with asyncio.timeout(QUERY_TIMEOUT), self.engine.begin() as connection:
             yield connection
-
-    async def is_available(self) -> bool:
-        """Return whether Postgres responds to a query."""
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT), self.engine.connect() as connection:
-                await connection.execute(text("SELECT 1"))
-        except UNAVAILABLE:
-            return False
-        return True
 
     async def close(self) -> None:
         """Close all connections."""

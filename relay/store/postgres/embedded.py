@@ -23,6 +23,7 @@ from typing import IO, Any, Final
 import structlog
 
 from relay.domain.errors import SettingsError
+from relay.settings import child_environment
 
 MAJOR: Final = 18
 SYSTEM_USER: Final = "alert-relay"
@@ -30,8 +31,6 @@ START_SECONDS: Final = 300
 """Crash recovery may take a while; aborting it would only restart it."""
 MAX_SOCKET_PATH: Final = 103
 """Bytes; the limit of macOS, which is the shortest; see unix(4)"""
-ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
-"""Variables that the server's programs get. Others may be secrets, such as RELAY_SECRET_KEY."""
 ALTERNATIVES: Final = (
     "run as an ordinary user, choose another folder with RELAY_DATA_DIR, or set RELAY_DATABASE_URL"
 )
@@ -233,7 +232,7 @@ def _run(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env={name: value for name in ENVIRONMENT if (value := os.environ.get(name)) is not None},
+        env=child_environment("TMPDIR"),
         cwd="/",
         umask=0o077,
         check=False,
