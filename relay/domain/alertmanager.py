@@ -5,14 +5,16 @@ Unknown fields are ignored: releases of Alertmanager add fields, and Grafana add
 """
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
 from relay.domain.alerts import Alert, Group, Status, fingerprint
+from relay.domain.deviations import normalize, parse_deviating
 from relay.domain.errors import InvalidWebhook
-from relay.domain.fields import field_and_message, replace_unstorable
+from relay.domain.fields import field_and_message
 
 NUL_ESCAPE: Final = b"\\u0000"
 MAX_COUNT: Final = 2**31 - 1
@@ -26,21 +28,33 @@ MAX_TIME: Final = datetime.max.replace(tzinfo=UTC) - timedelta(microseconds=1)
 """One microsecond inside the limits of `datetime`, which asyncpg converts to minus and plus infinity."""
 
 
+UNSET_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""An end at or before this means "not set": senders write 0 or Go's zero time."""
+
+LEAP_SECOND: Final = timedelta(seconds=1)
+
 _STATUSES: Final = {status.value: status for status in (Status.FIRING, Status.RESOLVED)}
+_leap_second: Final = re.compile(r"(?P<minute>\d{4}-\d\d-\d\d[T ]\d\d:\d\d):60(?P<rest>\D.*)?")
+_go_time: Final = re.compile(r"(?P<time>.*) (?P<offset>[+-]\d{4}) \S+( M=\S+)?")
+"""A time as Go prints it in a template: `2026-11-23 15:33:27.2 +0000 UTC`."""
 
 
 class _WireAlert(msgspec.Struct, rename="camel", gc=False):
-    status: str
-    labels: dict[str, str]
-    starts_at: str
+    # A null is as good as a missing field. `start_at` and `active_at` are names of other senders for the start.
+    labels: dict[str, str] | None
+    status: str | None = None
+    starts_at: str | None = None
     annotations: dict[str, str] | None = None
     ends_at: str | None = None
     generator_url: str | None = msgspec.field(default=None, name="generatorURL")
     fingerprint: str | None = None
+    start_at: Any = None
+    active_at: Any = None
 
 
 class _WireGroup(msgspec.Struct, rename="camel", gc=False):
     alerts: list[_WireAlert]
+    status: Any = None
     group_key: str | None = None
     receiver: str | None = None
     group_labels: dict[str, str] | None = None
@@ -53,11 +67,14 @@ class _WireGroup(msgspec.Struct, rename="camel", gc=False):
 _decoder = msgspec.json.Decoder(_WireGroup)
 
 
-def decode_webhook(body: bytes) -> Group:
+def decode_webhook(body: bytes, now: datetime | None = None) -> Group:
     """Decode a webhook's body.
 
     Text that Postgres or UTF-8 can't store (U+0000, lone surrogates, invalid bytes) becomes U+FFFD, so that one
-    invalid character does not reject an alert.
+    invalid character does not reject an alert. Values of another JSON type than Alertmanager's are converted.
+
+    An alert without a status is resolved if its endsAt has passed, and firing if that is in the future; without
+    an endsAt it has the status of the group. `now` is the clock for that, by default the current time.
 
     Raises:
         InvalidWebhook: the body is not JSON or not a webhook; names the field.
@@ -67,7 +84,8 @@ def decode_webhook(body: bytes) -> Group:
     wire = _decode_wire(body)
     if not wire.alerts:
         raise InvalidWebhook("alerts", "must contain at least one alert")
-    alerts = tuple([_alert(alert, at) for at, alert in enumerate(wire.alerts)])
+    group_status = _known_status(wire.status) or Status.FIRING
+    alerts = tuple([_alert(alert, at, group_status, now) for at, alert in enumerate(wire.alerts)])
     group_labels = wire.group_labels or {}
     return Group(
         group_key=wire.group_key or _default_group_key(group_labels),
@@ -83,51 +101,66 @@ def decode_webhook(body: bytes) -> Group:
 
 def _decode_wire(body: bytes) -> _WireGroup:
     try:
-        if NUL_ESCAPE in body:
-            return _decode_replacing(body)
-        try:
-            return _decoder.decode(body)
-        except msgspec.ValidationError:
-            raise
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            # msgspec rejects lone surrogates and invalid UTF-8; the standard library can replace them.
-            return _decode_replacing(body)
+        if NUL_ESCAPE not in body:
+            try:
+                return _decoder.decode(body)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                pass  # msgspec also rejects lone surrogates and invalid UTF-8, which are replaced below
+        return msgspec.convert(normalize(parse_deviating(body)), _WireGroup)
     except msgspec.ValidationError as error:
         field, message = field_and_message(error)
         raise InvalidWebhook(field, message) from error
     except RecursionError as error:
         raise InvalidWebhook("", "the JSON is nested too deeply") from error
-
-
-def _decode_replacing(body: bytes) -> _WireGroup:
-    try:
-        raw: Any = json.loads(body.decode("utf-8-sig", errors="replace"))
-    except ValueError as error:  # also raised for a number with thousands of digits
+    except ValueError as error:
         raise InvalidWebhook("", f"the body is not JSON: {error}") from error
-    return msgspec.convert(replace_unstorable(raw), _WireGroup)
 
 
-def _alert(wire: _WireAlert, position: int) -> Alert:
-    status = _STATUSES.get(wire.status)
-    if status is None:
-        raise InvalidWebhook(f"alerts[{position}].status", "must be `firing` or `resolved`")
+def _alert(wire: _WireAlert, position: int, group_status: Status, now: datetime | None) -> Alert:
+    labels = wire.labels or {}
     ends_at = _time(wire.ends_at, position, "endsAt") if wire.ends_at else None
-    if status is Status.FIRING or (ends_at is not None and ends_at.year <= ZERO_YEAR):
+    if ends_at is not None and ends_at <= UNSET_TIME:
         ends_at = None
+    if wire.status:
+        status = _known_status(wire.status)
+        if status is None:
+            raise InvalidWebhook(f"alerts[{position}].status", "must be `firing` or `resolved`")
+    elif ends_at is None:
+        status = group_status
+    else:
+        status = Status.FIRING if ends_at > (now or datetime.now(UTC)) else Status.RESOLVED
     return Alert(
         status=status,
-        labels=wire.labels,
+        labels=labels,
         annotations=wire.annotations or {},
-        starts_at=_time(wire.starts_at, position, "startsAt"),
-        ends_at=ends_at,
+        starts_at=_start(wire, position),
+        ends_at=None if status is Status.FIRING else ends_at,
         generator_url=wire.generator_url or "",
-        fingerprint=_fingerprint(wire),
+        fingerprint=_fingerprint(wire.fingerprint or "", labels),
     )
 
 
-def _fingerprint(wire: _WireAlert) -> str:
-    given = wire.fingerprint or ""
-    return given if 0 < len(given) <= MAX_FINGERPRINT else fingerprint(wire.labels)
+def _known_status(text: Any) -> Status | None:
+    """The status that a sender names, in any case; None if it is another one."""
+    if not isinstance(text, str):
+        return None
+    return _STATUSES.get(text) or _STATUSES.get(text.strip().lower())
+
+
+def _start(wire: _WireAlert, position: int) -> datetime:
+    """The start of an alert; `MIN_TIME`, as for Go's zero time, if an alert with labels has none."""
+    if wire.starts_at:
+        return _time(wire.starts_at, position, "startsAt")
+    for other in (wire.start_at, wire.active_at):
+        if isinstance(other, str) and other:
+            return _time(other, position, "startsAt")
+    if wire.labels:
+        return MIN_TIME
+    raise InvalidWebhook(f"alerts[{position}].startsAt", "is missing, and the alert has no labels")
+
+
+def _fingerprint(given: str, labels: dict[str, str]) -> str:
+    return given if 0 < len(given) <= MAX_FINGERPRINT else fingerprint(labels)
 
 
 def _time(text: str, position: int, field: str) -> datetime:
@@ -135,16 +168,29 @@ def _time(text: str, position: int, field: str) -> datetime:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        message = "must be an RFC 3339 time, such as 2026-11-23T15:33:27.229Z"
-        raise InvalidWebhook(f"alerts[{position}].{field}", message) from None
+        return _deviating_time(text, position, field)
     if parsed.tzinfo is UTC and MIN_TIME <= parsed <= MAX_TIME:
         return parsed
     if parsed.tzinfo is None:
-        raise InvalidWebhook(f"alerts[{position}].{field}", "must have a UTC offset or `Z`")
+        parsed = parsed.replace(tzinfo=UTC)
     try:
         return min(max(parsed.astimezone(UTC), MIN_TIME), MAX_TIME)
     except OverflowError:
         return MIN_TIME if parsed.year <= ZERO_YEAR else MAX_TIME
+
+
+def _deviating_time(text: str, position: int, field: str) -> datetime:
+    """Parse a time with a leap second, in lower case, with blanks around it, or as Go prints it."""
+    plain = text.strip().upper()
+    if found := _go_time.fullmatch(plain):
+        plain = found["time"] + found["offset"]
+    if found := _leap_second.fullmatch(plain):
+        before = _time(f"{found['minute']}:59{found['rest'] or ''}", position, field)
+        return min(before, MAX_TIME - LEAP_SECOND) + LEAP_SECOND
+    if plain != text:
+        return _time(plain, position, field)
+    message = "must be an RFC 3339 time, such as 2026-11-23T15:33:27.229Z"
+    raise InvalidWebhook(f"alerts[{position}].{field}", message)
 
 
 def _default_group_key(group_labels: dict[str, str]) -> str:

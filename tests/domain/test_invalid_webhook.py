@@ -76,21 +76,17 @@ def test_a_body_without_alerts_is_rejected(body: dict[str, Any], message: str, m
 @pytest.mark.parametrize(
     ("changes", "field", "message"),
     [
-        ({"status": ...}, "status", "is missing"),
-        ({"status": 1}, "status", "Expected `str`, got `int`"),
+        ({"status": 1}, "status", "Expected `str | null`, got `int`"),
         ({"status": "pending"}, "status", "must be `firing` or `resolved`"),
-        ({"status": "Firing"}, "status", "must be `firing` or `resolved`"),
         ({"labels": ...}, "labels", "is missing"),
-        ({"labels": None}, "labels", "Expected `object`, got `null`"),
-        ({"labels": []}, "labels", "Expected `object`, got `array`"),
-        ({"labels": {"n": 1}}, "labels[...]", "Expected `str`, got `int`"),
-        ({"annotations": {"n": None}}, "annotations[...]", "Expected `str`, got `null`"),
+        ({"labels": ["a"]}, "labels", "Expected `object | null`, got `array`"),
+        ({"labels": "a=b"}, "labels", "Expected `object | null`, got `str`"),
         ({"annotations": 1}, "annotations", "Expected `object | null`, got `int`"),
-        ({"startsAt": ...}, "startsAt", "is missing"),
-        ({"startsAt": 1}, "startsAt", "Expected `str`, got `int`"),
+        ({"startsAt": ..., "labels": {}}, "startsAt", "is missing, and the alert has no labels"),
+        ({"startsAt": 1}, "startsAt", "Expected `str | null`, got `int`"),
         ({"endsAt": 1}, "endsAt", "Expected `str | null`, got `int`"),
-        ({"generatorURL": 1}, "generatorURL", "Expected `str | null`, got `int`"),
-        ({"fingerprint": 1}, "fingerprint", "Expected `str | null`, got `int`"),
+        ({"generatorURL": [1]}, "generatorURL", "Expected `str | null`, got `array`"),
+        ({"fingerprint": {}}, "fingerprint", "Expected `str | null`, got `object`"),
     ],
 )
 @pytest.mark.parametrize("more", [{}, UNCLEAN])
@@ -119,8 +115,9 @@ def test_an_alert_that_is_not_an_object_is_named(more: dict[str, Any]) -> None:
         ("10000-01-01T00:00:00Z", "RFC 3339"),
         ("-0001-01-01T00:00:00Z", "RFC 3339"),
         ("NaN", "RFC 3339"),
-        ("2026-11-23T15:33:27", "offset"),
-        ("2026-11-23", "offset"),
+        ("2026-11-23T15:33:61Z", "RFC 3339"),
+        ("2026-11-23T15:33:60Zulu", "RFC 3339"),
+        ("2026-02-30T23:59:60Z", "RFC 3339"),
     ],
 )
 def test_an_invalid_time_is_rejected(field: str, status: str, text: str, fragment: str) -> None:
@@ -129,21 +126,17 @@ def test_an_invalid_time_is_rejected(field: str, status: str, text: str, fragmen
     assert fragment in error.message
 
 
-def test_an_empty_start_is_rejected() -> None:
-    assert rejection(body_of(GOOD | {"startsAt": ""})).field == "alerts[1].startsAt"
-
-
 @pytest.mark.parametrize("more", [{}, UNCLEAN])
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"groupKey": 1}, "groupKey"),
+        ({"groupKey": [1]}, "groupKey"),
         ({"receiver": []}, "receiver"),
         ({"externalURL": {}}, "externalURL"),
         ({"groupLabels": 1}, "groupLabels"),
-        ({"commonLabels": {"a": 1}}, "commonLabels[...]"),
+        ({"commonLabels": [1]}, "commonLabels"),
         ({"commonAnnotations": "x"}, "commonAnnotations"),
-        ({"truncatedAlerts": "3"}, "truncatedAlerts"),
+        ({"truncatedAlerts": "many"}, "truncatedAlerts"),
         ({"truncatedAlerts": 1.5}, "truncatedAlerts"),
     ],
 )
@@ -157,7 +150,3 @@ def test_an_invalid_field_of_the_webhook_is_named(
 @pytest.mark.parametrize("odd", [b"", rb'"odd": "\u0000", '])
 def test_deep_nesting_is_rejected_without_a_crash(nest: bytes, odd: bytes) -> None:
     assert "nested too deeply" in rejection(b"{" + odd + b'"x": ' + nest + b"}").message
-
-
-def test_a_number_of_thousands_of_digits_is_rejected_without_a_crash() -> None:
-    assert rejection(b'{"odd": "\\u0000", "orgId": ' + b"9" * 5000 + b"}").field == ""
