@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.domain.channel_types import channel_types
-from relay.receive.webhook import MAX_BODY
+from relay.domain.request_bodies import MAX_BODY
 from relay.telemetry import LibraryFormatter, Metrics
 from tests.fixtures.postgres import execute, sibling, temporary_database
 from tests.fixtures.relays import Relay, RelayFactory, running, webhook

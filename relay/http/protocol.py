@@ -1,6 +1,7 @@
 """uvicorn's HTTP protocol with bounds on headers, on bodies, and on the time that a request takes to arrive."""
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -10,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from relay.domain.problems import PROBLEM_TYPE, Problem
+from relay.domain.request_bodies import MAX_BODY, RESERVE
 from relay.http.headers import SECURITY_HEADERS, new_request_id
 from relay.http.occupancy import SMALL_BODY, Occupancy
 
@@ -21,8 +23,6 @@ HEAD_TIMEOUT: Final = 10.0
 LATE_HEAD: Final = "the headers did not arrive in time"
 BODY_TIMEOUT: Final = 30.0
 """Seconds from the headers until the body is complete."""
-MAX_REFUSED_BODY: Final = 10 * 1024 * 1024
-"""A declared length above this is not reserved: the application refuses the body without reading it."""
 RETRY_SECONDS: Final = 5
 
 
@@ -47,7 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_request = False
         self._overhead = 0
         """Bytes since the parser last completed headers, a part of a body or a message."""
-        self._received = self._declared = 0
+        self._declared = 0
         self._reserved: dict[RequestResponseCycle, int] = {}
         """Bytes reserved for each request, until the application is done with it."""
 
@@ -90,7 +90,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deadline is None:
             self._start_timer(HEAD_TIMEOUT, LATE_HEAD)
         self._in_request = True
-        self._received = self._declared = 0
+        self._declared = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count the fields, trailers included."""
@@ -109,7 +109,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._overhead = 0
         if self._refusal is not None or self._refused:
             return
-        size = 0 if self._declared > MAX_REFUSED_BODY else self._declared
+        # The application refuses a body of a larger declared length without reading it.
+        size = 0 if self._declared > MAX_BODY else self._declared
         if not self._occupancy.reserve(size, small=size <= SMALL_BODY):
             self._refuse_body()
             return
@@ -122,7 +123,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._overhead = 0
         if self._refusal is not None or self._refused:
             return
-        self._received += len(body)
         if not self._declared and not self.cycle.response_complete and not self._grow(len(body)):
             return
         super().on_body(body)
@@ -140,6 +140,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Return the room of the body when the application is done with it, which may be after a disconnect."""
 
         async def releasing(scope: Any, receive: Any, send: Any) -> None:
+            scope["extensions"] = {**scope.get("extensions", {}), RESERVE: partial(self._reserve_more, cycle)}
             try:
                 await app(scope, receive, send)
             finally:
@@ -154,11 +155,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def _grow(self, size: int) -> bool:
         if self.cycle not in self._reserved:
             return True
-        if self._occupancy.reserve(size, small=self._received <= SMALL_BODY):
-            self._reserved[self.cycle] += size
+        if self._reserve_more(self.cycle, size):
             return True
         self._refuse_body()
         return False
+
+    def _reserve_more(self, cycle: RequestResponseCycle, size: int) -> bool:
+        """Reserve room in addition to what a request has; return whether there was any."""
+        total = self._reserved[cycle] + size
+        if not self._occupancy.reserve(size, small=total <= SMALL_BODY):
+            return False
+        self._reserved[cycle] = total
+        return True
 
     def _release(self, cycle: RequestResponseCycle) -> None:
         self._occupancy.release(self._reserved.pop(cycle, 0))

@@ -18,13 +18,14 @@ from litestar.response.base import ASGIResponse
 from relay.domain.alertmanager import decode_webhook
 from relay.domain.errors import InvalidWebhook, Unavailable
 from relay.domain.identity import Sender
+from relay.domain.request_bodies import MAX_BODY
 from relay.receive.backlog import WebhookResult
+from relay.receive.bodies import UnsupportedEncoding, read_body
 from relay.receive.senders import sender_address, source_of
 from relay.receive.writer import Writer
 from relay.settings import Settings
 from relay.telemetry import Metrics
 
-MAX_BODY: Final = 10 * 1024 * 1024
 LARGE_BODY: Final = 256 * 1024
 """Bytes; a smaller body is decoded in less than about 20 ms."""
 
@@ -34,6 +35,7 @@ _encoder: Final = msgspec.json.Encoder()
 _ERROR_RESULTS: Final[dict[type[Exception], str]] = {
     NotAuthorizedException: "unauthorized",
     RequestEntityTooLarge: "too_large",
+    UnsupportedEncoding: "invalid",
     InvalidWebhook: "invalid",
     Unavailable: "unavailable",
     InternalServerException: "broken_off",  # Litestar's error when the client disconnects before its body is read
@@ -52,7 +54,10 @@ _ERROR_RESULTS: Final[dict[type[Exception], str]] = {
 async def receive_webhook(request: Request[Any, Any, State]) -> ASGIResponse:
     """Accept Alertmanager's webhook (version 4). The response is sent after the commit.
 
-    After a 503 the same request can be retried; 400 and 413 are permanent. If RELAY_WEBHOOK_TOKEN is set, the
+    The body may be compressed with gzip (`Content-Encoding: gzip`); its limit of 10 MiB is that of the
+    decompressed body.
+
+    After a 503 the same request can be retried; 400, 413 and 415 are permanent. If RELAY_WEBHOOK_TOKEN is set, the
     request must have it as a bearer token.
 
     `?source=NAME` names the Alertmanager cluster; the peers of a cluster share it. `?sender=NAME` names the
@@ -67,7 +72,7 @@ async def receive_webhook(request: Request[Any, Any, State]) -> ASGIResponse:
             _authorize(request.headers.get("authorization", ""), settings.webhook_token)
         source = source_of(request.query_params.get("source", ""))
         sender_name = request.query_params.get("sender", "")
-        body = await request.body()
+        body = await read_body(request)
         address = sender_address(
             sender_name,
             "" if request.client is None else request.client.host,

@@ -163,7 +163,7 @@ async def test_an_invalid_body_is_rejected_with_the_field_and_not_stored(relay: 
         (b"[]", ""),
         (b"{}", "alerts"),
         (b'{"alerts": []}', "alerts"),
-        (b'{"alerts": [{"labels": {}}]}', "alerts[0].status"),
+        (b'{"alerts": [{"labels": {}}]}', "alerts[0].startsAt"),
     ):
         response = await relay.webhook(body)
         assert response.status == 400
