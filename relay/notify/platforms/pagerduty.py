@@ -23,7 +23,8 @@ from relay.domain.outcomes import Outcome, Reason
 from relay.notify.classify import accepted, failure, retry
 from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.requests import Request, Response
-from relay.notify.text.content import RUNBOOK, UNNOTIFIED, Content, content_of, severity_of
+from relay.notify.text.annotations import RUNBOOK, annotation_texts, find_annotation
+from relay.notify.text.content import UNNOTIFIED, Content, content_of, severity_of
 from relay.notify.text.plain_text import cut, web_url
 from relay.notify.text.summary import SummaryLimits, summary_lines
 
@@ -172,7 +173,7 @@ def _events(alert: Alert, content: Content, rendered: str = "", *, unnotified: b
 
 
 def _payload(alert: Alert, content: Content, rendered: str, moment: datetime) -> dict[str, Any]:
-    title = _title(content, rendered) or _line(alert.annotations.get("summary", ""))
+    title = _title(content, rendered) or _summary(alert)
     optional = {
         "component": _first(alert.labels, COMPONENTS),
         "group": _first(alert.labels, GROUPS),
@@ -182,7 +183,7 @@ def _payload(alert: Alert, content: Content, rendered: str, moment: datetime) ->
     details |= {"body": content.body, "alert": rendered}
     details |= {"labels": alert.labels, "annotations": alert.annotations}
     return {
-        "summary": cut(title or _line(alert.name) or "alert", MAX_SUMMARY),
+        "summary": cut(title, MAX_SUMMARY),
         "source": _first(alert.labels, SOURCES) or CLIENT,
         "severity": severity(alert.severity),
         "timestamp": moment,
@@ -194,6 +195,13 @@ def _payload(alert: Alert, content: Content, rendered: str, moment: datetime) ->
 def _title(content: Content, rendered: str) -> str:
     """The title that a template rendered, with the first line of the rendered alert."""
     return ": ".join(line for line in (_line(content.title), _line(rendered.partition("\n")[0])) if line)
+
+
+def _summary(alert: Alert) -> str:
+    """The alert's summary, or else its name and its text."""
+    texts = annotation_texts(alert.annotations)
+    name = _line(alert.name) or "alert"
+    return _line(texts.summary) or ": ".join(part for part in (name, _line(texts.text)) if part)
 
 
 def _digest_events(digest: Digest) -> list[dict[str, Any]]:
@@ -230,7 +238,7 @@ def _notes(content: Content) -> list[str]:
 
 
 def _links(alert: Alert) -> list[tuple[str, str]]:
-    urls = (("Source", alert.generator_url), ("Runbook", alert.annotations.get(RUNBOOK, "")))
+    urls = (("Source", alert.generator_url), ("Runbook", find_annotation(alert.annotations, RUNBOOK)))
     return [(text, url) for text, given in urls if (url := web_url(given)) is not None]
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from relay.domain.alerts import severity_rank
 from relay.domain.notifications import Digest, Message
 from relay.notify.platforms.gsm7 import GSM_SEGMENT, UCS2_SEGMENT, cut, is_gsm, sms_size, transliterate
+from relay.notify.text.annotations import annotation_texts
 from relay.notify.text.content import Content, content_of
 
 SEGMENTS: Final = 2
@@ -150,10 +151,11 @@ def _notes(message: Message, content: Content) -> list[str]:
 
 
 def _summary(message: Message) -> str:
-    """The summary of a message's only alert, unless it equals the name."""
+    """The summary of a message's only alert, or else its text, unless it equals the name."""
     if isinstance(message, Digest) or len(message.alerts) != 1:
         return ""
-    summary = _line(message.alerts[0].annotations.get("summary", ""))
+    texts = annotation_texts(message.alerts[0].annotations)
+    summary = _line(texts.summary or texts.text)
     return summary if summary != message.alerts[0].name else ""
 
 

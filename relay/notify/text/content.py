@@ -11,10 +11,10 @@ import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER, Alert, Status, severity_rank
 from relay.domain.notifications import AlertCount, Digest, FallbackFor, Message, Notification, Rendered
+from relay.notify.text.annotations import RUNBOOK, annotation_texts, find_annotation
 from relay.notify.text.plain_text import ELLIPSIS, web_url
 from relay.notify.text.times import times_line
 
-RUNBOOK: Final = "runbook_url"
 UNNOTIFIED: Final = ": fired and resolved before a notification was sent"
 COLORS: Final = {
     "critical": 0xD32F2F,
@@ -192,13 +192,15 @@ def _tally(firing: int, resolved: int, unreported: int = 0) -> str:
 def _alert_text(
     alert: Alert, shared: dict[str, str], rendered: str = "", *, unnotified: bool = False
 ) -> AlertText:
-    annotations = alert.annotations
-    links = (("Source", web_url(alert.generator_url)), ("Runbook", web_url(annotations.get(RUNBOOK, ""))))
-    summary, description = annotations.get("summary", ""), annotations.get("description", "")
+    links = (
+        ("Source", web_url(alert.generator_url)),
+        ("Runbook", web_url(find_annotation(alert.annotations, RUNBOOK))),
+    )
+    texts = annotation_texts(alert.annotations)
     return AlertText(
         status=alert.status if alert.unreported_since is None else Status.STALE,
-        title=summary or alert.name or "alert",
-        description=description if description != summary else "",
+        title=texts.summary or alert.name or "alert",
+        description=texts.text,
         labels={name: value for name, value in sorted(alert.labels.items()) if name not in shared},
         times=times_line(alert) + (UNNOTIFIED if unnotified and not alert.firing else ""),
         links=tuple((text, url) for text, url in links if url is not None),
