@@ -15,6 +15,7 @@ from relay.domain.alerts import Alert, Group, Status, fingerprint
 from relay.domain.deviations import normalize, parse_deviating
 from relay.domain.errors import InvalidWebhook
 from relay.domain.fields import field_and_message
+from relay.domain.grafana import grafana_fields
 
 NUL_ESCAPE: Final = b"\\u0000"
 MAX_COUNT: Final = 2**31 - 1
@@ -50,6 +51,11 @@ class _WireAlert(msgspec.Struct, rename="camel", gc=False):
     fingerprint: str | None = None
     start_at: Any = None
     active_at: Any = None
+    dashboard_url: Any = msgspec.field(default=msgspec.UNSET, name="dashboardURL")
+    panel_url: Any = msgspec.field(default=msgspec.UNSET, name="panelURL")
+    silence_url: Any = msgspec.field(default=msgspec.UNSET, name="silenceURL")
+    values: Any = msgspec.UNSET
+    value_string: Any = msgspec.UNSET
 
 
 class _WireGroup(msgspec.Struct, rename="camel", gc=False):
@@ -137,6 +143,9 @@ def _alert(wire: _WireAlert, position: int, group_status: Status, now: datetime 
         ends_at=None if status is Status.FIRING else ends_at,
         generator_url=wire.generator_url or "",
         fingerprint=_fingerprint(wire.fingerprint or "", labels),
+        grafana=grafana_fields(
+            wire.dashboard_url, wire.panel_url, wire.silence_url, wire.values, wire.value_string
+        ),
     )
 
 

@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from relay.domain.grafana import GrafanaFields
+
 FNV_OFFSET: Final = 14695981039346656037
 FNV_PRIME: Final = 1099511628211
 LABEL_SEPARATOR: Final = 0xFF
@@ -27,7 +29,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One alert as reported by one webhook. Times are aware and in UTC; `ends_at` is None while it fires.
 
     `key_source` is the source that enters its keys on platforms; see `relay.domain.identity.key_source`.
-    `unreported_since` is set in an edited message if it has not ended, and the group's webhooks omit it.
+    `unreported_since` is set in an edited message if it has not ended, and the group's webhooks omit it. `grafana`
+    is set if Grafana sent the alert; it is not stored beside the webhook.
     """
 
     status: Status
@@ -39,6 +42,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fingerprint: str
     key_source: str = ""
     unreported_since: datetime | None = None
+    grafana: GrafanaFields | None = None
 
     @property
     def name(self) -> str:

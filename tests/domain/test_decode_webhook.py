@@ -83,12 +83,6 @@ def test_unknown_fields_of_the_webhook_are_ignored(more: dict[str, Any]) -> None
     assert decoded(sample("firing-two") | more) == decoded(sample("firing-two"))
 
 
-def test_grafana_fields_of_an_alert_are_ignored() -> None:
-    body = sample("watchdog")
-    body["alerts"][0] |= {"values": {"A": 1.5}, "valueString": "[ A=1.5 ]", "silenceURL": "http://g/s"}
-    assert decoded(body) == decoded(sample("watchdog"))
-
-
 @pytest.mark.parametrize("ends_at", ["2026-11-23T19:00:00Z", "0001-01-01T00:00:00Z", "", None])
 def test_a_firing_alert_has_no_end(ends_at: str | None) -> None:
     body = sample("watchdog")

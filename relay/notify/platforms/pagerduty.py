@@ -23,9 +23,10 @@ from relay.domain.outcomes import Outcome, Reason
 from relay.notify.classify import accepted, failure, retry
 from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.requests import Request, Response
-from relay.notify.text.annotations import RUNBOOK, annotation_texts, find_annotation
+from relay.notify.text.annotations import annotation_texts
 from relay.notify.text.content import UNNOTIFIED, Content, content_of, severity_of
-from relay.notify.text.plain_text import cut, web_url
+from relay.notify.text.links import alert_links
+from relay.notify.text.plain_text import cut
 from relay.notify.text.summary import SummaryLimits, summary_lines
 
 MAX_SUMMARY: Final = 1024
@@ -155,7 +156,7 @@ def _events(alert: Alert, content: Content, rendered: str = "", *, unnotified: b
     body = {
         "dedup_key": dedup_key(alert),
         "client": CLIENT,
-        "links": _link_objects([*_links(alert), *content.links]),
+        "links": _link_objects([*alert_links(alert), *content.links]),
     }
     trigger = {"event_action": "trigger"} | body
     if alert.firing:
@@ -182,6 +183,7 @@ def _payload(alert: Alert, content: Content, rendered: str, moment: datetime) ->
     details: dict[str, Any] = {"status": alert.status, "notes": _notes(content)}
     details |= {"body": content.body, "alert": rendered}
     details |= {"labels": alert.labels, "annotations": alert.annotations}
+    details |= {"values": None if alert.grafana is None else alert.grafana.values}
     return {
         "summary": cut(title, MAX_SUMMARY),
         "source": _first(alert.labels, SOURCES) or CLIENT,
@@ -235,11 +237,6 @@ def _digest_events(digest: Digest) -> list[dict[str, Any]]:
 
 def _notes(content: Content) -> list[str]:
     return [note for note in (*content.notes, content.truncated) if note]
-
-
-def _links(alert: Alert) -> list[tuple[str, str]]:
-    urls = (("Source", alert.generator_url), ("Runbook", find_annotation(alert.annotations, RUNBOOK)))
-    return [(text, url) for text, given in urls if (url := web_url(given)) is not None]
 
 
 def _link_objects(links: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from relay.domain.notifications import Digest, Message
 from relay.notify.platforms.gsm7 import GSM_SEGMENT, UCS2_SEGMENT, cut, is_gsm, sms_size, transliterate
 from relay.notify.text.annotations import annotation_texts
 from relay.notify.text.content import Content, content_of
+from relay.notify.text.links import group_links
 
 SEGMENTS: Final = 2
 MAX_GSM: Final = SEGMENTS * GSM_SEGMENT
@@ -71,7 +72,8 @@ def text_of(message: Message) -> str:
     if summary and sms.left >= MIN_SUMMARY:
         sms.add(" - " + cut(encode(summary)[:MAX_GSM], sms.left - len(" - ")))
     sms.limit += reserved
-    for part in [link] if reserved else [f" {url}" for _, url in content.links[:1]]:
+    links = content.links if isinstance(message, Digest) else group_links(message.group, sms.left - len(" "))
+    for part in [link] if reserved else [f" {url}" for _, url in links[:1]]:
         sms.add(part)
     return sms.text
 

@@ -5,13 +5,13 @@ It is plain text: each platform escapes and cuts it by its own rules.
 
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER, Alert, Status, severity_rank
 from relay.domain.notifications import AlertCount, Digest, FallbackFor, Message, Notification, Rendered
-from relay.notify.text.annotations import RUNBOOK, annotation_texts, find_annotation
+from relay.notify.text.annotations import annotation_texts
+from relay.notify.text.links import alert_links, group_links
 from relay.notify.text.plain_text import ELLIPSIS, web_url
 from relay.notify.text.times import times_line
 
@@ -106,7 +106,7 @@ def _group_content(notification: Notification) -> Content:
         alerts=tuple(texts),
         total=len(ordered) + notification.omitted,
         truncated=f"{truncated} more alerts were left out by Alertmanager (max_alerts)" if truncated else "",
-        links=_group_links(notification),
+        links=group_links(notification.group),
         history=_history_links(notification.history_url),
         title=rendered.title,
         body=rendered.body or None,
@@ -162,6 +162,12 @@ def labels_line(labels: dict[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in labels.items())
 
 
+def values_line(alert: Alert) -> str:
+    """The values of a Grafana rule's queries as one line; empty if there are none."""
+    values = {} if alert.grafana is None else alert.grafana.values
+    return f"Values: {labels_line(values)}" if values else ""
+
+
 def not_shown_line(count: int) -> str:
     """The line for the alerts that did not fit into a message."""
     return f"{ELLIPSIS} and {count} more alert{'s' if count != 1 else ''} that did not fit here"
@@ -192,18 +198,14 @@ def _tally(firing: int, resolved: int, unreported: int = 0) -> str:
 def _alert_text(
     alert: Alert, shared: dict[str, str], rendered: str = "", *, unnotified: bool = False
 ) -> AlertText:
-    links = (
-        ("Source", web_url(alert.generator_url)),
-        ("Runbook", web_url(find_annotation(alert.annotations, RUNBOOK))),
-    )
     texts = annotation_texts(alert.annotations)
     return AlertText(
         status=alert.status if alert.unreported_since is None else Status.STALE,
         title=texts.summary or alert.name or "alert",
-        description=texts.text,
+        description="\n".join(text for text in (values_line(alert), texts.text) if text),
         labels={name: value for name, value in sorted(alert.labels.items()) if name not in shared},
         times=times_line(alert) + (UNNOTIFIED if unnotified and not alert.firing else ""),
-        links=tuple((text, url) for text, url in links if url is not None),
+        links=alert_links(alert),
         rendered=rendered,
     )
 
@@ -218,12 +220,3 @@ def _shared_labels(alerts: Iterable[Alert]) -> dict[str, str]:
 def _history_links(history_url: str) -> tuple[tuple[str, str], ...]:
     url = web_url(history_url)
     return () if url is None else (("All of them", url),)
-
-
-def _group_links(notification: Notification) -> tuple[tuple[str, str], ...]:
-    base = web_url(notification.group.external_url.rstrip("/"))
-    if base is None:
-        return ()
-    # Alertmanager sends the receiver's name quoted as a regular expression: `web\\.hook`.
-    receiver = notification.group.receiver.replace("\\", "")
-    return (("Alertmanager", f"{base}/#/alerts?receiver={quote(receiver, safe='')}"),)

@@ -35,6 +35,7 @@ def payload_of(message: Message) -> dict[str, Any]:
                 "ends_at": alert.ends_at,
                 "generator_url": alert.generator_url,
                 "unreported_since": alert.unreported_since,
+                "grafana": alert.grafana,
             }
             for index, alert in enumerate(message.alerts)
         ],

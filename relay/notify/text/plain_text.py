@@ -55,16 +55,17 @@ def without_mentions(text: str) -> str:
 def web_url(text: str) -> str | None:
     """The URL with unsafe characters percent-encoded, so that it can be linked to.
 
-    None unless the scheme is http or https, and for a URL that is too long or malformed.
+    None unless the scheme is http or https, and for a URL that is too long, malformed or without a host.
     """
     if len(text) > MAX_URL:
         return None
     url = quote(text.strip(), safe=URL_SAFE)
     try:
         parts = urlsplit(url)
+        has_host = bool(parts.hostname)
     except ValueError:
         return None
-    return url if parts.scheme in ("http", "https") and parts.netloc else None
+    return url if parts.scheme in ("http", "https") and has_host else None
 
 
 def format_duration(seconds: float) -> str:

@@ -105,7 +105,7 @@ def test_an_event_follows_the_common_event_format() -> None:
     assert "Fallback for channel slack-critical" in payload["custom_details"]["notes"][0]
     assert "3 more alerts were left out" in payload["custom_details"]["notes"][1]
     hrefs = [link["href"] for link in event["links"]]
-    assert hrefs == [SOURCE, RUNBOOK, f"{ALERTMANAGER}/#/alerts?receiver=web.hook"]
+    assert hrefs == [SOURCE, RUNBOOK, f"{ALERTMANAGER}/#/alerts?receiver=web%5C.hook"]
     assert event["client"] == "Alert Relay"
 
 

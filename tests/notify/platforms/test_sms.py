@@ -33,7 +33,7 @@ from tests.notify.sending import send
 from tests.notify.strict.twilio import ALPHABET, EXTENSION, StrictTwilio, error_response, segments
 
 ONE, TWO, THREE = "+15005550001", "+15005550002", "+15005550003"
-LINK = "http://alertmanager.example.com/#/alerts?receiver=web.hook"
+LINK = "http://alertmanager.example.com/#/alerts?receiver=web%5C.hook"
 SERVICE = "MG" + "0123456789abcdef" * 2
 
 

@@ -125,8 +125,3 @@ def test_labels_that_all_alerts_share_are_written_once() -> None:
 def test_a_description_that_repeats_the_summary_is_omitted() -> None:
     for text in texts_of(notification(alert(annotations={"summary": "same text", "description": "same text"}))):
         assert text.count("same text") == 1
-
-
-def test_the_link_has_the_receiver_without_its_quoting() -> None:
-    for text in texts_of(notification()):
-        assert "#/alerts?receiver=web.hook" in text
