@@ -55,6 +55,11 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.labels.get("severity", "")
 
     @property
+    def has_start(self) -> bool:
+        """Whether its start is known: the year 1 is Go's zero time, and means that the sender has set none."""
+        return self.starts_at.year > 1
+
+    @property
     def firing(self) -> bool:
         """Whether the alert is firing in this report."""
         return self.status is Status.FIRING

@@ -9,6 +9,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
+from relay.notify.text.bidi import confined
+
 BASIC: Final = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
@@ -86,7 +88,7 @@ def _transliterate(character: str) -> str:
 def cut(text: str, limit: int) -> str:
     """The text, cut to at most `limit` as measured by `sms_size`; a cut text ends in dots."""
     if sms_size(text) <= limit:
-        return text
+        return confined(text)
     gsm = is_gsm(text)
     ending, used, kept = ("..." if gsm else "…"), 0, 0
     for character in text:
@@ -94,4 +96,4 @@ def cut(text: str, limit: int) -> str:
         if used > limit - len(ending):
             break
         kept += 1
-    return text[:kept].rstrip() + ending
+    return confined(text[:kept].rstrip()) + ending

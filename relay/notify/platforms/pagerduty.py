@@ -9,7 +9,7 @@ rate limit receives, is a separate incident.
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -50,6 +50,8 @@ MAX_DETAILS: Final = 200
 """Number of labels, and of annotations, that are kept with the last of MAX_VALUES."""
 MAX_COUNTS: Final = 16_384
 """Characters of a digest's counts."""
+NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""An alert whose start is unknown has one before this."""
 CLIENT: Final = "Alert Relay"
 SOURCES: Final = ("instance", "host", "hostname", "node", "pod", "service", "job")
 COMPONENTS: Final = ("component", "service", "job", "container")
@@ -175,7 +177,8 @@ def _events(alert: Alert, content: Content, rendered: str = "", *, unnotified: b
 
 def _payload(alert: Alert, content: Content, rendered: str, moment: datetime) -> dict[str, Any]:
     title = _title(content, rendered) or _summary(alert)
-    optional = {
+    optional: dict[str, Any] = {
+        "timestamp": moment if moment > NO_TIME else None,
         "component": _first(alert.labels, COMPONENTS),
         "group": _first(alert.labels, GROUPS),
         "class": cut(_line(alert.name), MAX_FIELD),
@@ -188,7 +191,6 @@ def _payload(alert: Alert, content: Content, rendered: str, moment: datetime) ->
         "summary": cut(title, MAX_SUMMARY),
         "source": _first(alert.labels, SOURCES) or CLIENT,
         "severity": severity(alert.severity),
-        "timestamp": moment,
         **{name: value for name, value in optional.items() if value},
         "custom_details": {name: value for name, value in details.items() if value},
     }

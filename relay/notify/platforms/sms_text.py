@@ -31,6 +31,7 @@ MAX_ALERT: Final = 130
 MAX_NAME: Final = 40
 MAX_SEVERITY: Final = 20
 MAX_NAMES: Final = 12
+NO_NAME: Final = "no name"
 MIN_SUMMARY: Final = 15
 """A shorter part of a summary would be of no use."""
 
@@ -51,11 +52,11 @@ def text_of(message: Message) -> str:
     def encode(text: str) -> str:
         return " ".join(transliterate(text).split()) if gsm else text
 
+    # A text may be empty when it is encoded, such as one of emoji only.
     sms = _Sms(MAX_GSM if gsm else MAX_UCS2, gsm)
-    if title:
-        sms.text = cut(encode(title), MAX_TITLE)
-    else:
-        sms.text = f"{_counts(message)} {cut(encode(severity), MAX_SEVERITY)}".rstrip()
+    sms.text = cut(encode(title), MAX_TITLE) or (
+        f"{_counts(message)} {cut(encode(severity), MAX_SEVERITY)}".rstrip()
+    )
     for note in notes:
         sms.add(f" ({cut(encode(note), MAX_NOTE)})")
     # Space is reserved for the links to the whole message before names are listed.
@@ -63,14 +64,16 @@ def text_of(message: Message) -> str:
     link = "".join(f" {url}" for _, url in whole_message) if content.total > 1 else ""
     reserved = sms.size(link) if sms.size(link) <= sms.left else 0
     sms.limit -= reserved
-    if body:
-        sms.add("\n" + cut(encode(body), MAX_BODY))
+    if body := cut(encode(body), MAX_BODY):
+        sms.add(f"\n{body}")
     if rendered:
-        sms.add_list("\n", [cut(encode(alert), MAX_ALERT) for alert in alerts], content.total, "\n")
+        texts = [cut(encode(alert), MAX_ALERT) or "alert" for alert in alerts]
+        sms.add_list("\n", texts, content.total, "\n")
     else:
-        sms.add_list(": ", [cut(encode(name), MAX_NAME) + number for name, number in first_names], len(names))
-    if summary and sms.left >= MIN_SUMMARY:
-        sms.add(" - " + cut(encode(summary)[:MAX_GSM], sms.left - len(" - ")))
+        texts = [(cut(encode(name), MAX_NAME) or NO_NAME) + number for name, number in first_names]
+        sms.add_list(": ", texts, len(names))
+    if (summary := encode(summary)[:MAX_GSM]) and sms.left >= MIN_SUMMARY:
+        sms.add(" - " + cut(summary, sms.left - len(" - ")))
     sms.limit += reserved
     links = content.links if isinstance(message, Digest) else group_links(message.group, sms.left - len(" "))
     for part in [link] if reserved else [f" {url}" for _, url in links[:1]]:
@@ -136,7 +139,7 @@ def _names(message: Message) -> list[tuple[str, str]]:
         for alert in alerts:
             ranks[alert.name] = min(severity_rank(alert.severity), ranks.get(alert.name, 99))
         counted = sorted(counts.items(), key=lambda count: (ranks[count[0]], -count[1], count[0]))
-    return [(name or "no name", f" x{count}" if count > 1 else "") for name, count in counted]
+    return [(name or NO_NAME, f" x{count}" if count > 1 else "") for name, count in counted]
 
 
 def _notes(message: Message, content: Content) -> list[str]:

@@ -6,6 +6,7 @@ Telegram counts the text that is left when its HTML is parsed: https://core.tele
 import re
 from typing import Final
 
+from relay.notify.text.bidi import confined
 from relay.notify.text.graphemes import floor_boundary
 from relay.notify.text.markup import TELEGRAM, escape_entities
 from relay.notify.text.plain_text import ELLIPSIS, without_mentions
@@ -55,7 +56,7 @@ def cut_rendered(markup: str, limit: int) -> str:
 def _fit(text: str, limit: int) -> str:
     """The escaped text, cut at a grapheme boundary."""
     if code_units(text) <= limit:
-        return escape_entities(text)
+        return escape_entities(confined(text))
     start = text.encode("utf-16-le", "surrogatepass")[: 2 * (limit - len(ELLIPSIS))]
     end = floor_boundary(text, len(start.decode("utf-16-le", "ignore")))
-    return escape_entities(text[:end].rstrip()) + ELLIPSIS
+    return escape_entities(confined(text[:end].rstrip())) + ELLIPSIS

@@ -11,8 +11,9 @@ import msgspec
 from relay.domain.alerts import SEVERITY_ORDER, Alert, Status, severity_rank
 from relay.domain.notifications import AlertCount, Digest, FallbackFor, Message, Notification, Rendered
 from relay.notify.text.annotations import annotation_texts
+from relay.notify.text.bidi import confined
 from relay.notify.text.links import alert_links, group_links
-from relay.notify.text.plain_text import ELLIPSIS, web_url
+from relay.notify.text.plain_text import ELLIPSIS, one_line, web_url
 from relay.notify.text.times import times_line
 
 UNNOTIFIED: Final = ": fired and resolved before a notification was sent"
@@ -159,7 +160,7 @@ def _notes(fallback_for: FallbackFor | None) -> tuple[str, ...]:
 
 def labels_line(labels: dict[str, str]) -> str:
     """Labels as one line."""
-    return ", ".join(f"{name}={value}" for name, value in labels.items())
+    return ", ".join(f"{confined(name)}={confined(value)}" for name, value in labels.items())
 
 
 def values_line(alert: Alert) -> str:
@@ -187,7 +188,7 @@ def _headline(notification: Notification, shared: dict[str, str]) -> str:
     resolved = len(notification.resolved) + notification.omitted
     unreported = sum(alert.unreported_since is not None for alert in notification.firing)
     tally = _tally(len(notification.firing) - unreported, resolved, unreported)
-    return f"[{tally}] {subject or 'alert'}"
+    return f"[{tally}] {one_line(subject) or 'alert'}"
 
 
 def _tally(firing: int, resolved: int, unreported: int = 0) -> str:
@@ -201,7 +202,7 @@ def _alert_text(
     texts = annotation_texts(alert.annotations)
     return AlertText(
         status=alert.status if alert.unreported_since is None else Status.STALE,
-        title=texts.summary or alert.name or "alert",
+        title=one_line(texts.summary) or one_line(alert.name) or "alert",
         description="\n".join(text for text in (values_line(alert), texts.text) if text),
         labels={name: value for name, value in sorted(alert.labels.items()) if name not in shared},
         times=times_line(alert) + (UNNOTIFIED if unnotified and not alert.firing else ""),

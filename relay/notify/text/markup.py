@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from relay.domain.fields import REPLACEMENT
+from relay.notify.text.bidi import confined
 from relay.notify.text.graphemes import floor_boundary
 from relay.notify.text.plain_text import ELLIPSIS, web_url, without_mentions
 
@@ -28,6 +29,7 @@ _encoded = re.compile(f"[{chr(PRIVATE_PLANE)}-{chr(PRIVATE_PLANE + 0x7F)}]")
 
 MARKDOWN: Final = r"\*_~`|>#[]<@"
 """Discord's special characters. The backslash is first because it escapes the others."""
+_line = re.compile(r"\S(?:.*\S)?")
 _tag = re.compile(r"<(?P<closes>/?)(?P<name>[A-Za-z][\w-]*)[^<>]*>")
 VOID_ELEMENTS: Final = frozenset({"br", "hr", "img", "wbr"})
 """Inline elements without an end tag. https://html.spec.whatwg.org/multipage/syntax.html#void-elements"""
@@ -81,23 +83,27 @@ class Markup(msgspec.Struct, frozen=True, kw_only=True):
 
     def format_bold(self, text: str) -> str:
         """Bold text as encoded markup."""
-        return encode_markup(self.bold[0]) + text + encode_markup(self.bold[1]) if text.strip() else text
+        prefix, suffix = map(encode_markup, self.bold)
+        return _each_line(text, lambda line: prefix + line + suffix)
 
     def format_code(self, text: str) -> str:
         """Monospaced text as encoded markup; markup in it is shown as text."""
-        if not text.strip():
-            return text
-        return encode_markup(self.code[0] + self.code_escape(text.translate(_decode)) + self.code[1])
+        prefix, suffix = self.code
+        return _each_line(
+            text, lambda line: encode_markup(prefix + self.code_escape(line.translate(_decode)) + suffix)
+        )
 
     def format_escaped(self, text: str) -> str:
         """Escaped text as encoded markup, so that it is not escaped again."""
         return encode_markup(self.escape(text).translate(_decode))
 
     def cut(self, markup: str, limit: int, size: Callable[[str], int] = len) -> str:
-        """The markup, cut to at most `limit` as measured by `size`; a cut text ends in an ellipsis.
+        """The markup with its direction confined, cut to at most `limit` as measured by `size`.
 
+        A cut text ends in an ellipsis.
         The cut is at a grapheme boundary, and never inside an escape sequence, a link or a tag.
         """
+        markup = confined(markup)
         if size(markup) <= limit:
             return markup
         ends = [0, *(atom.end() for atom in self.atoms.finditer(markup))]
@@ -105,7 +111,7 @@ class Markup(msgspec.Struct, frozen=True, kw_only=True):
         while index > 0 and floor_boundary(markup, ends[index]) != ends[index]:
             index -= 1
         cut = self._cut_at(markup, ends[max(index, 0)])
-        return cut if index >= 0 and size(cut) <= limit else ""
+        return confined(cut) if index >= 0 and size(cut) <= limit else ""
 
     def _cut_at(self, markup: str, end: int) -> str:
         start = markup[:end]
@@ -118,6 +124,11 @@ class Markup(msgspec.Struct, frozen=True, kw_only=True):
                 while open_tags.pop().lower() != name:
                     pass
         return start.rstrip() + ELLIPSIS + "".join(f"</{name}>" for name in reversed(open_tags))
+
+
+def _each_line(text: str, form: Callable[[str], str]) -> str:
+    """The text with each line formatted, but not the whitespace around it, which would disable the markup."""
+    return _line.sub(lambda found: form(found[0]), text)
 
 
 def escape_entities(text: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+from relay.notify.text.bidi import confined
 from relay.notify.text.graphemes import floor_boundary
 
 ELLIPSIS: Final = "…"
@@ -16,22 +17,22 @@ _mention = re.compile(r"@(?<!\w@)(?=\w)")
 
 
 def cut(text: str, limit: int) -> str:
-    """The text, cut to at most `limit` characters; a cut text ends in an ellipsis."""
+    """The text with its direction confined, cut to at most `limit` characters; a cut text ends in an ellipsis."""
     if len(text) <= limit:
-        return text
+        return confined(text)
     if limit < len(ELLIPSIS):
         return ""
-    return text[: floor_boundary(text, limit - len(ELLIPSIS))].rstrip() + ELLIPSIS
+    return confined(text[: floor_boundary(text, limit - len(ELLIPSIS))].rstrip()) + ELLIPSIS
 
 
 def fit(text: str, limit: int, escape: Callable[[str], str] = str, size: Callable[[str], int] = len) -> str:
-    """The escaped text, cut to at most `limit` as measured by `size`; a cut text ends in an ellipsis.
+    """The escaped text with its direction confined, cut to at most `limit` as measured by `size`.
 
-    The cut is at a grapheme boundary and never inside an escape sequence. `escape` must escape each character
-    independently of its neighbors, and `size` must be at least one for each.
+    A cut text ends in an ellipsis. The cut is at a grapheme boundary and never inside an escape sequence. `escape`
+    must escape each character independently of its neighbors, and `size` must be at least one for each.
     """
     head = text[: max(limit, 0) + 1]
-    if len(head) <= limit and size(whole := escape(text)) <= limit:
+    if len(head) <= limit and size(whole := escape(confined(text))) <= limit:
         return whole
     available = limit - size(ELLIPSIS)
     if available < 0:
@@ -44,7 +45,12 @@ def fit(text: str, limit: int, escape: Callable[[str], str] = str, size: Callabl
             low, available = middle, available - needed
         else:
             high = middle - 1
-    return escape(text[: floor_boundary(text, low)]).rstrip() + ELLIPSIS
+    return escape(confined(text[: floor_boundary(text, low)])).rstrip() + ELLIPSIS
+
+
+def one_line(text: str) -> str:
+    """The text in one line, without whitespace around it, where bold text has no effect on some platforms."""
+    return " ".join(text.split())
 
 
 def without_mentions(text: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from relay.domain.alerts import SEVERITY_ORDER
 from relay.domain.notifications import AlertCount
+from relay.notify.text.bidi import confined
 from relay.notify.text.graphemes import ceil_boundary, floor_boundary
 from relay.notify.text.plain_text import ELLIPSIS
 
@@ -139,11 +140,13 @@ def _cost(lines: Iterable[str], limits: SummaryLimits) -> int:
 
 def shorten_middle(text: str, limit: int) -> str:
     """The text, its middle replaced by an ellipsis if it has more than `limit` characters."""
+    text = confined(text)
     if len(text) <= limit:
         return text
     end = max(limit - len(ELLIPSIS), 0) // 2
     start = max(limit - len(ELLIPSIS) - end, 0)
-    return text[: floor_boundary(text, start)] + ELLIPSIS + text[ceil_boundary(text, len(text) - end) :]
+    shortened = text[: floor_boundary(text, start)] + ELLIPSIS + text[ceil_boundary(text, len(text) - end) :]
+    return confined(shortened)
 
 
 def _name(count: AlertCount) -> str:

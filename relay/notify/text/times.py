@@ -9,11 +9,14 @@ from relay.notify.text.plain_text import format_duration
 def times_line(alert: Alert) -> str:
     """The start and the end of an alert."""
     start = _format_time(alert.starts_at)
+    since = f"since {start} UTC" if alert.has_start else "since an unknown time"
     if alert.unreported_since is not None:
-        return f"since {start} UTC; not reported since {_format_time(alert.unreported_since)} UTC"
+        return f"{since}; not reported since {_format_time(alert.unreported_since)} UTC"
     if alert.ends_at is None:
-        return f"since {start} UTC"
+        return since
     end = _format_time(alert.ends_at)
+    if not alert.has_start:
+        return f"until {end} UTC"
     if alert.ends_at.date() == alert.starts_at.date():
         end = end.partition(" ")[2]
     return f"{start} to {end} UTC ({format_duration((alert.ends_at - alert.starts_at).total_seconds())})"

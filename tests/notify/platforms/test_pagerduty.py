@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from relay.domain.alertmanager import MIN_TIME
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import PagerDutyChannel
 from relay.domain.errors import InvalidInput
@@ -123,6 +124,11 @@ def test_an_event_follows_the_common_event_format() -> None:
 )
 def test_an_unknown_severity_is_sent_as_error(label: str, expected: str) -> None:
     assert severity(label) == expected
+
+
+def test_an_event_without_a_known_start_has_no_timestamp() -> None:
+    [event] = events(notification(msgspec.structs.replace(alert(), starts_at=MIN_TIME)))
+    assert "timestamp" not in event["payload"]
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])

@@ -4,12 +4,14 @@ import base64
 from typing import Any
 from urllib.parse import parse_qs
 
+import msgspec
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
 from relay.domain.channel_types import SmsChannel
 from relay.domain.errors import InvalidInput
+from relay.domain.notifications import Rendered
 from relay.domain.outcomes import Reason, Rejected, Retry, Sent
 from relay.notify.platforms.gsm7 import cut, is_gsm, sms_size, transliterate
 from relay.notify.platforms.sms_text import text_of
@@ -48,6 +50,16 @@ async def test_500_hostile_alerts_are_counted(sink: Sink) -> None:
 def test_a_text_has_counts_severity_name_summary_and_link() -> None:
     message = notification(alert(annotations={"summary": "Disk is at 99 %"}))
     assert text_of(message) == f"FIRING:1 critical: DiskFull - Disk is at 99 % {LINK}"
+
+
+@pytest.mark.parametrize("empty", ["\U0001f680", "\u200b", "🚀 🛰"])
+def test_a_text_that_cannot_be_encoded_leaves_nothing_dangling(empty: str) -> None:
+    summary = notification(alert(annotations={"summary": empty}))
+    name = notification(alert(empty, severity=empty, annotations={"summary": "Full"}))
+    assert text_of(summary) == f"FIRING:1 critical: DiskFull {LINK}"
+    assert text_of(name) == f"FIRING:1: no name - Full {LINK}"
+    templated = msgspec.structs.replace(summary, rendered=Rendered(title=empty, body=empty, alerts=(empty,)))
+    assert text_of(templated) == f"FIRING:1 critical\nalert {LINK}"
 
 
 def test_several_alerts_are_named_worst_and_most_frequent_first() -> None:

@@ -195,7 +195,7 @@ def test_the_text_of_an_alert_forms_no_markup(text: str) -> None:
     ]
     [container] = [one for one in card if one["type"] == "Container"]
     [run] = container["items"][0]["inlines"]
-    assert run == {"type": "TextRun", "text": text.strip()}
+    assert run == {"type": "TextRun", "text": text.replace("\u202e", "").strip()}
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//x", ""])

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.domain.channel_types import DiscordChannel, SlackChannel, TeamsChannel
+from relay.domain.alertmanager import MIN_TIME
+from relay.domain.channel_types import DiscordChannel, SlackChannel, TeamsChannel, TelegramChannel
 from relay.domain.notifications import Notification
 from relay.notify.registry import NOTIFIERS
 from tests.notify.factories import STARTED, alert, channel, notification
@@ -48,6 +49,35 @@ def texts_of(message: Notification) -> list[str]:
 def test_the_headline_counts_and_names(alerts: Any, headline: str) -> None:
     for text in texts_of(notification(*alerts)):
         assert headline in text
+
+
+@pytest.mark.parametrize("summary", ["Down\n", "\n  Down", "Down \t\r\n", "\u00a0Down\u2029"])
+def test_whitespace_around_a_summary_is_not_in_bold(summary: str) -> None:
+    message = notification(alert("Name\n", annotations={"summary": summary}))
+    slack, discord, telegram, teams = [
+        json.dumps(json.loads(first_request(channel_type, message).body), ensure_ascii=False)
+        for channel_type in (SlackChannel, DiscordChannel, TelegramChannel, TeamsChannel)
+    ]
+    assert "🔥 *Down*\\n" in slack
+    assert '"*[FIRING:1] Name*"' in slack
+    assert "🔥 **Down**\\n" in discord
+    assert "🔥 <b>Down</b>\\n" in telegram
+    assert '"🔥 Down"' in teams
+
+
+def test_a_summary_of_several_lines_is_one_line_in_bold() -> None:
+    message = notification(alert(annotations={"summary": "First\nsecond"}))
+    assert "*First second*" in first_request(SlackChannel, message).body.decode()
+
+
+def test_an_unknown_start_is_not_shown_as_a_time() -> None:
+    firing, resolved = [
+        msgspec.structs.replace(alert(status=status), starts_at=MIN_TIME) for status in ("firing", "resolved")
+    ]
+    for text in texts_of(notification(firing)):
+        assert "since an unknown time" in text
+    for text in texts_of(notification(resolved)):
+        assert "until 2026-11-23 15:40:27 UTC" in text
 
 
 def test_firing_alerts_come_before_resolved_ones() -> None:
