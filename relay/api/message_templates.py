@@ -20,7 +20,7 @@ from relay.domain.templates.message_templates import (
     parse_message_template,
     validate_message_template,
 )
-from relay.notify.templates.sandbox import check_parts
+from relay.notify.templates.checks import check_parts
 from relay.store.configuration import message_templates
 from relay.store.postgres.database import Database
 

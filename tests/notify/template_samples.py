@@ -7,7 +7,8 @@ import msgspec
 from relay.domain.notifications import Message, Notification
 from relay.domain.templates.message_templates import MessageTemplate, validate_message_template
 from relay.notify.registry import NOTIFIERS
-from relay.notify.templates.sandbox import check_parts, render_parts
+from relay.notify.templates.checks import check_parts
+from relay.notify.templates.sandbox import render_parts
 from relay.notify.text.payload import payload_of
 from tests.notify.channel_types import ChannelType
 from tests.notify.factories import channel

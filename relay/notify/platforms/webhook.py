@@ -12,7 +12,7 @@ from relay.domain.notifications import Message
 from relay.notify.notifier import Notifier
 from relay.notify.requests import JSON, Request
 from relay.notify.signing import ID_PREFIX, MESSAGE_ID, SIGNING_HEADERS, Signing, check_secret
-from relay.notify.templates.sandbox import check_body
+from relay.notify.templates.checks import check_body
 from relay.notify.text.alertmanager_payload import alertmanager_payload_of
 from relay.notify.text.payload import payload_of
 

@@ -1,4 +1,4 @@
-"""The child process that renders templates.
+"""The child process that renders templates, and compiles large ones to check them.
 
 It reads tasks from standard input and writes results to standard output, both as four bytes of length and msgpack.
 It exits at the end of standard input, so it does not outlive the relay.
@@ -8,13 +8,15 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import msgspec
 
+from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Rendered
-from relay.notify.templates.sandbox import error_text, render_body, render_parts
+from relay.notify.templates.sandbox import compile_template, error_text, render_body, render_parts
 from relay.notify.text.markup import MARKUPS, remove_encoded_markup
 
 LENGTH_BYTES: Final = 4
@@ -42,6 +44,13 @@ class BodyTask(msgspec.Struct, frozen=True, tag=True):
     data: bytes
 
 
+class CheckTask(msgspec.Struct, frozen=True, tag=True):
+    """Compile templates by field: of a whole body, or in the named markup."""
+
+    sources: dict[str, str]
+    markup: str | None
+
+
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The process has started and accepts tasks."""
 
@@ -64,15 +73,34 @@ class RenderFailed(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-Task = PartsTask | BodyTask
+class Valid(msgspec.Struct, frozen=True, tag=True):
+    """All templates of a CheckTask can be compiled."""
+
+
+class Invalid(msgspec.Struct, frozen=True, tag=True):
+    """A template cannot be compiled."""
+
+    field: str
+    message: str
+
+
+RenderTask = PartsTask | BodyTask
+Task = RenderTask | CheckTask
 RenderResult = RenderedParts | RenderedBody | RenderFailed
-ChildMessage = Ready | RenderResult
+ChildMessage = Ready | RenderResult | Valid | Invalid
 
 
 def encode_message(message: Task | ChildMessage) -> bytes:
     """Encode a message for the pipe."""
     body = msgspec.msgpack.encode(message)
     return len(body).to_bytes(LENGTH_BYTES) + body
+
+
+def read_messages(messages: BinaryIO) -> Iterator[ChildMessage]:
+    """Decode what a process has written."""
+    while len(length := messages.read(LENGTH_BYTES)) == LENGTH_BYTES:
+        message: ChildMessage = msgspec.msgpack.decode(messages.read(int.from_bytes(length)), type=ChildMessage)
+        yield message
 
 
 def serve(tasks: BinaryIO, results: BinaryIO) -> None:
@@ -94,14 +122,20 @@ def _encoded_result(task: Task) -> bytes:
         return encode_message(RenderFailed(f"the result contains characters that UTF-8 lacks: {error.reason}"))
 
 
-def _result(task: Task) -> RenderResult:
+def _result(task: Task) -> ChildMessage:
     try:
         match task:
+            case CheckTask():
+                for field, source in task.sources.items():
+                    compile_template(field, source, task.markup)
+                return Valid()
             case PartsTask():
                 data = msgspec.json.decode(remove_encoded_markup(task.data.decode()))
                 return RenderedParts(render_parts(task.parts, MARKUPS[task.markup], data))
             case BodyTask():
                 return RenderedBody(render_body(task.source, msgspec.json.decode(task.data)))
+    except InvalidInput as error:
+        return Invalid(error.field, error.message)
     except Exception as error:  # a template may raise anything, and its author needs the message
         return RenderFailed(error_text(error))
 

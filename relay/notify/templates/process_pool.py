@@ -20,7 +20,7 @@ from relay.notify.templates.child_process import (
     Ready,
     RenderFailed,
     RenderResult,
-    Task,
+    RenderTask,
     encode_message,
 )
 from relay.settings import child_environment
@@ -53,7 +53,7 @@ class ProcessPool:
         self._pauses: dict[bytes, _Pause] = {}
         self._closed = False
 
-    async def render(self, task: Task) -> RenderResult:
+    async def render(self, task: RenderTask) -> RenderResult:
         """Render a template. Errors are part of the result; raises nothing but cancellation."""
         if len(task.data) > MAX_DATA:
             return RenderFailed(f"the message's data is larger than {MAX_DATA} bytes")
@@ -77,7 +77,7 @@ class ProcessPool:
         while self._idle:
             await self._idle.pop().kill()
 
-    async def _render(self, task: Task, key: bytes) -> RenderResult:
+    async def _render(self, task: RenderTask, key: bytes) -> RenderResult:
         try:
             process = await self._acquire_process()
         except (OSError, EOFError, TimeoutError) as error:
@@ -167,7 +167,7 @@ class _Process:
     def running(self) -> bool:
         return self._process.returncode is None
 
-    async def render(self, task: Task) -> RenderResult:
+    async def render(self, task: RenderTask) -> RenderResult:
         """Send a task, and read its result.
 
         Raises:
@@ -177,7 +177,7 @@ class _Process:
         self._process.stdin.write(encode_message(task))
         await self._process.stdin.drain()
         result = await self._read_message()
-        if isinstance(result, Ready):
+        if not isinstance(result, RenderResult):
             raise EOFError("unexpected message")
         return result
 
@@ -200,7 +200,7 @@ class _Process:
         return message
 
 
-def _template_key(task: Task) -> bytes:
+def _template_key(task: RenderTask) -> bytes:
     """Identifies a template, independent of the message."""
     sources = [task.markup, *task.parts.values()] if isinstance(task, PartsTask) else [task.source]
     return hashlib.blake2b(msgspec.msgpack.encode(sources), digest_size=16).digest()

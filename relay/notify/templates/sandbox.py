@@ -17,8 +17,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Rendered
-from relay.notify.templates.filters import duration, filters_for, humanize
-from relay.notify.text.markup import MARKUPS, PLAIN, Markup, encode_markup
+from relay.notify.templates.absent import with_empty_labels
+from relay.notify.templates.filters import DATA_FILTERS, TESTS, filters_for
+from relay.notify.text.bidi import confined
+from relay.notify.text.markup import MARKUPS, Markup, encode_markup
 
 MAX_OUTPUT: Final = 1024 * 1024
 """Characters that one template may produce."""
@@ -27,8 +29,6 @@ MAX_PART: Final = {"title": 1000, "body": 16_000, "alert": 4000}
 MAX_TOTAL: Final = 4 * 1024 * 1024
 """Characters of all parts of a message."""
 MAX_ERROR: Final = 300
-ALERT_LABELS: Final = ("labels", "annotations")
-GROUP_LABELS: Final = ("group_labels", "common_labels", "common_annotations")
 UNESCAPING_METHODS: Final = frozenset({"unescape", "striptags"})
 """Of markupsafe.Markup, which `safe` and `tojson` return."""
 TEMPLATE_FILE: Final = "<template>"
@@ -77,7 +77,8 @@ def _null_as_empty(_: jinja2.runtime.Context, value: Any) -> Any:
 
 _OPTIONS: Final[dict[str, Any]] = {"undefined": jinja2.StrictUndefined, "autoescape": False, "optimized": False}
 _body_sandbox = _Sandbox(finalize=_unchanged, **_OPTIONS)
-_body_sandbox.filters |= {"duration": duration, "humanize": humanize}
+_body_sandbox.filters |= DATA_FILTERS
+_body_sandbox.tests |= TESTS
 
 
 @lru_cache(maxsize=16)
@@ -87,31 +88,34 @@ def _message_sandbox(markup: str) -> _Sandbox:
         finalize=_null_as_empty, trim_blocks=True, lstrip_blocks=True, extensions=[_AuthorMarkup], **_OPTIONS
     )
     sandbox.filters |= filters_for(MARKUPS[markup])
+    sandbox.tests |= TESTS
     return sandbox
 
 
-def check_body(field: str, source: str) -> None:
-    """Reject a template of a whole body that cannot be compiled.
+def compile_template(field: str, source: str, markup: str | None) -> None:
+    """Compile a template of a whole body, or of a message in the named markup. Holds the interpreter's lock.
 
     Raises:
-        InvalidInput: names the field and the line.
+        InvalidInput: it cannot be compiled; names the field and the line.
     """
-    _check(field, source, _body_sandbox)
-
-
-def check_parts(parts: Mapping[str, str]) -> None:
-    """Reject a message template that cannot be compiled.
-
-    Raises:
-        InvalidInput: names the part and the line.
-    """
-    for part, source in parts.items():
-        _check(part, source, _message_sandbox(PLAIN.name))
+    sandbox = _sandbox(markup)
+    try:
+        tree = sandbox.parse(source)
+        for tag in tree.find_all(nodes.ScopedEvalContextModifier):
+            # Jinja evaluates the tag's value while it compiles the template.
+            raise InvalidInput(field, f"line {tag.lineno}: the tag autoescape is not supported")
+        sandbox.from_string(source)
+    except jinja2.TemplateSyntaxError as error:
+        raise InvalidInput(field, f"line {error.lineno}: {error.message}") from None
+    except (RecursionError, SyntaxError):
+        raise InvalidInput(field, "is nested too deeply") from None
+    except ValueError as error:  # an integer with more digits than Python parses
+        raise InvalidInput(field, str(error)) from None
 
 
 def render_body(source: str, data: Mapping[str, Any]) -> str:
     """Render a template of a whole body. Raises any exception that a template can."""
-    return "".join(_generate(_compile(source, None), data))
+    return "".join(_generate(_compile(source, None), with_empty_labels(data)))
 
 
 def render_parts(parts: Mapping[str, str], markup: Markup, data: Mapping[str, Any]) -> Rendered:
@@ -119,7 +123,7 @@ def render_parts(parts: Mapping[str, str], markup: Markup, data: Mapping[str, An
 
     A title is joined to one line. An empty title or alert is replaced by the built-in text later.
     """
-    remaining, data = MAX_TOTAL, _with_empty_defaults(data)
+    remaining, data = MAX_TOTAL, with_empty_labels(data, _as_field)
 
     def render(part: str, **variables: Any) -> str:
         nonlocal remaining
@@ -140,24 +144,17 @@ def render_parts(parts: Mapping[str, str], markup: Markup, data: Mapping[str, An
     )
 
 
+def _as_field(text: str) -> str:
+    """A label or annotation as a field of its own: its author's markup around it has an effect."""
+    return confined(text.strip())
+
+
 def error_text(error: Exception) -> str:
     """A template's error, with the part and the line if they are known."""
     lines = [line for file, line in _frames(error) if file == TEMPLATE_FILE]
     location = ", ".join([*getattr(error, "__notes__", ())[:1], *(f"line {line}" for line in lines[-1:])])
     text = " ".join(str(error).split()) or type(error).__name__
     return (f"{location}: {text}" if location else text)[:MAX_ERROR]
-
-
-class _Labels(dict[str, str]):
-    """Labels or annotations; a missing one is empty, as in Alertmanager's templates."""
-
-    def __missing__(self, name: str) -> str:
-        return ""
-
-
-def _with_empty_defaults(data: Mapping[str, Any]) -> dict[str, Any]:
-    alerts = [alert | {name: _Labels(alert[name]) for name in ALERT_LABELS} for alert in data["alerts"]]
-    return {**data, **{name: _Labels(data[name]) for name in GROUP_LABELS}, "alerts": alerts}
 
 
 @contextmanager
@@ -179,7 +176,11 @@ def _frames(error: Exception) -> Iterator[tuple[str, int]]:
 
 @lru_cache(maxsize=256)
 def _compile(source: str, markup: str | None) -> jinja2.Template:
-    return (_body_sandbox if markup is None else _message_sandbox(markup)).from_string(source)
+    return _sandbox(markup).from_string(source)
+
+
+def _sandbox(markup: str | None) -> _Sandbox:
+    return _body_sandbox if markup is None else _message_sandbox(markup)
 
 
 def _generate(template: jinja2.Template, data: Mapping[str, Any]) -> Iterator[str]:
@@ -189,18 +190,3 @@ def _generate(template: jinja2.Template, data: Mapping[str, Any]) -> Iterator[st
         if size > MAX_OUTPUT:
             raise ValueError(f"the result is longer than {MAX_OUTPUT} characters")
         yield piece
-
-
-def _check(field: str, source: str, sandbox: _Sandbox) -> None:
-    try:
-        tree = sandbox.parse(source)
-        for tag in tree.find_all(nodes.ScopedEvalContextModifier):
-            # Jinja evaluates the tag's value while it compiles the template.
-            raise InvalidInput(field, f"line {tag.lineno}: the tag autoescape is not supported")
-        sandbox.from_string(source)
-    except jinja2.TemplateSyntaxError as error:
-        raise InvalidInput(field, f"line {error.lineno}: {error.message}") from None
-    except (RecursionError, SyntaxError):
-        raise InvalidInput(field, "is nested too deeply") from None
-    except ValueError as error:  # an integer with more digits than Python parses
-        raise InvalidInput(field, str(error)) from None
