@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from relay.decoding.bodies import decode_body
 from relay.deliver.batcher import Batcher
-from relay.domain.alertmanager import decode_webhook
 from relay.domain.alerts import Group
-from relay.domain.errors import InvalidWebhook
+from relay.domain.decoded import decode
+from relay.domain.errors import InvalidWebhook, Unavailable
 from relay.store.outbox.contents import load_bodies
 from relay.store.postgres.database import HeldConnection
 
@@ -31,9 +32,10 @@ class ReceiptCache:
         await self._batcher.run()
 
     def add(self, receipt_id: int, body: bytes) -> None:
-        """Add a receipt whose body was read by another query."""
+        """Add a receipt whose small body was read by another query."""
         if receipt_id not in self._cached:
-            self._decode(receipt_id, body)
+            with suppress(InvalidWebhook):
+                self._cache(receipt_id, len(body), decode(body).group)
 
     async def groups(self, receipt_ids: Iterable[int]) -> dict[int, Group]:
         """The groups of receipts, by id. An unreadable one is left out."""
@@ -46,17 +48,18 @@ class ReceiptCache:
         async with self._connection.use() as driver:
             bodies = await load_bodies(driver, sorted(frozenset().union(*requests)))
         found: dict[int, Group] = {}
-        for receipt_id, body in bodies.items():
-            if (group := self._decode(receipt_id, body)) is not None:
-                found[receipt_id] = group
+        while bodies:  # a body is not kept longer than it takes to decode it
+            receipt_id, body = bodies.popitem()
+            with suppress(InvalidWebhook):  # only if this release rejects what an older one accepted
+                found[receipt_id] = await self._decode(body)
+                self._cache(receipt_id, len(body), found[receipt_id])
         return [{receipt_id: found[receipt_id] for receipt_id in ids if receipt_id in found} for ids in requests]
 
-    def _decode(self, receipt_id: int, body: bytes) -> Group | None:
-        with suppress(InvalidWebhook):  # only if this release rejects what an older one accepted
-            group = decode_webhook(body)
-            self._cache(receipt_id, len(body), group)
-            return group
-        return None
+    async def _decode(self, body: bytes) -> Group:
+        try:
+            return (await decode_body(body)).group
+        except Unavailable as error:  # tried again, as after an outage of the database
+            raise ConnectionError(str(error)) from error
 
     def _cache(self, receipt_id: int, size: int, group: Group) -> None:
         if receipt_id in self._cached:

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from relay.domain.alerts import Alert, Status
+from relay.domain.alerts import Alert, Group, Status
 from relay.domain.errors import InvalidInput
 
 IDENTITY_BYTES: Final = 16
@@ -27,6 +27,17 @@ class Sender(msgspec.Struct, frozen=True):
     address: str
 
 
+class Hashes(msgspec.Struct, frozen=True, gc=False):
+    """What identifies the alerts of a webhook: the identity of each, in the order of the body.
+
+    `state` and `alerts` are those of the functions `state_hash` and `alerts_hash`.
+    """
+
+    identities: tuple[bytes, ...]
+    state: str
+    alerts: str
+
+
 def require_source(field: str, name: str) -> None:
     """Reject a text that can't name a source or a sender.
 
@@ -35,6 +46,13 @@ def require_source(field: str, name: str) -> None:
     """
     if not _NAME.fullmatch(name):
         raise InvalidInput(field, NAME_FORMAT)
+
+
+def hashes_of(group: Group) -> Hashes:
+    """Hash the alerts of a webhook."""
+    identities = tuple([series_identity(alert) for alert in group.alerts])
+    states = [(identity, alert.status) for identity, alert in zip(identities, group.alerts, strict=True)]
+    return Hashes(identities, state_hash(states, group.truncated), alerts_hash(identities))
 
 
 def series_identity(alert: Alert) -> bytes:

@@ -3,7 +3,7 @@
 Pure. The webhooks are decided in order, so that an alert may fire, end and fire again within one batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -11,13 +11,13 @@ import msgspec
 from relay.domain import repeats
 from relay.domain.adoption import adopt, adopts
 from relay.domain.alerts import Alert
-from relay.domain.identity import group_hash
 from relay.domain.notifications import rank_of
 from relay.domain.occurrences import Placement, changes, observe, place
 from relay.domain.repeats import GroupState
 from relay.domain.series import Series
 from relay.receive import rows
 from relay.receive.incoming import Incoming
+from relay.receive.rows import Placed
 from relay.route.table import RoutingTable
 from relay.store.outbox.ingest_rows import BatchRows, DeliveryRow, ReceiptRow, SeriesKey, StoredState
 
@@ -43,16 +43,17 @@ class Batch(msgspec.Struct, frozen=True):
 
 def decide(batch: Sequence[Incoming], stored: StoredState, table: RoutingTable, window: timedelta) -> Batch:
     """Decide webhooks, in order; `stored` is changed to the state after them."""
-    state = _State(stored, table, window)
-    decisions = tuple(state.decide(incoming) for incoming in batch)
+    state = State(stored, window)
+    decisions = tuple(state.decide(incoming, table) for incoming in batch)
     return Batch(state.rows(), decisions)
 
 
-class _State:
+class State:
     """The state of groups and series in the course of a batch."""
 
-    def __init__(self, stored: StoredState, table: RoutingTable, window: timedelta) -> None:
-        self._stored, self._table, self._window = stored, table, window
+    def __init__(self, stored: StoredState, window: timedelta) -> None:
+        """`stored` is changed to the state after what is decided."""
+        self._stored, self._window = stored, window
         self._groups = {group.group_hash: group for group in stored.groups}
         self._series = {_key(series): series for series in stored.series}
         self._alert_ids, self._receipt_ids = iter(stored.alert_ids), iter(stored.receipt_ids)
@@ -60,46 +61,30 @@ class _State:
         self._first_alerts: set[int] = set()
         self._collected = rows.Collected()
 
-    def decide(self, incoming: Incoming) -> Decision:
+    def decide(self, incoming: Incoming, table: RoutingTable) -> Decision:
         """Decide one webhook."""
-        group = self._group_of(incoming.group_hash)
-        self._collected.saw(incoming, group)
-        for key in incoming.keys_without_source:
-            self._collected.looked_up(key, self._series.get(key))
+        group = self.group_of(incoming.group_hash)
         repeated = repeats.repeated_receipt(group, incoming.report, self._window)
         # What changes an occurrence is no duplicate. Otherwise an alert is left firing when a peer sends
         # the firing between two equal resolves of a sender: a peer does not send what the other one has sent.
-        if repeated is not None and not self._changes(incoming):
-            repeats.record(group, incoming.report, repeated, accepted=False)
-            self._observe(incoming)
-            self._collected.repeat(incoming, repeated, "duplicate")
-            return Decision(duplicate=True, alternating=repeats.is_alternating(group))
+        if repeated is not None and not self.changes(incoming):
+            self.observe(incoming)
+            return self.record_duplicate(incoming, group, repeated)
         receipt_id = next(self._receipt_ids)
-        adopted = self._adopt(incoming)
-        placements = [
-            self._place(incoming, key, alert, receipt_id, adopted=adopted)
-            for key, alert in zip(incoming.keys, incoming.webhook.group.alerts, strict=True)
-        ]
-        receipt = rows.receipt_row(
-            incoming, receipt_id, placements, self._hash(incoming, adopted=adopted), adopted
-        )
-        self._collected.receipts.append(receipt)
-        if adopted:
-            for placement in placements:
-                placement.occurrence.add_group(receipt.group_hash)
-        # What is late is not accepted as new: the report of another sender that it fires again is not a duplicate.
-        late = all(placement.late for placement in placements)
-        repeats.record(group, incoming.report, receipt_id, accepted=not late)
-        channel_ids = self._route(incoming, receipt, placements)
-        suppressed = sum(not placement.delivered for placement in placements)
-        return Decision(
-            duplicate=False,
-            suppressed=suppressed,
-            channel_ids=channel_ids,
-            alternating=repeats.is_alternating(group),
-        )
+        adopted = self.adopt(incoming)
+        placed = self.place(incoming, receipt_id, adopted=adopted)
+        routes = table.route(incoming.webhook.group, incoming.webhook.source)
+        return self.record_accepted(incoming, group, receipt_id, placed, routes, adopted=adopted)
 
-    def _changes(self, incoming: Incoming) -> bool:
+    def group_of(self, group_hash: int) -> GroupState:
+        """The state of a group, a new one if none is stored."""
+        group = self._groups.get(group_hash)
+        if group is None:
+            group = self._groups[group_hash] = GroupState(group_hash=group_hash)
+            self._stored.groups.append(group)
+        return group
+
+    def changes(self, incoming: Incoming) -> bool:
         """Whether a webhook opens, closes or adopts an occurrence."""
         alerts = zip(incoming.keys, incoming.webhook.group.alerts, strict=True)
         old = [self._series.get(key) for key in incoming.keys_without_source]
@@ -108,25 +93,28 @@ class _State:
             for series, alert in ((self._series.get(key), alert) for key, alert in alerts)
         )
 
-    def _group_of(self, group_hash: int) -> GroupState:
-        group = self._groups.get(group_hash)
-        if group is None:
-            group = self._groups[group_hash] = GroupState(group_hash=group_hash)
-            self._stored.groups.append(group)
-        return group
-
-    def _observe(self, incoming: Incoming) -> None:
+    def observe(self, incoming: Incoming) -> None:
+        """Record the alerts of a duplicate."""
+        self._looked_up(incoming)
         for key, alert in zip(incoming.keys, incoming.webhook.group.alerts, strict=True):
             if (series := self._series.get(key)) is not None:
                 occurrence = observe(series, incoming.report_of(alert, None), self._window)
                 if occurrence is not None:
                     self._collected.touched(series, occurrence, alert if occurrence.is_open else None)
 
-    def _adopt(self, incoming: Incoming) -> bool:
+    def record_duplicate(self, incoming: Incoming, group: GroupState, repeated: int) -> Decision:
+        """Record a webhook that repeats a receipt."""
+        repeats.record(group, incoming.report, repeated, accepted=False)
+        self._collected.saw(incoming, group)
+        self._collected.repeat(incoming, repeated, "duplicate")
+        return Decision(duplicate=True, alternating=repeats.is_alternating(group))
+
+    def adopt(self, incoming: Incoming) -> bool:
         """Adopt what is open without a source; return whether the group keeps its hash without a source.
 
         It keeps it until all of its occurrences have ended, so that its message shows none that fires on.
         """
+        self._looked_up(incoming)
         for key, old_key in zip(incoming.keys, incoming.keys_without_source, strict=False):
             if (old := self._series.get(old_key)) is not None and (opened := old.open) is not None:
                 series = self._series_of(key)
@@ -135,6 +123,45 @@ class _State:
                 self._collected.touched(series, opened, None)
         opens = (self._series[key].open for key in incoming.keys if key in self._series)
         return any(occurrence is not None and occurrence.adopted for occurrence in opens)
+
+    def place(self, incoming: Incoming, receipt_id: int, *, adopted: bool) -> list[Placed]:
+        """Place the alerts of a new webhook, in its order."""
+        placements = [
+            self._place(incoming, key, alert, receipt_id, adopted=adopted)
+            for key, alert in zip(incoming.keys, incoming.webhook.group.alerts, strict=True)
+        ]
+        if adopted:
+            kept_hash = rows.stored_hash(incoming, adopted=True)
+            for placement in placements:
+                placement.occurrence.add_group(kept_hash)
+        return [Placed(placed.occurrence.id, placed.delivered, placed.late) for placed in placements]
+
+    def record_accepted(
+        self,
+        incoming: Incoming,
+        group: GroupState,
+        receipt_id: int,
+        placed: Sequence[Placed],
+        routes: Mapping[str, Sequence[int] | None],
+        *,
+        adopted: bool,
+    ) -> Decision:
+        """Record a new webhook whose alerts are placed, and queue its deliveries.
+
+        `routes` has the positions of the alerts that each channel matches, None for all.
+        """
+        receipt = rows.receipt_row(incoming, receipt_id, placed, adopted=adopted)
+        self._collected.saw(incoming, group)
+        self._collected.receipts.append(receipt)
+        # What is late is not accepted as new: the report of another sender that it fires again is not a duplicate.
+        late = all(one.late for one in placed)
+        repeats.record(group, incoming.report, receipt_id, accepted=not late)
+        return Decision(
+            duplicate=False,
+            suppressed=sum(not one.delivered for one in placed),
+            channel_ids=self._queue(incoming, receipt, placed, routes),
+            alternating=repeats.is_alternating(group),
+        )
 
     def _place(
         self, incoming: Incoming, key: SeriesKey, alert: Alert, receipt_id: int, *, adopted: bool
@@ -175,18 +202,25 @@ class _State:
         self._first_alerts.add(series.id)
         return series.id
 
-    def _hash(self, incoming: Incoming, *, adopted: bool) -> int:
-        return group_hash(incoming.webhook.group.group_key) if adopted else incoming.group_hash
+    def _looked_up(self, incoming: Incoming) -> None:
+        for key in incoming.keys_without_source:
+            self._collected.looked_up(key, self._series.get(key))
 
-    def _route(self, incoming: Incoming, receipt: ReceiptRow, placements: Sequence[Placement]) -> tuple[str, ...]:
+    def _queue(
+        self,
+        incoming: Incoming,
+        receipt: ReceiptRow,
+        placed: Sequence[Placed],
+        routes: Mapping[str, Sequence[int] | None],
+    ) -> tuple[str, ...]:
         """Queue the deliveries of the alerts that are delivered."""
         group = incoming.webhook.group
         total = len(group.alerts)
-        omitted = {position for position, placement in enumerate(placements) if not placement.delivered}
+        omitted = {position for position, one in enumerate(placed) if not one.delivered}
         if len(omitted) == total:
             return ()
         channel_ids = []
-        for channel_id, positions in self._table.route(group, incoming.webhook.source).items():
+        for channel_id, positions in routes.items():
             kept = positions
             if omitted:
                 candidates = range(total) if positions is None else positions

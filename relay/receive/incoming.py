@@ -7,30 +7,39 @@ import msgspec
 
 from relay.domain import identity
 from relay.domain.alerts import Alert, Group
-from relay.domain.identity import Sender
+from relay.domain.identity import Hashes, Sender
 from relay.domain.repeats import GroupReport
 from relay.domain.series import Report
 from relay.store.outbox.ingest_rows import MAX_INDEXED_TEXT, SeriesKey
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A decoded webhook and its body. `source` is empty if the webhook names none."""
+    """A decoded webhook and its body. `source` is empty if the webhook names none.
+
+    `hashes` are computed from the group unless that is bounded, and the hashes are those of what was received.
+    """
 
     body: bytes
     group: Group
     sender: Sender
     received_at: datetime
     source: str = ""
+    hashes: Hashes | None = None
 
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A webhook with its hashes. `keys` has the series of each alert, in the order of the body."""
+    """A webhook with its hashes. `keys` has the series of each alert, in the order of the body.
+
+    `keys_without_source` has the series that the alerts may have been reported as before the webhook named its
+    source; it is empty if it names none.
+    """
 
     webhook: Webhook
     sender: int
     url: int
     group_hash: int
     keys: tuple[SeriesKey, ...]
+    keys_without_source: tuple[SeriesKey, ...]
     report: GroupReport
 
     def received(self, at: datetime) -> "Incoming":
@@ -41,12 +50,18 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             report=msgspec.structs.replace(self.report, received_at=at),
         )
 
-    @property
-    def keys_without_source(self) -> tuple[SeriesKey, ...]:
-        """The series that the alerts may have been reported as before the webhook named its source."""
-        if not self.webhook.source:
-            return ()
-        return tuple(msgspec.structs.replace(key, source="") for key in self.keys)
+    def part(self, positions: Sequence[int]) -> "Incoming":
+        """The webhook with some of its alerts only; its group and report remain those of the whole."""
+        group = self.webhook.group
+        alerts = tuple([group.alerts[at] for at in positions])
+        return msgspec.structs.replace(
+            self,
+            webhook=msgspec.structs.replace(self.webhook, group=msgspec.structs.replace(group, alerts=alerts)),
+            keys=tuple([self.keys[at] for at in positions]),
+            keys_without_source=tuple([self.keys_without_source[at] for at in positions])
+            if self.keys_without_source
+            else (),
+        )
 
     def report_of(self, alert: Alert, receipt_id: int | None, *, adopted: bool = False) -> Report:
         """One of its alerts as a report on a series."""
@@ -67,24 +82,27 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def derive(webhook: Webhook, tenant_label: str) -> Incoming:
     """Compute the hashes of a webhook."""
     group = webhook.group
-    identities = [identity.series_identity(alert) for alert in group.alerts]
+    hashes = webhook.hashes or identity.hashes_of(group)
     sender = identity.sender_hash(webhook.sender)
-    states = [(series, alert.status) for series, alert in zip(identities, group.alerts, strict=True)]
+    keys = tuple(
+        [
+            SeriesKey(tenant_of(alert, tenant_label), webhook.source, series)
+            for series, alert in zip(hashes.identities, group.alerts, strict=True)
+        ]
+    )
     return Incoming(
         webhook=webhook,
         sender=sender,
         url=identity.url_hash(webhook.sender.external_url),
         group_hash=identity.group_hash(group.group_key, webhook.source),
-        keys=tuple(
-            [
-                SeriesKey(tenant_of(alert, tenant_label), webhook.source, series)
-                for series, alert in zip(identities, group.alerts, strict=True)
-            ]
-        ),
+        keys=keys,
+        keys_without_source=tuple([msgspec.structs.replace(key, source="") for key in keys])
+        if webhook.source
+        else (),
         report=GroupReport(
             sender=sender,
-            state=identity.state_hash(states, group.truncated),
-            alerts=identity.alerts_hash(identities),
+            state=hashes.state,
+            alerts=hashes.alerts,
             received_at=webhook.received_at,
             latest_start=max([alert.starts_at for alert in group.alerts if alert.firing], default=None),
         ),

@@ -6,8 +6,7 @@ from typing import Literal
 import msgspec
 
 from relay.domain.alerts import Alert, status_of
-from relay.domain.identity import Sender
-from relay.domain.occurrences import Placement
+from relay.domain.identity import Sender, group_hash
 from relay.domain.repeats import GroupState
 from relay.domain.series import Occurrence, Series
 from relay.receive.incoming import Incoming, Webhook
@@ -26,6 +25,14 @@ from relay.store.outbox.ingest_rows import (
 )
 
 RepeatKind = Literal["duplicate", "late"]
+
+
+class Placed(msgspec.Struct, frozen=True, gc=False):
+    """The occurrence that an alert of a webhook belongs to; see `relay.domain.occurrences.Placement`."""
+
+    alert_id: int
+    delivered: bool
+    late: bool
 
 
 class _Touched(msgspec.Struct, gc=False):
@@ -99,25 +106,28 @@ class Collected:
         )
 
 
-def receipt_row(
-    incoming: Incoming, receipt_id: int, placements: Sequence[Placement], group_hash: int, adopted: bool
-) -> ReceiptRow:
+def stored_hash(incoming: Incoming, *, adopted: bool) -> int:
+    """The hash of a webhook's group, that of the group without its source if it has adopted alerts."""
+    return group_hash(incoming.webhook.group.group_key) if adopted else incoming.group_hash
+
+
+def receipt_row(incoming: Incoming, receipt_id: int, placed: Sequence[Placed], *, adopted: bool) -> ReceiptRow:
     """The row of an accepted webhook."""
     webhook = incoming.webhook
     group = webhook.group
     return ReceiptRow(
         id=receipt_id,
-        group_hash=group_hash,
+        group_hash=stored_hash(incoming, adopted=adopted),
         group_key=group.group_key,
         receiver=group.receiver,
         status=status_of(group.alerts).value,
         received_at=webhook.received_at,
         body=webhook.body,
-        alert_ids=tuple(placement.occurrence.id for placement in placements),
+        alert_ids=tuple([one.alert_id for one in placed]),
         source=webhook.source,
         sender_hash=incoming.sender,
         adopted=adopted,
-        late=tuple(position for position, placement in enumerate(placements) if placement.late),
+        late=tuple([position for position, one in enumerate(placed) if one.late]),
     )
 
 
@@ -131,8 +141,8 @@ def _group_row(group: GroupState, webhook: Webhook) -> GroupRow:
     )
 
 
-def _place_of(series: Series) -> tuple[str, str, bytes]:
-    return series.tenant_id, series.source, series.identity
+def _place_of(series: Series) -> tuple[bytes, str, str]:
+    return series.identity, series.tenant_id, series.source
 
 
 def _series_row(series: Series, labels: dict[str, str] | None) -> SeriesRow:

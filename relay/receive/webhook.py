@@ -5,6 +5,7 @@ Alertmanager treats any 2xx as success, retries after a 5xx, and does not retry 
 
 import asyncio
 import hmac
+from contextlib import nullcontext
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.openapi import ResponseSpec
 from litestar.response.base import ASGIResponse
 
-from relay.domain.alertmanager import decode_webhook
+from relay.decoding.bodies import LARGE_BODY, decode_body
 from relay.domain.errors import InvalidWebhook, Unavailable
 from relay.domain.identity import Sender
 from relay.domain.request_bodies import MAX_BODY
@@ -25,9 +26,6 @@ from relay.receive.senders import sender_address, source_of
 from relay.receive.writer import Writer
 from relay.settings import Settings
 from relay.telemetry import Metrics
-
-LARGE_BODY: Final = 256 * 1024
-"""Bytes; a smaller body is decoded in less than about 20 ms."""
 
 _large: Final = asyncio.Lock()
 """Held while a large webhook is decoded and stored, because its alerts take many times the memory of its body."""
@@ -79,13 +77,10 @@ async def receive_webhook(request: Request[Any, Any, State]) -> ASGIResponse:
             request.headers.getall("x-forwarded-for", []) if settings.trusted_networks else [],
             settings.trusted_networks,
         )
-        if len(body) <= LARGE_BODY:
-            group = decode_webhook(body)
-            result = await writer.submit(body, group, Sender(group.external_url, address), source)
-        else:
-            async with _large:
-                group = await asyncio.to_thread(decode_webhook, body)
-                result = await writer.submit(body, group, Sender(group.external_url, address), source)
+        async with nullcontext() if len(body) <= LARGE_BODY else _large:
+            decoded = await decode_body(body)
+            group = decoded.group
+            result = await writer.submit(body, group, Sender(group.external_url, address), source, decoded.hashes)
     except Exception as error:  # counted and raised again
         metrics.webhooks.labels(_result_of(error)).inc()
         raise

@@ -2,30 +2,24 @@
 
 import asyncio
 import contextlib
-import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import asyncpg
 import structlog
 
 from relay.domain.alerts import Group
-from relay.domain.errors import RelayError, Unavailable
-from relay.domain.identity import Sender
+from relay.domain.errors import Unavailable
+from relay.domain.identity import Hashes, Sender
 from relay.receive.accounting import Accounting
 from relay.receive.backlog import MANY_ALERTS, Backlog, Pending, WebhookResult
-from relay.receive.batch import Batch, decide
-from relay.receive.incoming import Incoming, Webhook, derive, series_keys
-from relay.receive.known import Known
-from relay.route.table import RoutingTable
-from relay.store.configuration import channels
+from relay.receive.batch import Batch
+from relay.receive.committer import COMMIT_SETTINGS, Committer
+from relay.receive.incoming import Webhook, derive
 from relay.store.outbox import ingest
 from relay.store.postgres.database import (
     FAILED,
-    RETRYABLE,
-    STATEMENT_TIMEOUT,
     UNAVAILABLE,
     Database,
     HeldConnection,
@@ -35,16 +29,8 @@ from relay.telemetry import Metrics
 
 COMMITS: Final = 2
 """Commits that may overlap: Postgres writes one while the next one is decided."""
-ATTEMPTS: Final = 30
-"""Attempts to commit a batch that conflicts with another process or a change of the configuration."""
-MAX_BACKOFF: Final = 0.02
-"""Seconds at most between such attempts."""
-CONFLICT: Final[tuple[type[Exception], ...]] = (*RETRYABLE, asyncpg.UniqueViolationError)
-"""Another process has written the same groups or series meanwhile."""
 KEEP_GROUP_STATES: Final = timedelta(days=1)
 """How long at least the states of a group are kept after its last webhook."""
-ALERTS_PER_SECOND: Final = 5_000
-"""The rate at which Postgres writes a large batch at least; its statement may take longer accordingly."""
 PROBE_EVERY: Final = 0.25
 MAINTAIN_EVERY: Final = 60.0
 """Seconds between looks for stale alerts and for states of groups that are too old."""
@@ -72,27 +58,32 @@ class Writer:
 
         `now` is the clock by which webhooks are received, and by which alerts become stale.
         """
-        # Every look-up has its index. A plan that was made while a table was empty would scan it when it is large.
-        self._connections = [HeldConnection(database, enable_seqscan="off") for _ in range(COMMITS)]
+        self._connections = [
+            HeldConnection(database, STATEMENT_TIMEOUT, **COMMIT_SETTINGS) for _ in range(COMMITS)
+        ]
+        self._maintaining = HeldConnection(database)
+        self._committer = Committer(database, tenant_label, repeat_after, metrics)
         self._tenant_label = tenant_label
         self._repeat_after = repeat_after
         self._stale_after = stale_after
         self._now = now
-        self._known = Known()
         self._received_at = datetime.min.replace(tzinfo=UTC)
         self._accounting = Accounting(metrics)
         self._metrics = metrics
         self._wake = wake
-        self._table: RoutingTable | None = None
-        self._stale = False
+        self._config_changed = False
         self._backlog = Backlog()
         self._commits: dict[asyncio.Task[None], HeldConnection] = {}
         self._arrived = asyncio.Event()
         self._unavailable = False
         self._maintained_at = time.monotonic()
 
-    async def submit(self, body: bytes, group: Group, sender: Sender, source: str = "") -> WebhookResult:
+    async def submit(
+        self, body: bytes, group: Group, sender: Sender, source: str = "", hashes: Hashes | None = None
+    ) -> WebhookResult:
         """Store a webhook. When this returns, the alerts and their deliveries are committed.
+
+        `hashes` are those of the body if its group is bounded.
 
         Raises:
             Unavailable: Postgres is unavailable or the queue is full. If the connection failed during the commit,
@@ -101,25 +92,24 @@ class Writer:
         if self._unavailable:
             raise Unavailable("the database is unavailable")
         self._backlog.require_room(len(body))
-        incoming: Incoming | None = None
+        webhook = Webhook(
+            body=body, group=group, sender=sender, received_at=self._now(), source=source, hashes=hashes
+        )
         if len(group.alerts) > MANY_ALERTS:
-            webhook = Webhook(body=body, group=group, sender=sender, received_at=self._now(), source=source)
             incoming = await asyncio.to_thread(derive, webhook, self._tenant_label)
             self._backlog.require_room(len(body))
+        else:
+            incoming = derive(webhook, self._tenant_label)
         # No two webhooks of a process are received at the same time, so that times tell their order.
         self._received_at = max(self._now(), self._received_at + timedelta(microseconds=1))
-        if incoming is None:
-            webhook = Webhook(body=body, group=group, sender=sender, received_at=self._received_at, source=source)
-            incoming = derive(webhook, self._tenant_label)
-        else:
-            incoming = incoming.received(self._received_at)
+        incoming = incoming.received(self._received_at)
         result = self._backlog.add(incoming)
         self._arrived.set()
         return await result
 
     def config_changed(self) -> None:
         """Reload the routing table soon, which saves the next commit a round trip to detect the change."""
-        self._stale = True
+        self._config_changed = True
         self._arrived.set()
 
     async def run(self) -> None:
@@ -146,8 +136,9 @@ class Writer:
         for task in [task for task in self._commits if task.done()]:
             del self._commits[task]
             task.result()
-        if self._stale:
-            await self._load_table()
+        if self._config_changed:
+            self._config_changed = False
+            await self._committer.load_table()
         free = [connection for connection in self._connections if connection not in self._commits.values()]
         for connection in free:
             if not (taken := self._backlog.take()):
@@ -160,7 +151,7 @@ class Writer:
         """Mark stale alerts, and delete states of groups that nothing can repeat."""
         self._maintained_at = time.monotonic()
         now, kept = self._now(), max(self._repeat_after * 2, KEEP_GROUP_STATES)
-        async with self._connections[0].use() as driver:
+        async with self._maintaining.use() as driver:
             await ingest.purge_group_states(driver, now, kept)
             if stale := await ingest.mark_stale(driver, now, self._stale_after):
                 log.warning("alerts_stale", count=stale, detail="no report mentions them any longer")
@@ -176,7 +167,7 @@ class Writer:
     async def _write_all(self, taken: list[Pending], connection: HeldConnection) -> None:
         try:
             started = time.perf_counter()
-            batch = await self._commit([pending.incoming for pending in taken], connection)
+            batch = await self._committer.commit([pending.incoming for pending in taken], connection)
             self._metrics.commit_seconds.observe(time.perf_counter() - started)
             self._metrics.commit_webhooks.observe(len(taken))
         except UNAVAILABLE as error:
@@ -192,47 +183,6 @@ class Writer:
             taken[0].reject(f"the webhook could not be stored ({type(error).__name__})")
             return
         self._report(taken, batch)
-
-    async def _commit(self, incoming: list[Incoming], connection: HeldConnection) -> Batch:
-        """Decide and write, and repeat until the routing table and all that was read are current at the commit."""
-        keys = series_keys(incoming)
-        group_hashes = sorted({one.group_hash for one in incoming})
-        alerts = sum(len(one.keys) + len(one.keys_without_source) for one in incoming)
-        for attempt in range(ATTEMPTS):
-            table = self._table or await self._load_table()
-            known = self._known.state(group_hashes, keys, alerts, len(incoming))
-            ids = None
-            try:
-                async with connection.use(STATEMENT_TIMEOUT + alerts / ALERTS_PER_SECOND) as driver:
-                    stored = known or await ingest.load(driver, group_hashes, keys, alerts, len(incoming))
-                    if alerts > MANY_ALERTS:
-                        batch = await asyncio.to_thread(decide, incoming, stored, table, self._repeat_after)
-                    else:
-                        batch = decide(incoming, stored, table, self._repeat_after)
-                    next_ids = self._known.ids_to_draw(alerts, len(incoming))
-                    ids = await ingest.write(driver, table.version, batch.rows, *next_ids)
-                if ids is not None:
-                    self._known.committed(stored, batch.rows, ids)
-                    return batch
-            except CONFLICT:
-                pass
-            finally:
-                if ids is None:  # the states that were decided with are changed, and not written
-                    self._known.conflict(group_hashes, keys)
-            await self._load_table()
-            if attempt > 1:
-                await asyncio.sleep(random.uniform(0, MAX_BACKOFF))  # noqa: S311 - no secret
-        raise RelayError("the configuration or the alerts change faster than webhooks can be written")
-
-    async def _load_table(self) -> RoutingTable:
-        self._stale = False
-        async with self._connections[0].use() as driver:
-            version, filters = await channels.load_filters(driver)
-        self._table = RoutingTable(version, filters, self._tenant_label)
-        for channel_id, error in self._table.invalid.items():
-            log.error("channel_not_routable", channel_id=channel_id, detail=error)
-        self._metrics.config_version.set(version)
-        return self._table
 
     def _report(self, taken: list[Pending], batch: Batch) -> None:
         channel_ids: set[str] = set()
@@ -264,16 +214,17 @@ class Writer:
             task.cancel()
         await asyncio.gather(*self._commits, return_exceptions=True)
         self._commits.clear()
-        for connection in self._connections:
+        for connection in (*self._connections, self._maintaining):
             await connection.drop()
+        await self._committer.drop()
 
     async def _probe(self) -> None:
         """Wait until Postgres is available again; meanwhile `submit` rejects webhooks immediately."""
         while True:
             with contextlib.suppress(*FAILED):
-                await self._load_table()
+                await self._committer.load_table()
                 self._unavailable = False
                 log.info("database_available")
                 return
-            await self._connections[0].drop()
+            await self._committer.drop()
             await asyncio.sleep(PROBE_EVERY)

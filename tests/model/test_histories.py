@@ -2,12 +2,24 @@
 
 import pytest
 
+from relay.receive import backlog, committer, parts
 from relay.store.postgres.database import Database
 from tests.model.play import Player
 from tests.model.run import histories, report, run
 
 SEED = 12
 SHOWN = 3
+
+
+async def test_the_relay_does_the_same_with_webhooks_that_are_committed_in_parts(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "MANY_ALERTS", 0)
+    monkeypatch.setattr(backlog, "MANY_ALERTS", 0)
+    monkeypatch.setattr(parts, "PART_ALERTS", 1)
+    async with Player(database).running() as player:
+        found = await run(player, histories(SEED, range(50)), SHOWN)
+    assert not found.count, "\n\n".join(report(*smallest) for smallest in found.smallest)
 
 
 @pytest.mark.parametrize(

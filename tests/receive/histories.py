@@ -112,7 +112,7 @@ class History:
         """The occurrences as `start-end`, an open one without an end, and a reason that is not `resolved`."""
         return [_period(occurrence) for occurrence in self.occurrences]
 
-    def delivered(self) -> Sequence[tuple[int, ...] | None]:
+    def delivered(self) -> Sequence[Sequence[int] | None]:
         """The positions of each delivery of the last batch."""
         return [row.positions for row in self.batches[-1].rows.deliveries]
 

@@ -140,15 +140,24 @@ async def test_ten_thousand_alerts_in_one_group_are_stored_and_delivered(relay: 
     assert len(received.json["alerts"]) == 10_000
 
 
-async def test_long_text_is_stored_completely(relay: Relay) -> None:
-    long = "x" * 65_536
+async def test_long_labels_and_annotations_are_shown_cut_with_a_mark(relay: Relay) -> None:
+    long = "x" * 100_000
     body = webhook(alert(tenant_id=long, severity=long) | {"annotations": {"description": long}})
     body["groupKey"] = long
 
     assert (await relay.webhook(body)).status == 202
 
     [item] = await relay.items("/history")
-    assert (item["annotations"]["description"], item["labels"]["tenant_id"]) == (long, long)
+    description, severity = item["annotations"]["description"], item["labels"]["severity"]
+    assert (len(description), len(severity)) == (65_536, 4_096)
+    assert description.endswith("x… [100000 characters]")
+    assert severity.endswith("x… [100000 characters]")
+
+
+async def test_alerts_that_differ_only_in_what_is_cut_are_different(relay: Relay) -> None:
+    await relay.webhook(webhook(alert(id="x" * 5_000 + "1"), alert(id="x" * 5_000 + "2")))
+
+    assert len(await relay.items("/history")) == 2
 
 
 async def test_a_body_over_ten_mebibytes_is_rejected(relay: Relay) -> None:

@@ -198,12 +198,7 @@ _SEE_SENDERS: Final = f"""
 
 # Rows are locked in a fixed order everywhere, so that two processes can't deadlock. A new group or series that
 # another process has added meanwhile violates a unique constraint, which undoes the statement.
-INGEST: Final = Query(
-    FreshIds,
-    f"""
-    WITH
-    -- FOR SHARE lets no change of the configuration be committed before this statement is.
-    config AS MATERIALIZED (SELECT version FROM config_version WHERE version = :version FOR SHARE),
+_INGEST: Final = f"""
     group_rows AS MATERIALIZED (SELECT r.* FROM config, :groups AS r),
     series_rows AS MATERIALIZED (SELECT r.* FROM config, :series AS r),
     alert_rows AS MATERIALIZED (SELECT r.* FROM config, :alerts AS r),
@@ -234,9 +229,15 @@ INGEST: Final = Query(
       ARRAY(SELECT nextval('alerts_id_seq') FROM generate_series(1, :next_alerts::int)) AS alert_ids,
       ARRAY(SELECT nextval('receipts_id_seq') FROM generate_series(1, :next_receipts::int)) AS receipt_ids
     FROM current
-    """,
+"""
+# FOR SHARE lets no change of the configuration be committed before this statement is.
+INGEST: Final = Query(
+    FreshIds,
+    "WITH config AS MATERIALIZED (SELECT version FROM config_version WHERE version = :version FOR SHARE),"
+    + _INGEST,
     **RECORDS,
 )
+INGEST_PART: Final = Query(FreshIds, "WITH config AS MATERIALIZED (SELECT)," + _INGEST, **RECORDS)
 
 PURGE_GROUP_STATES: Final = Statement(
     "DELETE FROM group_states WHERE updated_at < :now::timestamptz - :older_than::interval"
@@ -265,9 +266,11 @@ async def load(
 
 
 async def write(
-    connection: DriverConnection, version: int, batch: BatchRows, alerts: int = 0, webhooks: int = 0
+    connection: DriverConnection, version: int | None, batch: BatchRows, alerts: int = 0, webhooks: int = 0
 ) -> FreshIds | None:
-    """Write a batch in one implicit transaction; it is durable when this returns.
+    """Write a batch, by itself in one implicit transaction; it is durable when this returns.
+
+    Without `version`, it is a part that is not routed, in a transaction of the caller.
 
     Returns:
         Ids for so many alerts and webhooks of a later batch; or None, if the configuration is no longer at
@@ -277,7 +280,10 @@ async def write(
         UniqueViolationError: another process has added one of the groups or series; nothing was written.
     """
     rows = {name: getattr(batch, name) for name in batch.__struct_fields__}
-    return await INGEST.fetch_one(connection, version=version, next_alerts=alerts, next_receipts=webhooks, **rows)
+    ids = {"next_alerts": alerts, "next_receipts": webhooks}
+    if version is None:
+        return await INGEST_PART.fetch_one(connection, **ids, **rows)
+    return await INGEST.fetch_one(connection, version=version, **ids, **rows)
 
 
 async def purge_group_states(connection: DriverConnection, now: datetime, older_than: timedelta) -> None:

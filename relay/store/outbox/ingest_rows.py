@@ -1,5 +1,6 @@
 """The rows that ingest reads and writes."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -130,7 +131,7 @@ class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
     channel_id: str
     group_hash: int
     source: str
-    positions: tuple[int, ...] | None
+    positions: Sequence[int] | None
     rank: int
 
 

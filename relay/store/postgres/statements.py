@@ -1,6 +1,5 @@
 """SQL statements with named parameters, run on the driver's own connection."""
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -48,10 +47,6 @@ class DriverConnection(Protocol):
     def terminate(self) -> None:
         """Close the connection without waiting for the server."""
 
-
-ENCODED_AT_ONCE: Final = 500
-"""Structs; a few milliseconds."""
-MANY_ROWS: Final = 2_000
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -113,9 +108,7 @@ class JsonRecords(Records):
 
     def arguments(self, structs: Sequence[msgspec.Struct]) -> list[Any]:
         """Return the JSON."""
-        # In parts, because the encoder holds the interpreter's lock, and other threads wait for it.
-        parts = (structs[at : at + ENCODED_AT_ONCE] for at in range(0, len(structs), ENCODED_AT_ONCE))
-        return ["[" + ",".join([_encoder.encode(part)[1:-1].decode() for part in parts]) + "]"]
+        return [_encoder.encode(structs).decode()]
 
 
 class Statement:
@@ -162,19 +155,13 @@ class Statement:
                 arguments += records.arguments(values[name])
         return arguments
 
-    async def _bind(self, values: Mapping[str, Any]) -> list[Any]:
-        """Return the driver's arguments; those of many rows are encoded in a thread."""
-        if sum(len(values[name]) for name in self._records if name in values) <= MANY_ROWS:
-            return self.arguments(values)
-        return await asyncio.to_thread(self.arguments, values)
-
     async def rows(self, connection: DriverConnection, /, **values: Any) -> Sequence[Row]:
         """Run the statement and return its rows as they are."""
-        return await connection.fetch(self.sql, *await self._bind(values))
+        return await connection.fetch(self.sql, *self.arguments(values))
 
     async def execute(self, connection: DriverConnection, /, **values: Any) -> int:
         """Run the statement and return how many rows it wrote."""
-        status = await connection.execute(self.sql, *await self._bind(values))
+        status = await connection.execute(self.sql, *self.arguments(values))
         return int(status.rpartition(" ")[2])
 
 
@@ -192,7 +179,7 @@ class Query(Statement, Generic[RowStruct]):
 
     async def fetch_one(self, connection: DriverConnection, /, **values: Any) -> RowStruct | None:
         """Run the statement and return its only row, or None."""
-        row = await connection.fetchrow(self.sql, *await self._bind(values))
+        row = await connection.fetchrow(self.sql, *self.arguments(values))
         return None if row is None else read(row, self._row)
 
 

@@ -1,0 +1,1 @@
+"""Decoding of webhooks' bodies, large ones in a child process."""

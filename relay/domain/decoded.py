@@ -1,0 +1,25 @@
+"""A webhook's body, decoded: its group with bounded texts, and the hashes of the whole."""
+
+import msgspec
+
+from relay.domain.alertmanager import decode_webhook
+from relay.domain.alerts import Group
+from relay.domain.bounds import MAX_LABEL, bounded
+from relay.domain.identity import Hashes, hashes_of
+
+
+class Decoded(msgspec.Struct, frozen=True, gc=False):
+    """A group as it is stored and shown. `hashes` are those of what was received."""
+
+    group: Group
+    hashes: Hashes
+
+
+def decode(body: bytes) -> Decoded:
+    """Decode a body.
+
+    Raises:
+        InvalidWebhook: the body is no webhook; names the field.
+    """
+    group = decode_webhook(body)
+    return Decoded(group if len(body) <= MAX_LABEL else bounded(group), hashes_of(group))
