@@ -1,6 +1,7 @@
 """What the connections of a process occupy: how many there are, and the bytes of the bodies in flight."""
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -27,20 +28,41 @@ class Occupancy:
         self._metrics = metrics
         self._connections = 0
         self._bytes = 0
+        # Connections without a request in progress, the longest waiting first, and how to close each.
+        self._new: dict[object, Callable[[], None]] = {}
+        self._idle: dict[object, Callable[[], None]] = {}
         self._logged: dict[str, float] = {}
 
-    def connect(self) -> bool:
-        """Count a connection; return whether there is room for it. Each is followed by `disconnect`."""
+    def connect(self, connection: object, close: Callable[[], None]) -> bool:
+        """Count a connection; return whether there is room for it. Each is followed by `disconnect`.
+
+        For a new one, the one is closed that has waited longest for the headers of its first request, or else the
+        one that has been idle longest; so that those who hold connections open do not keep others out.
+        """
         self._connections += 1
         self._metrics.connections.set(self._connections)
-        if self._connections <= self._max_connections:
-            return True
-        self._metrics.connections_refused.inc()
-        self._warn("connections_exhausted", limit=self._max_connections, setting="RELAY_MAX_CONNECTIONS")
-        return False
+        if self._connections > self._max_connections:
+            self._metrics.connections_refused.inc()
+            self._warn("connections_exhausted", limit=self._max_connections, setting="RELAY_MAX_CONNECTIONS")
+            waiting = self._new or self._idle
+            if not waiting:
+                return False
+            waiting.pop(next(iter(waiting)))()
+        self._new[connection] = close
+        return True
 
-    def disconnect(self) -> None:
+    def begin(self, connection: object) -> None:
+        """The headers of a request have arrived, which is in progress now."""
+        self._new.pop(connection, None)
+        self._idle.pop(connection, None)
+
+    def finish(self, connection: object, close: Callable[[], None]) -> None:
+        """The connection has no request in progress any longer."""
+        self._idle[connection] = close
+
+    def disconnect(self, connection: object) -> None:
         """A connection is closed."""
+        self.begin(connection)
         self._connections -= 1
         self._metrics.connections.set(self._connections)
 

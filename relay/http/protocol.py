@@ -54,15 +54,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Refuse a connection above the maximum."""
         super().connection_made(cast("asyncio.Transport", transport))  # uvloop's is no subclass
-        if self._occupancy.connect():
+        if self._occupancy.connect(self, self._refuse_connection):
             self._start_timer(HEAD_TIMEOUT, LATE_HEAD)
         else:
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections; retry the request")
+            self._refuse_connection()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Return what the connection occupied."""
         self._stop_timer()
-        self._occupancy.disconnect()
+        self._occupancy.disconnect(self)
         for cycle, _ in self.pipeline:  # never started; the application may go on with the others
             self._release(cycle)
         super().connection_lost(exc)
@@ -109,6 +109,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._overhead = 0
         if self._refusal is not None or self._refused:
             return
+        self._occupancy.begin(self)
         # The application refuses a body of a larger declared length without reading it.
         size = 0 if self._declared > MAX_BODY else self._declared
         if not self._occupancy.reserve(size, small=size <= SMALL_BODY):
@@ -148,6 +149,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
         super()._start_asgi_task(cycle, releasing)
 
+    def on_response_complete(self) -> None:
+        """The connection waits for its next request."""
+        super().on_response_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            self._occupancy.finish(self, self._close_idle)
+
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP."""
         self._refuse(HTTPStatus.BAD_REQUEST, msg)
@@ -170,6 +177,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _release(self, cycle: RequestResponseCycle) -> None:
         self._occupancy.release(self._reserved.pop(cycle, 0))
+
+    def _refuse_connection(self) -> None:
+        self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections; retry the request")
+
+    def _close_idle(self) -> None:
+        if self._in_request:  # whose headers have not arrived
+            self._refuse_connection()
+        else:
+            self.transport.close()
 
     def _refuse_body(self) -> None:
         self._refusal = (HTTPStatus.SERVICE_UNAVAILABLE, "too many bodies are in flight; retry the request")

@@ -4,6 +4,7 @@ The progress that one attempt passes to the next is `<number of requests done>:<
 `<number>!:<fingerprint>` if the platform rejected an independent one of them.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
@@ -14,6 +15,8 @@ from relay.domain.outcomes import Outcome, Reason, Rejected, Retry, Sent
 from relay.notify.requests import AnyRequest, Request
 
 REJECTED_MARK: Final = "!"
+MANY_BYTES: Final = 1024 * 1024
+"""Bytes that are hashed in about 2 ms."""
 
 F = TypeVar("F", bound=Retry | Rejected)
 
@@ -46,7 +49,9 @@ class RequestSequence:
         independent request that the platform rejects. `keep_progress` returns progress even if no request is sent.
         """
         # A template's output may differ each time, so the built-in requests identify the message.
-        fingerprint = f"{_fingerprint(built_in)}-{len(requests)}" if built_in else _fingerprint(requests)
+        fingerprint = await _fingerprint(built_in or requests)
+        if built_in:
+            fingerprint = f"{fingerprint}-{len(requests)}"
         if len(built_in) == len(requests):
             requests = [_with_built_in(*pair) for pair in zip(requests, built_in, strict=True)]
             self.has_built_in = any(
@@ -113,9 +118,9 @@ def rejection_note(outcome: Rejected) -> str:
     )
 
 
-def continues(progress: str | None, requests: Sequence[AnyRequest]) -> bool:
+async def continues(progress: str | None, requests: Sequence[AnyRequest]) -> bool:
     """Whether the progress belongs to these requests."""
-    return progress is not None and progress.partition(":")[2] == _fingerprint(requests)
+    return progress is not None and progress.partition(":")[2] == await _fingerprint(requests)
 
 
 def _message_gone(outcome: Outcome, request: Request) -> bool:
@@ -136,7 +141,13 @@ def _with_built_in(request: AnyRequest, built_in: AnyRequest) -> AnyRequest:
     return msgspec.structs.replace(request, built_in=built_in)
 
 
-def _fingerprint(requests: Sequence[AnyRequest]) -> str:
+async def _fingerprint(requests: Sequence[AnyRequest]) -> str:
+    if sum(len(request.body) for request in requests) > MANY_BYTES:
+        return await asyncio.to_thread(_hash, requests)
+    return _hash(requests)
+
+
+def _hash(requests: Sequence[AnyRequest]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for request in requests:
         digest.update(hashlib.blake2b(request.body, digest_size=16).digest())

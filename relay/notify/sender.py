@@ -5,6 +5,7 @@ import socket
 import ssl
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -23,6 +24,7 @@ from relay.notify.request_sequence import RequestSequence, continues, rejection_
 from relay.notify.requests import AnyRequest, Mail, Notice, Request
 from relay.notify.templates.apply import AppliedTemplates, apply_templates
 from relay.notify.templates.process_pool import ProcessPool
+from relay.notify.text.large import on_thread_if_large
 from relay.notify.transport.apprise import Apprise
 from relay.notify.transport.egress_policy import EgressCheck, EgressPolicy
 from relay.notify.transport.http import HttpTransport
@@ -79,7 +81,7 @@ class Sender:
     ) -> tuple[Sequence[AnyRequest], tuple[str, ...]]:
         """The requests that an attempt would send, and notes on templates that failed."""
         applied = await apply_templates(self._preview_templates, notifier, channel, message, template)
-        return notifier.requests(channel, applied.message), applied.notes
+        return await on_thread_if_large(partial(notifier.requests, channel), applied.message), applied.notes
 
     async def attempt(
         self,
@@ -99,10 +101,10 @@ class Sender:
         applied = await self._apply_templates(notifier, channel, message, template)
         sequence.notes += applied.notes
         if applied.templated:
-            built_in = self._requests(notifier, channel, message)
+            built_in = await self._requests(notifier, channel, message)
             built_in = () if isinstance(built_in, Rejected) else built_in
             # An earlier attempt may have changed to the built-in message already.
-            if not continues(progress, built_in):
+            if not await continues(progress, built_in):
                 outcome = await self._run(sequence, notifier, channel, applied.message, progress, built_in)
                 if not isinstance(outcome, Rejected) or sequence.has_built_in:
                     return _with_notes(outcome, sequence.notes, channel)
@@ -132,14 +134,16 @@ class Sender:
         *,
         keep_progress: bool = False,
     ) -> Outcome:
-        requests = self._requests(notifier, channel, message)
+        requests = await self._requests(notifier, channel, message)
         if isinstance(requests, Rejected):
             return requests
         return await sequence.run(requests, progress, built_in, keep_progress=keep_progress)
 
-    def _requests(self, notifier: Notifier[C], channel: C, message: Message) -> Sequence[AnyRequest] | Rejected:
+    async def _requests(
+        self, notifier: Notifier[C], channel: C, message: Message
+    ) -> Sequence[AnyRequest] | Rejected:
         try:
-            return notifier.requests(channel, message)
+            return await on_thread_if_large(partial(notifier.requests, channel), message)
         except Exception as error:  # a bug in a notifier rejects this message, and stops no other
             return _build_failed(error, channel)
 

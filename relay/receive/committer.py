@@ -35,6 +35,11 @@ CONFLICT: Final[tuple[type[Exception], ...]] = (
 """Another process has written the same groups or series meanwhile, or is writing them."""
 ALERTS_PER_SECOND: Final = 2_500
 """The rate at which a large webhook is decided and written at least; it may take longer accordingly."""
+HEAVY_ALERTS: Final = 500
+HEAVY_PAIRS: Final = 20_000
+"""Alerts, and pairs of alerts and channels, of a batch that are decided in some tens of milliseconds at most."""
+MANY_CHANNELS: Final = 200
+"""Channels whose table is built in some tens of milliseconds."""
 COMMIT_SETTINGS: Final = {"enable_seqscan": "off", "lock_timeout": "'2s'"}
 """Every look-up has its index: a plan that was made while a table was empty would scan it when it is large. And no
 commit waits for that of a large webhook in another process until its time is over."""
@@ -90,7 +95,10 @@ class Committer:
         try:
             async with connection.use() as driver:
                 stored = known or await ingest.load(driver, group_hashes, keys, alerts, len(incoming))
-                batch = decide(incoming, stored, table, self._repeat_after)
+                if alerts > HEAVY_ALERTS or alerts * len(table.channels) > HEAVY_PAIRS:
+                    batch = await asyncio.to_thread(decide, incoming, stored, table, self._repeat_after)
+                else:
+                    batch = decide(incoming, stored, table, self._repeat_after)
                 next_ids = self._known.ids_to_draw(alerts, len(incoming))
                 ids = await ingest.write(driver, table.version, batch.rows, *next_ids)
             if ids is not None:
@@ -114,7 +122,10 @@ class Committer:
 
     async def _load_table(self, driver: DriverConnection) -> RoutingTable:
         version, filters = await channels.load_filters(driver)
-        self._table = RoutingTable(version, filters, self._tenant_label)
+        if len(filters) > MANY_CHANNELS:
+            self._table = await asyncio.to_thread(RoutingTable, version, filters, self._tenant_label)
+        else:
+            self._table = RoutingTable(version, filters, self._tenant_label)
         for channel_id, error in self._table.invalid.items():
             log.error("channel_not_routable", channel_id=channel_id, detail=error)
         self._metrics.config_version.set(version)

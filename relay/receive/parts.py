@@ -25,6 +25,8 @@ from relay.store.postgres.statements import DriverConnection
 PART_ALERTS: Final = 1_000
 MAX_PART_ALERTS: Final = 4 * PART_ALERTS
 
+NOWHERE: Final = Placed(0, delivered=False, late=False)
+
 LoadTable = Callable[[DriverConnection], Awaitable[RoutingTable]]
 
 
@@ -114,7 +116,7 @@ class LargeWebhook:
 
     async def _place(self, receipt_id: int, *, adopted: bool) -> list[Placed]:
         """Place and write all alerts; return where, in the order of the body."""
-        placed: dict[int, Placed] = {}
+        placed = [NOWHERE] * len(self._incoming.keys)
         adopts = False
         for positions in self._parts:
             part, stored = await self._load(positions)
@@ -127,10 +129,11 @@ class LargeWebhook:
             adopts_any, part_placed, rows = await asyncio.to_thread(place)
             await self._write(rows)
             adopts = adopts or adopts_any
-            placed.update(zip(positions, part_placed, strict=True))
+            for position, one in zip(positions, part_placed, strict=True):
+                placed[position] = one
         if adopts is not adopted:  # since the survey
             raise Conflict
-        return [placed[position] for position in range(len(placed))]
+        return placed
 
     async def _route(self, table: RoutingTable) -> dict[str, Sequence[int] | None]:
         """The positions of the alerts that each channel matches, None for all; see `RoutingTable.route`."""

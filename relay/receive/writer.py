@@ -20,6 +20,7 @@ from relay.receive.incoming import Webhook, derive
 from relay.store.outbox import ingest
 from relay.store.postgres.database import (
     FAILED,
+    STATEMENT_TIMEOUT,
     UNAVAILABLE,
     Database,
     HeldConnection,

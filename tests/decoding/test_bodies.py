@@ -47,7 +47,7 @@ async def test_the_error_of_a_child_names_the_field(body: bytes) -> None:
 async def test_a_child_that_cannot_be_started_makes_the_relay_unavailable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bodies.sys, "executable", "/nonexistent")
+    monkeypatch.setattr("sys.executable", "/nonexistent")
     with pytest.raises(Unavailable):
         await decode_body(MANY)
 

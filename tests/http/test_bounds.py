@@ -145,8 +145,31 @@ async def test_a_body_must_arrive_in_time(
     assert (await exchange(relay, head(length=len(BODY)) + BODY))[0] == 202
 
 
+async def test_a_connection_above_the_maximum_takes_the_place_of_one_that_waits(database_url: str) -> None:
+    async with running(database_url, max_connections=2) as relay, connected(relay) as (first, _), connected(relay):
+        assert (await exchange(relay, head(length=len(BODY)) + BODY))[0] == 202
+        refused = await respond(first)
+        assert_problem(refused, 503)
+        assert refused[1]["retry-after"]
+
+
+async def test_an_idle_connection_makes_room_without_a_response(database_url: str) -> None:
+    async with running(database_url, max_connections=1) as relay, connected(relay) as (reader, writer):
+        writer.write(head(length=len(BODY)) + BODY)
+        assert (await respond(reader))[0] == 202
+        assert (await exchange(relay, head(length=len(BODY)) + BODY))[0] == 202
+        assert await reader.read() == b""
+
+
 async def test_connections_above_the_maximum_are_refused_and_counted(database_url: str) -> None:
-    async with running(database_url, max_connections=2) as relay, connected(relay), connected(relay):
+    async with (
+        running(database_url, max_connections=2) as relay,
+        connected(relay) as (_, first),
+        connected(relay) as (_, second),
+    ):
+        for writer in (first, second):  # requests in progress
+            writer.write(head(length=len(BODY)) + BODY[:-1])
+        await asyncio.sleep(0.1)
         refused = await exchange(relay, b"")
         assert_problem(refused, 503)
         assert refused[1]["retry-after"]

@@ -33,7 +33,7 @@ def template(**parts: Any) -> MessageTemplate:
 def with_template(channel_type: ChannelType, message: Notification, **parts: str) -> Notification:
     """A message with its template rendered for a channel type."""
     check_parts(parts)
-    data: Any = msgspec.json.decode(msgspec.json.encode(payload_of(message)))
+    data: Any = msgspec.json.decode(payload_of(message))
     return msgspec.structs.replace(message, rendered=render_parts(parts, NOTIFIERS[channel_type].markup, data))
 
 

@@ -4,8 +4,6 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-import msgspec
-
 from relay.domain.channel_types import WebhookChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
@@ -68,7 +66,7 @@ class WebhookNotifier(Notifier[WebhookChannel]):
             body = rendered.encode(errors="replace")
         else:
             by_relay = channel.webhook_body == "relay"
-            body = msgspec.json.encode(payload_of(message) if by_relay else alertmanager_payload_of(message))
+            body = payload_of(message) if by_relay else alertmanager_payload_of(message)
         message_id = f"{ID_PREFIX}{message.id}"
         secrets = tuple(secret for secret in (channel.signing_secret, channel.signing_secret_previous) if secret)
         return Request(

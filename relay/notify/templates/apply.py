@@ -10,6 +10,7 @@ from relay.domain.templates.message_templates import MessageTemplate
 from relay.notify.notifier import C, Notifier
 from relay.notify.templates.child_process import BodyTask, PartsTask, RenderedBody, RenderedParts, RenderFailed
 from relay.notify.templates.process_pool import ProcessPool
+from relay.notify.text.large import on_thread_if_large
 from relay.notify.text.payload import payload_of
 
 
@@ -27,7 +28,7 @@ async def apply_templates(
     """Render the message template, if there is one, and the channel's template for the whole body."""
     applied = AppliedTemplates(message)
     if template is not None and isinstance(message, Notification):
-        data = msgspec.json.encode(payload_of(message))
+        data = await on_thread_if_large(payload_of, message)
         match await pool.render(PartsTask(template.parts, notifier.markup.name, data)):
             case RenderedParts(rendered):
                 applied = AppliedTemplates(msgspec.structs.replace(message, rendered=rendered), templated=True)
@@ -35,7 +36,7 @@ async def apply_templates(
                 note = f"the template {template.id!r} failed, the built-in message was sent: {error}"
                 applied = AppliedTemplates(message, notes=(note,))
     if (source := notifier.body_template(channel)) is not None:
-        data = msgspec.json.encode(payload_of(applied.message))
+        data = await on_thread_if_large(payload_of, applied.message)
         match await pool.render(BodyTask(source, data)):
             case RenderedBody(text):
                 with_body = msgspec.structs.replace(applied.message, body=text)

@@ -1,18 +1,39 @@
 """The data of a message, as the webhook's JSON and for templates."""
 
+from datetime import datetime
 from typing import Any
 
+import msgspec
+
+from relay.domain.alerts import Status
+from relay.domain.grafana import GrafanaFields
 from relay.domain.notifications import Digest, Message, Notification
+from relay.notify.text.alerts_json import encode_with_alerts
 from relay.notify.text.content import severity_of
 
 
-def payload_of(message: Message) -> dict[str, Any]:
+class _AlertPayload(msgspec.Struct, gc=False):
+    status: Status
+    untold_firing: bool
+    fingerprint: str
+    alertname: str
+    severity: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: datetime
+    ends_at: datetime | None
+    generator_url: str
+    unreported_since: datetime | None
+    grafana: GrafanaFields | None
+
+
+def payload_of(message: Message) -> bytes:
     """The body that docs/webhook.md documents, which is also the data of a template. Times are RFC 3339 in UTC.
 
     A digest has the same keys as a group, so that one consumer can read both. `rendered` is the output of the
     channel's message template.
     """
-    return {
+    head = {
         "id": message.id,
         "channel_id": message.channel_id,
         "kind": "digest" if isinstance(message, Digest) else "group",
@@ -22,24 +43,25 @@ def payload_of(message: Message) -> dict[str, Any]:
         "fallback_for": message.fallback_for,
         "rendered": message.rendered if isinstance(message, Notification) else None,
         **(_digest(message) if isinstance(message, Digest) else _group(message)),
-        "alerts": [
-            {
-                "status": alert.status,
-                "untold_firing": index in message.unnotified and not alert.firing,
-                "fingerprint": alert.fingerprint,
-                "alertname": alert.name,
-                "severity": alert.severity,
-                "labels": alert.labels,
-                "annotations": alert.annotations,
-                "starts_at": alert.starts_at,
-                "ends_at": alert.ends_at,
-                "generator_url": alert.generator_url,
-                "unreported_since": alert.unreported_since,
-                "grafana": alert.grafana,
-            }
-            for index, alert in enumerate(message.alerts)
-        ],
     }
+    alerts = (
+        _AlertPayload(
+            status=alert.status,
+            untold_firing=index in message.unnotified and not alert.firing,
+            fingerprint=alert.fingerprint,
+            alertname=alert.name,
+            severity=alert.severity,
+            labels=alert.labels,
+            annotations=alert.annotations,
+            starts_at=alert.starts_at,
+            ends_at=alert.ends_at,
+            generator_url=alert.generator_url,
+            unreported_since=alert.unreported_since,
+            grafana=alert.grafana,
+        )
+        for index, alert in enumerate(message.alerts)
+    )
+    return encode_with_alerts(head, alerts)
 
 
 def _group(notification: Notification) -> dict[str, Any]:
