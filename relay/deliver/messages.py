@@ -1,6 +1,6 @@
 """The messages of claimed deliveries, read from the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
@@ -20,7 +20,8 @@ from relay.store.postgres.database import HeldConnection
 STALE_AFTER: Final = timedelta(seconds=60)
 """Deliveries older than this are refreshed with the current state of their alerts."""
 READ_AT_ONCE: Final = 50
-"""Webhooks of one merged delivery that are in memory at the same time."""
+ALERTS_AT_ONCE: Final = 5_000
+"""Webhooks of one merged delivery, and their alerts unless one has more, that are in memory at the same time."""
 
 
 class MessageReader:
@@ -180,8 +181,7 @@ class MessageReader:
     async def _fold(self, notifications: Sequence[MergedNotification]) -> FoldedGroup | None:
         """Fold notifications of one group; None if none of their webhooks is readable."""
         folded: FoldedGroup | None = None
-        for start in range(0, len(notifications), READ_AT_ONCE):
-            part = notifications[start : start + READ_AT_ONCE]
+        for part in _parts(notifications):
             groups = await self._receipts.groups(notification.receipt_id for notification in part)
             for notification in part:
                 if (group := groups.get(notification.receipt_id)) is not None:
@@ -198,6 +198,19 @@ def is_verbatim(claimed: Claimed, now: datetime) -> bool:
         and not (claimed.carries or claimed.redelivered or claimed.fallback_of is not None)
         and now - claimed.waiting_since < STALE_AFTER
     )
+
+
+def _parts(notifications: Sequence[MergedNotification]) -> Iterator[list[MergedNotification]]:
+    part: list[MergedNotification] = []
+    alerts = 0
+    for notification in notifications:
+        if part and (len(part) == READ_AT_ONCE or alerts + len(notification.alert_ids) > ALERTS_AT_ONCE):
+            yield part
+            part, alerts = [], 0
+        part.append(notification)
+        alerts += len(notification.alert_ids)
+    if part:
+        yield part
 
 
 def _shown_alerts(claimed: Claimed, prepared: PreparedMessage) -> ShownAlerts | None:

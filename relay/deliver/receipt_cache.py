@@ -1,6 +1,6 @@
 """A cache of the decoded webhooks that deliveries come from."""
 
-from collections import OrderedDict
+import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -14,6 +14,9 @@ from relay.store.outbox.contents import load_bodies
 from relay.store.postgres.database import HeldConnection
 
 MAX_CACHED_BYTES: Final = 16 * 1024 * 1024
+LARGE_BODY: Final = 1024 * 1024
+KEEP_LARGE: Final = 1.0
+"""Seconds for which the group of a large body is cached: it takes ten times the memory of the body."""
 MAX_BATCH: Final = 64
 
 
@@ -23,7 +26,7 @@ class ReceiptCache:
     def __init__(self, connection: HeldConnection) -> None:
         """Read receipts through `connection`."""
         self._connection = connection
-        self._cached: OrderedDict[int, tuple[int, Group]] = OrderedDict()
+        self._cached: dict[int, tuple[int, Group]] = {}
         self._size = 0
         self._batcher: Batcher[frozenset[int], dict[int, Group]] = Batcher(self._load, MAX_BATCH)
 
@@ -45,14 +48,18 @@ class ReceiptCache:
         return found | await self._batcher.submit(missing) if missing else found
 
     async def _load(self, requests: Sequence[frozenset[int]]) -> list[dict[int, Group]]:
-        async with self._connection.use() as driver:
-            bodies = await load_bodies(driver, sorted(frozenset().union(*requests)))
+        wanted = frozenset[int]().union(*requests)
         found: dict[int, Group] = {}
-        while bodies:  # a body is not kept longer than it takes to decode it
-            receipt_id, body = bodies.popitem()
-            with suppress(InvalidWebhook):  # only if this release rejects what an older one accepted
-                found[receipt_id] = await self._decode(body)
-                self._cache(receipt_id, len(body), found[receipt_id])
+        while wanted:
+            async with self._connection.use() as driver:
+                bodies = await load_bodies(driver, sorted(wanted))
+            last = max(bodies, default=None)
+            wanted = frozenset(receipt_id for receipt_id in wanted if last is not None and receipt_id > last)
+            while bodies:  # a body is not kept longer than it takes to decode it
+                receipt_id, body = bodies.popitem()
+                with suppress(InvalidWebhook):  # only if this release rejects what an older one accepted
+                    found[receipt_id] = await self._decode(body)
+                    self._cache(receipt_id, len(body), found[receipt_id])
         return [{receipt_id: found[receipt_id] for receipt_id in ids if receipt_id in found} for ids in requests]
 
     async def _decode(self, body: bytes) -> Group:
@@ -66,6 +73,11 @@ class ReceiptCache:
             return
         self._cached[receipt_id] = (size, group)
         self._size += size
+        if size > LARGE_BODY:
+            asyncio.get_running_loop().call_later(KEEP_LARGE, self._drop, receipt_id)
         while self._size > MAX_CACHED_BYTES and len(self._cached) > 1:
-            _, (dropped, _) = self._cached.popitem(last=False)
-            self._size -= dropped
+            self._drop(next(iter(self._cached)))
+
+    def _drop(self, receipt_id: int) -> None:
+        size, _ = self._cached.pop(receipt_id, (0, None))
+        self._size -= size

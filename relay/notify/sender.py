@@ -1,10 +1,12 @@
 """One attempt end to end: apply templates, build the requests, send them, and return the outcome."""
 
+import asyncio
 import re
 import socket
 import ssl
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
@@ -38,6 +40,9 @@ MAX_DETAIL: Final = 500
 _no_http = re.compile("Expected HTTP/|Bad status line")
 """Messages of aiohttp's parsers for a response of a server that does not speak HTTP."""
 
+HUGE: Final = 5_000
+"""Alerts whose rendered message may have megabytes."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -61,6 +66,8 @@ class Sender:
         self._apprise = Apprise(policy, timeout)
         self._templates, self._preview_templates = ProcessPool(), ProcessPool()
         """Previews use a separate pool, so that they cannot delay deliveries or pause their templates."""
+        self._huge = asyncio.Semaphore(1)
+        """Held while a message with a huge number of alerts is rendered and sent."""
 
     async def __aenter__(self) -> Self:
         """Open the HTTP session."""
@@ -97,6 +104,18 @@ class Sender:
         `progress` is that of the previous attempt. `throttle` is awaited before each request except the first. If
         the platform rejects a message made by a template, the same attempt sends the built-in message.
         """
+        async with self._huge if len(message.alerts) > HUGE else nullcontext():
+            return await self._attempt(notifier, channel, message, progress, throttle, template)
+
+    async def _attempt(
+        self,
+        notifier: Notifier[C],
+        channel: C,
+        message: Message,
+        progress: str | None,
+        throttle: Callable[[], Awaitable[None]] | None,
+        template: MessageTemplate | None,
+    ) -> Outcome:
         sequence = RequestSequence(lambda request: self._send(notifier, channel, request), throttle)
         applied = await self._apply_templates(notifier, channel, message, template)
         sequence.notes += applied.notes

@@ -8,7 +8,6 @@ import msgspec
 
 from relay.domain.errors import Unavailable
 from relay.receive.incoming import Incoming
-from relay.store.outbox.ingest_rows import SeriesKey
 
 MAX_PENDING_WEBHOOKS: Final = 2_000
 MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
@@ -46,9 +45,7 @@ class Backlog:
         """Nothing waits."""
         self._pending: deque[Pending] = deque()
         self._pending_bytes = 0
-        self._groups: set[int] = set()
-        self._series: set[SeriesKey] = set()
-        self._committing = 0
+        self._committing: dict[int, Incoming] = {}
 
     def __len__(self) -> int:
         """The webhooks that wait."""
@@ -77,20 +74,20 @@ class Backlog:
         and none before as many wait as that commit has, because many small commits would cost more than they gain.
         A large webhook has a commit of its own, so that no other one waits for it.
         """
-        if len(self._pending) < self._committing:
+        if len(self._pending) < len(self._committing):
             return []
         taken: list[Pending] = []
         left: list[Pending] = []
-        groups, series = self._groups.copy(), self._series.copy()
+        others = _Concerns()
+        for incoming in self._committing.values():
+            others.add(incoming)
         alerts = size = 0
         while self._pending and (not taken or (alerts < MAX_BATCH_ALERTS and size < MAX_BATCH_BYTES)):
             pending = self._pending.popleft()
             incoming = pending.incoming
             large = len(incoming.keys) > MANY_ALERTS
-            waits = (self._committing or left) and _concerns(incoming, groups, series)
-            if waits or (large and taken):
-                groups.add(incoming.group_hash)
-                series.update(_keys(incoming))
+            if others.overlap(incoming) or (large and taken):
+                others.add(incoming)
                 left.append(pending)
                 continue
             taken.append(pending)
@@ -100,18 +97,13 @@ class Backlog:
                 break
         self._pending.extendleft(reversed(left))
         self._pending_bytes -= size
-        self._committing += len(taken)
-        for pending in taken:
-            self._groups.add(pending.incoming.group_hash)
-            self._series.update(_keys(pending.incoming))
+        self._committing.update((id(pending), pending.incoming) for pending in taken)
         return taken
 
     def done(self, taken: list[Pending]) -> None:
         """Webhooks are no longer being committed."""
-        self._committing -= len(taken)
         for pending in taken:
-            self._groups.discard(pending.incoming.group_hash)
-            self._series.difference_update(_keys(pending.incoming))
+            self._committing.pop(id(pending), None)
 
     def reject_all(self, reason: str) -> None:
         """Reject all webhooks that wait."""
@@ -120,9 +112,26 @@ class Backlog:
         self._pending_bytes = 0
 
 
-def _keys(incoming: Incoming) -> tuple[SeriesKey, ...]:
-    return (*incoming.keys, *incoming.keys_without_source)
+class _Concerns:
+    """Groups and series of webhooks, the series by identity alone. Those of large webhooks are not copied."""
 
+    def __init__(self) -> None:
+        self._groups: set[int] = set()
+        self._series: set[bytes] = set()
+        self._large: list[frozenset[bytes]] = []
 
-def _concerns(incoming: Incoming, groups: set[int], series: set[SeriesKey]) -> bool:
-    return incoming.group_hash in groups or not series.isdisjoint(_keys(incoming))
+    def add(self, incoming: Incoming) -> None:
+        self._groups.add(incoming.group_hash)
+        if len(incoming.series) > MANY_ALERTS:
+            self._large.append(incoming.series)
+        else:
+            self._series.update(incoming.series)
+
+    def overlap(self, incoming: Incoming) -> bool:
+        """Whether a webhook concerns any of them."""
+        series = incoming.series
+        return (
+            incoming.group_hash in self._groups
+            or not series.isdisjoint(self._series)
+            or any(not series.isdisjoint(large) for large in self._large)
+        )

@@ -118,7 +118,7 @@ class Committer:
                 large = LargeWebhook(webhook, driver, self._repeat_after)
                 return await large.commit(table, self._load_table)
         finally:
-            self._known.forget([webhook.group_hash], (*webhook.keys, *webhook.keys_without_source))
+            self._known.forget(webhook.group_hash, webhook.series)
 
     async def _load_table(self, driver: DriverConnection) -> RoutingTable:
         version, filters = await channels.load_filters(driver)

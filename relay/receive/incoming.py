@@ -30,8 +30,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A webhook with its hashes. `keys` has the series of each alert, in the order of the body.
 
-    `keys_without_source` has the series that the alerts may have been reported as before the webhook named its
-    source; it is empty if it names none.
+    `series` has their identities.
     """
 
     webhook: Webhook
@@ -39,7 +38,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     url: int
     group_hash: int
     keys: tuple[SeriesKey, ...]
-    keys_without_source: tuple[SeriesKey, ...]
+    series: frozenset[bytes]
     report: GroupReport
 
     def received(self, at: datetime) -> "Incoming":
@@ -50,6 +49,13 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             report=msgspec.structs.replace(self.report, received_at=at),
         )
 
+    @property
+    def keys_without_source(self) -> tuple[SeriesKey, ...]:
+        """The series that the alerts may have been reported as before the webhook named its source."""
+        if not self.webhook.source:
+            return ()
+        return tuple([msgspec.structs.replace(key, source="") for key in self.keys])
+
     def part(self, positions: Sequence[int]) -> "Incoming":
         """The webhook with some of its alerts only; its group and report remain those of the whole."""
         group = self.webhook.group
@@ -58,9 +64,6 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             self,
             webhook=msgspec.structs.replace(self.webhook, group=msgspec.structs.replace(group, alerts=alerts)),
             keys=tuple([self.keys[at] for at in positions]),
-            keys_without_source=tuple([self.keys_without_source[at] for at in positions])
-            if self.keys_without_source
-            else (),
         )
 
     def report_of(self, alert: Alert, receipt_id: int | None, *, adopted: bool = False) -> Report:
@@ -96,9 +99,7 @@ def derive(webhook: Webhook, tenant_label: str) -> Incoming:
         url=identity.url_hash(webhook.sender.external_url),
         group_hash=identity.group_hash(group.group_key, webhook.source),
         keys=keys,
-        keys_without_source=tuple([msgspec.structs.replace(key, source="") for key in keys])
-        if webhook.source
-        else (),
+        series=frozenset(hashes.identities),
         report=GroupReport(
             sender=sender,
             state=hashes.state,

@@ -72,17 +72,19 @@ class Known:
 
     def conflict(self, group_hashes: Collection[int], keys: Collection[SeriesKey]) -> None:
         """Discard what was decided with, and read for a while."""
-        self.forget(group_hashes, keys)
-        self._alert_ids.clear()
-        self._receipt_ids.clear()
-        self._reads = READS_AFTER_CONFLICT
-
-    def forget(self, group_hashes: Collection[int], keys: Collection[SeriesKey]) -> None:
-        """Discard what was written without this object."""
         for group_hash in group_hashes:
             self._groups.pop(group_hash, None)
         for key in keys:
             self._series.pop(key, None)
+        self._alert_ids.clear()
+        self._receipt_ids.clear()
+        self._reads = READS_AFTER_CONFLICT
+
+    def forget(self, group_hash: int, identities: frozenset[bytes]) -> None:
+        """Discard what was written without this object."""
+        self._groups.pop(group_hash, None)
+        for key in [key for key in self._series if key.identity in identities]:
+            del self._series[key]
 
     def committed(self, stored: StoredState, written: BatchRows, ids: FreshIds) -> None:
         """Remember the state after a commit, and ids for the next one."""

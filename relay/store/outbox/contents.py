@@ -13,6 +13,9 @@ from relay.store.outbox.claims import CLAIMED_COLUMNS, Claimed
 from relay.store.outbox.fragments import DEAD, DELIVERED, MERGED, RESOLVED, content_tree
 from relay.store.postgres.statements import DriverConnection, Query, Statement, read
 
+MAX_BODIES: Final = 8 * 1024 * 1024
+"""Bytes of bodies that are read at once; the last one may exceed it."""
+
 
 class DeliverySnapshot(msgspec.Struct, frozen=True):
     """A delivery as of its last attempt, or of its next one if it is pending; `moment` is the attempt's time."""
@@ -65,7 +68,17 @@ ORIGINS: Final = Statement(
     """,
 )
 
-BODIES: Final = Query(_Body, "SELECT id, body FROM receipts WHERE id = ANY (:receipt_ids)")
+BODIES: Final = Query(
+    _Body,
+    f"""
+    SELECT id, body FROM receipts WHERE id IN (
+      SELECT id FROM (
+        SELECT id, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before
+        FROM receipts WHERE id = ANY (:receipt_ids)
+      ) AS sizes WHERE before < {MAX_BODIES}
+    )
+    """,
+)
 
 
 async def snapshot(connection: DriverConnection, delivery_id: int) -> DeliverySnapshot | None:
@@ -97,5 +110,5 @@ async def origins(connection: DriverConnection, delivery_ids: Sequence[int]) -> 
 
 
 async def load_bodies(connection: DriverConnection, receipt_ids: Sequence[int]) -> dict[int, bytes]:
-    """Return the webhooks' bodies of receipts."""
+    """Return the webhooks' bodies of the first receipts by id, until they have MAX_BODIES bytes."""
     return {receipt.id: receipt.body for receipt in await BODIES.fetch(connection, receipt_ids=receipt_ids)}
