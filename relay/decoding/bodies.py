@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -22,25 +23,27 @@ TIMEOUT: Final = 30.0
 _decoder: Final = msgspec.msgpack.Decoder(Frame)
 
 
-async def decode_body(body: bytes) -> Decoded:
-    """Decode a webhook's body; a large one in a child process, because its decoder holds the interpreter's lock.
+async def decode_body(body: bytes, now: datetime) -> Decoded:
+    """Decode a webhook's body that was received at a time.
+
+    A large one is decoded in a child process, because the decoder holds the interpreter's lock.
 
     Raises:
         InvalidWebhook: the body is no webhook; names the field.
         Unavailable: the child process failed.
     """
     if len(body) <= LARGE_BODY:
-        return decode(body)
+        return decode(body, now)
     try:
         async with asyncio.timeout(TIMEOUT):
-            return await _decode_in_child(body)
+            return await _decode_in_child(body, now)
     except (OSError, EOFError, TimeoutError, msgspec.DecodeError) as error:
         raise Unavailable(f"the process that decodes large webhooks failed ({type(error).__name__})") from error
 
 
-async def _decode_in_child(body: bytes) -> Decoded:
+async def _decode_in_child(body: bytes, now: datetime) -> Decoded:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "relay.decoding.child_process"),
+        *(sys.executable, "-m", "relay.decoding.child_process", now.isoformat()),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

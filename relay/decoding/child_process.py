@@ -1,12 +1,14 @@
 """The child process that decodes one large body.
 
-It reads the body from standard input until its end, and writes frames to standard output, each four bytes of
-length and msgpack: a `Head` and then alerts with their identities, some at a time; or an `Invalid`.
+Its argument is when the body was received. It reads the body from standard input until its end, and writes frames
+to standard output, each four bytes of length and msgpack: a `Head` and then alerts with their identities, some at
+a time; or an `Invalid`.
 """
 
 import signal
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from typing import BinaryIO, Final
 
 import msgspec
@@ -46,10 +48,10 @@ class Alerts(msgspec.Struct, frozen=True, tag=True):
 Frame = Head | Invalid | Alerts
 
 
-def frames(body: bytes) -> Iterator[Frame]:
-    """Decode a body."""
+def frames(body: bytes, now: datetime) -> Iterator[Frame]:
+    """Decode a body that was received at a time."""
     try:
-        decoded = decode(body)
+        decoded = decode(body, now)
     except InvalidWebhook as error:
         yield Invalid(error.field, error.message)
         return
@@ -67,14 +69,14 @@ def frames(body: bytes) -> Iterator[Frame]:
         yield Alerts(part)
 
 
-def main(body: BinaryIO, output: BinaryIO) -> None:
+def main(now: datetime, body: BinaryIO, output: BinaryIO) -> None:
     """Decode standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the relay ends this process
-    for frame in frames(body.read()):
+    for frame in frames(body.read(), now):
         encoded = msgspec.msgpack.encode(frame)
         output.write(len(encoded).to_bytes(LENGTH_BYTES) + encoded)
     output.flush()
 
 
 if __name__ == "__main__":
-    main(sys.stdin.buffer, sys.stdout.buffer)
+    main(datetime.fromisoformat(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Final
 
 from relay.decoding.bodies import decode_body
@@ -34,11 +35,11 @@ class ReceiptCache:
         """Serve `groups` until canceled."""
         await self._batcher.run()
 
-    def add(self, receipt_id: int, body: bytes) -> None:
+    def add(self, receipt_id: int, body: bytes, received_at: datetime) -> None:
         """Add a receipt whose small body was read by another query."""
         if receipt_id not in self._cached:
             with suppress(InvalidWebhook):
-                self._cache(receipt_id, len(body), decode(body).group)
+                self._cache(receipt_id, len(body), decode(body, received_at).group)
 
     async def groups(self, receipt_ids: Iterable[int]) -> dict[int, Group]:
         """The groups of receipts, by id. An unreadable one is left out."""
@@ -56,15 +57,15 @@ class ReceiptCache:
             last = max(bodies, default=None)
             wanted = frozenset(receipt_id for receipt_id in wanted if last is not None and receipt_id > last)
             while bodies:  # a body is not kept longer than it takes to decode it
-                receipt_id, body = bodies.popitem()
+                receipt_id, (body, received_at) = bodies.popitem()
                 with suppress(InvalidWebhook):  # only if this release rejects what an older one accepted
-                    found[receipt_id] = await self._decode(body)
+                    found[receipt_id] = await self._decode(body, received_at)
                     self._cache(receipt_id, len(body), found[receipt_id])
         return [{receipt_id: found[receipt_id] for receipt_id in ids if receipt_id in found} for ids in requests]
 
-    async def _decode(self, body: bytes) -> Group:
+    async def _decode(self, body: bytes, received_at: datetime) -> Group:
         try:
-            return (await decode_body(body)).group
+            return (await decode_body(body, received_at)).group
         except Unavailable as error:  # tried again, as after an outage of the database
             raise ConnectionError(str(error)) from error
 

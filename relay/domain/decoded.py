@@ -1,5 +1,7 @@
 """A webhook's body, decoded: its group with bounded texts, and the hashes of the whole."""
 
+from datetime import datetime
+
 import msgspec
 
 from relay.domain.alertmanager import decode_webhook
@@ -15,11 +17,11 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
     hashes: Hashes
 
 
-def decode(body: bytes) -> Decoded:
-    """Decode a body.
+def decode(body: bytes, now: datetime) -> Decoded:
+    """Decode a body that was received at a time; see `decode_webhook`.
 
     Raises:
         InvalidWebhook: the body is no webhook; names the field.
     """
-    group = decode_webhook(body)
+    group = decode_webhook(body, now)
     return Decoded(group if len(body) <= MAX_LABEL else bounded(group), hashes_of(group))

@@ -6,6 +6,7 @@ Alertmanager treats any 2xx as success, retries after a 5xx, and does not retry 
 import asyncio
 import hmac
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -78,7 +79,7 @@ async def receive_webhook(request: Request[Any, Any, State]) -> ASGIResponse:
             settings.trusted_networks,
         )
         async with nullcontext() if len(body) <= LARGE_BODY else _large:
-            decoded = await decode_body(body)
+            decoded = await decode_body(body, datetime.now(UTC))
             group = decoded.group
             result = await writer.submit(body, group, Sender(group.external_url, address), source, decoded.hashes)
     except Exception as error:  # counted and raised again

@@ -45,6 +45,6 @@ async def test_a_webhook_is_explained_per_alert_and_not_stored(relay: Relay, sin
 
 
 async def test_an_invalid_request_is_rejected_with_the_field(relay: Relay) -> None:
-    for body, field in (({}, "labels"), ({"labels": {"a": 1}}, "labels[...]"), ({"alerts": []}, "alerts")):
+    for body, field in (({}, "labels"), ({"labels": "x"}, "labels"), ({"alerts": []}, "alerts")):
         response = await relay.call("POST", "/route", json=body)
         assert (response.status, response.json["errors"][0]["field"]) == (400, field)

@@ -29,6 +29,7 @@ class DeliverySnapshot(msgspec.Struct, frozen=True):
 class _Body(msgspec.Struct, frozen=True):
     id: int
     body: bytes
+    received_at: datetime
 
 
 _DELIVERIES: Final = content_tree("deliveries d WHERE d.id = ANY (:delivery_ids)")
@@ -71,7 +72,7 @@ ORIGINS: Final = Statement(
 BODIES: Final = Query(
     _Body,
     f"""
-    SELECT id, body FROM receipts WHERE id IN (
+    SELECT id, body, received_at FROM receipts WHERE id IN (
       SELECT id FROM (
         SELECT id, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before
         FROM receipts WHERE id = ANY (:receipt_ids)
@@ -109,6 +110,11 @@ async def origins(connection: DriverConnection, delivery_ids: Sequence[int]) -> 
     return {row["root"]: read(row, FallbackFor) for row in rows}
 
 
-async def load_bodies(connection: DriverConnection, receipt_ids: Sequence[int]) -> dict[int, bytes]:
-    """Return the webhooks' bodies of the first receipts by id, until they have MAX_BODIES bytes."""
-    return {receipt.id: receipt.body for receipt in await BODIES.fetch(connection, receipt_ids=receipt_ids)}
+async def load_bodies(
+    connection: DriverConnection, receipt_ids: Sequence[int]
+) -> dict[int, tuple[bytes, datetime]]:
+    """Return the first webhooks by id, until they have MAX_BODIES bytes: their bodies and times of receipt."""
+    return {
+        receipt.id: (receipt.body, receipt.received_at)
+        for receipt in await BODIES.fetch(connection, receipt_ids=receipt_ids)
+    }
