@@ -11,7 +11,8 @@ _slack_italic = re.compile(r"(?<!\w)_([^_\n]+)_(?!\w)")
 _code = re.compile(r"`([^`\n]+)`")
 _markdown_link = re.compile(r"(?<!\\)\[([^\]]*)\]\(([^)]*)\)")
 _markdown_bold = re.compile(r"(?<!\\)\*\*(.+?)(?<!\\)\*\*")
-_markdown_escape = re.compile(r"\\([\\*_~`|>#\[\]<@-])")
+_markdown_escape = re.compile(r"\\(&[lg]t;|[\\*_~`|#\[\]@-])")
+_markdown_code = re.compile(r"(?<!\\)`([^`\n]+)`")
 
 
 def slack(body: dict[str, Any]) -> str:
@@ -60,7 +61,7 @@ def _embed(embed: dict[str, Any]) -> str:
 
 def markdown(source: str) -> str:
     """Discord's Markdown as HTML. https://support.discord.com/hc/en-us/articles/210298617"""
-    converted = _code.sub(r"<code>\1</code>", text(source))
+    converted = _markdown_code.sub(r"<code>\1</code>", text(source))
     converted = _markdown_bold.sub(r"<b>\1</b>", _markdown_link.sub(r'<a href="\2">\1</a>', converted))
     return _markdown_escape.sub(r"\1", converted)
 

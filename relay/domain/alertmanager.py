@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.domain.alerts import Alert, Group, Status, fingerprint
+from relay.domain.alerts import NO_TIME, Alert, Group, Status, fingerprint
 from relay.domain.deviations import normalize, parse_deviating
 from relay.domain.errors import InvalidWebhook
 from relay.domain.fields import field_and_message
@@ -28,9 +28,6 @@ MIN_TIME: Final = datetime.min.replace(tzinfo=UTC) + timedelta(microseconds=1)
 MAX_TIME: Final = datetime.max.replace(tzinfo=UTC) - timedelta(microseconds=1)
 """One microsecond inside the limits of `datetime`, which asyncpg converts to minus and plus infinity."""
 
-
-UNSET_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""An end at or before this means "not set": senders write 0 or Go's zero time."""
 
 LEAP_SECOND: Final = timedelta(seconds=1)
 
@@ -125,7 +122,7 @@ def _decode_wire(body: bytes) -> _WireGroup:
 def _alert(wire: _WireAlert, position: int, group_status: Status, now: datetime | None) -> Alert:
     labels = wire.labels or {}
     ends_at = _time(wire.ends_at, position, "endsAt") if wire.ends_at else None
-    if ends_at is not None and ends_at <= UNSET_TIME:
+    if ends_at is not None and ends_at <= NO_TIME:
         ends_at = None
     if wire.status:
         status = _known_status(wire.status)

@@ -1,7 +1,7 @@
 """Alerts and groups of alerts."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -14,6 +14,8 @@ FNV_PRIME: Final = 1099511628211
 LABEL_SEPARATOR: Final = 0xFF
 SEVERITY_ORDER: Final = ("critical", "error", "warning", "info")
 """The usual severities, most severe first."""
+NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""A time that is not later is not set: senders write 0, or Go's zero time, which is in the year 1."""
 _RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITY_ORDER)}
 
 
@@ -56,8 +58,16 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def has_start(self) -> bool:
-        """Whether its start is known: the year 1 is Go's zero time, and means that the sender has set none."""
-        return self.starts_at.year > 1
+        """Whether its start is known."""
+        return self.starts_at > NO_TIME
+
+    @property
+    def shown_name(self) -> str:
+        """The label `alertname`, or else one of a similar name, such as `alert_name`; it may be empty."""
+        if name := self.name:
+            return name
+        similar = (label for label in sorted(self.labels) if _is_similar(label))
+        return next((self.labels[label] for label in similar), "")
 
     @property
     def firing(self) -> bool:
@@ -76,6 +86,11 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     common_annotations: dict[str, str]
     external_url: str
     truncated: int
+
+
+def _is_similar(label: str) -> bool:
+    """Whether a label's name says that it is the alert's name, as in other senders than Alertmanager."""
+    return label.replace("_", "").lower().endswith("alertname")
 
 
 def status_of(alerts: Iterable[Alert]) -> Status:

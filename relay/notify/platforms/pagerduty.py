@@ -9,13 +9,13 @@ rate limit receives, is a separate incident.
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
-from relay.domain.alerts import SEVERITY_ORDER, Alert
+from relay.domain.alerts import NO_TIME, SEVERITY_ORDER, Alert
 from relay.domain.channel_types import PagerDutyChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message, Notification, Rendered
@@ -50,8 +50,6 @@ MAX_DETAILS: Final = 200
 """Number of labels, and of annotations, that are kept with the last of MAX_VALUES."""
 MAX_COUNTS: Final = 16_384
 """Characters of a digest's counts."""
-NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""An alert whose start is unknown has one before this."""
 CLIENT: Final = "Alert Relay"
 SOURCES: Final = ("instance", "host", "hostname", "node", "pod", "service", "job")
 COMPONENTS: Final = ("component", "service", "job", "container")
@@ -181,7 +179,7 @@ def _payload(alert: Alert, content: Content, rendered: str, moment: datetime) ->
         "timestamp": moment if moment > NO_TIME else None,
         "component": _first(alert.labels, COMPONENTS),
         "group": _first(alert.labels, GROUPS),
-        "class": cut(_line(alert.name), MAX_FIELD),
+        "class": cut(_line(alert.shown_name), MAX_FIELD),
     }
     details: dict[str, Any] = {"status": alert.status, "notes": _notes(content)}
     details |= {"body": content.body, "alert": rendered}
@@ -204,7 +202,7 @@ def _title(content: Content, rendered: str) -> str:
 def _summary(alert: Alert) -> str:
     """The alert's summary, or else its name and its text."""
     texts = annotation_texts(alert.annotations)
-    name = _line(alert.name) or "alert"
+    name = _line(alert.shown_name) or "alert"
     return _line(texts.summary) or ": ".join(part for part in (name, _line(texts.text)) if part)
 
 

@@ -161,10 +161,13 @@ def _body(content: Content, page: MessagePage[dict[str, Any]], blocks: list[dict
 
 
 def _headline(content: Content, number: str = "") -> str:
-    if content.title:
-        title = SLACK.cut(content.title, MAX_HEADLINE) + number
-        return title if "*" in title else f"*{title}*"  # bold text can't be nested
-    return f"*{_text(content.headline, MAX_HEADLINE)}{number}*"
+    title = SLACK.cut(content.title, MAX_HEADLINE) if content.title else _text(content.headline, MAX_HEADLINE)
+    return _bold(title + number)
+
+
+def _bold(text: str) -> str:
+    """Escaped text in bold. An asterisk in it can't be escaped, and would end the bold text."""
+    return text if "*" in text else f"*{text}*"
 
 
 def _start_blocks(content: Content) -> list[dict[str, Any]]:
@@ -181,7 +184,7 @@ def _rendered_blocks(content: Content) -> list[dict[str, Any]]:
 def _format_alert(alert: AlertText, description: int, _: int) -> dict[str, Any]:
     if alert.rendered:
         return _section(SLACK.cut(alert.rendered, rendered_alert_limit(description, MAX_SECTION)))
-    lines = [f"{alert.mark} *{_text(alert.title, MAX_TITLE)}*"]
+    lines = [f"{alert.mark} {_bold(_text(alert.title, MAX_TITLE))}"]
     if alert.labels:
         labels = labels_line(alert.labels).replace("`", "'").replace("\n", " ")
         # Slack parses no mentions in code, so that labels stay as they are and can be copied.

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from relay.domain.alerts import severity_rank
-from relay.domain.notifications import Digest, Message
+from relay.domain.notifications import Digest, Message, Notification
 from relay.notify.platforms.gsm7 import GSM_SEGMENT, UCS2_SEGMENT, cut, is_gsm, sms_size, transliterate
 from relay.notify.text.annotations import annotation_texts
 from relay.notify.text.content import Content, content_of
-from relay.notify.text.links import group_links
+from relay.notify.text.links import Links, alert_links, group_links
 
 SEGMENTS: Final = 2
 MAX_GSM: Final = SEGMENTS * GSM_SEGMENT
@@ -75,8 +75,8 @@ def text_of(message: Message) -> str:
     if (summary := encode(summary)[:MAX_GSM]) and sms.left >= MIN_SUMMARY:
         sms.add(" - " + cut(summary, sms.left - len(" - ")))
     sms.limit += reserved
-    links = content.links if isinstance(message, Digest) else group_links(message.group, sms.left - len(" "))
-    for part in [link] if reserved else [f" {url}" for _, url in links[:1]]:
+    others = content.links if isinstance(message, Digest) else _links(message, sms.left - len(" "))
+    for part in [link] if reserved else [f" {url}" for _, url in others[:1]]:
         sms.add(part)
     return sms.text
 
@@ -134,10 +134,11 @@ def _names(message: Message) -> list[tuple[str, str]]:
         ]
     else:
         alerts = message.firing or message.alerts
-        counts = Counter(alert.name for alert in alerts)
+        counts = Counter(alert.shown_name for alert in alerts)
         ranks: dict[str, int] = {}
         for alert in alerts:
-            ranks[alert.name] = min(severity_rank(alert.severity), ranks.get(alert.name, 99))
+            name = alert.shown_name
+            ranks[name] = min(severity_rank(alert.severity), ranks.get(name, 99))
         counted = sorted(counts.items(), key=lambda count: (ranks[count[0]], -count[1], count[0]))
     return [(name or NO_NAME, f" x{count}" if count > 1 else "") for name, count in counted]
 
@@ -155,13 +156,19 @@ def _notes(message: Message, content: Content) -> list[str]:
     return notes
 
 
+def _links(message: Notification, limit: int) -> Links:
+    """The links to the group, or in Grafana those of the only alert."""
+    first, *others = message.alerts
+    return group_links(message.group, limit) if first.grafana is None or others else alert_links(first)
+
+
 def _summary(message: Message) -> str:
     """The summary of a message's only alert, or else its text, unless it equals the name."""
     if isinstance(message, Digest) or len(message.alerts) != 1:
         return ""
     texts = annotation_texts(message.alerts[0].annotations)
     summary = _line(texts.summary or texts.text)
-    return summary if summary != message.alerts[0].name else ""
+    return summary if summary != message.alerts[0].shown_name else ""
 
 
 def _line(text: str) -> str:

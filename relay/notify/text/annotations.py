@@ -7,7 +7,8 @@ import msgspec
 
 from relay.notify.text.plain_text import ELLIPSIS, cut, web_url
 
-RUNBOOK: Final = "runbook_url"
+RUNBOOKS: Final = ("runbook_url", "runbook", "documentation")
+"""Annotations with the link to a runbook, by preference."""
 MAX_OTHERS: Final = 20
 """Annotations that are shown of an alert that has none of the usual ones."""
 MAX_OTHERS_TEXT: Final = 960
@@ -29,17 +30,27 @@ def annotation_texts(annotations: Mapping[str, str]) -> AnnotationTexts:
 
 
 def find_annotation(annotations: Mapping[str, str], name: str) -> str:
-    """The annotation of this name, in any case; empty if there is none, or only whitespace."""
+    """The annotation of this name, also as `Runbook.URL`; empty if there is none, or only whitespace."""
     if (exact := annotations.get(name, "")).strip():
         return exact
-    return next((text for key, text in annotations.items() if key.lower() == name and text.strip()), "")
+    return next((text for key, text in annotations.items() if _normal(key) == name and text.strip()), "")
+
+
+def runbook_url(annotations: Mapping[str, str]) -> str | None:
+    """The link to the runbook, if there is one."""
+    found = (web_url(find_annotation(annotations, name)) for name in RUNBOOKS)
+    return next((url for url in found if url is not None), None)
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace(".", "_").replace("-", "_")
 
 
 def _others(annotations: Mapping[str, str]) -> str:
     lines = [
         f"{name}: {' '.join(text.split())}"
         for name, text in sorted(annotations.items())
-        if text.strip() and not (name.lower() == RUNBOOK and web_url(text))  # which is a link
+        if text.strip() and not (_normal(name) in RUNBOOKS and web_url(text))  # which is a link
     ]
     shown = lines[:MAX_OTHERS]
     more = len(lines) - len(shown)

@@ -181,7 +181,7 @@ def _urgency(alert: Alert) -> tuple[bool, int]:
 
 def _headline(notification: Notification, shared: dict[str, str]) -> str:
     ordered = sorted(notification.alerts, key=lambda alert: (*_urgency(alert), alert.name))
-    names = list(dict.fromkeys(alert.name for alert in ordered if alert.name))
+    names = list(dict.fromkeys(name for alert in ordered if (name := alert.shown_name)))
     subject = shared.get("alertname") or ", ".join(names[:3]) + (
         f" and {len(names) - 3} more" if len(names) > 3 else ""
     )
@@ -202,7 +202,7 @@ def _alert_text(
     texts = annotation_texts(alert.annotations)
     return AlertText(
         status=alert.status if alert.unreported_since is None else Status.STALE,
-        title=one_line(texts.summary) or one_line(alert.name) or "alert",
+        title=one_line(texts.summary) or one_line(alert.shown_name) or "alert",
         description="\n".join(text for text in (values_line(alert), texts.text) if text),
         labels={name: value for name, value in sorted(alert.labels.items()) if name not in shared},
         times=times_line(alert) + (UNNOTIFIED if unnotified and not alert.firing else ""),

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from relay.domain.alerts import Alert, Group
-from relay.notify.text.annotations import RUNBOOK, find_annotation
+from relay.notify.text.annotations import runbook_url
 from relay.notify.text.plain_text import web_url
 
 Links = tuple[tuple[str, str], ...]
@@ -25,7 +25,7 @@ def alert_links(alert: Alert) -> Links:
     if (grafana := alert.grafana) is not None:
         urls += [("Dashboard", grafana.dashboard_url), ("Panel", grafana.panel_url)]
         urls += [("Silence", grafana.silence_url)] if alert.firing else []
-    return _links([*urls, ("Runbook", find_annotation(alert.annotations, RUNBOOK))])
+    return _links([*urls, ("Runbook", runbook_url(alert.annotations) or "")])
 
 
 def group_links(group: Group, limit: int = MAX_FILTERED) -> Links:

@@ -12,10 +12,13 @@ def times_line(alert: Alert) -> str:
     since = f"since {start} UTC" if alert.has_start else "since an unknown time"
     if alert.unreported_since is not None:
         return f"{since}; not reported since {_format_time(alert.unreported_since)} UTC"
-    if alert.ends_at is None:
+    if alert.firing:
         return since
+    if alert.ends_at is None:
+        return f"started {start} UTC" if alert.has_start else "at an unknown time"
     end = _format_time(alert.ends_at)
-    if not alert.has_start:
+    # Grafana reports the end of an alert as its start, too.
+    if not alert.has_start or (alert.grafana is not None and alert.starts_at >= alert.ends_at):
         return f"until {end} UTC"
     if alert.ends_at.date() == alert.starts_at.date():
         end = end.partition(" ")[2]

@@ -8,10 +8,20 @@ import msgspec
 import pytest
 
 from relay.domain.alertmanager import MIN_TIME
-from relay.domain.channel_types import DiscordChannel, SlackChannel, TeamsChannel, TelegramChannel
+from relay.domain.alerts import NO_TIME
+from relay.domain.channel_types import (
+    DiscordChannel,
+    PagerDutyChannel,
+    SlackChannel,
+    SmsChannel,
+    TeamsChannel,
+    TelegramChannel,
+)
+from relay.domain.grafana import GrafanaFields
 from relay.domain.notifications import Notification
 from relay.notify.registry import NOTIFIERS
 from tests.notify.factories import STARTED, alert, channel, notification
+from tests.notify.message_texts import message_text
 from tests.notify.strict.discord import read_discord
 from tests.notify.strict.slack import read_slack
 from tests.notify.strict.teams import read_teams
@@ -70,9 +80,33 @@ def test_a_summary_of_several_lines_is_one_line_in_bold() -> None:
     assert "*First second*" in first_request(SlackChannel, message).body.decode()
 
 
+def test_slack_does_not_nest_bold_text() -> None:
+    message = notification(alert("a*b", annotations={"summary": "*db-1* is *down*"}))
+    text = read_slack(first_request(SlackChannel, message).body)
+    assert "🔥 *db-1* is *down*\n" in text
+    assert "[FIRING:1] a*b" in text.splitlines()
+
+
+@pytest.mark.parametrize("label", ["alert_name", "alertName", "gems_alertname"])
+def test_an_alert_may_have_its_name_in_a_similar_label(label: str) -> None:
+    unnamed = alert("", annotations={}, **{label: "Scheduler is down"})
+    for channel_type in (SlackChannel, DiscordChannel, TeamsChannel, SmsChannel, PagerDutyChannel):
+        assert "Scheduler is down" in message_text(channel_type, notification(unnamed)).split("=")[0]
+
+
+def test_a_resolved_alert_without_an_end_or_with_the_same_start_has_one_time() -> None:
+    open_end = msgspec.structs.replace(alert(status="resolved"), ends_at=None)
+    same = msgspec.structs.replace(open_end, ends_at=STARTED, grafana=GrafanaFields())
+    for text in texts_of(notification(open_end)):
+        assert "started 2026-11-23 15:33:27 UTC" in text
+    for text in texts_of(notification(same)):
+        assert "until 2026-11-23 15:33:27 UTC" in text
+
+
 def test_an_unknown_start_is_not_shown_as_a_time() -> None:
     firing, resolved = [
-        msgspec.structs.replace(alert(status=status), starts_at=MIN_TIME) for status in ("firing", "resolved")
+        msgspec.structs.replace(alert(status=status), starts_at=start)
+        for status, start in (("firing", MIN_TIME), ("resolved", NO_TIME))
     ]
     for text in texts_of(notification(firing)):
         assert "since an unknown time" in text

@@ -11,9 +11,9 @@ import pytest
 from relay.domain.alerts import Alert, Group
 from relay.domain.channel_types import PagerDutyChannel, SmsChannel, WebhookChannel
 from relay.domain.grafana import GrafanaFields
-from relay.notify.text.links import group_links
+from relay.notify.text.links import alert_links, group_links
 from tests.notify.channel_types import ALL, ChannelType, each_type
-from tests.notify.factories import ALERTMANAGER, alert, notification
+from tests.notify.factories import ALERTMANAGER, SOURCE, alert, notification
 from tests.notify.message_texts import message_text
 
 GRAFANA = GrafanaFields(
@@ -119,6 +119,22 @@ def test_an_alertmanager_without_a_usable_url_is_not_linked_to(url: str) -> None
 def test_the_path_of_alertmanager_is_kept(url: str) -> None:
     [(_, link)] = group_links(group({"a": "b"}, external_url=url))
     assert link.startswith("https://mimir.example.com/alertmanager/#/alerts?filter=%7Ba%3D%22b%22%7D&receiver=")
+
+
+@pytest.mark.parametrize("name", ["runbook_url", "Runbook_URL", "runbook.url", "runbook", "documentation"])
+def test_a_runbook_may_have_another_name(name: str) -> None:
+    links = dict(alert_links(alert(annotations={name: "https://runbooks.example.com/x"})))
+    assert links["Runbook"] == "https://runbooks.example.com/x"
+
+
+def test_the_first_runbook_that_is_a_url_is_linked_to() -> None:
+    annotations = {"documentation": "https://docs.example.com", "runbook": "https://x/", "runbook_url": "see wiki"}
+    assert dict(alert_links(alert(annotations=annotations)))["Runbook"] == "https://x/"
+
+
+def test_a_text_message_about_an_alert_of_grafana_links_to_its_rule() -> None:
+    text = message_text(SmsChannel, notification(grafana_alert(), external_url="https://grafana.example.com"))
+    assert text.endswith(SOURCE)
 
 
 def test_a_text_message_has_the_longest_link_that_fits() -> None:
