@@ -22,12 +22,14 @@ from relay.api.channels import ChannelBody, ChannelBodySchema, ChannelPatch, Cha
 from relay.api.deliveries import DeliveriesController
 from relay.api.history import HistoryController
 from relay.api.message_templates import MessageTemplatesController
+from relay.api.openapi import document_problems
 from relay.api.pages import reject_unknown_parameters
 from relay.api.preview import PreviewController
 from relay.api.route import RouteController
 from relay.api.schema_page import SchemaPage, schema_router
 from relay.api.sources import SourcesController
 from relay.api.test import TestController
+from relay.api.webhook_schema import WebhookOperation
 from relay.deliver.worker import Worker
 from relay.http.headers import ResponseHeaders
 from relay.middleware import MetricsMiddleware, application_metrics, litestar_exception
@@ -119,7 +121,7 @@ def create_application(services: Services) -> Litestar:
     )
     by_name = {name: getattr(services, name) for name in Services.__struct_fields__}
     by_name["operations"] = _operation_context(services)
-    return Litestar(
+    application = Litestar(
         [Router(BASE_PATH, route_handlers=[receive_webhook]), admin, *health.HANDLERS],
         dependencies={name: _provide(service) for name, service in by_name.items()},
         state=State(by_name),
@@ -137,6 +139,8 @@ def create_application(services: Services) -> Litestar:
         type_decoders=[(lambda body_type: body_type in (ChannelBody, ChannelPatch), ChannelBody.decode)],
         logging_config=None,
     )
+    document_problems(application, {"receive_webhook": WebhookOperation})
+    return application
 
 
 async def run_services(services: Services, stop: asyncio.Event, *serving: Coroutine[Any, Any, None]) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from relay.store.postgres import migrations
@@ -33,7 +34,11 @@ async def healthy() -> str:
     return "alive"
 
 
-@get("/-/ready", tags=["health"])
+@get(
+    "/-/ready",
+    tags=["health"],
+    responses={503: ResponseSpec(ServiceHealth, generate_examples=False, description="The relay is not ready.")},
+)
 async def ready(database: NamedDependency[Database]) -> Response[ServiceHealth]:
     """Readiness: 200 if the database responds with the schema of this release, otherwise 503."""
     return await _health(database, unready=503)

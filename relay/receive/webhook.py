@@ -20,6 +20,7 @@ from litestar.response.base import ASGIResponse
 from relay.decoding.bodies import LARGE_BODY, decode_body
 from relay.domain.errors import InvalidWebhook, Unavailable
 from relay.domain.identity import Sender
+from relay.domain.problems import PROBLEM_TYPE, Problem
 from relay.domain.request_bodies import MAX_BODY
 from relay.receive.backlog import WebhookResult
 from relay.receive.bodies import UnsupportedEncoding, read_body
@@ -30,6 +31,7 @@ from relay.telemetry import Metrics
 
 _large: Final = asyncio.Lock()
 """Held while a large webhook is decoded and stored, because its alerts take many times the memory of its body."""
+UNAVAILABLE_NOW: Final = "Nothing was stored; the same request can be retried."
 _encoder: Final = msgspec.json.Encoder()
 _ERROR_RESULTS: Final[dict[type[Exception], str]] = {
     NotAuthorizedException: "unauthorized",
@@ -48,7 +50,10 @@ _ERROR_RESULTS: Final[dict[type[Exception], str]] = {
     status_code=202,
     request_max_body_size=MAX_BODY,
     tags=["webhook"],
-    responses={202: ResponseSpec(WebhookResult, generate_examples=False)},
+    responses={
+        202: ResponseSpec(WebhookResult, generate_examples=False),
+        503: ResponseSpec(Problem, generate_examples=False, media_type=PROBLEM_TYPE, description=UNAVAILABLE_NOW),
+    },
 )
 async def receive_webhook(request: Request[Any, Any, State]) -> ASGIResponse:
     """Accept Alertmanager's webhook (version 4). The response is sent after the commit.

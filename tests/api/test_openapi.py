@@ -8,6 +8,7 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from relay.app import BASE_PATH, create_application, open_services
+from relay.domain.alertmanager import decode_webhook
 from relay.domain.channel_types import CHANNEL_CLASSES, channel_types
 from relay.settings import load
 from relay.store.configuration.seal import new_key
@@ -110,3 +111,30 @@ async def test_the_page_needs_no_other_server(relay: Relay) -> None:
 @pytest.mark.parametrize("name", ["swagger-editor.js", "..%2f__init__.py", "nothing"])
 async def test_no_other_file_is_served(relay: Relay, name: str) -> None:
     assert (await relay.call("GET", f"schema/assets/{name}", key=None)).status == 404
+
+
+def test_every_operation_names_its_problems(document: dict[str, Any]) -> None:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            problems = {int(status) for status in operation["responses"] if status >= "400"}
+            assert 503 in problems
+            assert (401 in problems) is bool(operation.get("security"))
+            assert ("{" not in path) or 404 in problems
+            assert ("requestBody" not in operation) or {400, 413, 415} <= problems
+            assert (method in ("get", "head") or path.endswith("/webhook")) or 404 in problems
+            for status in problems - ({503} if path == "/-/ready" else set()):
+                content = operation["responses"][str(status)]["content"]
+                assert content == {
+                    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+                }
+
+
+def test_the_body_of_the_webhook_is_described_with_a_valid_example(document: dict[str, Any]) -> None:
+    content = document["paths"][f"{BASE_PATH}/webhook"]["post"]["requestBody"]["content"]["application/json"]
+    fields = content["schema"]["properties"]
+    assert {"groupKey", "status", "receiver", "externalURL", "truncatedAlerts"} <= set(fields)
+    assert {"labels", "annotations", "startsAt", "endsAt", "generatorURL"} <= set(
+        fields["alerts"]["items"]["properties"]
+    )
+    [alert] = decode_webhook(msgspec.json.encode(content["examples"]["firing"]["value"])).alerts
+    assert alert.name == "DiskFull"
