@@ -41,6 +41,7 @@ from relay.receive.webhook import receive_webhook
 from relay.receive.writer import Writer
 from relay.settings import Settings
 from relay.store.configuration.seal import Seal
+from relay.store.postgres import migrations
 from relay.store.postgres.database import Database
 from relay.store.postgres.listen import CONFIG_CHANNEL, WAKE_CHANNEL, RemoteWake, listen
 from relay.telemetry import Metrics
@@ -76,7 +77,7 @@ async def open_services(
     """
     assert settings.database_url is not None
     assert settings.secret_key is not None
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, migrations.find_problem)
     egress_policy, metrics, seal = EgressPolicy(settings.allowed_targets), Metrics(), Seal(settings.secret_key)
     try:
         proxies = ProxySettings(settings.proxy, settings.no_proxy)

@@ -22,6 +22,7 @@ from relay.store.postgres.database import (
     FAILED,
     STATEMENT_TIMEOUT,
     UNAVAILABLE,
+    WRONG_SCHEMA,
     Database,
     HeldConnection,
     error_message,
@@ -32,6 +33,7 @@ COMMITS: Final = 2
 """Commits that may overlap: Postgres writes one while the next one is decided."""
 KEEP_GROUP_STATES: Final = timedelta(days=1)
 """How long at least the states of a group are kept after its last webhook."""
+OUTAGE: Final = "the database is unavailable"
 PROBE_EVERY: Final = 0.25
 MAINTAIN_EVERY: Final = 60.0
 """Seconds between looks for stale alerts and for states of groups that are too old."""
@@ -76,7 +78,10 @@ class Writer:
         self._backlog = Backlog()
         self._commits: dict[asyncio.Task[None], HeldConnection] = {}
         self._arrived = asyncio.Event()
-        self._unavailable = False
+        self._database = database
+        self._unavailable = ""
+        """Why webhooks are rejected."""
+        self._wrong_schema = False
         self._maintained_at = time.monotonic()
 
     async def submit(
@@ -91,7 +96,7 @@ class Writer:
                 the webhook may be stored anyway; a retry is then a duplicate.
         """
         if self._unavailable:
-            raise Unavailable("the database is unavailable")
+            raise Unavailable(self._unavailable)
         self._backlog.require_room(len(body))
         webhook = Webhook(
             body=body, group=group, sender=sender, received_at=self._now(), source=source, hashes=hashes
@@ -171,9 +176,12 @@ class Writer:
             batch = await self._committer.commit([pending.incoming for pending in taken], connection)
             self._metrics.commit_seconds.observe(time.perf_counter() - started)
             self._metrics.commit_webhooks.observe(len(taken))
-        except UNAVAILABLE as error:
+        except (*UNAVAILABLE, WRONG_SCHEMA) as error:
+            reason = await self._reason(error)
             for pending in taken:
-                pending.reject("the database is unavailable")
+                pending.reject(reason)
+            if isinstance(error, WRONG_SCHEMA):
+                raise
             raise ConnectionError(str(error)) from error
         except Exception as error:  # one invalid webhook must not stop the writer or fail the others
             if len(taken) > 1:
@@ -204,9 +212,14 @@ class Writer:
             self._wake(channel_ids)
 
     async def _handle_outage(self, error: Exception) -> None:
-        self._unavailable = True
-        log.error("database_unavailable", error=error_message(error))
-        await self._drop("the database is unavailable")
+        self._unavailable = await self._reason(error)
+        self._wrong_schema = isinstance(error, WRONG_SCHEMA)
+        log.error("database_unavailable", error=error_message(error), detail=self._unavailable)
+        await self._drop(self._unavailable)
+
+    async def _reason(self, error: Exception) -> str:
+        problem = await self._database.schema_problem() if isinstance(error, WRONG_SCHEMA) else None
+        return problem or OUTAGE
 
     async def _drop(self, reason: str) -> None:
         """Reject all webhooks that wait, and end all commits; whether these were durable is not known."""
@@ -224,8 +237,9 @@ class Writer:
         while True:
             with contextlib.suppress(*FAILED):
                 await self._committer.load_table()
-                self._unavailable = False
-                log.info("database_available")
-                return
+                if not self._wrong_schema or await self._database.schema_problem() is None:
+                    self._unavailable = ""
+                    log.info("database_available")
+                    return
             await self._committer.drop()
             await asyncio.sleep(PROBE_EVERY)

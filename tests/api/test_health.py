@@ -1,10 +1,12 @@
 """Liveness, readiness and metrics."""
 
+import asyncio
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from relay.store.postgres.migrations import head
+from relay.store.postgres.migrations import downgrade, head, upgrade
 from tests.fixtures.postgres import execute, sibling, temporary_database
 from tests.fixtures.relays import Relay, running, webhook
 from tests.fixtures.sink import Sink
@@ -69,3 +71,24 @@ async def test_metrics_are_in_the_text_format_of_prometheus(relay: Relay, sink: 
     ]
     assert accepted == [1.0]
     assert any(family.labels.get("outcome") == "sent" for family in families["relay_delivery_attempts"].samples)
+
+
+async def test_responses_name_a_schema_that_changed_under_the_relay(relay: Relay) -> None:
+    database = relay.services.database
+    await relay.webhook(webhook(group="before"))
+    await downgrade(database, "0007")
+
+    for _ in range(2):
+        response = await relay.webhook(webhook(group="while"))
+        assert response.status == 503
+        assert "the schema is behind: the database is at revision 0007" in response.json["detail"]
+        assert "relay db upgrade" in response.json["detail"]
+    listed = await relay.call("GET", "/sources")
+    assert (listed.status, listed.headers["Retry-After"]) == (503, "5")
+    assert "the schema is behind" in listed.json["detail"]
+
+    await upgrade(database)
+    async with asyncio.timeout(10):
+        while (await relay.webhook(webhook(group="after"))).status != 202:
+            await asyncio.sleep(0.1)
+    assert (await relay.call("GET", "/sources")).status == 200

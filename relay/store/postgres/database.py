@@ -1,16 +1,16 @@
 """Connections to Postgres: SQLAlchemy's pool, and driver connections that are held for the hot path."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import asyncpg
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from relay.domain.errors import SettingsError
+from relay.domain.errors import SettingsError, Unavailable
 from relay.store.postgres.statements import DriverConnection
 
 APPLICATION: Final = "alert-relay"
@@ -45,6 +45,9 @@ UNAVAILABLE: Final[tuple[type[Exception], ...]] = (
 )
 """Postgres can't be used now; the same statement may succeed later."""
 
+WRONG_SCHEMA: Final[type[Exception]] = asyncpg.SyntaxOrAccessError
+"""A table, a column or a function that a statement needs does not exist, or may not be used."""
+
 FAILED: Final[tuple[type[Exception], ...]] = (*UNAVAILABLE, asyncpg.PostgresError)
 """Errors after which a retrying loop continues; they include canceled and deadlocked statements."""
 
@@ -62,12 +65,17 @@ def error_message(error: Exception) -> str:
 class Database:
     """A Postgres database: an engine for the API, and held driver connections for the hot path."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, schema_problem: Callable[["Database"], Awaitable[str | None]] | None = None
+    ) -> None:
         """Use the Postgres at `url` (`postgresql://…`, as in libpq); nothing is connected yet.
+
+        `schema_problem` describes why the schema is not that of this release, which explains failed statements.
 
         Raises:
             SettingsError: the URL is malformed.
         """
+        self._schema_problem = schema_problem
         self.engine: AsyncEngine = create_async_engine(
             _engine_url(url),
             pool_size=POOL_SIZE,
@@ -81,9 +89,27 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that commits at the end, or rolls back when the block raises; bounded in time."""
-        async with asyncio.timeout(QUERY_TIMEOUT), self.engine.begin() as connection:
-            yield connection
+        """Open a transaction that commits at the end, or rolls back when the block raises; bounded in time.
+
+        Raises:
+            Unavailable: a statement failed because the schema is not that of this release.
+        """
+        try:
+            async with asyncio.timeout(QUERY_TIMEOUT), self.engine.begin() as connection:
+                yield connection
+        except ProgrammingError as error:
+            if (problem := await self.schema_problem()) is not None:
+                raise Unavailable(problem) from error
+            raise
+
+    async def schema_problem(self) -> str | None:
+        """Why the schema is not that of this release; None if it is, or is not known."""
+        if self._schema_problem is None:
+            return None
+        try:
+            return await self._schema_problem(self)
+        except UNAVAILABLE:
+            return None
 
     async def close(self) -> None:
         """Close all connections."""

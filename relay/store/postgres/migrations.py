@@ -111,9 +111,14 @@ async def require_head(database: Database) -> None:
     Raises:
         SettingsError: it is another one; the message names the command to run.
     """
-    problem = schema_problem(await current(database))
+    problem = await find_problem(database)
     if problem is not None:
         raise SettingsError(problem)
+
+
+async def find_problem(database: Database) -> str | None:
+    """Describe why the database has not the schema of this release; None if it has."""
+    return schema_problem(await current(database))
 
 
 @cache
