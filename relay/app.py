@@ -42,7 +42,7 @@ from relay.receive.writer import Writer
 from relay.settings import Settings
 from relay.store.configuration.seal import Seal
 from relay.store.postgres import migrations
-from relay.store.postgres.database import Database
+from relay.store.postgres.database import Database, Disk
 from relay.store.postgres.listen import CONFIG_CHANNEL, WAKE_CHANNEL, RemoteWake, listen
 from relay.telemetry import Metrics
 
@@ -70,14 +70,15 @@ async def open_services(
     receive: bool,
     deliver: bool,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    disk: Disk | None = None,
 ) -> AsyncIterator[Services]:
     """Create the services of a process, and close them at the end of the block.
 
-    `now` is the clock by which webhooks are received.
+    `now` is the clock by which webhooks are received. `disk` is that of an embedded Postgres.
     """
     assert settings.database_url is not None
     assert settings.secret_key is not None
-    database = Database(settings.database_url, migrations.find_problem)
+    database = Database(settings.database_url, migrations.find_problem, disk)
     egress_policy, metrics, seal = EgressPolicy(settings.allowed_targets), Metrics(), Seal(settings.secret_key)
     try:
         proxies = ProxySettings(settings.proxy, settings.no_proxy)
@@ -144,13 +145,18 @@ def create_application(services: Services) -> Litestar:
     return application
 
 
-async def run_services(services: Services, stop: asyncio.Event, *serving: Coroutine[Any, Any, None]) -> None:
-    """Run until `stop` is set, or until a background task ends, whose error is raised.
+async def run_services(
+    services: Services,
+    stop: asyncio.Event,
+    *serving: Coroutine[Any, Any, None],
+    watching: Coroutine[Any, Any, None] | None = None,
+) -> None:
+    """Run until `stop` is set, or until a background task ends, whose error is raised; `watching` is one of these.
 
     `serving` ends after `stop` without being canceled. Delivery stops last, to send what was accepted last.
     """
     handlers: dict[str, Any] = {}
-    background: list[Coroutine[Any, Any, None]] = []
+    background: list[Coroutine[Any, Any, None]] = [] if watching is None else [watching]
     if services.writer is not None:
         handlers[CONFIG_CHANNEL] = services.writer.config_changed
         background.append(services.writer.run())

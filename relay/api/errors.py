@@ -13,7 +13,7 @@ from relay.api.pages import query_parameters
 from relay.domain.errors import Conflict, InvalidInput, NotFound, RelayError, Unavailable, Unreadable
 from relay.domain.fields import field_and_message
 from relay.domain.problems import PROBLEM_TYPE, FieldError, Problem
-from relay.store.postgres.database import UNAVAILABLE
+from relay.store.postgres.database import UNAVAILABLE, Database
 
 RETRY_SECONDS: Final = "5"
 
@@ -49,10 +49,11 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     return _response(Problem.of(status, error.detail), headers)
 
 
-def on_database_unavailable(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+def on_database_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Respond 503 while Postgres is unavailable."""
     log.warning("database_unavailable", error=type(error).__name__)
-    return _response(Problem.of(HTTPStatus.SERVICE_UNAVAILABLE, "the database is unavailable; retry the request"))
+    database: Database = request.app.state.database
+    return _response(Problem.of(HTTPStatus.SERVICE_UNAVAILABLE, f"{database.outage()}; retry the request"))
 
 
 def on_deep_nesting(_: Request[Any, Any, Any], error: RecursionError) -> Response[Problem]:

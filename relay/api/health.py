@@ -18,7 +18,8 @@ DEGRADED: Final = "degraded"
 
 
 class ServiceHealth(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`status` is `ok`, or `degraded` without the database or with another schema than this release's.
+    """`status` is `ok`, or `degraded` without the database, with another schema than this release's, or
+    with a disk that the embedded Postgres can't write to.
 
     `detail` says in one line why the relay is not ready; otherwise it is absent.
     """
@@ -68,8 +69,8 @@ async def _service_health(database: Database) -> ServiceHealth:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             at = await migrations.current(database)
     except UNAVAILABLE:
-        return ServiceHealth(DEGRADED, database=False, detail="the database is unavailable")
-    problem = migrations.schema_problem(at)
+        return ServiceHealth(DEGRADED, database=False, detail=database.outage())
+    problem = migrations.schema_problem(at) or database.disk_problem()
     return ServiceHealth(OK if problem is None else DEGRADED, database=True, detail=problem)
 
 

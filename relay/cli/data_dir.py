@@ -8,7 +8,7 @@ import msgspec
 from relay.settings import Settings
 from relay.store.configuration.api_keys import new_secret
 from relay.store.configuration.seal import new_key
-from relay.store.postgres.embedded import locked
+from relay.store.postgres.data_directory import locked
 
 
 class LocalKeys(msgspec.Struct, frozen=True):

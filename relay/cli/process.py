@@ -11,15 +11,18 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 import msgspec
+import structlog
 import uvloop
 from prometheus_client import start_http_server
 
-from relay.app import BASE_PATH, asgi_application, open_services, run_services
+from relay.app import BASE_PATH, Services, asgi_application, open_services, run_services
 from relay.cli.data_dir import ensure_keys, write_address
+from relay.cli.watch import watch_postgres
 from relay.domain.errors import SettingsError
 from relay.http.occupancy import Occupancy
 from relay.http.server import UvicornServer
 from relay.settings import Settings, http_url
+from relay.store.configuration import channels
 from relay.store.postgres import migrations
 from relay.store.postgres.database import UNAVAILABLE, Database, error_message
 from relay.store.postgres.embedded import EmbeddedPostgres
@@ -31,16 +34,18 @@ GARBAGE_THRESHOLD: Final = 20_000
 """New objects per collection; with the default of 700 the collector runs many times per batch."""
 
 
+log = structlog.get_logger(__name__)
+
+
 class Prepared(NamedTuple):
     """Settings complete with the database and its keys. `new_admin_key` is shown once.
 
-    `stop_database` stops an embedded server that no other process uses.
+    `postgres` is the embedded server, None with a database of the operator.
     """
 
     settings: Settings
-    embedded: bool
     new_admin_key: str | None
-    stop_database: Callable[[], None] | None = None
+    postgres: EmbeddedPostgres | None = None
 
 
 def serve(settings: Settings, *, delivery: bool, migrate: bool) -> None:
@@ -67,28 +72,34 @@ def work(settings: Settings, *, migrate: bool, metrics_port: int | None) -> None
 
 async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool, migrate: bool) -> None:
     settings = prepared.settings
-    async with open_services(settings, receive=True, deliver=delivery) as services:
-        await _migrate(services.database, migrate=migrate or prepared.embedded)
+    postgres = prepared.postgres
+    async with open_services(settings, receive=True, deliver=delivery, disk=postgres) as services:
+        await _migrate(services.database, migrate=migrate or postgres is not None)
+        await _report_unreadable_secrets(services)
         occupancy = Occupancy(settings.max_connections, services.metrics)
         server = UvicornServer(asgi_application(services), occupancy, settings.shutdown_timeout)
-        stop = _stop_on_signals(prepared.stop_database)
+        stop = _stop_on_signals(postgres)
         listens_on = http_url(settings.host, listening.getsockname()[1])
-        if prepared.embedded:
+        if postgres is not None:
             write_address(settings, listens_on)
         _print_banner(prepared, settings.external_url or listens_on)
-        await run_services(services, stop, server.serve_until(stop, listening))
+        watching = None if postgres is None else watch_postgres(postgres)
+        await run_services(services, stop, server.serve_until(stop, listening), watching=watching)
 
 
 async def _work(prepared: Prepared, *, migrate: bool, metrics_port: int | None) -> None:
     settings = prepared.settings
-    async with open_services(settings, receive=False, deliver=True) as services:
-        await _migrate(services.database, migrate=migrate or prepared.embedded)
+    postgres = prepared.postgres
+    async with open_services(settings, receive=False, deliver=True, disk=postgres) as services:
+        await _migrate(services.database, migrate=migrate or postgres is not None)
+        await _report_unreadable_secrets(services)
         with _metrics_page(settings.host, metrics_port, services.metrics):
             metrics = (
                 "" if metrics_port is None else f", metrics on {http_url(settings.host, metrics_port)}/metrics"
             )
             print(f"Alert Relay worker started{metrics}", flush=True)
-            await run_services(services, _stop_on_signals(prepared.stop_database))
+            watching = None if postgres is None else watch_postgres(postgres)
+            await run_services(services, _stop_on_signals(postgres), watching=watching)
 
 
 @contextmanager
@@ -109,16 +120,16 @@ def _metrics_page(host: str, port: int | None, metrics: Metrics) -> Iterator[Non
         thread.join()
 
 
-def _stop_on_signals(before_exit: Callable[[], None] | None) -> asyncio.Event:
-    """An event that the first signal sets; the second exits with status 1, after `before_exit`."""
+def _stop_on_signals(postgres: EmbeddedPostgres | None) -> asyncio.Event:
+    """An event that the first signal sets; the second stops an embedded server and exits with status 1."""
     stop = asyncio.Event()
 
     def on_signal() -> None:
         if not stop.is_set():
             stop.set()
             return
-        if before_exit is not None:
-            before_exit()
+        if postgres is not None:
+            postgres.stop()
         os._exit(1)
 
     for number in STOP_SIGNALS:
@@ -164,7 +175,7 @@ def _prepare(settings: Settings) -> Iterator[Prepared]:
             raise SettingsError(
                 "RELAY_SECRET_KEY is required with RELAY_DATABASE_URL; generate one with `relay secret`"
             )
-        yield Prepared(settings, embedded=False, new_admin_key=None)
+        yield Prepared(settings, new_admin_key=None)
         return
     postgres = EmbeddedPostgres(settings.data_dir)
     # Otherwise SIGTERM or SIGHUP would end this process and leave Postgres running.
@@ -179,7 +190,7 @@ def _prepare(settings: Settings) -> Iterator[Prepared]:
             admin_key=keys.admin_key,
         )
         new_admin_key = keys.admin_key if keys.created else None
-        yield Prepared(completed, embedded=True, new_admin_key=new_admin_key, stop_database=postgres.stop)
+        yield Prepared(completed, new_admin_key=new_admin_key, postgres=postgres)
     finally:
         _handle_signals(signal.SIG_IGN)
         postgres.stop()
@@ -203,12 +214,27 @@ async def _migrate(database: Database, *, migrate: bool) -> None:
         raise SettingsError(f"the database can't be used: {error_message(error)}") from None
 
 
+async def _report_unreadable_secrets(services: Services) -> None:
+    """Log in one line that channels can't be used because their secrets were sealed with another key."""
+    async with services.database.begin() as connection:
+        sealed = await channels.unreadable_ids(connection, services.seal)
+    if sealed:
+        log.error(
+            "secrets_unreadable",
+            channels=len(sealed),
+            first=sealed[0],
+            detail="RELAY_SECRET_KEY, or the file secret.key, is not the key that sealed them; "
+            "start the relay with the right one, until then their deliveries wait",
+        )
+
+
 def _print_banner(prepared: Prepared, url: str) -> None:
     """Print the address, the new admin key, and the receiver for alertmanager.yml."""
     settings = prepared.settings
     lines = [f"Alert Relay listens on {url}"]
-    if prepared.embedded:
-        lines.append(f"  database   embedded Postgres in {settings.data_dir}")
+    if prepared.postgres is not None:
+        new = ", new and empty" if prepared.postgres.created else ""
+        lines.append(f"  database   embedded Postgres in {settings.data_dir}{new}")
     if prepared.new_admin_key is not None:
         lines.append(f"  admin key  {prepared.new_admin_key}   (shown once; stored in {settings.admin_key_file})")
     if settings.webhook_token is None and settings.host not in ("127.0.0.1", "::1", "localhost"):

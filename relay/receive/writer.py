@@ -33,7 +33,6 @@ COMMITS: Final = 2
 """Commits that may overlap: Postgres writes one while the next one is decided."""
 KEEP_GROUP_STATES: Final = timedelta(days=1)
 """How long at least the states of a group are kept after its last webhook."""
-OUTAGE: Final = "the database is unavailable"
 PROBE_EVERY: Final = 0.25
 MAINTAIN_EVERY: Final = 60.0
 """Seconds between looks for stale alerts and for states of groups that are too old."""
@@ -176,6 +175,8 @@ class Writer:
             batch = await self._committer.commit([pending.incoming for pending in taken], connection)
             self._metrics.commit_seconds.observe(time.perf_counter() - started)
             self._metrics.commit_webhooks.observe(len(taken))
+            if self._database.deleted():
+                raise ConnectionError("the files of the database were deleted")
         except (*UNAVAILABLE, WRONG_SCHEMA) as error:
             reason = await self._reason(error)
             for pending in taken:
@@ -219,7 +220,7 @@ class Writer:
 
     async def _reason(self, error: Exception) -> str:
         problem = await self._database.schema_problem() if isinstance(error, WRONG_SCHEMA) else None
-        return problem or OUTAGE
+        return problem or self._database.outage()
 
     async def _drop(self, reason: str) -> None:
         """Reject all webhooks that wait, and end all commits; whether these were durable is not known."""
@@ -237,7 +238,9 @@ class Writer:
         while True:
             with contextlib.suppress(*FAILED):
                 await self._committer.load_table()
-                if not self._wrong_schema or await self._database.schema_problem() is None:
+                if self._database.disk_problem() is None and not (
+                    self._wrong_schema and await self._database.schema_problem()
+                ):
                     self._unavailable = ""
                     log.info("database_available")
                     return

@@ -111,6 +111,12 @@ async def page(connection: AsyncConnection, seal: Seal, after: str | None, limit
     return [_from_row_or_masked(row, seal) for row in await connection.execute(statement)]
 
 
+async def unreadable_ids(connection: AsyncConnection, seal: Seal) -> list[str]:
+    """Return the ids of the channels whose secrets can't be decrypted."""
+    rows = await connection.execute(select(channels.c.id, channels.c.sealed).order_by(channels.c.id))
+    return [row.id for row in rows if not _opens(row.id, row.sealed, seal)]
+
+
 async def change(
     connection: AsyncConnection, channel: Channel, seal: Seal, *, keep_disabled_reason: bool = False
 ) -> None:
@@ -206,6 +212,14 @@ def open_channel(
         return _channel(channel_id, channel_type, config, seal.open(sealed, channel_id)), ""
     except Unreadable as error:
         return None, str(error)
+
+
+def _opens(channel_id: str, sealed: bytes, seal: Seal) -> bool:
+    try:
+        seal.open(sealed, channel_id)
+    except SealBroken:
+        return False
+    return True
 
 
 def _columns(channel: Channel, seal: Seal) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, Protocol
 
 import asyncpg
 from sqlalchemy import URL, make_url
@@ -62,20 +62,35 @@ def error_message(error: Exception) -> str:
     return lines[0] if lines else f"no response ({type(original).__name__})"
 
 
+class Disk(Protocol):
+    """The files of an embedded server."""
+
+    def problem(self) -> str | None:
+        """Why the server can't work, in one line; None if nothing is known to be wrong."""
+
+    def deleted(self) -> bool:
+        """Whether the files are gone."""
+
+
 class Database:
     """A Postgres database: an engine for the API, and held driver connections for the hot path."""
 
     def __init__(
-        self, url: str, schema_problem: Callable[["Database"], Awaitable[str | None]] | None = None
+        self,
+        url: str,
+        schema_problem: Callable[["Database"], Awaitable[str | None]] | None = None,
+        disk: Disk | None = None,
     ) -> None:
         """Use the Postgres at `url` (`postgresql://…`, as in libpq); nothing is connected yet.
 
-        `schema_problem` describes why the schema is not that of this release, which explains failed statements.
+        `schema_problem` describes why the schema is not that of this release, and `disk` is that of an embedded
+        server; they explain failed statements.
 
         Raises:
             SettingsError: the URL is malformed.
         """
         self._schema_problem = schema_problem
+        self._disk = disk
         self.engine: AsyncEngine = create_async_engine(
             _engine_url(url),
             pool_size=POOL_SIZE,
@@ -101,6 +116,18 @@ class Database:
             if (problem := await self.schema_problem()) is not None:
                 raise Unavailable(problem) from error
             raise
+
+    def outage(self) -> str:
+        """Why the database is unavailable, as far as it is known."""
+        return self.disk_problem() or "the database is unavailable"
+
+    def disk_problem(self) -> str | None:
+        """What is wrong with the disk of an embedded server; None if nothing is known to be."""
+        return None if self._disk is None else self._disk.problem()
+
+    def deleted(self) -> bool:
+        """Whether the files of an embedded server are gone, so that a commit is not durable."""
+        return self._disk is not None and self._disk.deleted()
 
     async def schema_problem(self) -> str | None:
         """Why the schema is not that of this release; None if it is, or is not known."""

@@ -8,15 +8,15 @@ Postgres does not run as root. For root it runs as a separate system user, in se
 folder is opened to it.
 """
 
+import contextlib
 import fcntl
 import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import stat
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -24,8 +24,11 @@ import structlog
 
 from relay.domain.errors import SettingsError
 from relay.settings import child_environment
+from relay.store.postgres.data_directory import CLUSTER, directory_problem, is_deleted, locked, make_private
 
 MAJOR: Final = 18
+NEEDED: Final = 64 * 1024**2
+"""Bytes of a new cluster, which has 38 MB and 16 MB of WAL."""
 SYSTEM_USER: Final = "alert-relay"
 START_SECONDS: Final = 300
 """Crash recovery may take a while; aborting it would only restart it."""
@@ -44,8 +47,11 @@ class EmbeddedPostgres:
     def __init__(self, data_dir: Path) -> None:
         """Use the server in `data_dir`; nothing is written before `start`."""
         self._data_dir = data_dir
-        self._cluster = data_dir / "postgres"
+        self._cluster = data_dir / CLUSTER
         self._users: IO[str] | None = None
+        self._server_pid = 0
+        self.created = False
+        """Whether `start` has created a new, empty database."""
 
     @property
     def url(self) -> str:
@@ -81,10 +87,47 @@ class EmbeddedPostgres:
                 raise
             self._users = users
 
+    def problem(self) -> str | None:
+        """Why the server can't work at the moment, in one line; None if nothing is known to be wrong."""
+        problem = directory_problem(self._data_dir)
+        return problem if problem is None or self.deleted() else f"{problem}; the relay goes on by itself"
+
+    def deleted(self) -> bool:
+        """Whether its files were deleted; what it stores now is lost when it stops."""
+        return is_deleted(self._data_dir)
+
+    def running(self) -> bool:
+        """Whether its process runs."""
+        try:
+            os.kill(self._read_pid(), 0)
+        except PermissionError:
+            return True
+        except (OSError, ValueError, IndexError):
+            return False
+        return True
+
+    def _read_pid(self) -> int:
+        return int((self._cluster / "postmaster.pid").read_text().split()[0])
+
+    def restart(self) -> None:
+        """Start the server again after it has ended.
+
+        Raises:
+            SettingsError: it can't be started; the message is one line.
+            OSError: the disk can't be written.
+        """
+        account = _system_account() if os.geteuid() == 0 else None
+        with locked(self._data_dir / ".starting"):
+            self._run_server(_binaries(self._data_dir, account), account)
+
     def stop(self) -> None:
         """Stop using the server; the last process stops it."""
         users, self._users = self._users, None
         if users is None:
+            return
+        if self.deleted():
+            with users, contextlib.suppress(OSError):
+                os.kill(self._server_pid, signal.SIGQUIT)
             return
         with locked(self._data_dir / ".starting"), users:
             try:
@@ -97,12 +140,16 @@ class EmbeddedPostgres:
 
     def _run_server(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
         if not (self._cluster / "PG_VERSION").exists():
+            if self._users is not None:  # deleted under a relay that runs
+                raise SettingsError(f"{self._cluster} was deleted")
             self._initialize(binaries, account)
+            self.created = True
         found = int((self._cluster / "PG_VERSION").read_text())
         if found != MAJOR:
             raise SettingsError(f"{self._cluster} was created by Postgres {found}; this release contains {MAJOR}")
         status = _run([binaries / "pg_ctl", "-D", self._cluster, "status"], account, check=False)
         if status.returncode == 0:
+            self._server_pid = self._read_pid()
             return
         options = (
             f"-c listen_addresses='' -c unix_socket_directories='{self._cluster}' -c unix_socket_permissions=0700"
@@ -110,7 +157,9 @@ class EmbeddedPostgres:
         logfile = self._cluster / "server.log"
         start = [binaries / "pg_ctl", "-D", self._cluster, "-w", "-t", str(START_SECONDS), "-l", logfile]
         if _run([*start, "-o", options, "start"], account, check=False).returncode != 0:
-            raise SettingsError(f"the embedded Postgres did not start; its log is {logfile}")
+            problem = directory_problem(self._data_dir)
+            raise SettingsError(problem or f"the embedded Postgres did not start; its log is {logfile}")
+        self._server_pid = self._read_pid()
 
     def _initialize(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
         if self._cluster.exists() and any(self._cluster.iterdir()):
@@ -123,26 +172,16 @@ class EmbeddedPostgres:
             os.chown(unfinished, account.pw_uid, account.pw_gid)
         # Trust is safe: only the owner can enter the socket's folder, and no port is open.
         initdb = [binaries / "initdb", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres"]
-        _run([*initdb, "--pgdata", unfinished], account)
+        try:
+            _run([*initdb, "--pgdata", unfinished], account)
+        except SettingsError:
+            if shutil.disk_usage(self._data_dir).free < NEEDED:
+                needed = f"a new database needs {NEEDED // 1024**2} MB"
+                raise SettingsError(f"the disk of {self._data_dir} is full: {needed}") from None
+            raise
         if self._cluster.exists():
             self._cluster.rmdir()
         unfinished.rename(self._cluster)
-
-
-def make_private(folder: Path, mode: int = 0o700) -> None:
-    """Create a folder, unless it exists.
-
-    Raises:
-        SettingsError: it can't be created or written to.
-    """
-    try:
-        if not folder.exists():
-            folder.mkdir(parents=True)
-            folder.chmod(mode)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(f"{folder} is not writable")
-    except OSError as error:
-        raise SettingsError(f"the data directory {folder} can't be used: {error.strerror or error}") from None
 
 
 def _binaries(data_dir: Path, account: pwd.struct_passwd | None) -> Path:
@@ -208,14 +247,6 @@ def _closed_to(folder: Path, account: pwd.struct_passwd) -> Path | None:
         if not passable:
             return path
     return None
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file for a block; other processes wait."""
-    with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _run(
