@@ -149,7 +149,9 @@ async def test_a_disk_that_fills_up_under_postgres_alone_loses_nothing(sink: Sin
 
             (disk / "fill").unlink()
             await sender.send_until(202, GOES_ON)
-            assert lines_with(relay, "postgres_restarted")
+            async with asyncio.timeout(10):  # logged when pg_ctl has seen that it accepts connections
+                while not lines_with(relay, "postgres_restarted"):
+                    await asyncio.sleep(0.1)
             assert await every_group(relay) >= sender.acknowledged
 
 
