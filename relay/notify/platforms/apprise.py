@@ -17,7 +17,7 @@ from relay.domain.notifications import Message
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Notice
 from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
-from relay.notify.text.markup import PLAIN
+from relay.notify.text.markup import INERT
 from relay.notify.text.pagination import Pages
 from relay.notify.text.plain_text import cut
 from relay.notify.text.summary import SummaryLimits, summary_lines
@@ -53,6 +53,7 @@ class AppriseNotifier(Notifier[AppriseChannel]):
     """The services of Apprise."""
 
     rate_limit = RATE_LIMIT
+    markup = INERT
 
     def urls(self, channel: AppriseChannel) -> dict[str, str]:
         """None: the relay does not make the connection."""
@@ -94,7 +95,7 @@ class AppriseNotifier(Notifier[AppriseChannel]):
         content = content_of(message)
         return Notice(
             url=channel.apprise_url,
-            title=cut(_line(content.title or content.headline), MAX_TITLE),
+            title=cut(_line(content.title or INERT.escape(content.headline)), MAX_TITLE),
             text=_text(content),
             notify_type="success"
             if content.status is Status.RESOLVED
@@ -112,15 +113,15 @@ def _is_attachment(value: object) -> bool:
 
 
 def _text(content: Content) -> str:
-    opening = [cut(_line(note), MAX_NOTE) for note in content.notes]
+    opening = [cut(INERT.escape(_line(note)), MAX_NOTE) for note in content.notes]
     if content.labels:
-        opening.append(cut(_line(labels_line(content.labels)), MAX_LABELS))
+        opening.append(cut(INERT.escape(_line(labels_line(content.labels))), MAX_LABELS))
     if content.body is not None:
-        opening.append(PLAIN.cut(content.body, MAX_BODY))
+        opening.append(INERT.cut(content.body, MAX_BODY))
     size = MAX_TEXT - sum(map(_size, [*opening, *_closing(content, content.total)]))
     if content.counts:
         lines = summary_lines(content.counts, SummaryLimits(total=size, line=MAX_LINE))
-        opening.append("\n".join(lines))
+        opening.append("\n".join(map(INERT.escape, lines)))
         size -= _size(opening[-1])
     pages: Pages[str] = Pages([(size,)], lambda part: (len(part) + len(SEPARATOR),))
     shown = pages.fill(map(_format_alert, content.alerts))
@@ -136,19 +137,24 @@ def _closing(content: Content, not_shown: int) -> list[str]:
         *([not_shown_line(not_shown)] if not_shown else []),
         *([content.truncated] if content.truncated else []),
     ]
-    return [*lines, *(f"{text}: {url}" for text, url in content.closing_links(not_shown))]
+    return [*lines, *(f"{text}: {_link(url)}" for text, url in content.closing_links(not_shown))]
 
 
 def _format_alert(alert: AlertText) -> str:
     if alert.rendered:
-        return PLAIN.cut(alert.rendered, MAX_RENDERED)
-    lines = [f"{alert.mark} {cut(_line(alert.title), MAX_ALERT_TITLE) or 'alert'}"]
-    if description := cut(alert.description.strip(), MAX_DESCRIPTION):
+        return INERT.cut(alert.rendered, MAX_RENDERED)
+    lines = [f"{alert.mark} {cut(INERT.escape(_line(alert.title)), MAX_ALERT_TITLE) or 'alert'}"]
+    if description := cut(INERT.escape(alert.description.strip()), MAX_DESCRIPTION):
         lines.append(description)
     if alert.labels:
-        lines.append(cut(_line(labels_line(alert.labels)), MAX_LABELS))
-    lines += [alert.times, *(f"{text}: {url}" for text, url in alert.links)]
+        lines.append(cut(INERT.escape(_line(labels_line(alert.labels))), MAX_LABELS))
+    lines += [alert.times, *(f"{text}: {_link(url)}" for text, url in alert.links)]
     return "\n".join(lines)
+
+
+def _link(url: str) -> str:
+    """The URL without an `@`, with which a part of it could be a mention; the encoded form means the same."""
+    return url.replace("@", "%40")
 
 
 def _line(text: str) -> str:

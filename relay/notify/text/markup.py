@@ -16,7 +16,7 @@ import msgspec
 from relay.domain.fields import REPLACEMENT
 from relay.notify.text.bidi import confined
 from relay.notify.text.graphemes import floor_boundary
-from relay.notify.text.plain_text import ELLIPSIS, web_url, without_mentions
+from relay.notify.text.plain_text import ELLIPSIS, WORD_JOINER, web_url, without_mentions
 
 PRIVATE_PLANE: Final = 0xF0000
 """The code point that encodes ASCII's first. https://www.unicode.org/faq/private_use.html"""
@@ -29,6 +29,8 @@ _encoded = re.compile(f"[{chr(PRIVATE_PLANE)}-{chr(PRIVATE_PLANE + 0x7F)}]")
 
 MARKDOWN: Final = r"\*_~`|>#[]<@"
 """Discord's special characters. The backslash is first because it escapes the others."""
+_group = re.compile(r"@(?=(?:everyone|here|channel|all|room)\b)", re.IGNORECASE)
+_bracket = re.compile(r"<(?=[!@#&])")
 _line = re.compile(r"\S(?:.*\S)?")
 _tag = re.compile(r"<(?P<closes>/?)(?P<name>[A-Za-z][\w-]*)[^<>]*>")
 VOID_ELEMENTS: Final = frozenset({"br", "hr", "img", "wbr"})
@@ -149,6 +151,15 @@ def escape_all(text: str) -> str:
     return escape_entities(without_mentions(text))
 
 
+def escape_mentions(text: str) -> str:
+    """Break the mentions of Slack, Discord and others, for a text whose platform is not known.
+
+    `@everyone` and `@name`; `<!here>`, `<@U1>`, `<#C1>` and `<&1>`.
+    """
+    text = _group.sub(f"@{WORD_JOINER}", without_mentions(text))
+    return _bracket.sub(f"<{WORD_JOINER}", text)
+
+
 def escape_markdown(text: str) -> str:
     """Escape Discord's Markdown."""
     for character in MARKDOWN:  # many times faster than str.translate or a regular expression
@@ -172,6 +183,7 @@ def _html_link(text: str, url: str) -> str:
 _HTML_ATOMS = re.compile(r"<[^<>]*>|&#?\w{1,31};|.", re.DOTALL)
 
 PLAIN: Final = Markup(name="plain text", link=lambda text, url: f"{text} ({url})")
+INERT: Final = msgspec.structs.replace(PLAIN, name="plain text without mentions", escape=escape_mentions)
 SLACK: Final = Markup(
     name="Slack's mrkdwn",
     escape=escape_all,
@@ -212,4 +224,4 @@ HTML: Final = Markup(
     atoms=_HTML_ATOMS,
     close_tags=True,
 )
-MARKUPS: Final = {markup.name: markup for markup in (PLAIN, SLACK, DISCORD, TEAMS, TELEGRAM, HTML)}
+MARKUPS: Final = {markup.name: markup for markup in (PLAIN, INERT, SLACK, DISCORD, TEAMS, TELEGRAM, HTML)}

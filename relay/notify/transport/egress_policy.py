@@ -25,6 +25,7 @@ BLOCKED: Final = tuple(
     ipaddress.ip_network(network)
     for network in (
         "192.0.0.0/24",  # IETF protocol assignments; 192.0.0.192 has the metadata of Oracle's cloud
+        "192.88.99.0/24",  # relays of 6to4, which nobody runs any longer, RFC 7526
         "168.63.129.16/32",  # Azure's virtual public address, with metadata and host services
         "64:ff9b:1::/48",  # local NAT64 prefixes, RFC 8215
         "3fff::/20",  # documentation, RFC 9637

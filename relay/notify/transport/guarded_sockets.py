@@ -93,7 +93,7 @@ def _install() -> None:
 
     def start_guarded(thread: threading.Thread) -> None:
         if _current.guard is not None:
-            thread.run = _carrying(_current.guard, thread.run)  # type: ignore[method-assign]
+            thread.run = _carrying(_current.guard, thread.run)  # type: ignore[method-assign]  # of one thread
         start(thread)
 
     def submit_guarded(executor: Any, call: Any, /, *arguments: Any, **named: Any) -> Any:
@@ -101,9 +101,10 @@ def _install() -> None:
         return submit(executor, carrying, *arguments, **named)
 
     socket.getaddrinfo = getaddrinfo
-    threading.Thread.start = start_guarded  # type: ignore[assignment,method-assign]
+    # Replaced for the process: the library offers no other way to reach the threads that it starts.
+    threading.Thread.start = start_guarded  # type: ignore[assignment,method-assign]  # see above
     # Apprise sends from threads that it shares between calls.
-    ThreadPoolExecutor.submit = submit_guarded  # type: ignore[method-assign]
+    ThreadPoolExecutor.submit = submit_guarded  # type: ignore[method-assign]  # see above
 
 
 def _carrying(guard: _Guard, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,7 +124,11 @@ def _wrap(name: str, method: Any) -> None:
     def checked(opened: socket.socket, *arguments: Any) -> Any:
         # sendto takes the address last, after data and flags.
         if _current.guard is not None and arguments:
-            arguments = (*arguments[:-1], _current.guard.allowed(opened, arguments[-1]))
+            try:
+                arguments = (*arguments[:-1], _current.guard.allowed(opened, arguments[-1]))
+            except BlockedAddress:
+                opened.close()  # some libraries leave it open
+                raise
         return method(opened, *arguments)
 
     setattr(socket.socket, name, checked)
