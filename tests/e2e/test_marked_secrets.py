@@ -1,8 +1,6 @@
 """Marked secrets in every field and setting: they reach the platforms, and appear nowhere else."""
 
 import asyncio
-import base64
-import html
 import json
 import os
 import re
@@ -11,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -19,49 +16,15 @@ from aiohttp import web
 
 from relay.app import BASE_PATH
 from relay.store.configuration.seal import new_key
+from tests.e2e.marks import SECRETS, found_in
 from tests.fixtures.processes import ROOT, fetch, relay_process
 from tests.fixtures.relays import alert, webhook
 
-SECRETS = {
-    "slack hook": "MARKEDslackHook/x+y=1",
-    "slack bot": "xoxb-MARKED-slack-bot",
-    "discord hook": "MARKEDdiscordHook_1",
-    "teams hook": "MARKEDteamsHook",
-    "webhook path": "MARKEDwebhookPath",
-    "webhook user": "MARKEDurlPassword",
-    "webhook query": "MARKEDwebhookQuery",
-    "header": 'MARKED"header"&value',
-    "signing": "whsec_" + base64.b64encode(b"MARKED signing secret, 32 bytes..").decode(),
-    "signing before": "whsec_" + base64.b64encode(b"MARKED earlier secret, 32 bytes..").decode(),
-    "telegram": "123456:MARKEDtelegramBotToken_of-35-chars",
-    "pagerduty": "MARKED0pagerduty0routing0key0032",
-    "twilio": "MARKEDtwilioAuthToken0123456789a",
-    "smtp": "MARKED smtp pässword",
-    "apprise": "MARKEDappriseToken",
-    "admin key": "MARKED-admin-key-0123456789",
-    "webhook token": "MARKED-webhook-token-0123456789",
-    "database": "MARKEDdatabasePassword",
-}
 STATUSES = (200, 500, 429, 400, 404)
 TABLES = "SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
 ORDINARY = "WHERE c.relkind IN ('r', 'p') AND n.nspname = 'public'"
 
 pytestmark = pytest.mark.slow
-
-
-def forms(secret: str) -> Iterator[str]:
-    """A secret as it may be written in a log, a response or a header."""
-    yield from (
-        secret,
-        quote(secret),
-        quote(secret, safe=""),
-        html.escape(secret),
-        json.dumps(secret)[1:-1],
-        repr(secret)[1:-1],
-    )
-    yield base64.b64encode(secret.encode()).decode()
-    for user in ("AC" + "0" * 32, "relay", "user"):
-        yield base64.b64encode(f"{user}:{secret}".encode()).decode()
 
 
 @asynccontextmanager
@@ -264,10 +227,6 @@ async def dump(database_url: str) -> str:
         query = f"SELECT t::text AS text FROM {table} AS t"
         rows += [row["text"] for row in await fetch(database_url, query)]
     return "\n".join(rows)
-
-
-def found_in(text: str) -> set[str]:
-    return {name for name, secret in SECRETS.items() for form in forms(secret) if form in text}
 
 
 async def test_marked_secrets_appear_nowhere_but_on_the_platforms(database_url: str) -> None:

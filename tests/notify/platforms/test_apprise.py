@@ -5,7 +5,6 @@ import importlib.util
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
-import msgspec
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
@@ -103,24 +102,6 @@ async def test_a_failure_reveals_no_secret(sink: Sink, caplog: pytest.LogCapture
 )
 def test_the_severity_sets_the_notify_type_of_apprise(message: Message, notify_type: str) -> None:
     assert notice(message).notify_type == notify_type
-
-
-MENTIONS = ("@everyone", "x@here", "@Channel", "@oncall", "<!here>", "<@U123>", "<@&99>", "<!subteam^S1>", "<#C1>")
-
-
-@pytest.mark.parametrize("mention", MENTIONS)
-def test_an_alert_mentions_nobody_on_the_service(mention: str) -> None:
-    hostile = alert(
-        f"{mention} down", annotations={"summary": mention, "description": f"a {mention} b"}, team=mention
-    )
-    hostile = msgspec.structs.replace(hostile, generator_url=f"http://prometheus/{mention}")
-    sent = notice(notification(hostile, alert(at="2", other=mention)))
-    assert mention.lower() not in f"{sent.title}\n{sent.text}".lower()
-    assert mention.strip("<>") in sent.text.replace("\u2060", "").replace("%40", "@")
-
-
-def test_an_address_stays_as_it_is() -> None:
-    assert "ops@example.com" in notice(notification(alert(annotations={"summary": "ask ops@example.com"}))).text
 
 
 def test_500_long_alerts_fit_in_20000_characters_and_all_are_counted() -> None:
