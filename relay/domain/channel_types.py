@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 import msgspec
 
 from relay.domain.errors import InvalidInput
-from relay.domain.matchers import Matcher, parse_matcher
+from relay.domain.matchers import Matcher, parse_stored
 
 MAX_MESSAGES: Final = 5
 """The default of a channel's `max_messages`."""
@@ -52,15 +52,15 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
                 yield field, label, values
 
     def parsed_matchers(self) -> tuple[Matcher, ...]:
-        """Parse the matchers.
+        """Parse the matchers, each of which may be one that an earlier release has stored.
 
         Raises:
             InvalidInput: a matcher can't be parsed; names it.
         """
-        parsed = []
+        parsed: list[Matcher] = []
         for at, text in enumerate(self.matchers):
             try:
-                parsed.append(parse_matcher(text))
+                parsed += parse_stored(text)
             except InvalidInput as error:
                 raise InvalidInput(f"matchers[{at}]", error.message) from None
         return tuple(parsed)

@@ -11,7 +11,7 @@ from relay.domain.channel_types import LABEL_FILTERS, Channel, channel_class, ch
 from relay.domain.errors import InvalidInput
 from relay.domain.fields import field_and_message, require_storable
 from relay.domain.identity import require_source
-from relay.domain.matchers import require_small_program
+from relay.domain.matchers import require_matchers
 
 MASK: Final = "********"
 MAX_ID: Final = 63
@@ -171,11 +171,11 @@ def _check_filters(channel: Channel) -> None:
         values: tuple[str, ...] = getattr(channel, name)
         if len(values) > MAX_FILTER_VALUES:
             raise InvalidInput(name, f"must not contain more than {MAX_FILTER_VALUES} values")
-        if "" in values:
+        if "" in values and name != "matchers":
             raise InvalidInput(f"{name}[{values.index('')}]", "must not be empty")
-    for at, matcher in enumerate(channel.parsed_matchers()):
+    for at, text in enumerate(channel.matchers):
         try:
-            require_small_program(matcher)
+            require_matchers(text)
         except InvalidInput as error:
             raise InvalidInput(f"matchers[{at}]", error.message) from None
 

@@ -5,7 +5,7 @@ Regular expressions are RE2's and anchored at both ends. An absent label equals 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Any, Final, cast
@@ -14,6 +14,14 @@ import msgspec
 import re2
 
 from relay.domain.errors import InvalidInput
+from relay.domain.matcher_syntax import (
+    MatcherSyntaxError,
+    classic_unescape,
+    classic_value,
+    parse_classic,
+    parse_utf8,
+    quoted,
+)
 
 MAX_LENGTH: Final = 4096
 REGEX_MEMORY: Final = 1 << 20
@@ -22,14 +30,12 @@ MAX_PROGRAM: Final = 2_000
 """RE2 instructions of one expression at its creation; matching takes time in proportion to them."""
 MAX_MATCHED: Final = 4096
 """Characters of a label's value that regular expressions are matched with."""
-_syntax = re.compile(
+_earlier_syntax = re.compile(
     r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)+)"|(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*))'
     r"\s*(?P<op>=~|!~|!=|=)\s*(?P<value>.*?)\s*",
     re.DOTALL,
 )
 _plain_name = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_escape = re.compile(r"\\(.)", re.DOTALL)
-_unescaped_quote = re.compile(r'(?<!\\)(?:\\\\)*"')
 
 
 class Op(StrEnum):
@@ -66,31 +72,120 @@ class Matcher(msgspec.Struct, frozen=True):
                 return not matches_pattern(self.value, actual)
 
     def __str__(self) -> str:
-        name = self.name if _plain_name.fullmatch(self.name) else _quoted(self.name)
-        return f"{name}{self.op}{_quoted(self.value)}"
+        name = self.name if _plain_name.fullmatch(self.name) else quoted(self.name)
+        return f"{name}{self.op}{quoted(self.value)}"
 
 
-def parse_matcher(text: str) -> Matcher:
-    r"""Parse a matcher such as `team=~"db|infra"`. Quotes are optional; `\"`, `\\` and `\n` are escapes.
+def parse_matchers(text: str) -> tuple[Matcher, ...]:
+    r"""Parse an entry such as `team=~"db|infra"`, `{a="b", c!="d"}` or `{}`, as Alertmanager's UTF-8 parser does.
 
     Raises:
-        InvalidInput: the text is not a matcher; the field is empty, because only the caller knows it.
+        InvalidInput: the text is in another syntax; the field is empty, because only the caller knows it.
     """
     if len(text) > MAX_LENGTH:
         raise InvalidInput("", f"must not be longer than {MAX_LENGTH} characters")
-    found = _syntax.fullmatch(text)
-    if found is None:
-        raise InvalidInput("", f'{text!r} is not a matcher, such as severity="critical" or team=~"db|infra"')
-    name = found["name"] or _unescape(found["quoted"])
-    matcher = Matcher(name=name, op=Op(found["op"]), value=_value(found["value"], text))
-    if matcher.op in REGULAR:
-        try:
-            _regex(matcher.value)
-        except re2.error as error:
-            detail = error.args[0] if error.args else ""
-            reason = detail.decode(errors="replace") if isinstance(detail, bytes) else str(detail)
-            raise InvalidInput("", f"{text!r} has an invalid regular expression: {reason}") from None
+    try:
+        found = parse_utf8(text)
+    except MatcherSyntaxError as error:
+        raise InvalidInput("", f"{text!r} is not a matcher: {error}; {_advice(text)}") from None
+    matchers = tuple(Matcher(name, Op(operator), value) for name, operator, value in found)
+    for matcher in matchers:
+        _require_valid_pattern(matcher, text)
+    return matchers
+
+
+def parse_stored(text: str) -> tuple[Matcher, ...]:
+    """Parse an entry that was accepted by this release, or by an earlier one in its own syntax.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    try:
+        return parse_matchers(text)
+    except InvalidInput:
+        matcher = parse_earlier(text)
+        if matcher is None:
+            raise
+        return (matcher,)
+
+
+def parse_earlier(text: str) -> Matcher | None:
+    """Parse a matcher in the syntax of earlier releases, which had one in each entry; None if it is none.
+
+    Migration 0009 rewrites these.
+    """
+    found = _earlier_syntax.fullmatch(text)
+    if found is None or (value := classic_value(found["value"])) is None:
+        return None
+    matcher = Matcher(found["name"] or classic_unescape(found["quoted"]), Op(found["op"]), value)
+    try:
+        _require_valid_pattern(matcher, text)
+    except InvalidInput:
+        return None
     return matcher
+
+
+def require_matchers(text: str) -> None:
+    """Check an entry at its creation or change. One that no release can write in quotes may stay as it is.
+
+    Raises:
+        InvalidInput: it is in another syntax, or slow to match; the field is empty.
+    """
+    try:
+        matchers = parse_matchers(text)
+    except InvalidInput:
+        if not _is_too_long_in_quotes(text):
+            raise
+        matchers = parse_stored(text)
+    for matcher in matchers:
+        require_small_program(matcher)
+
+
+def caveats_of_matchers(entries: Sequence[str]) -> tuple[str, ...]:
+    """Name the entries that only this release's support of an earlier syntax keeps working."""
+    return tuple(
+        f"matchers[{at}] is in the syntax of an earlier release, and too long in the present one; "
+        f"replace it by one of at most {MAX_LENGTH} characters."
+        for at, entry in enumerate(entries)
+        if _is_too_long_in_quotes(entry)
+    )
+
+
+def _is_too_long_in_quotes(text: str) -> bool:
+    if len(text) > MAX_LENGTH:
+        return False
+    try:
+        parse_utf8(text)
+    except MatcherSyntaxError:
+        matcher = parse_earlier(text)
+        return matcher is not None and len(str(matcher)) > MAX_LENGTH
+    return False
+
+
+def _advice(text: str) -> str:
+    classic = parse_classic(text)
+    if not classic:
+        return 'write it like severity="critical" or team=~"db|infra"'
+    matchers = [Matcher(name, Op(operator), _without_quotes(value)) for name, operator, value in classic]
+    return f"write it as {', '.join(map(str, matchers))}"
+
+
+def _without_quotes(value: str) -> str:
+    """The value without single or back quotes, which neither parser takes for quotes."""
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'`":
+        return value[1:-1]
+    return value
+
+
+def _require_valid_pattern(matcher: Matcher, text: str) -> None:
+    if matcher.op not in REGULAR:
+        return
+    try:
+        _regex(matcher.value)
+    except re2.error as error:
+        detail = error.args[0] if error.args else ""
+        reason = detail.decode(errors="replace") if isinstance(detail, bytes) else str(detail)
+        raise InvalidInput("", f"{text!r} has an invalid regular expression: {reason}") from None
 
 
 def matches_pattern(pattern: str, value: str) -> bool:
@@ -121,25 +216,6 @@ def require_small_program(matcher: Matcher) -> None:
         raise InvalidInput(
             "", f"{matcher} is too large a regular expression: {size} instructions, at most {MAX_PROGRAM}"
         )
-
-
-def _value(raw: str, text: str) -> str:
-    quoted = len(raw) >= 2 and raw.startswith('"') and raw.endswith('"')
-    inner = raw[1:-1] if quoted else raw
-    if _unescaped_quote.search(inner) or (quoted and (len(inner) - len(inner.rstrip("\\"))) % 2):
-        raise InvalidInput("", f"{text!r} has an unbalanced quote")
-    return _unescape(inner)
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
-
-
-def _unescape(text: str) -> str:
-    return _escape.sub(
-        lambda found: "\n" if found[1] == "n" else found[1] if found[1] in '"\\' else found[0], text
-    )
 
 
 @cache

@@ -110,7 +110,7 @@ def test_absent_filters_match_all() -> None:
         ({"alert_categories": [""]}, "alert_categories[0]", "empty"),
         ({"matchers": ["a=b", "a"]}, "matchers[1]", "'a' is not a matcher"),
         ({"matchers": ["a=b", 'a=~"("']}, "matchers[1]", "invalid regular expression"),
-        ({"matchers": [""]}, "matchers[0]", "empty"),
+        ({"matchers": ["a=b, a="]}, "matchers[0]", 'write it as a="b", a=""'),
         ({"webhok_url": "x"}, "webhok_url", "not a known field"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from relay.domain.channel_types import Filters
 from relay.domain.channels import parse_channel
 from relay.domain.errors import InvalidInput
-from relay.domain.matchers import MAX_MATCHED, MAX_PROGRAM, matches_pattern, parse_matcher, program_size
+from relay.domain.matchers import MAX_MATCHED, MAX_PROGRAM, matches_pattern, parse_matchers, program_size
 from relay.route import patterns as module
 from relay.route.patterns import Patterns
 from relay.route.table import RoutingTable
@@ -30,7 +30,7 @@ def test_patterns_match_as_each_does_alone() -> None:
 
 def _is_valid(pattern: str) -> bool:
     try:
-        parse_matcher(f'a=~"{pattern}"')
+        parse_matchers(f'a=~"{pattern}"')
     except InvalidInput:
         return False
     return True
@@ -91,7 +91,7 @@ def test_a_channel_with_regular_expressions_is_found(
 def test_a_large_program_is_refused_at_creation_and_still_routed(pattern: str) -> None:
     matcher = f'x!~"{pattern}"'
     if _is_valid(pattern):
-        assert program_size(parse_matcher(matcher).value) > MAX_PROGRAM
+        assert program_size(parse_matchers(matcher)[0].value) > MAX_PROGRAM
     channel = {"name": "a", "channel_type": "webhook", "webhook_url": "https://a.example"}
     with pytest.raises(InvalidInput, match=r"matchers\[1\]: .*(too large|invalid) a? ?regular expression"):
         parse_channel({**channel, "matchers": ["a=b", matcher]})

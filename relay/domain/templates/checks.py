@@ -10,7 +10,7 @@ from relay.domain.channel_types import BaseChannel, channel_class
 from relay.domain.channels import MAX_NAME, require_id, slug
 from relay.domain.errors import InvalidInput
 from relay.domain.fields import field_and_message, require_storable
-from relay.domain.matchers import parse_matcher
+from relay.domain.matchers import parse_matchers
 from relay.domain.templates.channel_templates import ChannelTemplate, Parameter, ParameterType, require_type
 from relay.domain.templates.placeholders import ChannelRef, ParameterRef, placeholder, placeholders
 
@@ -233,7 +233,7 @@ def _check_matchers(value: Any, path: str) -> None:
     for at, matcher in enumerate(value if isinstance(value, list) else ()):
         if isinstance(matcher, str):
             try:
-                parse_matcher(matcher)
+                parse_matchers(matcher)
             except InvalidInput as error:
                 raise InvalidInput(f"{path}[{at}]", error.message) from None
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.domain.channel_types import caveats_of
 from relay.domain.errors import NotFound
 from relay.domain.health import ChannelHealth, quantile, rate, state_of
+from relay.domain.matchers import caveats_of_matchers
 from relay.domain.outcomes import OutcomeKind
 from relay.store.outbox.fragments import PENDING, SENDING
 from relay.store.postgres.statements import DriverConnection, Statement, read_row
@@ -20,7 +21,8 @@ _ids = bindparam("ids", type_=ARRAY(Text))
 CHANNELS: Final = text(
     f"""
     SELECT
-      c.id, c.channel_type, c.enabled, c.disabled_reason, coalesce(l.failures, 0) AS failures, l.opened_at,
+      c.id, c.channel_type, coalesce(c.config -> 'matchers', '[]') AS matchers,
+      c.enabled, c.disabled_reason, coalesce(l.failures, 0) AS failures, l.opened_at,
       CASE WHEN l.held_until > now() THEN l.held_until END AS held_until,
       l.last_success_at, l.last_failure_at, l.last_reason, l.last_error,
       coalesce(w.waiting, 0) AS waiting, w.oldest_waiting, now() AS moment
@@ -51,6 +53,7 @@ class _ChannelRow(msgspec.Struct, frozen=True):
 
     id: str
     channel_type: str
+    matchers: tuple[str, ...]
     enabled: bool
     disabled_reason: str | None
     failures: int
@@ -142,7 +145,7 @@ def _health(channel: _ChannelRow, tally: _Tally) -> ChannelHealth:
         last_error=channel.last_error,
         waiting=channel.waiting,
         oldest_waiting=channel.oldest_waiting,
-        caveats=caveats_of(channel.channel_type),
+        caveats=(*caveats_of(channel.channel_type), *caveats_of_matchers(channel.matchers)),
     )
 
 
