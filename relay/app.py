@@ -31,6 +31,7 @@ from relay.api.sources import SourcesController
 from relay.api.test import TestController
 from relay.api.webhook_schema import WebhookOperation
 from relay.deliver.worker import Worker
+from relay.domain.severities import extend_table, parse_table
 from relay.http.headers import ResponseHeaders
 from relay.middleware import MetricsMiddleware, application_metrics, litestar_exception
 from relay.notify.sender import Sender
@@ -78,6 +79,7 @@ async def open_services(
     """
     assert settings.database_url is not None
     assert settings.secret_key is not None
+    extend_table(parse_table(settings.severities))
     database = Database(settings.database_url, migrations.find_problem, disk)
     egress_policy, metrics, seal = EgressPolicy(settings.allowed_targets), Metrics(), Seal(settings.secret_key)
     try:

@@ -12,6 +12,7 @@ import msgspec
 import platformdirs
 
 from relay.domain.errors import SettingsError
+from relay.domain.severities import parse_table
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -58,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The time without a report after which an alert is stale; above Alertmanager's usual repeat_interval."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks of proxies whose X-Forwarded-For names the sender of a webhook."""
+    severities: str = ""
+    """Additions to the table of severities: `gold=critical,silver=warning`."""
     max_connections: int = 1000
     """HTTP connections of the process; one above it gets 503."""
     digest_after: float = 10.0
@@ -223,6 +226,7 @@ def _check(settings: Settings) -> None:
         _ = settings.trusted_networks
     except ValueError as error:
         raise SettingsError(f"RELAY_TRUSTED_PROXIES is invalid: {error}") from None
+    parse_table(settings.severities)
     _check_durations(settings)
 
 

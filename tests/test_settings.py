@@ -45,7 +45,7 @@ def test_text_that_looks_like_another_type_stays_text(text: str) -> None:
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
 def test_each_variable_may_be_read_from_a_file(name: str, tmp_path: pathlib.Path) -> None:
     values = {"database_url": "postgresql://u@h/d", "database_password": "p", "log_format": "json"}
-    values["trusted_proxies"] = "10.0.0.0/8"
+    values |= {"trusted_proxies": "10.0.0.0/8", "severities": "gold=critical"}
     text = values.get(name, "info" if name == "log_level" else "7")
     additional = {"DATABASE_URL": "postgresql://u@h/d"} if name == "database_password" else {}
     file = tmp_path / "value"

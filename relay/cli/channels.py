@@ -27,6 +27,7 @@ def _create_command(channel_class: type[BaseChannel]) -> Callable[..., Any]:
         async with connect() as api:
             created = await api.post("channels", body=body)
         show_item(_summary(created, output), output)
+        _warn(created)
 
     create_one.__doc__ = channel_class.__doc__
     return with_options(create_options(channel_class), create_one)
@@ -58,7 +59,9 @@ async def create_from_template(
     async with connect() as api:
         template = await api.get("channel-templates", from_template)
         created = await api.post("channels", body=values_of(template, given or ()), from_template=from_template)
-    return show_items([_summary(channel, output) for channel in created.get("items", [])], COLUMNS, output)
+    channels = created.get("items", [])
+    show_items([_summary(channel, output) for channel in channels], COLUMNS, output)
+    return _warn(*channels)
 
 
 @app.command(name="list")
@@ -75,6 +78,13 @@ def _summary(channel: dict[str, Any], output: str) -> dict[str, Any]:
     if output == "json" or not isinstance(health, dict):
         return channel
     return {**channel, "health": health.get("state")}
+
+
+def _warn(*channels: dict[str, Any]) -> None:
+    """Print what the owners of channels should know, apart from the output."""
+    for channel in channels:
+        for caveat in channel.get("health", {}).get("caveats", ()):
+            print(f"warning: {caveat}", file=sys.stderr)
 
 
 @app.command
@@ -108,6 +118,7 @@ async def update(
     async with connect() as api:
         channel = await api.patch("channels", channel_id, body=body)
     show_item(_summary(channel, output), output)
+    _warn(channel)
 
 
 app.command(with_options(update_options(), update))

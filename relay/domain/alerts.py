@@ -12,11 +12,8 @@ from relay.domain.grafana import GrafanaFields
 FNV_OFFSET: Final = 14695981039346656037
 FNV_PRIME: Final = 1099511628211
 LABEL_SEPARATOR: Final = 0xFF
-SEVERITY_ORDER: Final = ("critical", "error", "warning", "info")
-"""The usual severities, most severe first."""
 NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """A time that is not later is not set: senders write 0, or Go's zero time, which is in the year 1."""
-_RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITY_ORDER)}
 
 
 class Status(StrEnum):
@@ -96,11 +93,6 @@ def _is_similar(label: str) -> bool:
 def status_of(alerts: Iterable[Alert]) -> Status:
     """Return FIRING if any of the alerts is firing."""
     return Status.FIRING if any(alert.firing for alert in alerts) else Status.RESOLVED
-
-
-def severity_rank(severity: str) -> int:
-    """Return the position of a severity in SEVERITY_ORDER, 0 for the most severe; unknown severities come last."""
-    return _RANKS.get(severity, len(SEVERITY_ORDER))
 
 
 def fingerprint(labels: dict[str, str]) -> str:

@@ -16,6 +16,7 @@ import msgspec
 
 from relay.domain.errors import InvalidInput
 from relay.domain.matchers import Matcher, parse_stored
+from relay.domain.severities import FOLDED_SEVERITY, SEVERITY
 
 MAX_MESSAGES: Final = 5
 """The default of a channel's `max_messages`."""
@@ -44,12 +45,18 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     send_resolved: bool = True
 
     def label_filters(self, tenant_label: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-        """Yield each label filter that is set, as (field, label, accepted values); a tenant is one of them."""
+        """Yield each label filter that is set, as (field, label, accepted values); a tenant is one of them.
+
+        Severities are compared in lower case, with FOLDED_SEVERITY; see `label_value`.
+        """
         if self.tenant_id is not None:
             yield "tenant_id", tenant_label, (self.tenant_id,)
         for field, label in LABEL_FILTERS.items():
             if values := getattr(self, field):
-                yield field, label, values
+                if label == SEVERITY:
+                    yield field, FOLDED_SEVERITY, tuple(value.casefold() for value in values)
+                else:
+                    yield field, label, values
 
     def parsed_matchers(self) -> tuple[Matcher, ...]:
         """Parse the matchers, each of which may be one that an earlier release has stored.
@@ -278,11 +285,6 @@ def channel_class(channel_type: Any) -> type[BaseChannel]:
         if type_name(candidate) == channel_type:
             return candidate
     raise InvalidInput("channel_type", f"{channel_type!r} is unknown; must be one of {', '.join(channel_types())}")
-
-
-def caveats_of(channel_type: str) -> tuple[str, ...]:
-    """Return the caveats of a type; none for a type that this release does not know."""
-    return next((known.CAVEATS for known in CHANNEL_CLASSES if type_name(known) == channel_type), ())
 
 
 def own_fields(channel_class: type[BaseChannel]) -> list[str]:

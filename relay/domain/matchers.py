@@ -5,7 +5,7 @@ Regular expressions are RE2's and anchored at both ends. An absent label equals 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Any, Final, cast
@@ -134,24 +134,15 @@ def require_matchers(text: str) -> None:
     try:
         matchers = parse_matchers(text)
     except InvalidInput:
-        if not _is_too_long_in_quotes(text):
+        if not is_too_long_in_quotes(text):
             raise
         matchers = parse_stored(text)
     for matcher in matchers:
         require_small_program(matcher)
 
 
-def caveats_of_matchers(entries: Sequence[str]) -> tuple[str, ...]:
-    """Name the entries that only this release's support of an earlier syntax keeps working."""
-    return tuple(
-        f"matchers[{at}] is in the syntax of an earlier release, and too long in the present one; "
-        f"replace it by one of at most {MAX_LENGTH} characters."
-        for at, entry in enumerate(entries)
-        if _is_too_long_in_quotes(entry)
-    )
-
-
-def _is_too_long_in_quotes(text: str) -> bool:
+def is_too_long_in_quotes(text: str) -> bool:
+    """Whether an entry in the syntax of earlier releases can't be written in quotes."""
     if len(text) > MAX_LENGTH:
         return False
     try:

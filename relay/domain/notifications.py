@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from relay.domain.alerts import SEVERITY_ORDER, Alert, Group, Status, severity_rank, status_of
+from relay.domain.alerts import Alert, Group, Status, status_of
+from relay.domain.severities import SEVERITY_ORDER, severity_rank
 
 
 class FallbackFor(msgspec.Struct, frozen=True, kw_only=True):

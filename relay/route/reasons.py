@@ -3,6 +3,7 @@
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
+from relay.domain.severities import label_value
 
 
 def mismatch_reason(alert: Alert, filters: Filters, tenant_label: str, source: str = "") -> str | None:
@@ -13,8 +14,8 @@ def mismatch_reason(alert: Alert, filters: Filters, tenant_label: str, source: s
     if filters.source not in (None, source):
         return f"source: expected {filters.source}; the alert has {source!r}"
     for field, label, values in filters.label_filters(tenant_label):
-        if labels.get(label, "") not in values:
-            return f"{field}: expected {', '.join(values)}; the alert has {labels.get(label, '')!r}"
+        if label_value(labels, label) not in values:
+            return f"{field}: expected {', '.join(values)}; the alert has {label_value(labels, label)!r}"
     try:
         matchers = filters.parsed_matchers()
     except InvalidInput as error:  # stored by a newer release; the routing table skips this channel as well

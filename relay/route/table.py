@@ -18,6 +18,7 @@ from relay.domain.alerts import Alert, Group, Status
 from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
 from relay.domain.matchers import REGULAR, Matcher, Op
+from relay.domain.severities import label_value
 from relay.route.patterns import Patterns
 
 MAX_KEYS: Final = 256
@@ -42,7 +43,7 @@ class Entry(msgspec.Struct, frozen=True):
         if not self.send_resolved and alert.status is not Status.FIRING:
             return False
         for label, values in self.required:
-            if labels.get(label, "") not in values:
+            if label_value(labels, label) not in values:
                 return False
         for matcher in self.matchers:
             if matcher.op in REGULAR:
@@ -91,7 +92,7 @@ class RoutingTable:
         labels = alert.labels
         for limited_to in (None, source):
             for (shape, pattern_label), channels in self._shapes.get(limited_to, {}).items():
-                key = tuple([labels.get(label, "") for label in shape])
+                key = tuple([label_value(labels, label) for label in shape])
                 for entry in self._candidates(channels, key, pattern_label, labels):
                     if entry.matches(alert, self._patterns):
                         yield entry.channel_id

@@ -4,7 +4,7 @@ import asyncio
 import re
 from typing import Any
 
-from tests.fixtures.relays import Relay, RelayFactory, webhook
+from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Sink
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -217,3 +217,15 @@ async def test_changes_while_deliveries_settle_never_conflict(relay: Relay, sink
 
     assert [response.status for response in responses] == [200] * 10
     await relay.settled(40)
+
+
+async def test_a_severity_filter_that_probably_matches_nothing_is_named(relay: Relay, sink: Sink) -> None:
+    created = await hook(relay, sink, severities=["critical,warning", "gold", "Critical"])
+    comma = "severities[0] is one value with a comma, 'critical,warning'; list several values one by one."
+    assert created["health"]["caveats"] == [comma], "without a history any other value may be right"
+
+    await relay.webhook(webhook(alert(severity="Silver")))
+    changed = await relay.call(
+        "PATCH", f"/channels/{created['id']}", json={"severities": ["gold", "silver", "info"]}
+    )
+    assert changed.json["health"]["caveats"] == ["severities[0]: no recent alert has the severity 'gold'."]

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from relay.domain.alerts import Alert, Group, Status, fingerprint, severity_rank
+from relay.domain.alerts import Alert, Group, Status, fingerprint
 from relay.domain.channel_types import (
     AppriseChannel,
     BaseChannel,
@@ -17,6 +17,7 @@ from relay.domain.channel_types import (
 )
 from relay.domain.channels import parse_channel
 from relay.domain.notifications import AlertCount, Digest, FallbackFor, Notification
+from relay.domain.severities import severity_rank
 
 STARTED = datetime(2026, 11, 23, 15, 33, 27, tzinfo=UTC)
 SOURCE = "http://prometheus.example.com/graph?g0.expr=up"

@@ -14,6 +14,7 @@ from relay.domain.alerts import Status
 from relay.domain.channel_types import AppriseChannel, RateLimit
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
+from relay.domain.severities import level_of
 from relay.notify.notifier import Notifier
 from relay.notify.requests import Notice
 from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
@@ -99,7 +100,7 @@ class AppriseNotifier(Notifier[AppriseChannel]):
             text=_text(content),
             notify_type="success"
             if content.status is Status.RESOLVED
-            else NOTIFY_TYPES.get(content.severity, "failure"),
+            else NOTIFY_TYPES.get(level_of(content.severity), "failure"),
         )
 
 

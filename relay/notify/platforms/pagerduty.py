@@ -15,11 +15,12 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.domain.alerts import NO_TIME, SEVERITY_ORDER, Alert
+from relay.domain.alerts import NO_TIME, Alert
 from relay.domain.channel_types import PagerDutyChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message, Notification, Rendered
 from relay.domain.outcomes import Outcome, Reason
+from relay.domain.severities import level_of
 from relay.notify.classify import accepted, failure, retry
 from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.requests import Request, Response
@@ -33,10 +34,8 @@ MAX_SUMMARY: Final = 1024
 """https://developer.pagerduty.com/docs/events-api-v2/trigger-events#parameters"""
 MAX_EVENT: Final = 512 * 1000
 """Bytes of an event: "512 KB". https://developer.pagerduty.com/docs/events-api-v2/overview#size-limits"""
-SEVERITIES: Final = frozenset(SEVERITY_ORDER)
-"""The severities of PagerDuty, which equal the usual ones."""
 OTHER_SEVERITY: Final = "error"
-"""The severity of alerts with another severity, such as `page`, or none.
+"""The severity of alerts with a severity that the table lacks, or none. PagerDuty's severities are the usual ones.
 
 `warning` would have a low urgency where urgency depends on severity. Alertmanager has the same default.
 """
@@ -127,8 +126,7 @@ def dedup_key(alert: Alert) -> str:
 
 def severity(text: str) -> str:
     """The PagerDuty severity of a label's value."""
-    lowered = text.strip().lower()
-    return lowered if lowered in SEVERITIES else OTHER_SEVERITY
+    return level_of(text) or OTHER_SEVERITY
 
 
 def _group_events(notification: Notification) -> list[dict[str, Any]]:

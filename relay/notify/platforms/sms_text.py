@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from relay.domain.alerts import severity_rank
 from relay.domain.notifications import Digest, Message, Notification
+from relay.domain.severities import severity_rank
 from relay.notify.platforms.gsm7 import GSM_SEGMENT, UCS2_SEGMENT, cut, is_gsm, sms_size, transliterate
 from relay.notify.text.annotations import annotation_texts
 from relay.notify.text.content import Content, content_of

@@ -15,6 +15,7 @@ from relay.domain.channel_types import RateLimit, TeamsChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Message
 from relay.domain.outcomes import Outcome
+from relay.domain.severities import level_of
 from relay.notify.notifier import Notifier
 from relay.notify.platforms.teams_errors import outcome_of
 from relay.notify.requests import Request, Response
@@ -102,7 +103,7 @@ def _message(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cards(channel: TeamsChannel, content: Content) -> list[dict[str, Any]]:
-    color = COLORS.get(content.severity, "default") if content.status is Status.FIRING else "good"
+    color = COLORS.get(level_of(content.severity), "default") if content.status is Status.FIRING else "good"
     max_messages, rendered = channel.max_messages, _rendered_lines(content)
     fixed = [_start_lines(channel, content, color), rendered, _closing_lines(content, content.total)]
     size = MAX_CARD - ENVELOPE - sum(map(_size, [*fixed, _actions(content.closing_links(content.total))]))

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.domain.alerts import SEVERITY_ORDER
 from relay.domain.channel_types import RateLimit, TelegramChannel
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
 from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
+from relay.domain.severities import SEVERITY_ORDER
 from relay.notify.classify import accepted, destination_gone, failure, retry
 from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
 from relay.notify.notifier import Notifier, require_url_without_secrets

@@ -8,8 +8,9 @@ from typing import Final
 
 import msgspec
 
-from relay.domain.alerts import SEVERITY_ORDER, Alert, Status, severity_rank
+from relay.domain.alerts import Alert, Status
 from relay.domain.notifications import AlertCount, Digest, FallbackFor, Message, Notification, Rendered
+from relay.domain.severities import level_of, severity_rank
 from relay.notify.text.annotations import annotation_texts
 from relay.notify.text.bidi import confined
 from relay.notify.text.links import alert_links, group_links
@@ -141,15 +142,16 @@ def severity_of(message: Message) -> str:
 
 
 def _worst(severities: set[str]) -> str:
-    """The worst of some severities; one that is not in SEVERITY_ORDER ranks last."""
-    for severity in SEVERITY_ORDER:
-        if severity in severities:
-            return severity
-    return max(severities, default="")
+    """The worst of some severities; of several with one rank, the usual name."""
+    return min(
+        severities,
+        key=lambda severity: (severity_rank(severity), severity != level_of(severity), severity),
+        default="",
+    )
 
 
 def _color(severity: str, status: Status) -> int:
-    return COLORS.get(severity, OTHER_COLOR) if status is Status.FIRING else RESOLVED_COLOR
+    return COLORS.get(level_of(severity), OTHER_COLOR) if status is Status.FIRING else RESOLVED_COLOR
 
 
 def _notes(fallback_for: FallbackFor | None) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from typing import Final, Self
 
 import msgspec
 
-from relay.domain.alerts import SEVERITY_ORDER
 from relay.domain.notifications import AlertCount
+from relay.domain.severities import SEVERITY_ORDER
 from relay.notify.text.bidi import confined
 from relay.notify.text.graphemes import ceil_boundary, floor_boundary
 from relay.notify.text.plain_text import ELLIPSIS

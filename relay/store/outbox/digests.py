@@ -1,11 +1,13 @@
 """Digests: many pending groups that are sent as one message."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from relay.domain.alerts import SEVERITY_ORDER, Alert
+from relay.domain.alerts import Alert
 from relay.domain.notifications import AlertCount
+from relay.domain.severities import folded, known_ranks, severity_rank
 from relay.store.outbox.claims import CLAIMED_COLUMNS, Claimed, next_token_in
 from relay.store.outbox.fragments import (
     CURRENT_ALERT,
@@ -133,7 +135,6 @@ COUNT: Final = Query(
       count(*) FILTER (WHERE a.status = {RESOLVED}) AS resolved,
       (SELECT count(DISTINCT group_hash) FROM received) AS groups
     FROM alert_ids JOIN alerts a USING (id) GROUP BY 1, 2
-    ORDER BY array_position(:severities::text[], coalesce(a.severity, '')) NULLS LAST, 1, count(*) DESC, 2
     """,
 )
 
@@ -143,7 +144,8 @@ SHOWN: Final = Statement(
     SELECT {CURRENT_ALERT},
       a.status = {RESOLVED} AND a.first_received_at >= (SELECT min(received_at) FROM received) AS unnotified
     FROM alert_ids JOIN alerts a USING (id) JOIN series s ON s.id = a.series_id
-    ORDER BY a.status = {RESOLVED}, array_position(:severities::text[], a.severity) NULLS LAST,
+    ORDER BY a.status = {RESOLVED},
+      (:ranks::int[])[array_position(:severities::text[], lower(a.severity))] NULLS LAST,
       a.last_received_at DESC, a.id DESC
     LIMIT {MAX_SHOWN}
     """
@@ -192,13 +194,40 @@ async def claim_digest(
     return None, max(lane.due_in, next_token_in(lane.tokens, per_second))
 
 
+def _merged(counts: Sequence[AlertCount]) -> tuple[AlertCount, ...]:
+    """The counts with `Critical` and `critical` as one; most severe first, and then most frequent first."""
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for count in counts:
+        key = folded(count.severity), count.alertname
+        firing, resolved = found.get(key, (0, 0))
+        found[key] = firing + count.firing, resolved + count.resolved
+    merged = [
+        AlertCount(severity=severity, alertname=name, firing=firing, resolved=resolved)
+        for (severity, name), (firing, resolved) in found.items()
+    ]
+    return tuple(
+        sorted(
+            merged,
+            key=lambda count: (
+                severity_rank(count.severity),
+                count.severity,
+                -count.firing - count.resolved,
+                count.alertname,
+            ),
+        )
+    )
+
+
 async def content(connection: DriverConnection, delivery_id: int) -> DigestContent:
     """Return the content of a digest: each alert once, in its current state."""
-    counts = await COUNT.fetch(connection, delivery_id=delivery_id, severities=SEVERITY_ORDER)
-    rows = await SHOWN.rows(connection, delivery_id=delivery_id, severities=SEVERITY_ORDER)
+    counts = await COUNT.fetch(connection, delivery_id=delivery_id)
+    ranks = known_ranks()
+    rows = await SHOWN.rows(
+        connection, delivery_id=delivery_id, severities=list(ranks), ranks=list(ranks.values())
+    )
     return DigestContent(
         groups=counts[0].groups if counts else 0,
-        counts=tuple(msgspec.convert(count, AlertCount, from_attributes=True) for count in counts),
+        counts=_merged(counts),
         alerts=tuple(read(row, Alert) for row in rows),
         unnotified=frozenset(position for position, row in enumerate(rows) if row["unnotified"]),
     )

@@ -1,6 +1,6 @@
 """The health of channels, from their tallies, their lanes and what is pending for them."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 from typing import Final
 
@@ -8,13 +8,15 @@ import msgspec
 from sqlalchemy import ARRAY, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from relay.domain.channel_types import caveats_of
+from relay.domain.caveats import caveats_of_matchers, caveats_of_severities, caveats_of_type
 from relay.domain.errors import NotFound
 from relay.domain.health import ChannelHealth, quantile, rate, state_of
-from relay.domain.matchers import caveats_of_matchers
 from relay.domain.outcomes import OutcomeKind
 from relay.store.outbox.fragments import PENDING, SENDING
 from relay.store.postgres.statements import DriverConnection, Statement, read_row
+
+RECENT_ALERTS: Final = 20_000
+"""Alerts in which values of a filter are searched; some milliseconds."""
 
 _ids = bindparam("ids", type_=ARRAY(Text))
 
@@ -22,6 +24,7 @@ CHANNELS: Final = text(
     f"""
     SELECT
       c.id, c.channel_type, coalesce(c.config -> 'matchers', '[]') AS matchers,
+      coalesce(c.config -> 'severities', '[]') AS severities,
       c.enabled, c.disabled_reason, coalesce(l.failures, 0) AS failures, l.opened_at,
       CASE WHEN l.held_until > now() THEN l.held_until END AS held_until,
       l.last_success_at, l.last_failure_at, l.last_reason, l.last_error,
@@ -45,6 +48,13 @@ TALLIES: Final = text(
     """
 ).bindparams(_ids)
 
+SEEN: Final = text(
+    f"""
+    SELECT DISTINCT lower(coalesce(a.severity, '')) AS severity
+    FROM (SELECT severity FROM alerts ORDER BY id DESC LIMIT {RECENT_ALERTS}) AS a
+    """
+)
+
 PURGE_TALLIES: Final = Statement("DELETE FROM tallies WHERE period < now() - interval '25 hours'")
 
 
@@ -54,6 +64,7 @@ class _ChannelRow(msgspec.Struct, frozen=True):
     id: str
     channel_type: str
     matchers: tuple[str, ...]
+    severities: tuple[str, ...]
     enabled: bool
     disabled_reason: str | None
     failures: int
@@ -101,14 +112,16 @@ async def of_channel(connection: AsyncConnection, channel_id: str) -> ChannelHea
 
 
 async def of_channels(connection: AsyncConnection, channel_ids: Sequence[str]) -> dict[str, ChannelHealth]:
-    """Return the health of channels by id, in two statements in all; unknown ids are omitted."""
+    """Return the health of channels by id, in at most three statements in all; unknown ids are omitted."""
     wanted = {"ids": list(channel_ids)}
     rows = [read_row(row, _ChannelRow) for row in await connection.execute(CHANNELS, wanted)]
     tallies: dict[str, _Tally] = {}
     for row in await connection.execute(TALLIES, wanted):
         counted = read_row(row, _TallyRow)
         _count(tallies.setdefault(counted.channel_id, _Tally()), counted)
-    return {channel.id: _health(channel, tallies.get(channel.id, _Tally())) for channel in rows}
+    filtered = any(channel.severities for channel in rows)
+    seen = {row.severity for row in await connection.execute(SEEN)} if filtered else set()
+    return {channel.id: _health(channel, tallies.get(channel.id, _Tally()), seen) for channel in rows}
 
 
 def _count(tally: _Tally, counted: _TallyRow) -> None:
@@ -120,7 +133,7 @@ def _count(tally: _Tally, counted: _TallyRow) -> None:
         tally.durations[counted.bucket] = counted.of_hour
 
 
-def _health(channel: _ChannelRow, tally: _Tally) -> ChannelHealth:
+def _health(channel: _ChannelRow, tally: _Tally, seen: Set[str]) -> ChannelHealth:
     of_hour = rate(tally.sent_in_hour, tally.all_in_hour)
     return ChannelHealth(
         state=state_of(
@@ -145,7 +158,11 @@ def _health(channel: _ChannelRow, tally: _Tally) -> ChannelHealth:
         last_error=channel.last_error,
         waiting=channel.waiting,
         oldest_waiting=channel.oldest_waiting,
-        caveats=(*caveats_of(channel.channel_type), *caveats_of_matchers(channel.matchers)),
+        caveats=(
+            *caveats_of_type(channel.channel_type),
+            *caveats_of_matchers(channel.matchers),
+            *caveats_of_severities(channel.severities, seen),
+        ),
     )
 
 

@@ -118,7 +118,9 @@ def test_an_event_follows_the_common_event_format() -> None:
         ("warning", "warning"),
         ("info", "info"),
         (" Critical ", "critical"),
-        ("page", "error"),
+        ("page", "critical"),
+        ("P3", "warning"),
+        ("gold", "error"),
         ("", "error"),
     ],
 )

@@ -48,8 +48,8 @@ def test_a_digest_counts_groups_alerts_severities_and_names(channel_type: Channe
     lines = [
         "[DIGEST of 27 groups] FIRING:56, RESOLVED:4",
         "critical 🔥15 ✅1: HighLatency 🔥12 ✅1, DiskFull 🔥3",
-        "warning 🔥40 ✅2: node_cpu_high 🔥40 ✅2",
         "page 🔥1: Odd 🔥1",
+        "warning 🔥40 ✅2: node_cpu_high 🔥40 ✅2",
         "no severity ✅1: no name ✅1",
         "HighLatency is firing",
         "All of them",
