@@ -18,7 +18,7 @@ from relay.domain.alerts import Alert, Group, Status
 from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
 from relay.domain.matchers import REGULAR, Matcher, Op
-from relay.domain.severities import label_value
+from relay.domain.severities import FOLDED_SEVERITY, label_value
 from relay.route.patterns import Patterns
 
 MAX_KEYS: Final = 256
@@ -37,13 +37,12 @@ class Entry(msgspec.Struct, frozen=True):
     required: tuple[tuple[str, frozenset[str]], ...]
     matchers: tuple[Matcher, ...]
 
-    def matches(self, alert: Alert, patterns: Patterns) -> bool:
-        """Whether the alert meets the conditions that are not indexed."""
-        labels = alert.labels
+    def matches(self, alert: Alert, labels: Mapping[str, str], patterns: Patterns) -> bool:
+        """Whether the alert meets the conditions that are not indexed; `labels` are its own, and FOLDED_SEVERITY."""
         if not self.send_resolved and alert.status is not Status.FIRING:
             return False
         for label, values in self.required:
-            if label_value(labels, label) not in values:
+            if labels.get(label, "") not in values:
                 return False
         for matcher in self.matchers:
             if matcher.op in REGULAR:
@@ -84,17 +83,20 @@ class RoutingTable:
         for name, pattern in shared:
             by_label.setdefault(name, []).append(pattern)
         self._patterns = Patterns(by_label)
+        self._folds = any(FOLDED_SEVERITY in required for required, _ in conditions.values())
         for channel_id, (required, matchers) in conditions.items():
             self._add(channel_id, channels[channel_id], required, matchers, shared)
 
     def match(self, alert: Alert, source: str = "") -> Iterator[str]:
         """Yield the ids of the channels that match an alert of a source."""
         labels = alert.labels
+        if self._folds:
+            labels = labels | {FOLDED_SEVERITY: label_value(labels, FOLDED_SEVERITY)}
         for limited_to in (None, source):
             for (shape, pattern_label), channels in self._shapes.get(limited_to, {}).items():
-                key = tuple([label_value(labels, label) for label in shape])
+                key = tuple([labels.get(label, "") for label in shape])
                 for entry in self._candidates(channels, key, pattern_label, labels):
-                    if entry.matches(alert, self._patterns):
+                    if entry.matches(alert, labels, self._patterns):
                         yield entry.channel_id
 
     def _candidates(
