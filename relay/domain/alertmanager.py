@@ -7,11 +7,12 @@ Unknown fields are ignored: releases of Alertmanager add fields, and Grafana add
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from relay.domain.alerts import NO_TIME, Alert, Group, Status, fingerprint
+from relay.domain.bounds import MAX_ANNOTATION, MAX_LABEL, MAX_PAIRS
 from relay.domain.deviations import normalize, parse_deviating
 from relay.domain.errors import InvalidWebhook
 from relay.domain.fields import field_and_message
@@ -67,11 +68,36 @@ class _WireGroup(msgspec.Struct, rename="camel", gc=False):
     truncated_alerts: int | None = None
 
 
-_decoder = msgspec.json.Decoder(_WireGroup)
+# What exceeds the bounds fails here and is decoded again without them, which costs most webhooks nothing.
+_Label = Annotated[str, msgspec.Meta(max_length=MAX_LABEL)]
+_Annotation = Annotated[str, msgspec.Meta(max_length=MAX_ANNOTATION)]
+_Labels = Annotated[dict[_Label, _Label], msgspec.Meta(max_length=MAX_PAIRS)]
+_Annotations = Annotated[dict[_Label, _Annotation], msgspec.Meta(max_length=MAX_PAIRS)]
+
+
+class _BoundedAlert(_WireAlert, rename="camel", gc=False):
+    labels: _Labels | None
+    annotations: _Annotations | None = None
+    generator_url: _Annotation | None = msgspec.field(default=None, name="generatorURL")
+
+
+class _BoundedGroup(_WireGroup, rename="camel", gc=False):
+    alerts: list[_BoundedAlert]  # type: ignore[assignment]  # a list that nothing is added to
+    group_labels: _Labels | None = None
+    common_labels: _Labels | None = None
+    common_annotations: _Annotations | None = None
+
+
+_decoder = msgspec.json.Decoder(_BoundedGroup)
 
 
 def decode_webhook(body: bytes, now: datetime | None = None) -> Group:
-    """Decode a webhook's body.
+    """Decode a webhook's body, whatever its texts' lengths; see `decode_with_bounds`."""
+    return decode_with_bounds(body, now)[0]
+
+
+def decode_with_bounds(body: bytes, now: datetime | None = None) -> tuple[Group, bool]:
+    """Decode a webhook's body, and say whether its labels and annotations are known to be within the bounds.
 
     Text that Postgres or UTF-8 can't store (U+0000, lone surrogates, invalid bytes) becomes U+FFFD, so that one
     invalid character does not reject an alert. Values of another JSON type than Alertmanager's are converted.
@@ -84,13 +110,13 @@ def decode_webhook(body: bytes, now: datetime | None = None) -> Group:
     """
     if not body.strip():
         raise InvalidWebhook("", "the body is empty")
-    wire = _decode_wire(body)
+    wire, within = _decode_wire(body)
     if not wire.alerts:
         raise InvalidWebhook("alerts", "must contain at least one alert")
     group_status = _known_status(wire.status) or Status.FIRING
     alerts = tuple([_alert(alert, at, group_status, now) for at, alert in enumerate(wire.alerts)])
     group_labels = wire.group_labels or {}
-    return Group(
+    group = Group(
         group_key=wire.group_key or _default_group_key(group_labels),
         receiver=wire.receiver or "",
         alerts=alerts,
@@ -100,16 +126,17 @@ def decode_webhook(body: bytes, now: datetime | None = None) -> Group:
         external_url=wire.external_url or "",
         truncated=min(max(wire.truncated_alerts or 0, 0), MAX_COUNT),
     )
+    return group, within
 
 
-def _decode_wire(body: bytes) -> _WireGroup:
+def _decode_wire(body: bytes) -> tuple[_WireGroup, bool]:
     try:
         if NUL_ESCAPE not in body:
             try:
-                return _decoder.decode(body)
+                return _decoder.decode(body), True
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 pass  # msgspec also rejects lone surrogates and invalid UTF-8, which are replaced below
-        return msgspec.convert(normalize(parse_deviating(body)), _WireGroup)
+        return msgspec.convert(normalize(parse_deviating(body)), _WireGroup), False
     except msgspec.ValidationError as error:
         field, message = field_and_message(error)
         raise InvalidWebhook(field, message) from error

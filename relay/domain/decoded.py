@@ -4,9 +4,9 @@ from datetime import datetime
 
 import msgspec
 
-from relay.domain.alertmanager import decode_webhook
+from relay.domain.alertmanager import decode_with_bounds
 from relay.domain.alerts import Group
-from relay.domain.bounds import MAX_LABEL, bounded
+from relay.domain.bounds import bounded
 from relay.domain.identity import Hashes, hashes_of
 
 
@@ -23,5 +23,5 @@ def decode(body: bytes, now: datetime) -> Decoded:
     Raises:
         InvalidWebhook: the body is no webhook; names the field.
     """
-    group = decode_webhook(body, now)
-    return Decoded(group if len(body) <= MAX_LABEL else bounded(group), hashes_of(group))
+    group, within = decode_with_bounds(body, now)
+    return Decoded(group if within else bounded(group), hashes_of(group))

@@ -37,12 +37,13 @@ class Entry(msgspec.Struct, frozen=True):
     required: tuple[tuple[str, frozenset[str]], ...]
     matchers: tuple[Matcher, ...]
 
-    def matches(self, alert: Alert, labels: Mapping[str, str], patterns: Patterns) -> bool:
-        """Whether the alert meets the conditions that are not indexed; `labels` are its own, and FOLDED_SEVERITY."""
+    def matches(self, alert: Alert, patterns: Patterns) -> bool:
+        """Whether the alert meets the conditions that are not indexed."""
+        labels = alert.labels
         if not self.send_resolved and alert.status is not Status.FIRING:
             return False
         for label, values in self.required:
-            if labels.get(label, "") not in values:
+            if label_value(labels, label) not in values:
                 return False
         for matcher in self.matchers:
             if matcher.op in REGULAR:
@@ -83,20 +84,18 @@ class RoutingTable:
         for name, pattern in shared:
             by_label.setdefault(name, []).append(pattern)
         self._patterns = Patterns(by_label)
-        self._folds = any(FOLDED_SEVERITY in required for required, _ in conditions.values())
         for channel_id, (required, matchers) in conditions.items():
             self._add(channel_id, channels[channel_id], required, matchers, shared)
 
     def match(self, alert: Alert, source: str = "") -> Iterator[str]:
         """Yield the ids of the channels that match an alert of a source."""
         labels = alert.labels
-        if self._folds:
-            labels = labels | {FOLDED_SEVERITY: label_value(labels, FOLDED_SEVERITY)}
+        value_of, severity = labels.get, label_value(labels, FOLDED_SEVERITY)
         for limited_to in (None, source):
             for (shape, pattern_label), channels in self._shapes.get(limited_to, {}).items():
-                key = tuple([labels.get(label, "") for label in shape])
+                key = tuple([severity if label is FOLDED_SEVERITY else value_of(label, "") for label in shape])
                 for entry in self._candidates(channels, key, pattern_label, labels):
-                    if entry.matches(alert, labels, self._patterns):
+                    if entry.matches(alert, self._patterns):
                         yield entry.channel_id
 
     def _candidates(
