@@ -21,8 +21,10 @@ from relay.api.channel_templates import ChannelTemplatesController
 from relay.api.channels import ChannelBody, ChannelBodySchema, ChannelPatch, ChannelsController
 from relay.api.deliveries import DeliveriesController
 from relay.api.history import HistoryController
+from relay.api.media_types import require_json
 from relay.api.message_templates import MessageTemplatesController
 from relay.api.openapi import document_problems
+from relay.api.options import answer_options
 from relay.api.pages import reject_unknown_parameters
 from relay.api.preview import PreviewController
 from relay.api.route import RouteController
@@ -120,7 +122,8 @@ def create_application(services: Services) -> Litestar:
             DeliveriesController,
             SourcesController,
         ],
-        guards=[require_admin, reject_unknown_parameters],
+        guards=[require_admin, reject_unknown_parameters, require_json],
+        before_request=answer_options,
         security=[{"key": []}],
     )
     by_name = {name: getattr(services, name) for name in Services.__struct_fields__}
@@ -143,7 +146,7 @@ def create_application(services: Services) -> Litestar:
         type_decoders=[(lambda body_type: body_type in (ChannelBody, ChannelPatch), ChannelBody.decode)],
         logging_config=None,
     )
-    document_problems(application, {"receive_webhook": WebhookOperation})
+    document_problems(application, raw={"receive_webhook": WebhookOperation})
     return application
 
 

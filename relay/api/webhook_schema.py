@@ -3,9 +3,15 @@
 from dataclasses import dataclass
 from typing import Final
 
-from litestar.openapi.spec import Example, OpenAPIFormat, OpenAPIMediaType, OpenAPIType, RequestBody, Schema
-
-from relay.api.openapi import ProblemOperation
+from litestar.openapi.spec import (
+    Example,
+    OpenAPIFormat,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    RequestBody,
+    Schema,
+)
 
 
 def _text(description: str) -> Schema:
@@ -76,7 +82,7 @@ _EXAMPLE: Final = {
 
 
 @dataclass
-class WebhookOperation(ProblemOperation):
+class WebhookOperation(Operation):
     """The webhook, whose token is required only where one is set."""
 
     def __post_init__(self) -> None:
@@ -84,4 +90,3 @@ class WebhookOperation(ProblemOperation):
         media_type = OpenAPIMediaType(schema=_BODY, examples={"firing": Example(value=_EXAMPLE)})
         self.request_body = RequestBody(content={"application/json": media_type}, required=True)
         self.security = [{}, {"key": []}]
-        super().__post_init__()

@@ -1,5 +1,6 @@
-"""The limits of a request's body, which the server and the application share."""
+"""The limits and the encoding of a request's body, which the server and the application share."""
 
+from collections.abc import Iterable
 from typing import Final
 
 MAX_BODY: Final = 10 * 1024 * 1024
@@ -9,3 +10,9 @@ RESERVE: Final = "alert_relay.reserve"
 
 It returns whether there was room, and is for what the application decompresses.
 """
+
+
+def encodings_of(headers: Iterable[str]) -> list[str]:
+    """Return the encodings in Content-Encoding headers, in lower case, without `identity`."""
+    given = ",".join(headers).lower().split(",")
+    return [name for encoding in given if (name := encoding.strip()) not in ("", "identity")]

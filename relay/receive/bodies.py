@@ -14,7 +14,7 @@ from litestar.exceptions import ClientException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from relay.domain.errors import InvalidWebhook, Unavailable
-from relay.domain.request_bodies import MAX_BODY, RESERVE
+from relay.domain.request_bodies import MAX_BODY, RESERVE, encodings_of
 
 GZIP_NAMES: Final = frozenset({"gzip", "x-gzip"})
 """https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1.3"""
@@ -42,8 +42,7 @@ async def read_body(request: Request[Any, Any, Any]) -> bytes:
         InvalidWebhook: the body is not gzip, or incomplete.
         Unavailable: too many bodies are in flight.
     """
-    given = ",".join(request.headers.getall("content-encoding", [])).lower().split(",")
-    encodings = [name for encoding in given if (name := encoding.strip()) not in ("", "identity")]
+    encodings = encodings_of(request.headers.getall("content-encoding", []))
     if not encodings:
         return await request.body()
     if len(encodings) > 1 or encodings[0] not in GZIP_NAMES:

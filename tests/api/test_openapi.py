@@ -121,13 +121,56 @@ def test_every_operation_names_its_problems(document: dict[str, Any]) -> None:
             assert 503 in problems
             assert ({401, 403, 429} <= problems) is bool(operation.get("security"))
             assert ("{" not in path) or 404 in problems
-            assert ("requestBody" not in operation) or {400, 413, 415} <= problems
-            assert (method in ("get", "head") or path.endswith("/webhook")) or 404 in problems
+            assert {413, 415} & problems == ({413, 415} if "requestBody" in operation else set())
+            tries_only = path.endswith(("/webhook", "/test", "/route", "/preview"))
+            assert ({409, 412} <= problems) is (method != "get" and not tries_only)
             for status in problems - ({503} if path == "/-/ready" else set()):
                 content = operation["responses"][str(status)]["content"]
                 assert content == {
                     "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
                 }
+
+
+@pytest.mark.parametrize("path", ["/test", "/preview"])
+async def test_an_object_that_the_body_names_may_be_missing(
+    relay: Relay, document: dict[str, Any], path: str
+) -> None:
+    assert "404" in document["paths"][BASE_PATH + path]["post"]["responses"]
+    assert (await relay.call("POST", path, json={"channel_id": "nobody"})).status == 404
+
+
+async def test_a_body_that_is_not_plain_json_is_refused_with_what_to_send(
+    relay: Relay, document: dict[str, Any]
+) -> None:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if "requestBody" not in operation or path.endswith("/webhook"):
+                continue
+            for name, value, instead in (
+                ("Content-Encoding", "gzip", ("Accept-Encoding", "identity")),
+                ("Content-Type", "application/xml; charset=utf-8", ("Accept", "application/json")),
+            ):
+                target = re.sub(r"\{\w+\}", "x", path).removeprefix(BASE_PATH)
+                response = await relay.call(method.upper(), target, data=b"{}", headers={name: value})
+                assert (response.status, response.headers[instead[0]]) == (415, instead[1])
+                assert value.partition(";")[0] in response.json["detail"]
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json", "text/plain", ""],
+)
+async def test_a_body_of_json_or_of_no_particular_type_is_read(relay: Relay, media_type: str) -> None:
+    headers = {"Content-Type": media_type}
+    response = await relay.call("POST", "/route", data=b'{"labels": {"alertname": "A"}}', headers=headers)
+    assert response.status == 200
+
+
+async def test_options_name_all_methods_of_the_path(relay: Relay, document: dict[str, Any]) -> None:
+    for path, operations in document["paths"].items():
+        response = await relay.call("OPTIONS", re.sub(r"\{\w+\}", "1", path).removeprefix("/"))
+        named = set(response.headers["Allow"].lower().split(", "))
+        assert (response.status, named) == (204, {*operations, "options"})
 
 
 def test_the_body_of_the_webhook_is_described_with_a_valid_example(document: dict[str, Any]) -> None:
