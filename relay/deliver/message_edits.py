@@ -9,8 +9,9 @@ import msgspec
 
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import Channel
-from relay.domain.notifications import Message, Notification
+from relay.domain.notifications import Announcement, Change, Message, Notification
 from relay.domain.outcomes import Outcome, Sent
+from relay.domain.severities import is_critical
 from relay.notify.registry import notifier_for
 from relay.store.outbox.message_edits import EditableMessage
 
@@ -50,11 +51,15 @@ def prepare_edit(
     group_hash: int,
     editable: EditableMessage | None,
     earlier: Sequence[tuple[int, Alert]],
+    *,
+    silent: bool = False,
+    repeated: bool = False,
 ) -> PreparedMessage:
     """The message of a group whose message is edited. `alert_ids` are those of the notification, by position.
 
     `earlier` are the other alerts of the message `editable` in their current state: firing ones first, then the
-    most recently resolved.
+    most recently resolved. `silent`: people heard of these alerts already. `repeated`: the notification is a
+    deliberate repeat.
     """
     firing = bool(notification.firing)
     if editable is None or not is_same_incident(editable, frozenset(alert_ids), firing=firing):
@@ -73,11 +78,30 @@ def prepare_edit(
         message_refs=editable.message_refs,
         omitted=omitted,
     )
+    if not silent:
+        announcement = _announcement(
+            message, dict(zip(alert_ids, notification.alerts, strict=True)), editable, repeated
+        )
+        message = msgspec.structs.replace(message, announcement=announcement)
     all_ids = (*alert_ids, *(alert_id for alert_id, _ in shown))
     return PreparedMessage(
         message,
         EditableMessage(group_hash, editable.message_refs, all_ids, omitted, all_resolved=not message.firing),
     )
+
+
+def _announcement(
+    message: Notification, reported: Mapping[int, Alert], editable: EditableMessage, repeated: bool
+) -> Announcement | None:
+    """What people should hear of an edit; `reported` are the alerts of the delivery alone, by id."""
+    known = frozenset(editable.alert_ids)
+    if joined := tuple(alert for at, alert in reported.items() if alert.firing and at not in known):
+        return Announcement(change=Change.FIRING, alerts=joined)
+    if not message.firing:
+        over = Announcement(change=Change.RESOLVED, alerts=message.alerts)
+        return None if editable.all_resolved else over
+    critical = tuple(alert for alert in reported.values() if alert.firing and is_critical(alert.severity))
+    return Announcement(change=Change.REPEAT, alerts=critical) if repeated and critical else None
 
 
 def mark_unreported(prepared: PreparedMessage, since: Mapping[int, datetime]) -> PreparedMessage:

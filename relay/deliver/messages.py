@@ -12,6 +12,7 @@ from relay.domain.folding import FoldedGroup, MergedNotification, matched_alert_
 from relay.domain.history import Kind
 from relay.domain.identity import group_hash, key_source
 from relay.domain.notifications import Digest, Message, Notification
+from relay.domain.severities import is_critical
 from relay.store.outbox import contents, digests, message_edits, unreported
 from relay.store.outbox.claims import Claimed
 from relay.store.outbox.unreported import ShownAlerts
@@ -64,7 +65,7 @@ class MessageReader:
     async def _edits(
         self,
         claimed: Sequence[Claimed],
-        folded: dict[int, tuple[Notification, list[int]]],
+        folded: dict[int, tuple[Notification, FoldedGroup]],
         destination_hash: bytes,
     ) -> dict[int, PreparedMessage]:
         """Messages that are edited, each with the earlier alerts of its group's message."""
@@ -76,13 +77,24 @@ class MessageReader:
             editable = await message_edits.load(driver, channel_id, destination_hash, group_hashes)
             alert_ids = sorted({alert_id for message in editable.values() for alert_id in message.alert_ids})
             alerts = await message_edits.alerts(driver, alert_ids) if alert_ids else []
+            repeats = [
+                last for delivery in claimed if (last := _possible_repeat(*folded[delivery.id])) is not None
+            ]
+            repeated = await contents.repeated(driver, repeats) if repeats else frozenset()
         prepared = {}
         for delivery in claimed:
-            notification, own_ids = folded[delivery.id]
+            notification, group = folded[delivery.id]
             message = editable.get(delivery.group_hash)
-            other_ids = frozenset(() if message is None else message.alert_ids) - frozenset(own_ids)
-            earlier = [(alert_id, alert) for alert_id, alert in alerts if alert_id in other_ids]
-            prepared[delivery.id] = prepare_edit(notification, own_ids, delivery.group_hash, message, earlier)
+            other_ids = frozenset(() if message is None else message.alert_ids) - frozenset(group.alert_ids)
+            prepared[delivery.id] = prepare_edit(
+                notification,
+                group.alert_ids,
+                delivery.group_hash,
+                message,
+                [(alert_id, alert) for alert_id, alert in alerts if alert_id in other_ids],
+                silent=delivery.kind is Kind.REFRESH,
+                repeated=delivery.id in repeated,
+            )
         return await self._mark_unreported(claimed, prepared)
 
     async def _mark_unreported(
@@ -131,8 +143,8 @@ class MessageReader:
             messages |= {delivery_id: notification for delivery_id, (notification, _) in folded.items()}
         return messages
 
-    async def _folded(self, claimed: Sequence[Claimed]) -> dict[int, tuple[Notification, list[int]]]:
-        """By delivery: its notification, with all that was merged into it, and the ids of its alerts."""
+    async def _folded(self, claimed: Sequence[Claimed]) -> dict[int, tuple[Notification, FoldedGroup]]:
+        """By delivery: its notification, with all that was merged into it, and the group that it was made of."""
         async with self._connection.use() as driver:
             merged = await contents.members(driver, [delivery.id for delivery in claimed])
             resolutions = await contents.resolved(driver, matched_alert_ids(merged))
@@ -155,7 +167,7 @@ class MessageReader:
                     delivery.source,
                     delivery.group_hash,
                 )
-                folded[delivery.id] = (notification, group.alert_ids)
+                folded[delivery.id] = (notification, group)
         return folded
 
     async def _digest(self, claimed: Claimed) -> Digest:
@@ -188,6 +200,11 @@ class MessageReader:
                     folded = folded or FoldedGroup(group, notification.received_at)
                     folded.add(notification, group)
         return folded
+
+
+def _possible_repeat(notification: Notification, group: FoldedGroup) -> MergedNotification | None:
+    """The webhook that may be a repeat of which people should hear: one of critical alerts."""
+    return group.repeat if any(is_critical(alert.severity) for alert in notification.firing) else None
 
 
 def is_verbatim(claimed: Claimed, now: datetime) -> bool:

@@ -10,18 +10,14 @@ add a help text.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Final, Literal, get_args
+from typing import Any, ClassVar, Final, Literal, get_args
 
 import msgspec
 
 from relay.domain.errors import InvalidInput
 from relay.domain.matchers import Matcher, parse_stored
+from relay.domain.message_settings import MAX_MESSAGES, MENTION_SEVERITIES, NOTIFY_ON, MaxMessages, NotifyOn
 from relay.domain.severities import FOLDED_SEVERITY, SEVERITY
-
-MAX_MESSAGES: Final = 5
-"""The default of a channel's `max_messages`."""
-MaxMessages = Annotated[int, msgspec.Meta(ge=1, le=20)]
-"""The number of messages for one group. Alerts that do not fit are counted, with a link to the history."""
 
 LABEL_FILTERS: Final[Mapping[str, str]] = {
     "severities": "severity",
@@ -132,11 +128,13 @@ class SlackChannel(BaseChannel, frozen=True, kw_only=True, tag="slack"):
     slack_channel: str | None = None
     slack_username: str | None = None
     slack_icon_emoji: str | None = None
-    slack_reply_resolved: bool = False
-    """Whether a bot also replies to its message when all alerts are resolved, because an edit notifies nobody."""
+    slack_mention_group: str | None = None
+    """The id of the user group that firing alerts of `mention_severities` mention."""
+    mention_severities: tuple[str, ...] = MENTION_SEVERITIES
     max_messages: MaxMessages = MAX_MESSAGES
     update_message: bool = True
     """Whether the message of a group is edited; only a bot can edit messages, a webhook can't."""
+    notify_on: NotifyOn = NOTIFY_ON
 
 
 class DiscordChannel(BaseChannel, frozen=True, kw_only=True, tag="discord"):
@@ -149,9 +147,13 @@ class DiscordChannel(BaseChannel, frozen=True, kw_only=True, tag="discord"):
     """The thread or forum post to post to."""
     discord_thread_name: str | None = None
     """The title of the post that a message in a forum channel starts."""
+    discord_mention_role: str | None = None
+    """The id of the role that firing alerts of `mention_severities` mention."""
+    mention_severities: tuple[str, ...] = MENTION_SEVERITIES
     max_messages: MaxMessages = MAX_MESSAGES
     update_message: bool = True
     """Whether the message of a group is edited."""
+    notify_on: NotifyOn = NOTIFY_ON
 
 
 class TeamsChannel(BaseChannel, frozen=True, kw_only=True, tag="teams"):
@@ -195,7 +197,7 @@ class TelegramChannel(BaseChannel, frozen=True, kw_only=True, tag="telegram"):
     telegram_api_url: str = "https://api.telegram.org"
     max_messages: MaxMessages = MAX_MESSAGES
     update_message: bool = True
-    """Whether the message of a group is edited."""
+    notify_on: NotifyOn = NOTIFY_ON
 
 
 class PagerDutyChannel(BaseChannel, frozen=True, kw_only=True, tag="pagerduty"):

@@ -45,6 +45,7 @@ class FoldedGroup:
         """Start without alerts. `since` is when the oldest of the notifications was received."""
         self._group = group
         self._since = since
+        self._last: MergedNotification | None = None
         self._alerts: dict[int, Alert] = {}
         self._fired: set[int] = set()
 
@@ -53,9 +54,14 @@ class FoldedGroup:
         """The ids of its alerts, by position."""
         return list(self._alerts)
 
+    @property
+    def repeat(self) -> MergedNotification | None:
+        """The last notification, if all alerts of its webhook fire: a repeat, unless one of them is new in it."""
+        return self._last if all(alert.firing for alert in self._group.alerts) else None
+
     def add(self, notification: MergedNotification, group: Group) -> None:
         """Add a later notification."""
-        self._group = group
+        self._group, self._last = group, notification
         positions = range(len(group.alerts)) if notification.positions is None else notification.positions
         for position in positions:
             alert, alert_id = group.alerts[position], notification.alert_ids[position]

@@ -1,6 +1,7 @@
 """Messages to a channel: a notification of one group, or a digest of many groups."""
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -32,6 +33,21 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
         return self.alerts[position] if self.alerts else ""
 
 
+class Change(StrEnum):
+    """A change of an edited message that people may want to hear: the values of a channel's `notify_on`."""
+
+    FIRING = "firing"
+    REPEAT = "repeat"
+    RESOLVED = "resolved"
+
+
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+    """What an edit changes in a message, for a post that is heard; `alerts` are those that it concerns."""
+
+    change: Change
+    alerts: tuple[Alert, ...]
+
+
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """The alerts of a group that matched a channel; never empty.
 
@@ -44,7 +60,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     On a platform that edits a group's message, `message_refs` are the platform's references to the messages sent
     so far ("" for a part that can't be edited), and `alerts` has the full content of the edited message: the
     alerts of this delivery, then those of earlier deliveries. `omitted` counts old alerts that are no longer
-    included.
+    included. `announcement` is what people should hear of the edit, None if it may be silent.
 
     `source` is where the group came from. `key_source` is the source that enters the platform's keys: it is empty
     while the group keeps messages that it had without a source.
@@ -64,6 +80,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     body: str | None = None
     message_refs: tuple[str, ...] = ()
     omitted: int = 0
+    announcement: Announcement | None = None
     source: str = ""
     key_source: str = ""
 

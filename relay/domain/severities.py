@@ -62,6 +62,11 @@ def severity_rank(severity: str) -> int:
     return SEVERITY_ORDER.index(level) if level else len(SEVERITY_ORDER)
 
 
+def is_critical(severity: str) -> bool:
+    """Whether a severity has the highest rank."""
+    return severity_rank(severity) == 0
+
+
 def known_ranks() -> dict[str, int]:
     """All values of the table, in lower case, with their ranks."""
     return {value: SEVERITY_ORDER.index(severity) for value, severity in _extended.items()}

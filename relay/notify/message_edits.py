@@ -19,15 +19,19 @@ def edit_messages(
     unused: B,
     post: Callable[[B], Request],
     edit: Callable[[str, B], Request],
+    mention: Callable[[B], B] = lambda body: body,
 ) -> list[Request]:
     """The requests after which the group's messages have the given bodies, one body for each message.
 
     `message_refs` are the existing messages, "" for one whose reference is unknown. `post` makes the request for
     a new message, `edit` the one for an existing message. Surplus messages get the body `unused`.
+    `mention` adds a mention to the body of a new message; it is for the first one alone.
     """
     requests = []
+    mentioning = (0, next((at for at in range(len(bodies)) if not any(message_refs[at : at + 1])), 0))
     for position, body in enumerate(bodies):
-        replacement = msgspec.structs.replace(post(body), editable=True)
+        posted = mention(body) if position in mentioning else body
+        replacement = msgspec.structs.replace(post(posted), editable=True)
         reference = message_refs[position] if position < len(message_refs) else ""
         if reference:
             requests.append(

@@ -34,6 +34,8 @@ class RequestSequence:
         self._send = send
         self._throttle = throttle
         self._sent_any = False
+        self._posted = False
+        """Whether a new message was posted, which people hear."""
 
     async def run(
         self,
@@ -60,8 +62,11 @@ class RequestSequence:
         start, rejection = _resume(progress, fingerprint)
         outcome: Outcome = Sent(detail="all parts were sent in earlier attempts")
         message_refs = [ref for request in requests[:start] if (ref := _known_ref(request)) is not None]
+        self._posted = any(isinstance(request, Request) and _posts(request) for request in requests[:start])
         for position in range(start, len(requests)):
             request = requests[position]
+            if self._posted and isinstance(request, Request) and request.announces:
+                continue
             outcome = await self._send_or_replace(request)
             if isinstance(outcome, Sent):
                 message_refs += outcome.message_refs
@@ -76,11 +81,7 @@ class RequestSequence:
                         detail=f"{outcome.detail}; {rejection.detail}" if rejection else outcome.detail,
                         progress=done if position > 0 or keep_progress else None,
                     )
-                message_refs += [
-                    request.edits
-                    for request in requests[position:]
-                    if isinstance(request, Request) and request.edits
-                ]
+                message_refs += _edited(requests[position:])
                 break
         result = outcome if rejection is None or isinstance(outcome, Retry) else rejection
         return msgspec.structs.replace(result, message_refs=tuple(message_refs))
@@ -90,10 +91,12 @@ class RequestSequence:
         outcome = await self._send_throttled(request)
         if not isinstance(request, Request):
             return outcome
+        self._posted = self._posted or (_posts(request) and isinstance(outcome, Sent))
         if _message_gone(outcome, request):
             if request.replacement is None:
                 return Sent(outcome.status_code, f"the original message no longer exists: {outcome.detail}")
             replaced = await self._send_throttled(request.replacement)
+            self._posted = self._posted or isinstance(replaced, Sent)
             detail = (
                 f"the message to edit no longer exists ({outcome.detail}); "
                 f"a new one is sent instead: {replaced.detail or ''}"
@@ -133,6 +136,16 @@ def _message_gone(outcome: Outcome, request: Request) -> bool:
         return False
     gone = Reason.MESSAGE_GONE if isinstance(outcome, Rejected) else Reason.DESTINATION_GONE
     return outcome.reason is gone
+
+
+def _edited(requests: Sequence[AnyRequest]) -> list[str]:
+    """The references of the messages that requests edit."""
+    return [request.edits for request in requests if isinstance(request, Request) and request.edits]
+
+
+def _posts(request: Request) -> bool:
+    """Whether the request posts a message that is edited later."""
+    return request.editable and request.edits is None
 
 
 def _with_built_in(request: AnyRequest, built_in: AnyRequest) -> AnyRequest:

@@ -31,6 +31,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Sent instead if the edited message no longer exists."""
     optional: bool = False
     """Whether the request counts as sent if the message that it edits or replies to no longer exists."""
+    announces: bool = False
+    """Whether the request only makes edits heard, so that it is not sent once a new message was posted instead."""
     built_in: "Request | None" = None
     """Sent instead if the platform rejects this request, which was made by a template."""
 

@@ -39,8 +39,10 @@ async def test_the_walkthrough_of_the_guide(relay: Relay) -> None:
         "max_messages": 5,
         "bot_token": None,
         "slack_api_url": "https://slack.com/api",
-        "slack_reply_resolved": False,
+        "slack_mention_group": None,
+        "mention_severities": ["critical"],
         "update_message": True,
+        "notify_on": ["firing", "repeat"],
         "disabled_reason": None,
         "health": created.json["health"],
     }

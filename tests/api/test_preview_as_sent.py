@@ -138,12 +138,13 @@ async def test_the_preview_of_an_edited_message_equals_the_edit(relay: Relay, si
     await relay.call("POST", f"/deliveries/{pending['id']}/redeliver")
     await relay.settled(2)
 
-    [request] = result["requests"]
-    assert (request["method"], request["url"]) == ("PATCH", f"{MASK}/messages/1234567890")
-    assert (sink.received[-1].path, sink.received[-1].body.decode()) == (
-        f"/hooks/{TOKEN}/messages/1234567890",
-        request["body"],
-    )
+    edit, post = result["requests"]
+    assert (edit["method"], edit["url"]) == ("PATCH", f"{MASK}/messages/1234567890")
+    assert (post["method"], post["url"]) == ("POST", f"{MASK}?wait=true")
+    assert [(one.path, one.body.decode()) for one in sink.received[-2:]] == [
+        (f"/hooks/{TOKEN}/messages/1234567890", edit["body"]),
+        (f"/hooks/{TOKEN}", post["body"]),
+    ]
     assert result["notes"] == [
         "the channel's message of this group is edited; these requests update it to the current state"
     ]

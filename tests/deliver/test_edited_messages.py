@@ -63,7 +63,8 @@ async def test_an_incident_is_one_message_from_start_to_end(notify: Notify, plat
     await notify(alert("DiskFull", "resolved", at="a"), alert("DiskFull", at="b"))
     await notify(alert("DiskFull", "resolved", at="b"))
 
-    [message] = platform.messages
+    message, joined = platform.messages
+    assert "New: " in joined.text
     symbols = [(text.count("🔥 "), text.count("✅ ")) for text in message.versions]
     assert symbols == [(1, 0), (2, 0), (1, 1), (0, 2)]
     assert "RESOLVED:2" in message.text.replace("\\", "")
@@ -127,11 +128,9 @@ async def test_without_update_message_each_state_is_a_message(
     assert [len(message.versions) for message in platform.messages] == [1, 1]
 
 
-async def test_a_slack_bot_with_slack_reply_resolved_also_replies_when_all_is_resolved(
-    relay: Relay, sink: Sink
-) -> None:
+async def test_a_slack_bot_may_also_reply_when_all_is_resolved(relay: Relay, sink: Sink) -> None:
     sink.script = script = EditingPlatforms()
-    await relay.channel(**editing_channel("slack", sink.url, slack_reply_resolved=True))
+    await relay.channel(**editing_channel("slack", sink.url, notify_on=["resolved"]))
     notify = Notify(relay)
 
     await notify(alert("DiskFull", at="a"), alert("DiskFull", at="b"))
@@ -141,6 +140,32 @@ async def test_a_slack_bot_with_slack_reply_resolved_also_replies_when_all_is_re
     message, reply = script.platforms["slack"].messages
     assert reply.thread == message.reference.partition(" ")[2]
     assert reply.text == "*[RESOLVED:2] DiskFull*"
+
+
+async def test_a_joining_alert_is_heard_once(notify: Notify, platform: StrictPlatform) -> None:
+    await notify(alert("DiskFull", at="a"))
+    await notify(alert("DiskFull", at="a"), alert("DiskFull", at="b"))
+    await notify(alert("DiskFull", "resolved", at="a"), alert("DiskFull", "resolved", at="b"))
+
+    message, post = platform.messages
+    assert "New: [FIRING:1]" in post.text.replace("\\", "")
+    assert len(message.versions) == 3
+
+
+async def test_a_deliberate_repeat_is_heard_only_of_critical_alerts(
+    start_relay: RelayFactory, channel_type: str, platform: StrictPlatform, sink: Sink
+) -> None:
+    relay = await start_relay(repeat_after=0.05)
+    await relay.channel(**editing_channel(channel_type, sink.url))
+    notify = Notify(relay)
+    for severity in ("critical", "warning"):
+        for _ in range(2):
+            await notify(alert(f"Disk-{severity}", severity=severity), group=severity)
+            await asyncio.sleep(0.1)
+
+    posts = [message.text for message in platform.messages if "Repeated" in message.text]
+    assert ["Disk-critical" in text.replace("\\", "") for text in posts] == [True]
+    assert len(platform.messages) == 3
 
 
 async def test_a_partly_sent_message_is_completed_and_not_sent_again(
@@ -208,7 +233,7 @@ async def test_a_stale_alert_is_shown_as_not_reported(notify: Notify, platform: 
         assert await ingest.mark_stale(await driver_connection(connection), tomorrow, stale_after) == 1
     await notify(alert("HighLoad"))
 
-    [message] = platform.messages
+    message, _ = platform.messages
     assert "FIRING:1, NOT REPORTED:1" in message.text.replace("\\", "")
 
 

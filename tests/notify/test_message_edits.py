@@ -9,6 +9,7 @@ from aiohttp import web
 
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import SlackChannel, TelegramChannel
+from relay.domain.notifications import Announcement, Change
 from relay.domain.outcomes import Retry, Sent
 from relay.notify.message_edits import UNUSED_MESSAGE
 from relay.notify.registry import notifier_for
@@ -35,8 +36,13 @@ class SentGroup:
 
     async def send(self, *alerts: Alert) -> Sent:
         """Send the current state of the group, editing its existing messages."""
+        return await self.announce(None, *alerts)
+
+    async def announce(self, change: Change | None, *alerts: Alert) -> Sent:
+        """Send the state of the group, with a change that concerns its first alert."""
         message = notification(*alerts, history_url=HISTORY)
-        message = msgspec.structs.replace(message, message_refs=self.message_refs)
+        announcement = None if change is None else Announcement(change=change, alerts=alerts[:1])
+        message = msgspec.structs.replace(message, message_refs=self.message_refs, announcement=announcement)
         async with local_sender() as sender:
             outcome = await sender.attempt(notifier_for(self.stage.channel), self.stage.channel, message)
         assert isinstance(outcome, Sent), outcome
@@ -136,14 +142,35 @@ async def test_a_response_without_a_message_id_is_sent(sink: Sink) -> None:
     assert not any(outcome.message_refs)
 
 
+@pytest.mark.parametrize("change", [Change.FIRING, Change.REPEAT])
+async def test_a_join_or_a_repeat_is_one_post_and_a_resolution_none(group: SentGroup, change: Change) -> None:
+    await group.send(A)
+    await group.announce(change, B, A)
+    await group.announce(Change.RESOLVED, A_ENDED, B_ENDED)
+
+    message, post = group.platform.messages
+    assert len(message.versions) == 3
+    assert ("New: " if change is Change.FIRING else "Repeated: ") in post.text.replace("\\", "")
+    assert len(group.message_refs) == 1
+
+
+async def test_a_new_message_in_place_of_a_deleted_one_needs_no_further_post(group: SentGroup) -> None:
+    await group.send(A)
+    group.platform.delete(group.platform.messages[0])
+
+    await group.announce(Change.FIRING, B, A)
+
+    assert len(group.platform.messages) == 1
+
+
 async def test_slack_replies_in_the_thread_when_all_is_resolved_if_configured(sink: Sink, tmp_path: Path) -> None:
     _, open_setup = SETUPS["slack bot"]
     async with open_setup(sink, tmp_path) as setup:
         assert isinstance(setup.channel, SlackChannel)
-        replying = msgspec.structs.replace(setup.channel, slack_reply_resolved=True)
+        replying = msgspec.structs.replace(setup.channel, notify_on=("resolved",))
         group = SentGroup(StrictSetup(setup.channel_type, replying, setup.platform))
         await group.send(A)
-        await group.send(A_ENDED)
+        await group.announce(Change.RESOLVED, A_ENDED)
 
         message, reply = group.platform.messages
         assert reply.thread == message.reference.partition(" ")[2]

@@ -71,7 +71,7 @@ BUILT_IN: Final[list[dict[str, Any]]] = [
             {
                 "channel_type": "slack",
                 "name": "Everything to Slack",
-                "slack_reply_resolved": True,
+                "notify_on": ["firing", "repeat", "resolved"],
                 **_parameter_refs("bot_token", "slack_channel"),
             }
         ],

@@ -9,8 +9,6 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-import msgspec
-
 from relay.domain.channel_types import DiscordChannel, RateLimit
 from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message
@@ -19,6 +17,7 @@ from relay.notify.classify import accepted, unexpected
 from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
 from relay.notify.notifier import Notifier
 from relay.notify.platforms.discord_errors import outcome_of_error
+from relay.notify.platforms.discord_requests import announcement_requests, mention_fields, request, url_of
 from relay.notify.requests import Request, Response
 from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import DISCORD
@@ -54,6 +53,8 @@ MAX_THREAD_NAME: Final = 100
 """https://discord.com/developers/docs/resources/channel#start-thread-in-forum-or-media-channel"""
 MAX_LINE: Final = 120
 """Characters of a summary line. Short lines waste little space at the end of a text."""
+MAX_MENTION: Final = 30
+"""Characters of a mention of a role, with the line break."""
 MAX_LONG_LINE: Final = 300
 """Characters of a summary line that holds one fully escaped name."""
 MAX_NOTE: Final = 600
@@ -82,6 +83,8 @@ class DiscordNotifier(Notifier[DiscordChannel]):
         if rejected := [word for word in REJECTED_IN_USERNAME if word in (name or "").lower()]:
             raise InvalidInput("discord_username", f"must not contain `{rejected[0]}`: Discord rejects it")
         _check_thread(channel)
+        if channel.discord_mention_role is not None and not _snowflake.fullmatch(channel.discord_mention_role):
+            raise InvalidInput("discord_mention_role", "must be the number of a role")
         if channel.discord_avatar_url is not None and web_url(channel.discord_avatar_url) is None:
             raise InvalidInput("discord_avatar_url", "must be a URL such as https://example.com/avatar.png")
 
@@ -101,21 +104,31 @@ class DiscordNotifier(Notifier[DiscordChannel]):
         }
         author: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
 
+        mention = mention_fields(channel, message)
+
+        def with_mention(body: dict[str, Any]) -> dict[str, Any]:
+            return (
+                body
+                if not mention
+                else body | mention | {"content": f"{mention.get('content', '')}{body.get('content', '')}"}
+            )
+
         def post(body: dict[str, Any]) -> Request:
-            return _request(_url(channel), body | author)
+            return request(url_of(channel), body | author)
 
         if isinstance(message, Digest) or not channel.update_message:
-            return [post(body) for body in bodies]
+            return [post(with_mention(bodies[0])), *map(post, bodies[1:])]
 
         def post_and_wait(body: dict[str, Any]) -> Request:
-            return _request(_url(channel, wait=True), body | author)
+            return request(url_of(channel, wait=True), body | author)
 
         def edit(reference: str, body: dict[str, Any]) -> Request:
             message_id, _, thread_id = reference.partition(" ")
-            return _request(_url(channel, f"/messages/{message_id}", thread_id=thread_id), body, "PATCH")
+            return request(url_of(channel, f"/messages/{message_id}", thread_id=thread_id), body, "PATCH")
 
         unused = {"embeds": [{"color": content.color, "description": UNUSED_MESSAGE}]}
-        return edit_messages(message.message_refs, bodies, unused, post_and_wait, edit)
+        requests = edit_messages(message.message_refs, bodies, unused, post_and_wait, edit, with_mention)
+        return [*requests, *announcement_requests(channel, message, mention)]
 
     def edit_destination(self, channel: DiscordChannel) -> str | None:
         """A webhook can edit its own messages."""
@@ -156,22 +169,6 @@ def _returns_message(request: Request) -> bool:
     """Whether the response is a message: of an edit, and of a post with `wait=true`."""
     waits = parse_qs(urlsplit(request.url).query).get("wait", [""])[-1].lower() in ("true", "1")
     return waits or request.method == "PATCH"
-
-
-def _request(url: str, body: dict[str, Any], method: str = "POST") -> Request:
-    return Request(url=url, body=msgspec.json.encode(body | {"allowed_mentions": {"parse": []}}), method=method)
-
-
-def _url(channel: DiscordChannel, path: str = "", *, thread_id: str = "", wait: bool = False) -> str:
-    """The webhook's URL, or one below it, with its query, which may name a thread.
-
-    https://discord.com/developers/docs/resources/webhook#edit-webhook-message
-    """
-    base, _, query = channel.webhook_url.partition("?")
-    thread_id = thread_id or channel.discord_thread_id or ""
-    parts = (query, f"thread_id={thread_id}" if thread_id else "", "wait=true" if wait else "")
-    query = "&".join(part for part in parts if part)
-    return (base.rstrip("/") + path if path else base) + (f"?{query}" if query else "")
 
 
 def _bodies(content: Content, max_messages: int) -> list[dict[str, Any]]:
@@ -236,7 +233,7 @@ def _digest_pages(content: Content, reserved: int) -> tuple[Pages[str], bool]:
     critical alert. The space `reserved` at the end is for what follows the alerts.
     """
     notes = [fit(note, MAX_NOTE, escape) + SEPARATOR for note in content.notes]
-    sizes = [MAX_CONTENT, MAX_DESCRIPTION, MAX_REST - reserved]
+    sizes = [MAX_CONTENT - MAX_MENTION, MAX_DESCRIPTION, MAX_REST - reserved]
     total = sum(sizes) - sum(map(len, notes))
 
     def fill(sizes: list[int], longest_line: int) -> tuple[Pages[str], bool]:

@@ -10,16 +10,16 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.domain.alerts import Status
 from relay.domain.channel_types import RateLimit, SlackChannel
 from relay.domain.errors import InvalidInput
-from relay.domain.notifications import Digest, Message
+from relay.domain.notifications import Digest, Message, Notification
 from relay.domain.outcomes import Outcome
 from relay.notify.classify import accepted, failure
 from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
 from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.platforms.slack_errors import error_code, outcome_of_error
 from relay.notify.requests import Request, Response
+from relay.notify.text.announcements import announcement_text, is_mentioned
 from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import SLACK, escape_all, escape_entities
 from relay.notify.text.pagination import PAGE_NUMBER_LENGTH, Cost, MessagePage, paginate, rendered_alert_limit
@@ -47,6 +47,7 @@ COMPATIBLE: Final = (("success", True), ("result", "success"))
 """Success of the incoming webhooks of Rocket.Chat and Zulip. Mattermost's is `ok`, as Slack's."""
 
 _bot_token = re.compile(r"xox[a-z]-[A-Za-z0-9-]{6,250}")
+_user_group = re.compile(r"S[A-Z0-9]{2,20}")
 
 
 class SlackNotifier(Notifier[SlackChannel]):
@@ -60,6 +61,9 @@ class SlackNotifier(Notifier[SlackChannel]):
         if (channel.webhook_url is None) == (channel.bot_token is None):
             raise InvalidInput("webhook_url", "set either this, or `bot_token` and `slack_channel`")
         require_url_without_secrets("slack_api_url", channel.slack_api_url)
+        group = channel.slack_mention_group
+        if group is not None and not _user_group.fullmatch(group):
+            raise InvalidInput("slack_mention_group", "must be the id of a user group, such as S0123456789")
         if channel.bot_token is None:
             return
         if not _bot_token.fullmatch(channel.bot_token):
@@ -91,8 +95,13 @@ class SlackNotifier(Notifier[SlackChannel]):
         }
         common = {name: value for name, value in overrides.items() if value is not None}
         bodies = _bodies(content, channel.max_messages)
-        if channel.webhook_url is not None:
-            return [Request(url=channel.webhook_url, body=msgspec.json.encode(body | common)) for body in bodies]
+        mention = _mention(channel, message)
+
+        def with_mention(body: dict[str, Any]) -> dict[str, Any]:
+            return body | {"text": mention + body["text"]}
+
+        def post_to_webhook(body: dict[str, Any]) -> Request:
+            return Request(url=channel.webhook_url or "", body=msgspec.json.encode(body | common))
 
         def post(body: dict[str, Any]) -> Request:
             return _call(channel, "chat.postMessage", body | common | QUIET)
@@ -101,17 +110,16 @@ class SlackNotifier(Notifier[SlackChannel]):
             channel_id, _, ts = reference.partition(" ")
             return _call(channel, "chat.update", body | {"channel": channel_id, "ts": ts, "parse": "none"})
 
-        if isinstance(message, Digest) or self.edit_destination(channel) is None:
-            return [post(body) for body in bodies]
-        requests = edit_messages(
-            message.message_refs, bodies, {"text": UNUSED_MESSAGE, "attachments": []}, post, edit
-        )
-        if channel.slack_reply_resolved and content.status is Status.RESOLVED and any(message.message_refs[:1]):
-            channel_id, _, ts = message.message_refs[0].partition(" ")
-            reply = {"channel": channel_id, "thread_ts": ts, "text": _headline(content)}
-            request = _call(channel, "chat.postMessage", reply)
-            requests.append(msgspec.structs.replace(request, optional=True))
-        return requests
+        if (
+            channel.webhook_url is not None
+            or isinstance(message, Digest)
+            or self.edit_destination(channel) is None
+        ):
+            send = post if channel.webhook_url is None else post_to_webhook
+            return [send(with_mention(bodies[0])), *map(send, bodies[1:])]
+        unused = {"text": UNUSED_MESSAGE, "attachments": []}
+        requests = edit_messages(message.message_refs, bodies, unused, post, edit, with_mention)
+        return [*requests, *_replies(channel, message, mention)]
 
     def verdict(self, request: Request, response: Response) -> Outcome:
         """Classify a response by its error code, which may be inside a 200.
@@ -127,6 +135,27 @@ class SlackNotifier(Notifier[SlackChannel]):
                 return accepted(response)
         error = error_code(response, body) if 200 <= response.status < 500 else None
         return failure(response) if error is None else outcome_of_error(error, response)
+
+
+def _mention(channel: SlackChannel, message: Message) -> str:
+    """https://docs.slack.dev/messaging/formatting-message-text#mentioning-groups"""
+    group = channel.slack_mention_group
+    mentioned = group and is_mentioned(message, channel.notify_on, channel.mention_severities)
+    return f"<!subteam^{group}> " if mentioned else ""
+
+
+def _replies(channel: SlackChannel, message: Notification, mention: str) -> list[Request]:
+    """The reply in the thread of an edited message. Of critical alerts the whole channel hears."""
+    announcement = announcement_text(message, channel.notify_on)
+    if announcement is None or not any(message.message_refs[:1]):
+        return []
+    channel_id, _, ts = message.message_refs[0].partition(" ")
+    lines = [_bold(_text(announcement.headline, MAX_HEADLINE))]
+    lines += [_text(line, MAX_NOTE) for line in announcement.lines]
+    reply: dict[str, Any] = {"channel": channel_id, "thread_ts": ts, "text": mention + "\n".join(lines)} | QUIET
+    if announcement.critical:
+        reply["reply_broadcast"] = True
+    return [msgspec.structs.replace(_call(channel, "chat.postMessage", reply), optional=True, announces=True)]
 
 
 def _text(text: str, limit: int) -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from relay.domain.channel_types import RateLimit, TelegramChannel
 from relay.domain.errors import InvalidInput
-from relay.domain.notifications import Digest, Message
+from relay.domain.notifications import Digest, Message, Notification
 from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
 from relay.domain.severities import SEVERITY_ORDER
 from relay.notify.classify import accepted, destination_gone, failure, retry
@@ -28,6 +28,7 @@ from relay.notify.platforms.telegram_text import (
     measure,
 )
 from relay.notify.requests import Request, Response
+from relay.notify.text.announcements import announcement_text
 from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import TELEGRAM, escape_all
 from relay.notify.text.pagination import PAGE_NUMBER_LENGTH, paginate, rendered_alert_limit
@@ -132,7 +133,8 @@ class TelegramNotifier(Notifier[TelegramChannel]):
         texts = _texts(content_of(message), channel.max_messages)
         if isinstance(message, Digest) or not channel.update_message:
             return [post(text) for text in texts]
-        return edit_messages(message.message_refs, texts, UNUSED_MESSAGE, post, edit)
+        requests = edit_messages(message.message_refs, texts, UNUSED_MESSAGE, post, edit)
+        return [*requests, *_replies(channel, message, thread)]
 
     def edit_destination(self, channel: TelegramChannel) -> str | None:
         """A bot can edit its own messages in a chat. Message ids of private chats are unique only per bot."""
@@ -168,6 +170,18 @@ class TelegramNotifier(Notifier[TelegramChannel]):
         if response.status == HTTPStatus.CONFLICT or "flood" in description:
             return retry(Reason.RATE_LIMITED, detail, response)
         return failure(response)
+
+
+def _replies(channel: TelegramChannel, message: Notification, thread: dict[str, Any]) -> list[Request]:
+    """The reply to an edited message. https://core.telegram.org/bots/api#replyparameters"""
+    announcement = announcement_text(message, channel.notify_on)
+    if announcement is None or not any(message.message_refs[:1]):
+        return []
+    lines = [f"<b>{escape_text(announcement.headline, MAX_HEADLINE)}</b>"]
+    lines += [escape_text(line, MAX_NOTE) for line in announcement.lines]
+    replied = {"message_id": int(message.message_refs[0])}
+    request = _call(channel, "sendMessage", {**thread, "text": "\n".join(lines), "reply_parameters": replied})
+    return [msgspec.structs.replace(request, optional=True, announces=True)]
 
 
 def _call(channel: TelegramChannel, method: str, arguments: dict[str, Any]) -> Request:

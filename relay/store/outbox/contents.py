@@ -11,7 +11,7 @@ from relay.domain.history import State
 from relay.domain.notifications import FallbackFor
 from relay.store.outbox.claims import CLAIMED_COLUMNS, Claimed
 from relay.store.outbox.fragments import DEAD, DELIVERED, MERGED, RESOLVED, content_tree
-from relay.store.postgres.statements import DriverConnection, Query, Statement, read
+from relay.store.postgres.statements import DriverConnection, Query, Records, Statement, read
 
 MAX_BODIES: Final = 8 * 1024 * 1024
 """Bytes of bodies that are read at once; the last one may exceed it."""
@@ -60,6 +60,15 @@ RESOLUTIONS: Final = Statement(
     f"SELECT id, ends_at, first_received_at FROM alerts WHERE id = ANY (:alert_ids) AND status = {RESOLVED}"
 )
 
+REPEATED: Final = Statement(
+    """
+    SELECT r.delivery_id FROM :webhooks AS r WHERE NOT EXISTS (
+      SELECT FROM alerts a WHERE a.id = ANY (r.alert_ids::bigint[]) AND a.first_received_at >= r.received_at
+    )
+    """,
+    webhooks=Records(MergedNotification, delivery_id="bigint", received_at="timestamptz", alert_ids="bigint[]"),
+)
+
 ORIGINS: Final = Statement(
     f"""
     WITH RECURSIVE {_DELIVERIES}
@@ -102,6 +111,12 @@ async def resolved(connection: DriverConnection, alert_ids: Sequence[int]) -> di
     """Return the alerts among these that are resolved now."""
     rows = await RESOLUTIONS.rows(connection, alert_ids=alert_ids)
     return {row["id"]: read(row, Resolution) for row in rows}
+
+
+async def repeated(connection: DriverConnection, notifications: Sequence[MergedNotification]) -> frozenset[int]:
+    """Return the deliveries among those of the notifications whose webhook had only alerts received before."""
+    rows = await REPEATED.rows(connection, webhooks=notifications)
+    return frozenset(row["delivery_id"] for row in rows)
 
 
 async def origins(connection: DriverConnection, delivery_ids: Sequence[int]) -> dict[int, FallbackFor]:

@@ -105,4 +105,4 @@ def test_a_slack_bot_edits_its_messages() -> None:
     ]
     assert isinstance(created, SlackChannel)
     assert SlackNotifier().edit_destination(created) is not None
-    assert created.slack_reply_resolved
+    assert "resolved" in created.notify_on

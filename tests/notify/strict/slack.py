@@ -18,6 +18,8 @@ from slack_sdk.models.blocks import Block
 from tests.notify.strict.platform import PostedMessage, StrictPlatform, check_links
 
 LINK = re.compile(r"<(https?://[^<>|\s]+)\|([^<>|]+)>")
+GROUP = re.compile(r"\A<!subteam\^S[A-Z0-9]+> ")
+"""The mention of a group, which only the relay's own text may contain: at the start."""
 ENTITY = re.compile(r"&(?:amp|lt|gt);")
 CODE = re.compile(r"`[^`\n]+`")
 NAMED = re.compile(r"(?<!\w)@\w")
@@ -30,7 +32,13 @@ WEBHOOK_FIELDS: dict[str, type] = {
     "username": str,
     "icon_emoji": str,
 }
-POST_FIELDS = WEBHOOK_FIELDS | {"thread_ts": str, "unfurl_links": bool, "unfurl_media": bool, "parse": str}
+POST_FIELDS = WEBHOOK_FIELDS | {
+    "thread_ts": str,
+    "reply_broadcast": bool,
+    "unfurl_links": bool,
+    "unfurl_media": bool,
+    "parse": str,
+}
 UPDATE_FIELDS: dict[str, type] = {
     "channel": str,
     "ts": str,
@@ -92,7 +100,7 @@ def displayed_text(message: dict[str, Any]) -> str:
         raise Refused("msg_too_long")
     _check_mentions(message, pieces)
     whole = "\n".join([*([message["text"]] if message.get("text") else []), *(one["text"] for one in pieces)])
-    unlinked = LINK.sub("", whole)
+    unlinked = GROUP.sub("", LINK.sub("", whole))
     assert "<" not in unlinked, "unescaped text may mention or link"
     assert ">" not in unlinked, "unescaped text"
     assert "&" not in ENTITY.sub("", unlinked), "unescaped text"

@@ -18,7 +18,7 @@ TAG = re.compile(r'<(?:(/?)(b|i|u|s|code|pre)|(/)(a)|a href="([^"<>]*)")>')
 ENTITY = re.compile(r"&(?:lt|gt|amp|quot|#\d+|#x[0-9a-fA-F]+);")
 MENTION = re.compile(r"(?<!\w)@[A-Za-z0-9_]{2,32}\b")
 COMMON_FIELDS: dict[str, type] = {"chat_id": str, "text": str, "parse_mode": str, "link_preview_options": dict}
-SEND_FIELDS = COMMON_FIELDS | {"message_thread_id": int}
+SEND_FIELDS = COMMON_FIELDS | {"message_thread_id": int, "reply_parameters": dict}
 METHODS = {"sendMessage": SEND_FIELDS, "editMessageText": COMMON_FIELDS | {"message_id": int}}
 UNCHANGED = (
     "Bad Request: message is not modified: specified new message content and reply markup are exactly the same as "
@@ -119,6 +119,9 @@ class StrictTelegram(StrictPlatform):
         topic = message.get("message_thread_id")
         if topic is not None and topic not in self.topics:
             raise Refused("Bad Request: message thread not found")
+        replied = message.get("reply_parameters")
+        if replied is not None and self.find(f"{message['chat_id']} {replied['message_id']}") is None:
+            raise Refused("Bad Request: message to be replied not found")
         self._sent += 1
         reference = f"{message['chat_id']} {self._sent}"
         self.messages.append(PostedMessage(reference, [text], None if topic is None else f"{topic}"))
