@@ -24,15 +24,15 @@ def edit_messages(
     """The requests after which the group's messages have the given bodies, one body for each message.
 
     `message_refs` are the existing messages, "" for one whose reference is unknown. `post` makes the request for
-    a new message, `edit` the one for an existing message. Surplus messages get the body `unused`.
-    `mention` adds a mention to the body of a new message; it is for the first one alone.
+    a new message, `edit` the one for an existing message. Surplus messages get the body `unused`. `mention` adds a
+    mention to a body; it applies to the first new message, and to one that replaces the first message.
     """
     requests = []
-    mentioning = (0, next((at for at in range(len(bodies)) if not any(message_refs[at : at + 1])), 0))
-    for position, body in enumerate(bodies):
+    references = [*message_refs, *("" for _ in bodies)]
+    mentioning = (0, references.index("")) if bodies else ()
+    for position, (reference, body) in enumerate(zip(references, bodies, strict=False)):
         posted = mention(body) if position in mentioning else body
         replacement = msgspec.structs.replace(post(posted), editable=True)
-        reference = message_refs[position] if position < len(message_refs) else ""
         if reference:
             requests.append(
                 msgspec.structs.replace(edit(reference, body), edits=reference, replacement=replacement)
@@ -41,3 +41,8 @@ def edit_messages(
             requests.append(replacement)
     surplus = [reference for reference in message_refs[len(bodies) :] if reference]
     return requests + [msgspec.structs.replace(edit(ref, unused), edits=ref, optional=True) for ref in surplus]
+
+
+def announcing(request: Request) -> Request:
+    """A request that only makes the edits before it heard."""
+    return msgspec.structs.replace(request, optional=True, announces=True)

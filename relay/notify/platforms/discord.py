@@ -107,11 +107,7 @@ class DiscordNotifier(Notifier[DiscordChannel]):
         mention = mention_fields(channel, message)
 
         def with_mention(body: dict[str, Any]) -> dict[str, Any]:
-            return (
-                body
-                if not mention
-                else body | mention | {"content": f"{mention.get('content', '')}{body.get('content', '')}"}
-            )
+            return body | mention | {"content": mention["content"] + body.get("content", "")} if mention else body
 
         def post(body: dict[str, Any]) -> Request:
             return request(url_of(channel), body | author)

@@ -6,14 +6,14 @@ import msgspec
 
 from relay.domain.channel_types import DiscordChannel
 from relay.domain.notifications import Message, Notification
+from relay.notify.message_edits import announcing
 from relay.notify.requests import Request
-from relay.notify.text.announcements import announcement_text, is_mentioned
+from relay.notify.text.announcements import MAX_LINE, announcement_text, is_mentioned
 from relay.notify.text.markup import escape_markdown as escape
 from relay.notify.text.plain_text import fit
 
 MAX_TITLE: Final = 256
 """https://discord.com/developers/docs/resources/message#embed-object-embed-limits"""
-MAX_LINE: Final = 600
 
 
 def mention_fields(channel: DiscordChannel, message: Message) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def announcement_requests(
     https://github.com/discord/discord-api-docs/issues/2251
     """
     announcement = announcement_text(message, channel.notify_on)
-    if announcement is None or not any(message.message_refs[:1]):
+    if announcement is None:
         return []
     thread_id = message.message_refs[0].partition(" ")[2]
     lines = [fit(line, MAX_LINE, escape) for line in announcement.lines]
@@ -40,8 +40,7 @@ def announcement_requests(
     embed |= {"description": "\n".join(lines)} if lines else {}
     author = {"username": channel.discord_username, "avatar_url": channel.discord_avatar_url}
     body = {name: value for name, value in author.items() if value is not None} | {"embeds": [embed]} | mention
-    sent = request(url_of(channel, thread_id=thread_id, wait=True), body)
-    return [msgspec.structs.replace(sent, optional=True, announces=True)]
+    return [announcing(request(url_of(channel, thread_id=thread_id, wait=True), body))]
 
 
 def request(url: str, body: dict[str, Any], method: str = "POST") -> Request:

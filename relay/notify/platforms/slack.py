@@ -15,11 +15,11 @@ from relay.domain.errors import InvalidInput
 from relay.domain.notifications import Digest, Message, Notification
 from relay.domain.outcomes import Outcome
 from relay.notify.classify import accepted, failure
-from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
+from relay.notify.message_edits import UNUSED_MESSAGE, announcing, edit_messages
 from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.platforms.slack_errors import error_code, outcome_of_error
 from relay.notify.requests import Request, Response
-from relay.notify.text.announcements import announcement_text, is_mentioned
+from relay.notify.text.announcements import MAX_LINE, announcement_text, is_mentioned
 from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import SLACK, escape_all, escape_entities
 from relay.notify.text.pagination import PAGE_NUMBER_LENGTH, Cost, MessagePage, paginate, rendered_alert_limit
@@ -100,23 +100,17 @@ class SlackNotifier(Notifier[SlackChannel]):
         def with_mention(body: dict[str, Any]) -> dict[str, Any]:
             return body | {"text": mention + body["text"]}
 
-        def post_to_webhook(body: dict[str, Any]) -> Request:
-            return Request(url=channel.webhook_url or "", body=msgspec.json.encode(body | common))
-
         def post(body: dict[str, Any]) -> Request:
+            if channel.webhook_url is not None:
+                return Request(url=channel.webhook_url, body=msgspec.json.encode(body | common))
             return _call(channel, "chat.postMessage", body | common | QUIET)
 
         def edit(reference: str, body: dict[str, Any]) -> Request:
             channel_id, _, ts = reference.partition(" ")
             return _call(channel, "chat.update", body | {"channel": channel_id, "ts": ts, "parse": "none"})
 
-        if (
-            channel.webhook_url is not None
-            or isinstance(message, Digest)
-            or self.edit_destination(channel) is None
-        ):
-            send = post if channel.webhook_url is None else post_to_webhook
-            return [send(with_mention(bodies[0])), *map(send, bodies[1:])]
+        if isinstance(message, Digest) or self.edit_destination(channel) is None:
+            return [post(with_mention(bodies[0])), *map(post, bodies[1:])]
         unused = {"text": UNUSED_MESSAGE, "attachments": []}
         requests = edit_messages(message.message_refs, bodies, unused, post, edit, with_mention)
         return [*requests, *_replies(channel, message, mention)]
@@ -147,15 +141,15 @@ def _mention(channel: SlackChannel, message: Message) -> str:
 def _replies(channel: SlackChannel, message: Notification, mention: str) -> list[Request]:
     """The reply in the thread of an edited message. Of critical alerts the whole channel hears."""
     announcement = announcement_text(message, channel.notify_on)
-    if announcement is None or not any(message.message_refs[:1]):
+    if announcement is None:
         return []
     channel_id, _, ts = message.message_refs[0].partition(" ")
     lines = [_bold(_text(announcement.headline, MAX_HEADLINE))]
-    lines += [_text(line, MAX_NOTE) for line in announcement.lines]
+    lines += [_text(line, MAX_LINE) for line in announcement.lines]
     reply: dict[str, Any] = {"channel": channel_id, "thread_ts": ts, "text": mention + "\n".join(lines)} | QUIET
     if announcement.critical:
         reply["reply_broadcast"] = True
-    return [msgspec.structs.replace(_call(channel, "chat.postMessage", reply), optional=True, announces=True)]
+    return [announcing(_call(channel, "chat.postMessage", reply))]
 
 
 def _text(text: str, limit: int) -> str:

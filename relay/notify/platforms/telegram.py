@@ -17,7 +17,7 @@ from relay.domain.notifications import Digest, Message, Notification
 from relay.domain.outcomes import Outcome, Reason, Rejected, Sent
 from relay.domain.severities import SEVERITY_ORDER
 from relay.notify.classify import accepted, destination_gone, failure, retry
-from relay.notify.message_edits import UNUSED_MESSAGE, edit_messages
+from relay.notify.message_edits import UNUSED_MESSAGE, announcing, edit_messages
 from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.platforms.telegram_text import (
     code_units,
@@ -28,7 +28,7 @@ from relay.notify.platforms.telegram_text import (
     measure,
 )
 from relay.notify.requests import Request, Response
-from relay.notify.text.announcements import announcement_text
+from relay.notify.text import announcements
 from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import TELEGRAM, escape_all
 from relay.notify.text.pagination import PAGE_NUMBER_LENGTH, paginate, rendered_alert_limit
@@ -174,14 +174,14 @@ class TelegramNotifier(Notifier[TelegramChannel]):
 
 def _replies(channel: TelegramChannel, message: Notification, thread: dict[str, Any]) -> list[Request]:
     """The reply to an edited message. https://core.telegram.org/bots/api#replyparameters"""
-    announcement = announcement_text(message, channel.notify_on)
-    if announcement is None or not any(message.message_refs[:1]):
+    announcement = announcements.announcement_text(message, channel.notify_on)
+    if announcement is None:
         return []
     lines = [f"<b>{escape_text(announcement.headline, MAX_HEADLINE)}</b>"]
-    lines += [escape_text(line, MAX_NOTE) for line in announcement.lines]
+    lines += [escape_text(line, announcements.MAX_LINE) for line in announcement.lines]
     replied = {"message_id": int(message.message_refs[0])}
     request = _call(channel, "sendMessage", {**thread, "text": "\n".join(lines), "reply_parameters": replied})
-    return [msgspec.structs.replace(request, optional=True, announces=True)]
+    return [announcing(request)]
 
 
 def _call(channel: TelegramChannel, method: str, arguments: dict[str, Any]) -> Request:

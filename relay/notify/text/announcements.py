@@ -8,11 +8,12 @@ import msgspec
 from relay.domain.notifications import Announcement, Change, Digest, Message, Notification
 from relay.domain.severities import folded, is_critical
 from relay.notify.text.content import Content, content_of, labels_line
+from relay.notify.text.plain_text import one_line
 
 MOST_NAMED: Final = 5
 """Alerts that an announcement names; it is short, and the edited message has them all."""
 MAX_LINE: Final = 200
-"""Characters of a line before it is escaped."""
+"""Characters of each of an announcement's lines, as the platform counts them."""
 PREFIXES: Final = {Change.FIRING: "New: ", Change.REPEAT: "Repeated: ", Change.RESOLVED: ""}
 
 
@@ -25,10 +26,10 @@ class AnnouncementText(msgspec.Struct, frozen=True):
     critical: bool
 
 
-def announcement_text(message: Message, notify_on: Sequence[str]) -> AnnouncementText | None:
-    """The announcement of a message's edit, if it has one of the kinds `notify_on`."""
+def announcement_text(message: Notification, notify_on: Sequence[str]) -> AnnouncementText | None:
+    """The announcement of an edit that `notify_on` selects; None without a message to refer to."""
     announcement = _announcement(message, notify_on)
-    if announcement is None or isinstance(message, Digest):
+    if announcement is None or not any(message.message_refs[:1]):
         return None
     alone = msgspec.structs.replace(
         message, alerts=announcement.alerts, unnotified=frozenset(), rendered=None, omitted=0, fallback_for=None
@@ -54,15 +55,14 @@ def is_mentioned(message: Message, notify_on: Sequence[str], severities: Sequenc
     return any(alert.firing and folded(alert.severity) in wanted for alert in alerts)
 
 
-def _announcement(message: Message, notify_on: Sequence[str]) -> Announcement | None:
-    if not isinstance(message, Notification) or message.announcement is None:
-        return None
-    return message.announcement if message.announcement.change in notify_on else None
+def _announcement(message: Notification, notify_on: Sequence[str]) -> Announcement | None:
+    announcement = message.announcement
+    return announcement if announcement is not None and announcement.change in notify_on else None
 
 
 def _lines(content: Content) -> tuple[str, ...]:
     named = [
-        f"{alert.mark} {alert.title} {labels_line(alert.labels)}".strip()[:MAX_LINE]
+        one_line(f"{alert.mark} {alert.title} {labels_line(alert.labels)}")
         for alert in content.alerts[:MOST_NAMED]
     ]
     rest = len(content.alerts) - len(named)
