@@ -260,3 +260,19 @@ async def test_after_a_digest_the_messages_of_its_groups_are_refreshed(
             await asyncio.sleep(0.1)
     digests = [message.text for message in platform.messages if "DIGEST" in message.text]
     assert any("DiskFull" in text for text in digests)
+
+
+async def test_a_change_of_the_group_that_the_channel_does_not_get_repeats_nothing(
+    start_relay: RelayFactory, sink: Sink
+) -> None:
+    sink.script = script = EditingPlatforms()
+    relay = await start_relay(repeat_after=0.05)
+    await relay.channel(**editing_channel("slack", sink.url, severities=["critical"]))
+    notify = Notify(relay)
+    critical, other = alert("DiskFull", at="a", severity="critical"), alert("DiskFull", at="b")
+
+    for alerts in ((critical,), (critical, other), (critical, other | {"status": "resolved"})):
+        await notify(*alerts)
+        await asyncio.sleep(0.1)
+
+    assert len(script.platforms["slack"].messages) == 1
