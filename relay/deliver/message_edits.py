@@ -9,7 +9,8 @@ import msgspec
 
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import Channel
-from relay.domain.notifications import Announcement, Change, Message, Notification
+from relay.domain.message_settings import Change
+from relay.domain.notifications import Announcement, Message, Notification
 from relay.domain.outcomes import Outcome, Sent
 from relay.domain.severities import is_critical
 from relay.notify.registry import notifier_for

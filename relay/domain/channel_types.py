@@ -16,7 +16,7 @@ import msgspec
 
 from relay.domain.errors import InvalidInput
 from relay.domain.matchers import Matcher, parse_stored
-from relay.domain.message_settings import MAX_MESSAGES, MENTION_SEVERITIES, NOTIFY_ON, MaxMessages, NotifyOn
+from relay.domain.message_settings import MAX_MESSAGES, MENTION_SEVERITIES, NOTIFY_ON, Change, MaxMessages
 from relay.domain.severities import FOLDED_SEVERITY, SEVERITY
 
 LABEL_FILTERS: Final[Mapping[str, str]] = {
@@ -134,7 +134,7 @@ class SlackChannel(BaseChannel, frozen=True, kw_only=True, tag="slack"):
     max_messages: MaxMessages = MAX_MESSAGES
     update_message: bool = True
     """Whether the message of a group is edited; only a bot can edit messages, a webhook can't."""
-    notify_on: NotifyOn = NOTIFY_ON
+    notify_on: tuple[Change, ...] = NOTIFY_ON
 
 
 class DiscordChannel(BaseChannel, frozen=True, kw_only=True, tag="discord"):
@@ -153,7 +153,7 @@ class DiscordChannel(BaseChannel, frozen=True, kw_only=True, tag="discord"):
     max_messages: MaxMessages = MAX_MESSAGES
     update_message: bool = True
     """Whether the message of a group is edited."""
-    notify_on: NotifyOn = NOTIFY_ON
+    notify_on: tuple[Change, ...] = NOTIFY_ON
 
 
 class TeamsChannel(BaseChannel, frozen=True, kw_only=True, tag="teams"):
@@ -197,7 +197,7 @@ class TelegramChannel(BaseChannel, frozen=True, kw_only=True, tag="telegram"):
     telegram_api_url: str = "https://api.telegram.org"
     max_messages: MaxMessages = MAX_MESSAGES
     update_message: bool = True
-    notify_on: NotifyOn = NOTIFY_ON
+    notify_on: tuple[Change, ...] = NOTIFY_ON
 
 
 class PagerDutyChannel(BaseChannel, frozen=True, kw_only=True, tag="pagerduty"):

@@ -1,12 +1,12 @@
 """Messages to a channel: a notification of one group, or a digest of many groups."""
 
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Final
 
 import msgspec
 
 from relay.domain.alerts import Alert, Group, Status, status_of
+from relay.domain.message_settings import Change
 from relay.domain.severities import SEVERITY_ORDER, severity_rank
 
 
@@ -31,14 +31,6 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     def alert(self, position: int) -> str:
         """Return the text of one alert, or an empty string."""
         return self.alerts[position] if self.alerts else ""
-
-
-class Change(StrEnum):
-    """A change of an edited message that people may want to hear: the values of a channel's `notify_on`."""
-
-    FIRING = "firing"
-    REPEAT = "repeat"
-    RESOLVED = "resolved"
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):

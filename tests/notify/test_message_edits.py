@@ -9,7 +9,8 @@ from aiohttp import web
 
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import SlackChannel, TelegramChannel
-from relay.domain.notifications import Announcement, Change
+from relay.domain.message_settings import Change
+from relay.domain.notifications import Announcement
 from relay.domain.outcomes import Retry, Sent
 from relay.notify.message_edits import UNUSED_MESSAGE
 from relay.notify.registry import notifier_for
@@ -167,7 +168,7 @@ async def test_slack_replies_in_the_thread_when_all_is_resolved_if_configured(si
     _, open_setup = SETUPS["slack bot"]
     async with open_setup(sink, tmp_path) as setup:
         assert isinstance(setup.channel, SlackChannel)
-        replying = msgspec.structs.replace(setup.channel, notify_on=("resolved",))
+        replying = msgspec.structs.replace(setup.channel, notify_on=(Change.RESOLVED,))
         group = SentGroup(StrictSetup(setup.channel_type, replying, setup.platform))
         await group.send(A)
         await group.announce(Change.RESOLVED, A_ENDED)

@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from relay.domain.notifications import Announcement, Change, Digest, Message, Notification
+from relay.domain.message_settings import Change
+from relay.domain.notifications import Announcement, Digest, Message, Notification
 from relay.domain.severities import folded, is_critical
 from relay.notify.text.content import Content, content_of, labels_line
 from relay.notify.text.plain_text import one_line
@@ -26,7 +27,7 @@ class AnnouncementText(msgspec.Struct, frozen=True):
     critical: bool
 
 
-def announcement_text(message: Notification, notify_on: Sequence[str]) -> AnnouncementText | None:
+def announcement_text(message: Notification, notify_on: Sequence[Change]) -> AnnouncementText | None:
     """The announcement of an edit that `notify_on` selects; None without a message to refer to."""
     announcement = _announcement(message, notify_on)
     if announcement is None or not any(message.message_refs[:1]):
@@ -43,7 +44,7 @@ def announcement_text(message: Notification, notify_on: Sequence[str]) -> Announ
     )
 
 
-def is_mentioned(message: Message, notify_on: Sequence[str], severities: Sequence[str]) -> bool:
+def is_mentioned(message: Message, notify_on: Sequence[Change], severities: Sequence[str]) -> bool:
     """Whether a post about this message concerns firing alerts of these severities, in any case of letters."""
     wanted = {folded(severity) for severity in severities}
     if isinstance(message, Digest):
@@ -55,7 +56,7 @@ def is_mentioned(message: Message, notify_on: Sequence[str], severities: Sequenc
     return any(alert.firing and folded(alert.severity) in wanted for alert in alerts)
 
 
-def _announcement(message: Notification, notify_on: Sequence[str]) -> Announcement | None:
+def _announcement(message: Notification, notify_on: Sequence[Change]) -> Announcement | None:
     announcement = message.announcement
     return announcement if announcement is not None and announcement.change in notify_on else None
 
