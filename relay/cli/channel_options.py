@@ -13,8 +13,11 @@ from cyclopts import Group, Parameter
 from relay.cli.output import Output
 from relay.domain.channel_types import CHANNEL_CLASSES, BaseChannel, Filters, own_fields
 from relay.domain.errors import InvalidInput
+from relay.domain.fields import choices, fields_of
 
 FIRST: Final = ("name", "id")
+NONE: Final = "none"
+"""In place of a list of choices: the empty list."""
 ChannelId = Annotated[str, Parameter(help="The id of a channel; see `relay channels list`.")]
 LONG_TEXTS: Final = frozenset({"custom_payload_template", "tls_ca", "tls_cert"})
 SETTINGS: Final = Group("Channel", sort_key=1)
@@ -45,7 +48,7 @@ HELP: Final = {
     "slack_api_url": "The base URL of Slack's Web API, for bots.",
     "slack_mention_group": "The id of the user group to mention, such as S0123456789.",
     "update_message": "Whether to edit one message per group instead of sending new ones; Slack requires a bot.",
-    "notify_on": "What is also posted when a message is edited: firing, repeat, resolved, or none of them.",
+    "notify_on": "What is also posted when a message is edited: firing, repeat and resolved; or none.",
     "mention_severities": "Mention only for firing alerts of these severities; by default critical.",
     "discord_username": "The name to post under.",
     "discord_avatar_url": "The URL of the avatar to post with.",
@@ -85,7 +88,7 @@ HELP: Final = {
 
 def create_options(channel_class: type[BaseChannel]) -> inspect.Signature:
     """The options of `create` for one channel type; required fields are required options."""
-    fields = _fields(channel_class)
+    fields = fields_of(channel_class)
     names = [*FIRST, *own_fields(channel_class), *fields]
     return _signature(_option(fields[name], required=fields[name].required) for name in dict.fromkeys(names))
 
@@ -123,13 +126,7 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _fields(channel_class: type[BaseChannel]) -> dict[str, msgspec.inspect.Field]:
-    struct = msgspec.inspect.type_info(channel_class)
-    assert isinstance(struct, msgspec.inspect.StructType)
-    return {field.name: field for field in struct.fields}
-
-
-ALL_FIELDS: Final = {name: field for channel in CHANNEL_CLASSES for name, field in _fields(channel).items()}
+ALL_FIELDS: Final = {name: field for channel in CHANNEL_CLASSES for name, field in fields_of(channel).items()}
 FROM_FILE: Final = LONG_TEXTS.union(*(channel.SECRET for channel in CHANNEL_CLASSES))
 """Fields that accept `-` or `@FILE`: other users and the shell's history can see a command line."""
 
@@ -158,7 +155,7 @@ def _option(field: msgspec.inspect.Field, *, required: bool) -> inspect.Paramete
 
 def _clear_annotation() -> Any:
     """The fields that are optional for some type: for Slack the URL or the bot's token."""
-    fields = [field for channel_class in CHANNEL_CLASSES for field in _fields(channel_class).values()]
+    fields = [field for channel_class in CHANNEL_CLASSES for field in fields_of(channel_class).values()]
     names = dict.fromkeys(field.name for field in fields if not field.required and field.name != "id")
     choices = tuple(name.replace("_", "-") for name in names)
     text = "A field to reset to its default; repeatable."
@@ -194,6 +191,8 @@ def _value(name: str, given: Any) -> Any:
         return dict(_pair(name, line) for text in texts for line in text.splitlines() if line.strip())
     if isinstance(field_type, msgspec.inspect.StructType | msgspec.inspect.UnionType):
         return _parsed(name, given)
+    if given == [NONE] and choices(field_type):
+        return []
     return _text(name, given) if isinstance(given, str) else given
 
 

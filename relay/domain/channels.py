@@ -5,11 +5,12 @@ import unicodedata
 from typing import Any, Final
 
 import msgspec
+import msgspec.inspect
 from msgspec import UNSET
 
 from relay.domain.channel_types import LABEL_FILTERS, Channel, channel_class, channel_types
 from relay.domain.errors import InvalidInput
-from relay.domain.fields import field_and_message, require_storable
+from relay.domain.fields import choices, field_and_message, fields_of, require_storable
 from relay.domain.identity import require_source
 from relay.domain.matchers import require_matchers
 
@@ -19,6 +20,8 @@ MAX_NAME: Final = 200
 MAX_FILTER_VALUES: Final = 1000
 MIN_RATE: Final = 1 / 3600
 MAX_RATE: Final = 10_000
+NO_CHOICE: Final = "Invalid enum value"
+"""How msgspec's message begins for a value that is none of the choices."""
 _slug = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 
 
@@ -33,11 +36,16 @@ def parse_channel(data: Any) -> Channel:
     require_storable(data)
     if "channel_type" not in data:
         raise InvalidInput("channel_type", f"is missing; must be one of {', '.join(channel_types())}")
-    channel_class(data["channel_type"])
+    kind = channel_class(data["channel_type"])
     try:
         channel: Channel = msgspec.convert(data, Channel)
     except msgspec.ValidationError as error:
-        raise InvalidInput(*field_and_message(error)) from None
+        field, message = field_and_message(error)
+        if message.startswith(NO_CHOICE):
+            message = (
+                f"{message}; must be one of {', '.join(choices(fields_of(kind)[field.partition('[')[0]].type))}"
+            )
+        raise InvalidInput(field, message) from None
     if data.get("id") == "":
         raise InvalidInput("id", "must not be empty; omit it to derive it from the name")
     if not channel.id and channel.name.strip():

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+import msgspec.inspect
 
 from relay.domain.errors import InvalidInput
 
@@ -40,6 +41,26 @@ def field_and_message(error: msgspec.ValidationError) -> tuple[str, str]:
         path = f"{path}.{found['name']}" if path else found["name"]
         message = "is missing" if found["what"] == "missing required" else "is not a known field"
     return path, message
+
+
+def fields_of(struct: type[msgspec.Struct]) -> dict[str, msgspec.inspect.Field]:
+    """The fields of a struct, by name."""
+    info = msgspec.inspect.type_info(struct)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return {field.name: field for field in info.fields}
+
+
+def choices(of: msgspec.inspect.Type) -> tuple[str, ...]:
+    """The values that a type, or a list of it, accepts; empty if it does not list them."""
+    match of:
+        case msgspec.inspect.EnumType():
+            return tuple(str(member.value) for member in of.cls)
+        case msgspec.inspect.LiteralType():
+            return tuple(str(value) for value in of.values)
+        case msgspec.inspect.VarTupleType():
+            return choices(of.item_type)
+        case _:
+            return ()
 
 
 def require_storable(value: Any, path: str = "") -> None:

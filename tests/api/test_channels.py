@@ -162,3 +162,12 @@ async def test_a_disabled_channel_keeps_its_pending_deliveries_until_enabled(
 
     await receiver.call("PATCH", "/channels/ops", json={"enabled": True})
     assert len(await sink.wait_for(1, "/")) == 1
+
+
+async def test_the_error_for_a_value_that_is_no_choice_lists_the_choices(relay: Relay) -> None:
+    channel = {"channel_type": "slack", "name": "Ops", "webhook_url": "http://127.0.0.1/", "notify_on": ["bogus"]}
+    response = await relay.call("POST", "/channels", json=channel)
+
+    assert response.status == 400
+    assert "notify_on[0]" in str(response.json)
+    assert "must be one of firing, repeat, resolved" in str(response.json)

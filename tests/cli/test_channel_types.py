@@ -43,6 +43,10 @@ from .conftest import FakeApi, Relay
                 "notify_on": ["firing", "resolved"],
             },
         ),
+        (
+            ["telegram", "--bot-token", BOT_TOKEN, "--chat-id", "42", "--notify-on", "none"],
+            {"channel_type": "telegram", "bot_token": BOT_TOKEN, "chat_id": "42", "notify_on": []},
+        ),
         (["pagerduty", "--routing-key", ROUTING_KEY], {"channel_type": "pagerduty", "routing_key": ROUTING_KEY}),
         (
             (
@@ -58,7 +62,7 @@ from .conftest import FakeApi, Relay
             },
         ),
     ],
-    ids=["telegram", "slack by a bot", "pagerduty", "sms"],
+    ids=["telegram", "slack by a bot", "no posts", "pagerduty", "sms"],
 )
 async def test_options_set_the_fields_of_the_type(
     api: FakeApi, relay_at: Relay, arguments: list[str], body: dict[str, Any]
