@@ -25,6 +25,8 @@ MAX_MEMORY: Final = 256 * 1024 * 1024
 """Bytes of memory that rendering may use in addition to what the process has after its start."""
 ALARM_SECONDS: Final = 5
 """Time after which the process ends itself during a task, in case the relay that should kill it is gone."""
+CHECK_ALARM_SECONDS: Final = 25
+"""Compiling a large template takes longer than rendering one; the relay waits 20 seconds for it."""
 NICENESS: Final = 10
 """Lowers the priority, so that an endless template does not slow down the relay."""
 
@@ -110,6 +112,8 @@ def serve(tasks: BinaryIO, results: BinaryIO) -> None:
     while len(length := tasks.read(LENGTH_BYTES)) == LENGTH_BYTES:
         signal.alarm(ALARM_SECONDS)
         task = msgspec.msgpack.decode(tasks.read(int.from_bytes(length)), type=Task)
+        if isinstance(task, CheckTask):
+            signal.alarm(CHECK_ALARM_SECONDS)
         results.write(_encoded_result(task))
         results.flush()
         signal.alarm(0)
