@@ -24,6 +24,9 @@ LATE_HEAD: Final = "the headers did not arrive in time"
 BODY_TIMEOUT: Final = 30.0
 """Seconds from the headers until the body is complete."""
 RETRY_SECONDS: Final = 5
+FREE_CHUNKS: Final = 256
+MIN_CHUNK: Final = 64
+"""Bytes that a body's chunks must have on average, after the first ones: even an empty one costs time."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -48,6 +51,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._overhead = 0
         """Bytes since the parser last completed headers, a part of a body or a message."""
         self._declared = 0
+        self._chunks = 0
+        """Parts in which the current body has arrived, if its length was not declared."""
         self._reserved: dict[RequestResponseCycle, int] = {}
         """Bytes reserved for each request, until the application is done with it."""
 
@@ -90,7 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deadline is None:
             self._start_timer(HEAD_TIMEOUT, LATE_HEAD)
         self._in_request = True
-        self._declared = 0
+        self._declared = self._chunks = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count the fields, trailers included."""
@@ -162,10 +167,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def _grow(self, size: int) -> bool:
         if self.cycle not in self._reserved:
             return True
-        if self._reserve_more(self.cycle, size):
-            return True
-        self._refuse_body()
-        return False
+        if not self._reserve_more(self.cycle, size):
+            self._refuse_body()
+            return False
+        self._chunks += 1
+        if self._chunks > FREE_CHUNKS and self._reserved[self.cycle] < self._chunks * MIN_CHUNK:
+            self._refusal = (HTTPStatus.BAD_REQUEST, "the body has too many small chunks; send larger ones")
+            return False
+        return True
 
     def _reserve_more(self, cycle: RequestResponseCycle, size: int) -> bool:
         """Reserve room in addition to what a request has; return whether there was any."""

@@ -272,3 +272,20 @@ async def test_every_response_has_security_headers(relay: Relay, path: str) -> N
     }
     assert {name: fields[name] for name in expected} == expected
     assert "default-src 'none'" in fields["content-security-policy"]
+
+
+async def test_a_body_of_many_small_chunks_is_refused(relay: Relay) -> None:
+    response = await exchange(relay, CHUNKED, b"1\r\n \r\n" * 257)
+
+    assert_problem(response, 400)
+    assert b"too many small chunks" in response[2]
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, 250), (80, 3_000)])
+async def test_a_body_of_few_or_larger_chunks_is_read(relay: Relay, size: int, count: int) -> None:
+    chunk = b"%x\r\n%s\r\n" % (size, b" " * size)
+
+    status, _, body = await exchange(relay, CHUNKED, chunk * count, b"2\r\n{}\r\n0\r\n\r\n")
+
+    assert status == 400
+    assert b"chunks" not in body
