@@ -1,35 +1,53 @@
 """Tests of what is heard of edited messages: bounded, merged, complete after a failure, and with mentions."""
 
 import asyncio
+import time
 
 from aiohttp import web
 
 from tests.fixtures.editing import EditingPlatforms, editing_channel
-from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
+from tests.fixtures.relays import Relay, alert, webhook
 from tests.fixtures.sink import Response, Sink
 
 
-async def test_a_flood_of_joins_is_merged_and_bounded_by_the_rate_limit(
-    start_relay: RelayFactory, sink: Sink
-) -> None:
-    sink.script = script = EditingPlatforms()
-    platform = script.platforms["slack"]
-    relay = await start_relay()
-    await relay.channel(**editing_channel("slack", sink.url, rate_limit={"per_second": 2, "burst": 1}))
+async def test_a_flood_of_joins_is_merged_into_one_post(relay: Relay, sink: Sink) -> None:
+    platforms = EditingPlatforms()
+    all_received = asyncio.Event()
+
+    async def waits_for_all(request: web.Request) -> Response:
+        if request.path.endswith("chat.update"):
+            await all_received.wait()
+        return await platforms(request)
+
+    sink.script = waits_for_all
+    await relay.channel(**editing_channel("slack", sink.url))
     alerts = [alert("DiskFull", at=f"{at}", severity="critical") for at in range(40)]
-    for count in range(1, 41):
+    await relay.webhook(webhook(alerts[0]))
+    await relay.settled(1)
+    for count in range(2, 41):
         await relay.webhook(webhook(*alerts[:count]))
-
+    all_received.set()
     async with asyncio.timeout(30):
-        while "FIRING:40" not in platform.messages[0].text if platform.messages else True:
-            await asyncio.sleep(0.1)
-        while "New: " not in platform.messages[-1].text or "FIRING:" not in platform.messages[-1].text:
+        while await relay.items("/deliveries?state=pending") or await relay.items("/deliveries?state=sending"):
             await asyncio.sleep(0.1)
 
-    posts = [message.text for message in platform.messages if "New: " in message.text]
-    joined = sum(int(text.partition("FIRING:")[2].partition("]")[0]) for text in posts)
-    assert 1 <= len(posts) <= 5
-    assert joined + int(platform.messages[0].versions[0].partition("FIRING:")[2].partition("]")[0]) == 40
+    message, *posts = platforms.platforms["slack"].messages
+    joined = [int(post.text.partition("FIRING:")[2].partition("]")[0]) for post in posts]
+    assert sum(joined) == 39
+    assert len(posts) <= 2
+    assert "FIRING:40" in message.text
+
+
+async def test_the_posts_of_joins_keep_to_the_rate_limit(relay: Relay, sink: Sink) -> None:
+    sink.script = script = EditingPlatforms()
+    await relay.channel(**editing_channel("slack", sink.url, rate_limit={"per_second": 2, "burst": 1}))
+    started = time.monotonic()
+    for count in range(1, 4):
+        await relay.webhook(webhook(*(alert("DiskFull", at=f"{at}") for at in range(count))))
+        await relay.settled(count)
+
+    assert len(script.platforms["slack"].messages) == 3
+    assert time.monotonic() - started >= 4 / 2 - 0.1
 
 
 async def test_a_post_that_fails_after_its_edit_is_sent_once(relay: Relay, sink: Sink) -> None:
