@@ -114,8 +114,10 @@ class Lane:
             elif self._dispatcher.unsettled or self._claims_soon(now):
                 await self._wait_for_change(now)
             else:
+                bucket = self._dispatcher.throttle.bucket
+                tokens = None if bucket is None else bucket.level(now)
                 released, due_in = await self._context.releases.submit(
-                    Release(self.channel_id, self.epoch, self._enqueued, self._delay(now))
+                    Release(self.channel_id, self.epoch, self._enqueued, self._delay(now), tokens)
                 )
                 if released:
                     # A wake-up during the release found the lane still held; it must not be lost.

@@ -28,9 +28,13 @@ class TokenBucket:
         self._tokens = tokens
         self._updated_at = now
 
+    def level(self, now: float) -> float:
+        """The tokens in the bucket; negative while requests wait for theirs."""
+        return min(self._burst, self._tokens + (now - self._updated_at) * self._per_second)
+
     def delay(self, now: float) -> float:
         """Take a token; return the seconds to wait until it is available."""
-        self._tokens = min(self._burst, self._tokens + (now - self._updated_at) * self._per_second) - 1
+        self._tokens = self.level(now) - 1
         self._updated_at = now
         return max(0.0, -self._tokens / self._per_second)
 

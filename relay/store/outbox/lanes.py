@@ -42,12 +42,17 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class Release(msgspec.Struct, frozen=True):
-    """A lane to be released. `enqueued` is its counter at the last claim; `hold_for` is in seconds."""
+    """A lane to be released. `enqueued` is its counter at the last claim; `hold_for` is in seconds.
+
+    `tokens`: what is left in the bucket after every request that was sent; a claim takes one for each delivery,
+    which may have needed several requests. None: there is no limit.
+    """
 
     channel_id: str
     epoch: int
     enqueued: int
     hold_for: float
+    tokens: float | None = None
 
 
 class _LeaseRow(msgspec.Struct, frozen=True):
@@ -165,6 +170,8 @@ RELEASE: Final = Query(
     WITH released AS (
       UPDATE lanes l SET owner = NULL, lease_until = NULL,
         held_until = greatest(l.held_until, now() + make_interval(secs => nullif(r.hold_for, 0))),
+        tokens = coalesce(r.tokens, l.tokens),
+        tokens_at = CASE WHEN r.tokens IS NULL THEN l.tokens_at ELSE now() END,
         next_due = ({_NEXT_DUE})
       FROM :releases AS r
       WHERE l.channel_id = r.channel_id AND l.owner = :worker AND l.epoch = r.epoch AND l.enqueued = r.enqueued
@@ -174,7 +181,9 @@ RELEASE: Final = Query(
       THEN extract(epoch FROM greatest(next_due, held_until) - now())::float8 END AS due_in
     FROM released
     """,
-    releases=Records(Release, channel_id="text", epoch="bigint", enqueued="bigint", hold_for="float8"),
+    releases=Records(
+        Release, channel_id="text", epoch="bigint", enqueued="bigint", hold_for="float8", tokens="float8"
+    ),
 )
 
 RELEASE_ALL: Final = Statement(
