@@ -27,7 +27,7 @@ async def test_a_deleted_channel_gets_no_alerts(start_relay: RelayFactory, sink:
 
     for at in range(TURNS):
         await one.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
-        await other.call("DELETE", "/channels/ops")
+        await other.change("DELETE", "/channels/ops")
         assert await notifications(one, at) == 0
         one, other = other, one
 
@@ -38,7 +38,7 @@ async def test_a_changed_filter_applies(start_relay: RelayFactory, sink: Sink) -
 
     for at in range(TURNS):
         wanted = "warning" if at % 2 else "critical"
-        await one.call("PATCH", "/channels/ops", json={"severities": [wanted]})
+        await one.change("PATCH", "/channels/ops", json={"severities": [wanted]})
         assert await notifications(other, at) == at % 2
         one, other = other, one
 
@@ -50,6 +50,6 @@ async def test_a_disabled_channel_gets_no_alerts_until_it_is_enabled(
     await one.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
 
     for at in range(TURNS):
-        await one.call("PATCH", "/channels/ops", json={"enabled": at % 2 == 1})
+        await one.change("PATCH", "/channels/ops", json={"enabled": at % 2 == 1})
         assert await notifications(other, at) == at % 2
         one, other = other, one
