@@ -4,8 +4,12 @@ RelayError
 ├── SettingsError        the environment, a file or a flag is wrong; the process can't start
 ├── InvalidInput         the caller's input is invalid; names the field
 │   └── InvalidWebhook   the body is not an Alertmanager webhook
+├── Unauthorized         the credential is missing, unknown, expired or revoked
+├── Forbidden            the principal may not do this
 ├── NotFound             the resource does not exist
 ├── Conflict             the resource already exists, or another resource prevents the change
+├── Changed              the resource is no longer at the version that the caller requires
+├── TooManyRequests      the caller has failed too often; it may retry later
 ├── Unavailable          Postgres is unavailable or the queue is full; retry later
 └── Unreadable           stored data can't be read by this release or with the configured keys
     └── SealBroken       a secret can't be decrypted with the configured keys
@@ -37,6 +41,14 @@ class InvalidWebhook(InvalidInput):
     """The body is not an Alertmanager webhook."""
 
 
+class Unauthorized(RelayError):
+    """The credential is missing, unknown, expired or revoked."""
+
+
+class Forbidden(RelayError):
+    """The principal may not do this."""
+
+
 class NotFound(RelayError):
     """The resource does not exist."""
 
@@ -45,8 +57,24 @@ class Conflict(RelayError):
     """The resource already exists, or another resource prevents the change."""
 
 
+class Changed(RelayError):
+    """The resource is no longer at the version that the caller requires."""
+
+
+class TooManyRequests(RelayError):
+    """The caller has failed too often. `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class Unavailable(RelayError):
-    """Nothing was stored; the same request may succeed later."""
+    """Nothing was stored; the same request may succeed later, after `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Unreadable(RelayError):
