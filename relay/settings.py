@@ -3,16 +3,17 @@
 import ipaddress
 import os
 import pathlib
-import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 import platformdirs
 
+from relay.database_url import plain_url, with_password, without_password
 from relay.domain.errors import SettingsError
+from relay.domain.grants import parse_grants
 from relay.domain.severities import parse_table
+from relay.settings_checks import check_tokens
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -20,10 +21,9 @@ PREFIX: Final = "RELAY_"
 FILE: Final = "_FILE"
 """Suffix of a variable with the path of a file that contains the value, as for container secrets."""
 CHILD_VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
-SECRET: Final = frozenset({"database_password", "secret_key", "admin_key", "webhook_token", "key"})
-DATABASE_SCHEMES: Final = ("postgresql+asyncpg://", "postgresql://", "postgres://")
+SECRET: Final = frozenset({"database_password", "secret_key", "admin_key", "webhook_token", "key", "jwt_secret"})
+LISTS: Final = ("allowed_targets", "trusted_proxies", "no_proxy", "auth_proxies", "jwt_algorithms")
 ROOT_DATA_DIR: Final = pathlib.Path("/var/lib/alert-relay")
-_password_parameter = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +44,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_key: str | None = None
     webhook_token: str | None = None
     """If set, the webhook requires it as a bearer token."""
+    jwt_jwks_url: str | None = None
+    """The URL of the keys with which another application signs tokens that the API accepts."""
+    jwt_secret: str | None = None
+    """In place of `jwt_jwks_url`: the secret that the application and the relay share."""
+    jwt_algorithms: tuple[str, ...] = ()
+    """The only algorithms of tokens; by default RS256 with keys from a URL, and HS256 with a secret."""
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    jwt_leeway: int = 30
+    """By how much the clocks of the application and the relay may differ."""
+    jwt_role_claim: str = "role"
+    """A path such as `realm_access.roles`, or the name of a claim with dots; so are the next two."""
+    jwt_tenants_claim: str = "tenant_id"
+    jwt_name_claim: str = "name"
+    auth_roles: str = ""
+    """The relay's roles by those of the application: `platform-admin=admin:*,ops=operator`."""
+    auth_proxies: tuple[str, ...] = ()
+    """Addresses and networks of authenticating proxies, whose headers name the user."""
     tenant_label: str = "tenant_id"
     allowed_targets: tuple[str, ...] = ()
     """Networks and hosts that channels may use although they are private or use plain HTTP."""
@@ -94,7 +112,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def trusted_networks(self) -> tuple[Network, ...]:
         """The networks of trusted proxies."""
-        return tuple(ipaddress.ip_network(item, strict=False) for item in self.trusted_proxies)
+        return _networks(self.trusted_proxies)
+
+    @property
+    def auth_networks(self) -> tuple[Network, ...]:
+        """The networks of authenticating proxies."""
+        return _networks(self.auth_proxies)
 
     @property
     def base_url(self) -> str:
@@ -133,13 +156,13 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
         given["data_dir"] = pathlib.Path(given["data_dir"]).expanduser().absolute()
     except RuntimeError:
         raise SettingsError("RELAY_DATA_DIR refers to the home directory of a user that does not exist") from None
-    for name in ("allowed_targets", "trusted_proxies", "no_proxy"):
+    for name in LISTS:
         if isinstance(items := given.get(name), str):
             given[name] = tuple(part.strip() for part in items.split(",") if part.strip())
     settings = _convert(given)
     _check(settings)
-    url = _with_password(_plain_url(settings.database_url), settings.database_password)
-    return msgspec.structs.replace(settings, database_url=url)
+    url = with_password(plain_url(settings.database_url), settings.database_password)
+    return msgspec.structs.replace(settings, database_url=url, jwt_algorithms=_check_tokens(settings))
 
 
 def child_environment(*others: str) -> dict[str, str]:
@@ -169,8 +192,8 @@ def masked_values(settings: Settings) -> dict[str, str]:
             text = ""
         elif name in SECRET:
             text = "********"
-        elif name in ("database_url", "proxy"):
-            text = _without_password(value)
+        elif name in ("database_url", "proxy", "jwt_jwks_url"):
+            text = without_password(value)
         elif isinstance(value, tuple):
             text = ",".join(value)
         else:
@@ -222,11 +245,13 @@ def _check(settings: Settings) -> None:
         raise SettingsError("RELAY_TENANT_LABEL must not be empty")
     if settings.send_timeout == 0:
         raise SettingsError("RELAY_SEND_TIMEOUT must be greater than 0 seconds")
-    try:
-        _ = settings.trusted_networks
-    except ValueError as error:
-        raise SettingsError(f"RELAY_TRUSTED_PROXIES is invalid: {error}") from None
+    for name in ("trusted_proxies", "auth_proxies"):
+        try:
+            _networks(getattr(settings, name))
+        except ValueError as error:
+            raise SettingsError(f"RELAY_{name.upper()} is invalid: {error}") from None
     parse_table(settings.severities)
+    parse_grants(settings.auth_roles)
     _check_durations(settings)
 
 
@@ -242,33 +267,17 @@ def _check_durations(settings: Settings) -> None:
             raise SettingsError(f"RELAY_{name.upper()} must be between 0 and 604800 seconds (one week)")
 
 
-def _plain_url(url: str | None) -> str | None:
-    """Normalize the scheme of a Postgres URL to `postgresql://`."""
-    if url is None:
-        return None
-    for scheme in DATABASE_SCHEMES:
-        if url.startswith(scheme):
-            return "postgresql://" + url.removeprefix(scheme)
-    raise SettingsError("RELAY_DATABASE_URL must start with postgresql://")
+def _check_tokens(settings: Settings) -> tuple[str, ...]:
+    """The algorithms of tokens, those by default included."""
+    return check_tokens(
+        jwks_url=settings.jwt_jwks_url,
+        secret=settings.jwt_secret,
+        algorithms=settings.jwt_algorithms,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        leeway=settings.jwt_leeway,
+    )
 
 
-def _with_password(url: str | None, password: str | None) -> str | None:
-    """Insert the password into the URL."""
-    if password is None:
-        return url
-    scheme, _, rest = (url or "").partition("://")
-    authority, separator, tail = re.split("([/?]|$)", rest, maxsplit=1)
-    user, _, host = authority.rpartition("@")
-    if not user or ":" in user:
-        raise SettingsError("RELAY_DATABASE_PASSWORD requires a RELAY_DATABASE_URL with a user and no password")
-    return f"{scheme}://{user}:{quote(password, safe='')}@{host}{separator}{tail}"
-
-
-def _without_password(url: str) -> str:
-    url = _password_parameter.sub(r"\1********", url)
-    head, at, tail = url.rpartition("@")
-    if not at:
-        return url
-    scheme, _, credentials = head.partition("://")
-    user, colon, _ = credentials.partition(":")
-    return f"{scheme}://{user}{colon}{'********' if colon else ''}@{tail}"
+def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)

@@ -45,9 +45,12 @@ def test_text_that_looks_like_another_type_stays_text(text: str) -> None:
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
 def test_each_variable_may_be_read_from_a_file(name: str, tmp_path: pathlib.Path) -> None:
     values = {"database_url": "postgresql://u@h/d", "database_password": "p", "log_format": "json"}
-    values |= {"trusted_proxies": "10.0.0.0/8", "severities": "gold=critical"}
-    text = values.get(name, "info" if name == "log_level" else "7")
+    values |= {"trusted_proxies": "10.0.0.0/8", "severities": "gold=critical", "log_level": "info"}
+    values |= {"jwt_jwks_url": "https://h/keys", "jwt_secret": "s" * 32, "jwt_algorithms": "RS256"}
+    values |= {"auth_roles": "ops=operator", "auth_proxies": "10.0.0.0/8"}
+    text = values.get(name, "7")
     additional = {"DATABASE_URL": "postgresql://u@h/d"} if name == "database_password" else {}
+    additional |= {"JWT_ISSUER": "i", "JWT_AUDIENCE": "a"} if name in ("jwt_jwks_url", "jwt_secret") else {}
     file = tmp_path / "value"
     file.write_text(f"{text}\n")
     assert loaded(**{f"{name.upper()}_FILE": str(file)}, **additional) == loaded(

@@ -1,0 +1,1 @@
+"""Authentication: principals from the credentials of a request."""
