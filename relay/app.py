@@ -8,19 +8,32 @@ from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
-from litestar import Litestar, Router
+from litestar import Litestar, Request, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 from relay import gauges
+from relay.access.authentication import (
+    Authentication,
+    Authenticator,
+    author_of,
+    principal_of,
+    require_access,
+    require_declarations,
+)
+from relay.access.key_reader import KeyReader
+from relay.access.tokens import token_verifier
 from relay.api import errors, health
-from relay.api.auth import require_admin
+from relay.api.audit import AuditController
+from relay.api.channel_bodies import ChannelBody, ChannelBodySchema, ChannelPatch
 from relay.api.channel_templates import ChannelTemplatesController
-from relay.api.channels import ChannelBody, ChannelBodySchema, ChannelPatch, ChannelsController
+from relay.api.channel_versions import ChannelVersionsController
+from relay.api.channels import ChannelsController
 from relay.api.deliveries import DeliveriesController
 from relay.api.history import HistoryController
+from relay.api.keys import KeysController, me
 from relay.api.media_types import require_json
 from relay.api.message_templates import MessageTemplatesController
 from relay.api.openapi import document_problems
@@ -43,6 +56,7 @@ from relay.operations.context import OperationContext
 from relay.receive.webhook import receive_webhook
 from relay.receive.writer import Writer
 from relay.settings import Settings
+from relay.store.configuration.quotas import Scope
 from relay.store.configuration.seal import Seal
 from relay.store.postgres import migrations
 from relay.store.postgres.database import Database, Disk
@@ -62,6 +76,8 @@ class Services(msgspec.Struct, frozen=True):
     sender: Sender
     history_url: str
     metrics: Metrics
+    keys: KeyReader
+    authenticator: Authenticator
     writer: Writer | None
     worker: Worker | None
 
@@ -83,9 +99,11 @@ async def open_services(
     assert settings.secret_key is not None
     extend_table(parse_table(settings.severities))
     database = Database(settings.database_url, migrations.find_problem, disk)
+    keys = KeyReader(database)
     egress_policy, metrics, seal = EgressPolicy(settings.allowed_targets), Metrics(), Seal(settings.secret_key)
+    proxies = ProxySettings(settings.proxy, settings.no_proxy)
+    tokens = token_verifier(settings, egress_policy, proxies)
     try:
-        proxies = ProxySettings(settings.proxy, settings.no_proxy)
         async with Sender(egress_policy, settings.send_timeout, proxies=proxies) as sender:
             history_url = f"{settings.base_url}{BASE_PATH}/history?delivery_id="
             worker = Worker(database, sender, seal, metrics, settings, history_url) if deliver else None
@@ -96,8 +114,23 @@ async def open_services(
                 if receive
                 else None
             )
-            yield Services(settings, database, seal, egress_policy, sender, history_url, metrics, writer, worker)
+            yield Services(
+                settings=settings,
+                database=database,
+                seal=seal,
+                egress_policy=egress_policy,
+                sender=sender,
+                history_url=history_url,
+                metrics=metrics,
+                keys=keys,
+                authenticator=Authenticator(settings, keys, tokens),
+                writer=writer,
+                worker=worker,
+            )
     finally:
+        if tokens is not None:
+            await tokens.close()
+        await keys.close()
         await database.close()
 
 
@@ -107,22 +140,29 @@ def asgi_application(services: Services) -> ResponseHeaders:
     return ResponseHeaders(MetricsMiddleware(create_application(services), metrics=metrics))
 
 
+API: Final[list[Any]] = [
+    ChannelsController,
+    ChannelVersionsController,
+    ChannelTemplatesController,
+    MessageTemplatesController,
+    TestController,
+    RouteController,
+    PreviewController,
+    HistoryController,
+    DeliveriesController,
+    SourcesController,
+    KeysController,
+    AuditController,
+    me,
+]
+
+
 def create_application(services: Services) -> Litestar:
     """The Litestar application of the services."""
     admin = Router(
         BASE_PATH,
-        route_handlers=[
-            ChannelsController,
-            ChannelTemplatesController,
-            MessageTemplatesController,
-            TestController,
-            RouteController,
-            PreviewController,
-            HistoryController,
-            DeliveriesController,
-            SourcesController,
-        ],
-        guards=[require_admin, reject_unknown_parameters, require_json],
+        route_handlers=API,
+        guards=[reject_unknown_parameters, require_json],
         before_request=answer_options,
         security=[{"key": []}],
     )
@@ -130,7 +170,13 @@ def create_application(services: Services) -> Litestar:
     by_name["operations"] = _operation_context(services)
     application = Litestar(
         [Router(BASE_PATH, route_handlers=[receive_webhook]), admin, *health.HANDLERS],
-        dependencies={name: _provide(service) for name, service in by_name.items()},
+        dependencies={name: _provide(service) for name, service in by_name.items()}
+        | {
+            "principal": Provide(principal_of, sync_to_thread=False),
+            "caller": Provide(caller_of, sync_to_thread=False),
+        },
+        middleware=[Authentication(services.authenticator)],
+        guards=[require_access],
         state=State(by_name),
         exception_handlers=errors.HANDLERS,
         after_exception=[litestar_exception],
@@ -146,6 +192,7 @@ def create_application(services: Services) -> Litestar:
         type_decoders=[(lambda body_type: body_type in (ChannelBody, ChannelPatch), ChannelBody.decode)],
         logging_config=None,
     )
+    require_declarations(application.routes)
     document_problems(application, raw={"receive_webhook": WebhookOperation})
     return application
 
@@ -187,6 +234,17 @@ async def run_services(
         for future in all_tasks:
             future.cancel()
         await asyncio.gather(*all_tasks, return_exceptions=True)
+
+
+def caller_of(request: Request[Any, Any, Any]) -> Scope:
+    """Dependency: who makes a change, for whose objects, and the quotas of tenants."""
+    settings: Settings = request.app.state.settings
+    return Scope(
+        author=author_of(request),
+        tenants=principal_of(request).tenants,
+        max_channels=settings.tenant_max_channels,
+        max_templates=settings.tenant_max_templates,
+    )
 
 
 def _operation_context(services: Services) -> OperationContext:

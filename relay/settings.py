@@ -10,10 +10,11 @@ import msgspec
 import platformdirs
 
 from relay.database_url import plain_url, with_password, without_password
+from relay.domain.client_address import is_loopback
 from relay.domain.errors import SettingsError
 from relay.domain.grants import parse_grants
 from relay.domain.severities import parse_table
-from relay.settings_checks import check_tokens
+from relay.settings_checks import QUOTAS, check_tokens
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -43,7 +44,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Keys that encrypt secrets, 32 bytes each in URL-safe base64, separated by commas. The first one encrypts."""
     admin_key: str | None = None
     webhook_token: str | None = None
-    """If set, the webhook requires it as a bearer token."""
+    """If set, the webhook requires it as a bearer token or as the password of basic authentication."""
+    webhook_open: bool = False
+    """Whether the webhook accepts alerts without a credential beyond loopback."""
     jwt_jwks_url: str | None = None
     """The URL of the keys with which another application signs tokens that the API accepts."""
     jwt_secret: str | None = None
@@ -81,6 +84,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Additions to the table of severities: `gold=critical,silver=warning`."""
     max_connections: int = 1000
     """HTTP connections of the process; one above it gets 503."""
+    tenant_max_channels: int = 100
+    """Channels that a tenant may have."""
+    tenant_max_templates: int = 100
+    """Message templates, and channel templates, that a tenant may have."""
     digest_after: float = 10.0
     """Pending groups are merged into a digest if the channel's rate limit would need longer than this for them."""
     give_up_after: float = 86_400.0
@@ -108,6 +115,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def embedded(self) -> bool:
         """Whether the relay runs its own Postgres."""
         return self.database_url is None
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return is_loopback(self.host)
+
+    @property
+    def webhook_is_open(self) -> bool:
+        """Whether the webhook accepts alerts without a credential."""
+        return self.webhook_open or (self.webhook_token is None and self.on_loopback)
 
     @property
     def trusted_networks(self) -> tuple[Network, ...]:
@@ -234,7 +251,7 @@ def _convert(given: dict[str, Any]) -> Settings:
 
 
 def _check(settings: Settings) -> None:
-    for name, least, most in (("port", 0, 65_535), ("max_connections", 1, 100_000)):
+    for name, least, most in (("port", 0, 65_535), ("max_connections", 1, 100_000), *QUOTAS):
         if not least <= getattr(settings, name) <= most:
             raise SettingsError(f"RELAY_{name.upper()} must be between {least} and {most}")
     if settings.log_format not in ("console", "json"):

@@ -47,6 +47,7 @@ def test_each_variable_may_be_read_from_a_file(name: str, tmp_path: pathlib.Path
     values = {"database_url": "postgresql://u@h/d", "database_password": "p", "log_format": "json"}
     values |= {"trusted_proxies": "10.0.0.0/8", "severities": "gold=critical", "log_level": "info"}
     values |= {"jwt_jwks_url": "https://h/keys", "jwt_secret": "s" * 32, "jwt_algorithms": "RS256"}
+    values |= {"webhook_open": "1"}
     values |= {"auth_roles": "ops=operator", "auth_proxies": "10.0.0.0/8"}
     text = values.get(name, "7")
     additional = {"DATABASE_URL": "postgresql://u@h/d"} if name == "database_password" else {}

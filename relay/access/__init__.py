@@ -1,1 +1,1 @@
-"""Authentication: principals from the credentials of a request."""
+"""Who makes a request: credentials, principals, and what a route requires."""

@@ -15,6 +15,7 @@ from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, IdFilter, Limit, Page, nu
 from relay.api.transactions import run_in_transaction
 from relay.domain.fields import require_storable
 from relay.domain.history import Delivery, DeliveryDetail, State
+from relay.domain.principals import Access, Principal
 from relay.store.outbox import redelivery
 from relay.store.postgres.database import Database
 from relay.store.reports import deliveries
@@ -49,10 +50,11 @@ class DeliveriesController(Controller):
     path = "/deliveries"
     tags = ("deliveries",)
 
-    @get()
+    @get(access=Access.READ)
     async def list_all(
         self,
         database: NamedDependency[Database],
+        principal: NamedDependency[Principal],
         channel_id: FromQuery[str | None] = None,
         in_state: InState = None,
         group_key: FromQuery[str | None] = None,
@@ -74,28 +76,35 @@ class DeliveriesController(Controller):
             until=utc("until", until),
         )
         async with database.begin() as connection:
-            items = await deliveries.page(connection, wanted, number_cursor(cursor), limit + 1)
+            items = await deliveries.page(connection, wanted, principal.tenants, number_cursor(cursor), limit + 1)
         return page_of(items, limit, lambda item: item.id)
 
-    @get("/{delivery_id:int}")
-    async def get_one(self, delivery_id: Id, database: NamedDependency[Database]) -> DeliveryDetail:
+    @get("/{delivery_id:int}", access=Access.READ)
+    async def get_one(
+        self, delivery_id: Id, database: NamedDependency[Database], principal: NamedDependency[Principal]
+    ) -> DeliveryDetail:
         """Get a delivery with its attempts."""
         async with database.begin() as connection:
-            return await deliveries.get(connection, delivery_id)
+            return await deliveries.get(connection, delivery_id, principal.tenants)
 
-    @post("/{delivery_id:int}/redeliver", status_code=202)
-    async def redeliver(self, delivery_id: Id, database: NamedDependency[Database]) -> DeliveryDetail:
+    @post("/{delivery_id:int}/redeliver", status_code=202, access=Access.CHANGE)
+    async def redeliver(
+        self, delivery_id: Id, database: NamedDependency[Database], principal: NamedDependency[Principal]
+    ) -> DeliveryDetail:
         """Redeliver a dead or delivered delivery. A pending one is sent immediately."""
 
         async def put_back(connection: AsyncConnection) -> DeliveryDetail:
-            await redelivery.redeliver(connection, delivery_id)
-            return await deliveries.get(connection, delivery_id)
+            await redelivery.redeliver(connection, delivery_id, principal.tenants)
+            return await deliveries.get(connection, delivery_id, principal.tenants)
 
         return await run_in_transaction(database, put_back)
 
-    @post("/redeliver", status_code=200)
+    @post("/redeliver", status_code=200, access=Access.CHANGE)
     async def redeliver_all(
-        self, data: JSONBody[RedeliverRequest], database: NamedDependency[Database]
+        self,
+        data: JSONBody[RedeliverRequest],
+        database: NamedDependency[Database],
+        principal: NamedDependency[Principal],
     ) -> RedeliverResult:
         """Redeliver all deliveries that match, oldest first; by default the dead ones."""
         require_storable(data.channel_id, "channel_id")
@@ -106,6 +115,7 @@ class DeliveriesController(Controller):
             source=data.source,
             since=utc("since", data.since),
             until=utc("until", data.until),
+            tenants=None if principal.tenants is None else sorted(principal.tenants),
         )
         return await _redeliver_all(database, wanted)
 

@@ -9,18 +9,38 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
+from relay.access.authentication import ACCESS
 from relay.api.pages import query_parameters
-from relay.domain.errors import Conflict, InvalidInput, NotFound, RelayError, Unavailable, Unreadable
+from relay.domain.errors import (
+    Changed,
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    RelayError,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    Unreadable,
+)
 from relay.domain.fields import field_and_message
+from relay.domain.principals import Access
 from relay.domain.problems import PROBLEM_TYPE, FieldError, Problem
 from relay.store.postgres.database import UNAVAILABLE, Database
+from relay.telemetry import Metrics
 
 RETRY_SECONDS: Final = "5"
+REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+"""What authentication responds with."""
 
 log = structlog.get_logger(__name__)
 
 _STATUS: Final[dict[type[Exception], HTTPStatus]] = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
+    Unauthorized: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
+    Changed: HTTPStatus.PRECONDITION_FAILED,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -28,14 +48,23 @@ _STATUS: Final[dict[type[Exception], HTTPStatus]] = {
 }
 
 
-def on_relay_error(_: Request[Any, Any, Any], error: RelayError) -> Response[Problem]:
+def on_relay_error(request: Request[Any, Any, Any], error: RelayError) -> Response[Problem]:
     """Respond to an error of the relay's own: each type has its status, and its text is the detail."""
     status = next(
         (found for error_type, found in _STATUS.items() if isinstance(error, error_type)),
         HTTPStatus.INTERNAL_SERVER_ERROR,
     )
     field = error.field if isinstance(error, InvalidInput) else ""
-    return _response(Problem.of(status, error.message if isinstance(error, InvalidInput) else str(error), field))
+    headers = {}
+    if isinstance(error, TooManyRequests | Unavailable):
+        headers["Retry-After"] = str(error.retry_after)
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status in REFUSED and request.scope["route_handler"].opt.get(ACCESS) is Access.INGEST:
+        metrics: Metrics = request.app.state.metrics
+        metrics.webhooks.labels("unauthorized").inc()
+    detail = error.message if isinstance(error, InvalidInput) else str(error)
+    return _response(Problem.of(status, detail, field), headers)
 
 
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
@@ -43,10 +72,7 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     status = HTTPStatus(error.status_code)
     if isinstance(error, ValidationException):
         return _response(_validation_problem(request, error))
-    headers = dict(error.headers or {})
-    if status is HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    return _response(Problem.of(status, error.detail), headers)
+    return _response(Problem.of(status, error.detail), dict(error.headers or {}))
 
 
 def on_database_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -107,5 +133,5 @@ def _field_in_request(request: Request[Any, Any, Any], path: str) -> str:
 def _response(problem: Problem, headers: dict[str, str] | None = None) -> Response[Problem]:
     headers = dict(headers or {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = RETRY_SECONDS
+        headers.setdefault("Retry-After", RETRY_SECONDS)
     return Response(problem, status_code=problem.status, media_type=PROBLEM_TYPE, headers=headers)

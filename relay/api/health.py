@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from relay.domain.principals import Access
 from relay.store.postgres import migrations
 from relay.store.postgres.database import CONNECT_TIMEOUT, UNAVAILABLE, Database
 from relay.telemetry import Metrics
@@ -29,7 +30,7 @@ class ServiceHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str | None = None
 
 
-@get("/-/healthy", tags=["health"], media_type="text/plain")
+@get("/-/healthy", access=Access.PUBLIC, tags=["health"], media_type="text/plain")
 async def healthy() -> str:
     """Liveness: 200 while the process runs."""
     return "alive"
@@ -37,6 +38,7 @@ async def healthy() -> str:
 
 @get(
     "/-/ready",
+    access=Access.PUBLIC,
     tags=["health"],
     responses={503: ResponseSpec(ServiceHealth, generate_examples=False, description="The relay is not ready.")},
 )
@@ -45,13 +47,13 @@ async def ready(database: NamedDependency[Database]) -> Response[ServiceHealth]:
     return await _health(database, unready=503)
 
 
-@get("/health", tags=["health"])
+@get("/health", access=Access.PUBLIC, tags=["health"])
 async def health(database: NamedDependency[Database]) -> Response[ServiceHealth]:
     """Health of the service and its database; always 200 while the process runs."""
     return await _health(database, unready=200)
 
 
-@get("/metrics", tags=["health"], media_type=CONTENT_TYPE_LATEST)
+@get("/metrics", access=Access.PUBLIC, tags=["health"], media_type=CONTENT_TYPE_LATEST)
 async def metrics_page(metrics: NamedDependency[Metrics]) -> Response[bytes]:
     """The relay's own metrics, in Prometheus's text format."""
     # As a header: the framework adds a second charset to a media type, and Prometheus rejects that.

@@ -9,6 +9,7 @@ from litestar.params import FromQuery
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, IdFilter, Limit, Page, number_cursor, page_of, utc
 from relay.domain.alerts import Status
 from relay.domain.history import HistoryDetail, HistoryItem
+from relay.domain.principals import Access, Principal
 from relay.store.postgres.database import Database
 from relay.store.reports import history
 
@@ -19,10 +20,11 @@ class HistoryController(Controller):
     path = "/history"
     tags = ("history",)
 
-    @get()
+    @get(access=Access.READ)
     async def list_all(
         self,
         database: NamedDependency[Database],
+        principal: NamedDependency[Principal],
         status: FromQuery[Status | None] = None,
         alertname: FromQuery[str | None] = None,
         severity: FromQuery[str | None] = None,
@@ -53,11 +55,13 @@ class HistoryController(Controller):
             delivery_id=delivery_id,
         )
         async with database.begin() as connection:
-            items = await history.page(connection, wanted, number_cursor(cursor), limit + 1)
+            items = await history.page(connection, wanted, principal.tenants, number_cursor(cursor), limit + 1)
         return page_of(items, limit, lambda item: item.id)
 
-    @get("/{alert_id:int}")
-    async def get_one(self, alert_id: Id, database: NamedDependency[Database]) -> HistoryDetail:
+    @get("/{alert_id:int}", access=Access.READ)
+    async def get_one(
+        self, alert_id: Id, database: NamedDependency[Database], principal: NamedDependency[Principal]
+    ) -> HistoryDetail:
         """Get an alert with its timeline: receipts, deliveries and attempts."""
         async with database.begin() as connection:
-            return await history.get(connection, alert_id)
+            return await history.get(connection, alert_id, principal.tenants)

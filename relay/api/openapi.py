@@ -14,19 +14,20 @@ from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import Operation
 from litestar.routes import HTTPRoute
 
-from relay.api.auth import require_admin
+from relay.access.authentication import access_of
+from relay.domain.principals import Access
 from relay.domain.problems import PROBLEM_TYPE, Problem
 
 _DESCRIPTIONS: Final = {
     HTTPStatus.BAD_REQUEST: "A parameter or the body is invalid; `errors` names the field.",
-    HTTPStatus.UNAUTHORIZED: "The API key is missing, unknown or revoked.",
-    HTTPStatus.FORBIDDEN: "Reserved: the key does not allow the operation. In this release every key allows all.",
+    HTTPStatus.UNAUTHORIZED: "The credential is missing, unknown, expired or revoked.",
+    HTTPStatus.FORBIDDEN: "The role of the principal does not allow the operation.",
     HTTPStatus.NOT_FOUND: "There is no such object.",
     HTTPStatus.CONFLICT: "The id is taken, other objects refer to this one, or its state forbids the change.",
-    HTTPStatus.PRECONDITION_FAILED: "Reserved: the object has changed. This release ignores `If-Match`.",
+    HTTPStatus.PRECONDITION_FAILED: "The object is at none of the versions in `If-Match`.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than 10 MiB.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body has a type or an encoding that the relay does not read.",
-    HTTPStatus.TOO_MANY_REQUESTS: "Reserved: too many requests. This release bounds them by 503 alone.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many logins have failed; retry after the seconds in `Retry-After`.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database is unavailable or has the schema of another release, or too "
     "much is in progress; retry the request after the seconds in `Retry-After`.",
 }
@@ -61,7 +62,7 @@ def _problems(handler: HTTPRouteHandler, *, in_path: bool) -> set[HTTPStatus]:
     body = handler.parsed_data_field
     # What uses them, such as a preview, changes nothing, and its body names the objects that it reads.
     tries_only = "operations" in parameters
-    if require_admin in handler.resolve_guards():
+    if access_of(handler) not in (Access.PUBLIC, Access.INGEST):
         found |= _OF_KEYS | {HTTPStatus.BAD_REQUEST}  # every parameter is checked, known or not
         if "GET" not in handler.http_methods and not tries_only:
             found |= _OF_CHANGES

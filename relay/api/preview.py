@@ -5,7 +5,8 @@ from litestar import Controller, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from relay.api.channels import ChannelPatch
+from relay.api.channel_bodies import ChannelPatch
+from relay.domain.principals import Access, Principal
 from relay.operations import preview
 from relay.operations.context import OperationContext
 from relay.operations.preview import PreviewResult
@@ -23,9 +24,12 @@ class PreviewController(Controller):
     path = "/preview"
     tags = ("channels",)
 
-    @post(status_code=200)
+    @post(status_code=200, access=Access.READ)
     async def preview(
-        self, data: JSONBody[PreviewBody], operations: NamedDependency[OperationContext]
+        self,
+        data: JSONBody[PreviewBody],
+        operations: NamedDependency[OperationContext],
+        principal: NamedDependency[Principal],
     ) -> PreviewResult:
         """Show the requests that a channel would be sent, byte for byte except for masked secrets and times.
 
@@ -37,4 +41,4 @@ class PreviewController(Controller):
         """
         if data.channel is not None:
             data = msgspec.structs.replace(data, channel=data.channel.writable())
-        return await preview.preview(operations, data)
+        return await preview.preview(operations, data, principal)

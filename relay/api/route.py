@@ -6,6 +6,7 @@ from litestar import Controller, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from relay.domain.principals import Access, Principal
 from relay.operations.context import OperationContext
 from relay.operations.route import RouteResult, explain_routing
 
@@ -16,13 +17,16 @@ class RouteController(Controller):
     path = "/route"
     tags = ("route",)
 
-    @post(status_code=200)
+    @post(status_code=200, access=Access.READ)
     async def route(
-        self, data: JSONBody[dict[str, Any]], operations: NamedDependency[OperationContext]
+        self,
+        data: JSONBody[dict[str, Any]],
+        operations: NamedDependency[OperationContext],
+        principal: NamedDependency[Principal],
     ) -> RouteResult:
         """Return for each channel whether it matches an alert, and if not, the filter that stops it.
 
         The body is the labels of one alert, `{"labels": {…}}`, or a whole webhook body. `source` may be added to
         either: the `?source=` of the webhook. Nothing is stored or sent.
         """
-        return await explain_routing(operations, data)
+        return await explain_routing(operations, data, principal.tenants)

@@ -8,7 +8,9 @@ from litestar import Request, Response, Router, get
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.params import FromPath
 
+from relay.access.authentication import ACCESS
 from relay.domain.errors import NotFound
+from relay.domain.principals import Access
 
 PATH: Final = "/schema"
 POLICY: Final = (
@@ -66,6 +68,7 @@ def schema_router() -> Router:
     return Router(
         PATH,
         route_handlers=[],
+        opt={ACCESS: Access.PUBLIC},
         response_headers={"Content-Security-Policy": POLICY},
         include_in_schema=False,
     )

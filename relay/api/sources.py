@@ -9,10 +9,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of, text_cursor
+from relay.api.preconditions import IfMatch, wanted_versions
 from relay.api.transactions import run_in_transaction
 from relay.domain.errors import InvalidInput
-from relay.domain.identity import require_source
+from relay.domain.identity import named_source, require_source, without_name
+from relay.domain.principals import Access, Principal
 from relay.domain.sources import MAX_STALE_AFTER, Source
+from relay.store.configuration.quotas import Scope
 from relay.store.postgres.database import Database
 from relay.store.reports import sources
 
@@ -32,9 +35,13 @@ class SourcesController(Controller):
     path = "/sources"
     tags = ("sources",)
 
-    @get()
+    @get(access=Access.READ)
     async def list_all(
-        self, database: NamedDependency[Database], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+        self,
+        database: NamedDependency[Database],
+        principal: NamedDependency[Principal],
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
     ) -> Page[Source]:
         """List the sources with their senders, and when each was last seen, to the minute.
 
@@ -45,27 +52,36 @@ class SourcesController(Controller):
             raise InvalidInput("cursor", "is not a cursor of this list")
         async with database.begin() as connection:
             after = None if key is None else key.removeprefix(KEY_PREFIX)
-            found = await sources.page(connection, after, limit + 1)
+            found = await sources.page(connection, principal.tenants, after, limit + 1)
         return page_of(found, limit, lambda source: KEY_PREFIX + source.name)
 
-    @get("/{name:str}")
-    async def get_one(self, name: FromPath[str], database: NamedDependency[Database]) -> Source:
+    @get("/{name:str}", access=Access.READ)
+    async def get_one(
+        self, name: FromPath[str], database: NamedDependency[Database], principal: NamedDependency[Principal]
+    ) -> Source:
         """Get a source with its senders."""
         async with database.begin() as connection:
-            return await sources.get(connection, name)
+            return await sources.get(connection, name, principal.tenants)
 
-    @patch("/{name:str}")
+    @patch("/{name:str}", access=Access.CHANGE)
     async def change(
-        self, name: FromPath[str], data: JSONBody[SourcePatch], database: NamedDependency[Database]
+        self,
+        name: FromPath[str],
+        data: JSONBody[SourcePatch],
+        database: NamedDependency[Database],
+        caller: NamedDependency[Scope],
+        if_match: IfMatch = None,
     ) -> Source:
         """Set the time without a report after which alerts of the source are stale.
 
         The source need not have sent a webhook yet.
         """
-        require_source("name", name)
+        if name != without_name(name) or not name:
+            require_source("name", named_source(name))
         after = data.stale_after
         if after is not None and not (math.isfinite(after) and 0 < after <= MAX_STALE_AFTER):
             raise InvalidInput("stale_after", f"must be greater than 0 and at most {MAX_STALE_AFTER} seconds")
         return await run_in_transaction(
-            database, lambda connection: sources.set_stale_after(connection, name, after)
+            database,
+            lambda connection: sources.set_stale_after(connection, name, after, caller, wanted_versions(if_match)),
         )

@@ -14,6 +14,7 @@ class TemplatePatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     id: str | UnsetType = UNSET
     name: str | UnsetType | None = UNSET
     description: str | UnsetType | None = UNSET
+    tenant_id: str | UnsetType | None = UNSET
 
 
 class Template(Protocol):

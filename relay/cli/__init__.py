@@ -82,7 +82,9 @@ def _app() -> App:
     )
     app.command("relay.cli.deliveries:app", name="deliveries", help="List and redeliver deliveries.")
     app.command("relay.cli.sources:app", name="sources", help="Show the sources of alerts and their senders.")
-    app.command("relay.cli.keys:app", name="keys", help="Manage API keys, directly in the database.")
+    app.command("relay.cli.keys:app", name="keys", help="Manage API keys: who may read, change or post what.")
+    app.command("relay.cli.access:me", name="me", help="Show who you are to the relay, and what you may do.")
+    app.command("relay.cli.access:audit", name="audit", help="List changes of the configuration.")
     app.command("relay.cli.db:app", name="db", help="Migrate the database and reseal its secrets.")
     app.command("relay.cli.settings:settings", name="settings", help="Show the effective settings.")
     app.command(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from relay.cli.access import show_changes
 from relay.cli.channel_options import ChannelId, create_options, flag, payload, update_options, with_options
 from relay.cli.channel_templates import TemplateId, values_of
 from relay.cli.connection import connect
@@ -130,6 +131,37 @@ async def delete(channel_id: ChannelId, /) -> None:
     async with connect() as api:
         await api.delete("channels", channel_id)
     print(f"the channel {channel_id} is deleted")
+
+
+@app.command
+async def versions(channel_id: ChannelId, /, *, output: Output = "table") -> None:
+    """List the versions of a channel, deleted or not, newest first."""
+    async with connect() as api:
+        found = await api.pages("channels", channel_id, "versions")
+    show_changes(found, ("number", "at", "author_name", "action", "changes"), output)
+
+
+@app.command
+async def restore(
+    channel_id: ChannelId,
+    number: Annotated[int, Parameter(help="The number of a version; see `relay channels versions`.")],
+    /,
+    *,
+    secret: Annotated[
+        list[str] | None,
+        Parameter(
+            help="A secret field, as NAME=-, which reads it from standard input, or NAME=@FILE; repeatable. "
+            "Required if the channel was deleted, or sent elsewhere.",
+        ),
+    ] = None,
+    output: Output = "table",
+) -> None:
+    """Restore a version of a channel as a new version."""
+    body = values_of({}, secret or ())
+    async with connect() as api:
+        channel = await api.post("channels", channel_id, "versions", str(number), "restore", body=body)
+    show_item(_summary(channel, output), output)
+    _warn(channel)
 
 
 @app.command(name="test")

@@ -119,7 +119,7 @@ class MessageReader:
         verbatim = [delivery for delivery in claimed if is_verbatim(delivery, now)]
         for delivery in verbatim:
             if delivery.receipt_id is not None and delivery.body is not None:
-                self._receipts.add(delivery.receipt_id, delivery.body, delivery.waiting_since)
+                self._receipts.add(delivery.receipt_id, delivery.body, delivery.waiting_since, delivery.source)
         groups = await self._receipts.groups(
             delivery.receipt_id for delivery in verbatim if delivery.receipt_id is not None
         )

@@ -19,7 +19,7 @@ from relay.store.postgres.database import Database, HeldConnection
 
 
 async def preview_delivery(
-    database: Database, delivery_id: int, channel: Channel, history_url: str
+    database: Database, delivery_id: int, channel: Channel, history_url: str, tenant_label: str
 ) -> tuple[Message, list[str]]:
     """The message of a delivery to a channel, its own or another one, and notes on the preview.
 
@@ -31,7 +31,7 @@ async def preview_delivery(
             seen = await contents.snapshot(driver, delivery_id)
         if seen is None:
             raise NotFound(f"there is no delivery {delivery_id}")
-        prepared = await _prepare(connection, seen, channel, history_url)
+        prepared = await _prepare(connection, seen, channel, history_url, tenant_label)
     if prepared is None:
         raise NotFound(f"the webhook of the delivery {delivery_id} cannot be read")
     return prepared.message, _notes(seen, prepared.message, channel)
@@ -47,9 +47,9 @@ async def _held_connection(database: Database) -> AsyncIterator[HeldConnection]:
 
 
 async def _prepare(
-    connection: HeldConnection, seen: DeliverySnapshot, channel: Channel, history_url: str
+    connection: HeldConnection, seen: DeliverySnapshot, channel: Channel, history_url: str, tenant_label: str
 ) -> PreparedMessage | None:
-    receipts = ReceiptCache(connection)
+    receipts = ReceiptCache(connection, tenant_label)
     reader = MessageReader(connection, connection, receipts, history_url)
     claimed = msgspec.structs.replace(seen.claimed, channel_id=channel.id)
     running = asyncio.create_task(receipts.run())

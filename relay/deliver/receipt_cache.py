@@ -11,6 +11,7 @@ from relay.deliver.batcher import Batcher
 from relay.domain.alerts import Group
 from relay.domain.decoded import decode
 from relay.domain.errors import InvalidWebhook, Unavailable
+from relay.domain.forced_tenants import with_forced_tenant
 from relay.store.outbox.contents import load_bodies
 from relay.store.postgres.database import HeldConnection
 
@@ -24,9 +25,10 @@ MAX_BATCH: Final = 64
 class ReceiptCache:
     """The groups of receipts, the most recent ones cached: one webhook often concerns many channels."""
 
-    def __init__(self, connection: HeldConnection) -> None:
-        """Read receipts through `connection`."""
+    def __init__(self, connection: HeldConnection, tenant_label: str) -> None:
+        """Read receipts through `connection`. `tenant_label` is the label with an alert's tenant."""
         self._connection = connection
+        self._tenant_label = tenant_label
         self._cached: dict[int, tuple[int, Group]] = {}
         self._size = 0
         self._batcher: Batcher[frozenset[int], dict[int, Group]] = Batcher(self._load, MAX_BATCH)
@@ -35,11 +37,12 @@ class ReceiptCache:
         """Serve `groups` until canceled."""
         await self._batcher.run()
 
-    def add(self, receipt_id: int, body: bytes, received_at: datetime) -> None:
+    def add(self, receipt_id: int, body: bytes, received_at: datetime, source: str) -> None:
         """Add a receipt whose small body was read by another query."""
         if receipt_id not in self._cached:
             with suppress(InvalidWebhook):
-                self._cache(receipt_id, len(body), decode(body, received_at).group)
+                group = with_forced_tenant(decode(body, received_at).group, source, self._tenant_label)
+                self._cache(receipt_id, len(body), group)
 
     async def groups(self, receipt_ids: Iterable[int]) -> dict[int, Group]:
         """The groups of receipts, by id. An unreadable one is left out."""
@@ -57,9 +60,10 @@ class ReceiptCache:
             last = max(bodies, default=None)
             wanted = frozenset(receipt_id for receipt_id in wanted if last is not None and receipt_id > last)
             while bodies:  # a body is not kept longer than it takes to decode it
-                receipt_id, (body, received_at) = bodies.popitem()
+                receipt_id, (body, received_at, source) = bodies.popitem()
                 with suppress(InvalidWebhook):  # only if this release rejects what an older one accepted
-                    found[receipt_id] = await self._decode(body, received_at)
+                    group = await self._decode(body, received_at)
+                    found[receipt_id] = with_forced_tenant(group, source, self._tenant_label)
                     self._cache(receipt_id, len(body), found[receipt_id])
         return [{receipt_id: found[receipt_id] for receipt_id in ids if receipt_id in found} for ids in requests]
 

@@ -64,7 +64,7 @@ class Worker:
         self._read_connection = HeldConnection(database)
         self._digest_connection = HeldConnection(database, DIGEST_TIMEOUT)
         self._writer = ResultWriter(database, worker, self.wake)
-        self._receipts = ReceiptCache(self._read_connection)
+        self._receipts = ReceiptCache(self._read_connection, settings.tenant_label)
         self._maintenance = Maintenance(
             database, metrics, self.wake, settings.fallback_after, settings.give_up_after, settings.stale_after
         )

@@ -57,13 +57,14 @@ class Kind(StrEnum):
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the outbox. `attempt_count` includes an attempt in progress.
 
-    `source` is empty for a digest.
+    `tenant_id` is the tenant of its channel. `source` is empty for a digest.
     `merged_into` is the delivery that includes this one; `fallback_of` the delivery that this one replaces;
     `redelivered_at` the time of the last request to redeliver it.
     """
 
     id: int
     channel_id: str
+    tenant_id: str | None
     kind: Kind
     group_key: str | None
     source: str
@@ -112,11 +113,24 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True):
     last_received_at: datetime
 
 
+class SharedDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery to a channel of no tenant, as a tenant sees it. `at` is when it was delivered, else created.
+
+    `channel_name` and `channel_type` are null if the channel was deleted.
+    """
+
+    channel_name: str | None
+    channel_type: str | None
+    state: State
+    at: datetime
+
+
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """A webhook that contained an alert, and the deliveries that resulted from it.
 
     `sender` is the sender's address or name, null if it is not known. `late`: the alert was late in it, and was
-    not delivered. `repeats` counts the duplicate and late reports of it.
+    not delivered. `repeats` counts the duplicate and late reports of it. For principals with tenants, `deliveries`
+    has those to channels of the tenants, and `shared_deliveries` those to channels of no tenant.
     """
 
     id: int
@@ -130,6 +144,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     late: bool
     repeats: tuple[Repeat, ...]
     deliveries: tuple[DeliveryDetail, ...]
+    shared_deliveries: tuple[SharedDelivery, ...] = ()
 
 
 class HistoryDetail(HistoryItem, frozen=True, kw_only=True):

@@ -12,6 +12,8 @@ from relay.domain.errors import InvalidInput
 
 IDENTITY_BYTES: Final = 16
 STATE_BYTES: Final = 16
+FORCED: Final = "@"
+"""Precedes a forced tenant in a stored source; no name has it."""
 NAME_FORMAT: Final = "must consist of 1 to 64 letters, digits, `.`, `_` and `-`"
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -36,6 +38,30 @@ class Hashes(msgspec.Struct, frozen=True, gc=False):
     identities: tuple[bytes, ...]
     state: str
     alerts: str
+
+
+def stored_source(source: str, tenant: str | None) -> str:
+    """The source under which webhooks with a forced tenant are stored, `source@tenant`.
+
+    So series, groups, senders and messages of each tenant are apart, also where they share a source.
+    """
+    return source if tenant is None else f"{source}{FORCED}{tenant}"
+
+
+def named_source(stored: str) -> str:
+    """The source that a webhook or its key has named, which filters compare with."""
+    return stored.partition(FORCED)[0]
+
+
+def tenant_of_source(stored: str) -> str | None:
+    """The tenant that the webhooks of a stored source were forced to have."""
+    _, forced, tenant = stored.partition(FORCED)
+    return tenant if forced else None
+
+
+def without_name(stored: str) -> str:
+    """The stored source of webhooks of the same tenant that name no source."""
+    return stored_source("", tenant_of_source(stored))
 
 
 def require_source(field: str, name: str) -> None:
@@ -77,9 +103,9 @@ def group_hash(group_key: str, source: str = "") -> int:
 def key_source(source: str, group_key: str, hashed: int) -> str:
     """The source that enters the keys and threads of a group on platforms.
 
-    It is empty for a group of a source that has adopted alerts, and keeps the hash that it had without the source.
+    It has no name for a group of a source that has adopted alerts, and keeps the hash that it had without one.
     """
-    return source if hashed == group_hash(group_key, source) else ""
+    return source if hashed == group_hash(group_key, source) else without_name(source)
 
 
 def sender_hash(sender: Sender) -> int:

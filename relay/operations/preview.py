@@ -18,6 +18,7 @@ from relay.domain.folding import with_key_source
 from relay.domain.history import MAX_ID
 from relay.domain.identity import require_source
 from relay.domain.notifications import Digest, Message, Notification
+from relay.domain.principals import Principal, Tenants
 from relay.domain.samples import PREVIEW_ID, Sample, sample_message
 from relay.domain.templates.message_templates import MessageTemplate
 from relay.notify import registry
@@ -27,6 +28,7 @@ from relay.operations.context import OperationContext, errors_within
 from relay.route.reasons import mismatch_reason
 from relay.store.configuration import channels, message_templates
 from relay.store.postgres.database import driver_connection
+from relay.store.reports import deliveries
 
 
 class PreviewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,21 +65,23 @@ class PreviewResult(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
 
 
-async def preview(context: OperationContext, request: PreviewRequest) -> PreviewResult:
-    """Build the requests that a channel would be sent.
+async def preview(context: OperationContext, request: PreviewRequest, principal: Principal) -> PreviewResult:
+    """Build the requests that a channel would be sent, from what is visible to the principal.
 
     Raises:
         InvalidInput: names the field of the request.
         NotFound: there is no such channel or delivery.
     """
     _validate(request)
-    channel, filters = await _channel(context, request)
+    channel, filters, template = await _channel(context, request, principal)
     unmatched: list[Unmatched] = []
     notes: list[str] = []
     message: Message | None
     if request.delivery_id is not None:
+        async with context.database.begin() as connection:
+            await deliveries.get(connection, request.delivery_id, principal.tenants)
         message, notes = await preview_delivery(
-            context.database, request.delivery_id, channel, context.history_url
+            context.database, request.delivery_id, channel, context.history_url, context.tenant_label
         )
     elif request.group is not None:
         group, source = _group(request.group), request.source or ""
@@ -90,7 +94,6 @@ async def preview(context: OperationContext, request: PreviewRequest) -> Preview
     if message is None:
         notes.append("the channel's filters match no alert of the group; nothing would be sent")
         return _result(channel, unmatched=unmatched, notes=notes)
-    template = await _template(context, channel)
     requests, more = await context.sender.preview(registry.notifier_for(channel), channel, message, template)
     return _result(
         channel,
@@ -119,19 +122,6 @@ def _result(
     )
 
 
-async def _template(context: OperationContext, channel: Channel) -> MessageTemplate | None:
-    """The message template of the channel.
-
-    Raises:
-        InvalidInput: there is no such template.
-    """
-    try:
-        async with context.database.begin() as connection:
-            return await message_templates.for_channel(connection, channel)
-    except NotFound as error:
-        raise InvalidInput("channel.template", str(error)) from None
-
-
 def _validate(request: PreviewRequest) -> None:
     if request.channel_id is None and request.channel is None:
         raise InvalidInput("channel_id", "is missing; to preview a channel that is not saved, send `channel`")
@@ -145,22 +135,39 @@ def _validate(request: PreviewRequest) -> None:
         raise InvalidInput(given[1], f"can't be combined with `{given[0]}`")
 
 
-async def _channel(context: OperationContext, request: PreviewRequest) -> tuple[Channel, Filters]:
-    """The channel, and its filters as routing sees them."""
-    if request.channel_id is None:
+async def _channel(
+    context: OperationContext, request: PreviewRequest, principal: Principal
+) -> tuple[Channel, Filters, MessageTemplate | None]:
+    """The channel, its filters as routing sees them, and its message template."""
+    saved: Channel | None = None
+    every: dict[str, Filters] = {}
+    if request.channel_id is not None:
+        async with context.database.begin() as connection:
+            saved = await channels.get(connection, request.channel_id, context.seal, principal.tenants)
+            _, every = await channels.load_filters(await driver_connection(connection))
+    if saved is not None and request.channel is None:
+        channel, filters = saved, every[saved.id]
+    else:
         with errors_within("channel"):
-            channel = parse_channel(request.channel)
+            channel = parse_channel(request.channel) if saved is None else merge_patch(saved, request.channel)
+            channel = msgspec.structs.replace(channel, tenant_id=principal.owner_of_new(channel.tenant_id))
             await asyncio.to_thread(registry.check_channel, channel, context.egress_policy)
-        return channel, channel
-    async with context.database.begin() as connection:
-        saved = await channels.get(connection, request.channel_id, context.seal)
-        _, every = await channels.load_filters(await driver_connection(connection))
-    if request.channel is None:
-        return saved, every[saved.id]
-    with errors_within("channel"):
-        channel = merge_patch(saved, request.channel)
-        await asyncio.to_thread(registry.check_channel, channel, context.egress_policy)
-    return channel, channel
+        filters = channel
+    kept = saved is not None and saved.template == channel.template
+    return channel, filters, await _template(context, channel, None if kept else principal.tenants)
+
+
+async def _template(context: OperationContext, channel: Channel, tenants: Tenants) -> MessageTemplate | None:
+    """The message template of the channel, if it is visible to the tenants.
+
+    Raises:
+        InvalidInput: there is no such template.
+    """
+    try:
+        async with context.database.begin() as connection:
+            return await message_templates.for_channel(connection, channel, tenants)
+    except NotFound as error:
+        raise InvalidInput("channel.template", str(error)) from None
 
 
 def _group(body: dict[str, Any]) -> Group:

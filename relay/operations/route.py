@@ -9,6 +9,7 @@ from relay.domain.alerts import Alert
 from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
 from relay.domain.identity import require_source
+from relay.domain.principals import Tenants, sees
 from relay.operations.context import OperationContext
 from relay.route.reasons import mismatch_reason
 from relay.store.configuration import channels
@@ -36,8 +37,8 @@ class RouteResult(msgspec.Struct, frozen=True):
     alerts: list[AlertVerdict]
 
 
-async def explain_routing(context: OperationContext, body: dict[str, Any]) -> RouteResult:
-    """Return for each alert whether each channel matches.
+async def explain_routing(context: OperationContext, body: dict[str, Any], tenants: Tenants) -> RouteResult:
+    """Return for each alert whether each channel of the tenants matches.
 
     Args:
         body: the labels of one alert, `{"labels": {…}}`, or a whole webhook body; with `source`, their source.
@@ -51,7 +52,8 @@ async def explain_routing(context: OperationContext, body: dict[str, Any]) -> Ro
         _require_source(source)
     alerts = _alerts_of(body)
     async with context.database.begin() as connection:
-        _, found = await channels.load_filters(await driver_connection(connection))
+        _, every = await channels.load_filters(await driver_connection(connection))
+    found = {channel_id: filters for channel_id, filters in every.items() if sees(tenants, filters.tenant_id)}
     verdicts = [
         AlertVerdict(
             alert.labels, [_verdict(alert, *item, context.tenant_label, source or "") for item in found.items()]

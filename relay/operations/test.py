@@ -12,6 +12,7 @@ from relay.domain.channel_types import Channel
 from relay.domain.fields import require_storable
 from relay.domain.notifications import Notification
 from relay.domain.outcomes import Reason, Sent
+from relay.domain.principals import Tenants
 from relay.notify.registry import notifier_for
 from relay.operations.context import OperationContext
 from relay.store.configuration import channels, message_templates
@@ -42,15 +43,15 @@ class TestResult(msgspec.Struct, frozen=True):
     duration_ms: float
 
 
-async def send_test(context: OperationContext, request: TestRequest) -> TestResult:
-    """Send one test message to a channel, enabled or not, and return the platform's response.
+async def send_test(context: OperationContext, request: TestRequest, tenants: Tenants) -> TestResult:
+    """Send one test message to a channel of the tenants, enabled or not, and return the platform's response.
 
     Raises:
         NotFound: there is no such channel.
     """
     require_storable(request.channel_id, "channel_id")
     async with context.database.begin() as connection:
-        channel = await channels.get(connection, request.channel_id, context.seal)
+        channel = await channels.get(connection, request.channel_id, context.seal, tenants)
         template = await message_templates.for_channel(connection, channel)
     started = time.perf_counter()
     outcome = await context.sender.attempt(

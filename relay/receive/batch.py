@@ -74,7 +74,7 @@ class State:
         adopted = self.adopt(incoming)
         placed = self.place(incoming, receipt_id, adopted=adopted)
         routes = table.route(incoming.webhook.group, incoming.webhook.source)
-        return self.record_accepted(incoming, group, receipt_id, placed, routes, adopted=adopted)
+        return self.record_accepted(incoming, group, receipt_id, placed, routes, table, adopted=adopted)
 
     def group_of(self, group_hash: int) -> GroupState:
         """The state of a group, a new one if none is stored."""
@@ -143,6 +143,7 @@ class State:
         receipt_id: int,
         placed: Sequence[Placed],
         routes: Mapping[str, Sequence[int] | None],
+        table: RoutingTable,
         *,
         adopted: bool,
     ) -> Decision:
@@ -159,7 +160,7 @@ class State:
         return Decision(
             duplicate=False,
             suppressed=sum(not one.delivered for one in placed),
-            channel_ids=self._queue(incoming, receipt, placed, routes),
+            channel_ids=self._queue(incoming, receipt, placed, routes, table),
             alternating=repeats.is_alternating(group),
         )
 
@@ -212,6 +213,7 @@ class State:
         receipt: ReceiptRow,
         placed: Sequence[Placed],
         routes: Mapping[str, Sequence[int] | None],
+        table: RoutingTable,
     ) -> tuple[str, ...]:
         """Queue the deliveries of the alerts that are delivered."""
         group = incoming.webhook.group
@@ -228,9 +230,16 @@ class State:
                 if not kept:
                     continue
             alerts = group.alerts if kept is None else [group.alerts[position] for position in kept]
-            self._collected.deliveries.append(
-                DeliveryRow(receipt.id, channel_id, receipt.group_hash, receipt.source, kept, rank_of(alerts))
+            row = DeliveryRow(
+                receipt_id=receipt.id,
+                channel_id=channel_id,
+                group_hash=receipt.group_hash,
+                source=receipt.source,
+                tenant_id=table.channels[channel_id].tenant_id,
+                positions=kept,
+                rank=rank_of(alerts),
             )
+            self._collected.deliveries.append(row)
             channel_ids.append(channel_id)
         return tuple(channel_ids)
 

@@ -7,6 +7,7 @@ import msgspec
 
 from relay.domain import identity
 from relay.domain.alerts import Alert, Group
+from relay.domain.forced_tenants import with_forced_tenant
 from relay.domain.identity import Hashes, Sender
 from relay.domain.repeats import GroupReport
 from relay.domain.series import Report
@@ -14,7 +15,7 @@ from relay.store.outbox.ingest_rows import MAX_INDEXED_TEXT, SeriesKey
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A decoded webhook and its body. `source` is empty if the webhook names none.
+    """A decoded webhook and its body. `source` is the stored one: empty if the webhook names none.
 
     `hashes` are computed from the group unless that is bounded, and the hashes are those of what was received.
     """
@@ -52,9 +53,10 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def keys_without_source(self) -> tuple[SeriesKey, ...]:
         """The series that the alerts may have been reported as before the webhook named its source."""
-        if not self.webhook.source:
+        without = identity.without_name(self.webhook.source)
+        if self.webhook.source == without:
             return ()
-        return tuple([msgspec.structs.replace(key, source="") for key in self.keys])
+        return tuple([msgspec.structs.replace(key, source=without) for key in self.keys])
 
     def part(self, positions: Sequence[int]) -> "Incoming":
         """The webhook with some of its alerts only; its group and report remain those of the whole."""
@@ -83,9 +85,13 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def derive(webhook: Webhook, tenant_label: str) -> Incoming:
-    """Compute the hashes of a webhook."""
-    group = webhook.group
-    hashes = webhook.hashes or identity.hashes_of(group)
+    """Compute the hashes of a webhook, and give its alerts the tenant that its key forces.
+
+    The hashes are those of the labels that were sent.
+    """
+    hashes = webhook.hashes or identity.hashes_of(webhook.group)
+    group = with_forced_tenant(webhook.group, webhook.source, tenant_label)
+    webhook = msgspec.structs.replace(webhook, group=group)
     sender = identity.sender_hash(webhook.sender)
     keys = tuple(
         [

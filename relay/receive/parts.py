@@ -72,6 +72,7 @@ class LargeWebhook:
                     receipt_id,
                     placed,
                     routes,
+                    table,
                     adopted=adopted,
                 )
                 batch = Batch(state.rows(), (decision,))

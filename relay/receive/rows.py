@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from relay.domain.alerts import Alert, status_of
-from relay.domain.identity import Sender, group_hash
+from relay.domain.identity import Sender, group_hash, without_name
 from relay.domain.repeats import GroupState
 from relay.domain.series import Occurrence, Series
 from relay.receive.incoming import Incoming, Webhook
@@ -66,7 +66,7 @@ class Collected:
     def looked_up(self, key: SeriesKey, series: Series | None) -> None:
         """Verify at the commit that a series of the empty source is as it was when adoption was decided."""
         self._unsourced[key] = UnsourcedRow(
-            key.tenant_id, key.identity, None if series is None else series.version
+            key.tenant_id, key.source, key.identity, None if series is None else series.version
         )
 
     def touched(self, series: Series, occurrence: Occurrence, alert: Alert | None) -> None:
@@ -108,7 +108,9 @@ class Collected:
 
 def stored_hash(incoming: Incoming, *, adopted: bool) -> int:
     """The hash of a webhook's group, that of the group without its source if it has adopted alerts."""
-    return group_hash(incoming.webhook.group.group_key) if adopted else incoming.group_hash
+    if not adopted:
+        return incoming.group_hash
+    return group_hash(incoming.webhook.group.group_key, without_name(incoming.webhook.source))
 
 
 def receipt_row(incoming: Incoming, receipt_id: int, placed: Sequence[Placed], *, adopted: bool) -> ReceiptRow:

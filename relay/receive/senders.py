@@ -1,13 +1,11 @@
 """The source and the sender of a webhook, from its URL and its connection."""
 
-import ipaddress
 from collections.abc import Sequence
 from typing import Final
 
+from relay.domain.client_address import Network, client_address
 from relay.domain.errors import InvalidInput, InvalidWebhook
 from relay.domain.identity import require_source
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 RESERVED_SOURCE: Final = "relay"
 """The source of the relay's own alerts."""
@@ -29,27 +27,10 @@ def sender_address(
 ) -> str:
     """The address of a sender, or the name that the webhook gives in its place.
 
-    `client` is the address of the connection. If it is a trusted proxy, the address is the last one in
-    X-Forwarded-For that is no trusted proxy; what stands before it may be forged.
-
     Raises:
         InvalidWebhook: the name is malformed.
     """
-    if name:
-        return _checked("sender", name)
-    hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
-    address = client
-    while hops and _is_trusted(address, trusted_proxies):
-        address = hops.pop()
-    return address[:64]
-
-
-def _is_trusted(address: str, trusted_proxies: Sequence[Network]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed in network for network in trusted_proxies)
+    return _checked("sender", name) if name else client_address(client, forwarded_for, trusted_proxies)
 
 
 def _checked(field: str, name: str) -> str:

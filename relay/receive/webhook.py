@@ -4,7 +4,6 @@ Alertmanager treats any 2xx as success, retries after a 5xx, and does not retry 
 """
 
 import asyncio
-import hmac
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,14 +11,15 @@ from typing import Any, Final
 import msgspec
 from litestar import MediaType, Request, post
 from litestar.datastructures import State
-from litestar.exceptions import InternalServerException, NotAuthorizedException
+from litestar.exceptions import InternalServerException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.openapi import ResponseSpec
 from litestar.response.base import ASGIResponse
 
 from relay.decoding.bodies import LARGE_BODY, decode_body
-from relay.domain.errors import InvalidWebhook, Unavailable
-from relay.domain.identity import Sender
+from relay.domain.errors import Forbidden, InvalidWebhook, Unavailable
+from relay.domain.identity import Sender, stored_source
+from relay.domain.principals import Access, Principal
 from relay.domain.problems import PROBLEM_TYPE, Problem
 from relay.domain.request_bodies import MAX_BODY
 from relay.receive.backlog import WebhookResult
@@ -34,7 +34,6 @@ _large: Final = asyncio.Lock()
 UNAVAILABLE_NOW: Final = "Nothing was stored; the same request can be retried."
 _encoder: Final = msgspec.json.Encoder()
 _ERROR_RESULTS: Final[dict[type[Exception], str]] = {
-    NotAuthorizedException: "unauthorized",
     RequestEntityTooLarge: "too_large",
     UnsupportedEncoding: "invalid",
     InvalidWebhook: "invalid",
@@ -47,6 +46,7 @@ _ERROR_RESULTS: Final[dict[type[Exception], str]] = {
 # `data` argument, response and dependencies would take longer than the decoding.
 @post(
     "/webhook",
+    access=Access.INGEST,
     status_code=202,
     request_max_body_size=MAX_BODY,
     tags=["webhook"],
@@ -61,8 +61,11 @@ async def receive_webhook(request: Request[Any, Any, State]) -> ASGIResponse:
     The body may be compressed with gzip (`Content-Encoding: gzip`); its limit of 10 MiB is that of the
     decompressed body.
 
-    After a 503 the same request can be retried; 400, 413 and 415 are permanent. If RELAY_WEBHOOK_TOKEN is set, the
-    request must have it as a bearer token.
+    After a 503 the same request can be retried; 400, 413 and 415 are permanent.
+
+    The credential is an ingest key, an admin key or RELAY_WEBHOOK_TOKEN, as a bearer token or as the password of
+    basic authentication. On loopback it may be omitted, unless RELAY_WEBHOOK_TOKEN is set. An ingest key may give
+    all alerts its tenant, and replace the source.
 
     `?source=NAME` names the Alertmanager cluster; the peers of a cluster share it. `?sender=NAME` names the
     Alertmanager process where the client's address changes or is shared.
@@ -72,9 +75,10 @@ async def receive_webhook(request: Request[Any, Any, State]) -> ASGIResponse:
     settings: Settings = state.settings
     metrics: Metrics = state.metrics
     try:
-        if settings.webhook_token is not None:
-            _authorize(request.headers.get("authorization", ""), settings.webhook_token)
-        source = source_of(request.query_params.get("source", ""))
+        principal: Principal = request.scope["user"]
+        source = stored_source(
+            principal.source or source_of(request.query_params.get("source", "")), _forced_tenant(principal)
+        )
         sender_name = request.query_params.get("sender", "")
         body = await read_body(request)
         address = sender_address(
@@ -87,6 +91,8 @@ async def receive_webhook(request: Request[Any, Any, State]) -> ASGIResponse:
             decoded = await decode_body(body, datetime.now(UTC))
             group = decoded.group
             result = await writer.submit(body, group, Sender(group.external_url, address), source, decoded.hashes)
+    except Forbidden:  # counted as unauthorized
+        raise
     except Exception as error:  # counted and raised again
         metrics.webhooks.labels(_result_of(error)).inc()
         raise
@@ -99,6 +105,10 @@ def _result_of(error: Exception) -> str:
     )
 
 
-def _authorize(given: str, token: str) -> None:
-    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-        raise NotAuthorizedException("the bearer token is missing or wrong (RELAY_WEBHOOK_TOKEN)")
+def _forced_tenant(principal: Principal) -> str | None:
+    """The tenant of all alerts that a principal posts; None for that of their labels."""
+    if principal.tenants is None:
+        return None
+    if len(principal.tenants) != 1:
+        raise Forbidden("a webhook needs a key with one tenant, or with all; create an ingest key")
+    return next(iter(principal.tenants))

@@ -17,7 +17,7 @@ from relay.receive.backlog import MANY_ALERTS, Backlog, Pending, WebhookResult
 from relay.receive.batch import Batch
 from relay.receive.committer import COMMIT_SETTINGS, Committer
 from relay.receive.incoming import Webhook, derive
-from relay.store.outbox import ingest
+from relay.store.outbox import aging
 from relay.store.postgres.database import (
     FAILED,
     STATEMENT_TIMEOUT,
@@ -157,8 +157,8 @@ class Writer:
         self._maintained_at = time.monotonic()
         now, kept = self._now(), max(self._repeat_after * 2, KEEP_GROUP_STATES)
         async with self._maintaining.use() as driver:
-            await ingest.purge_group_states(driver, now, kept)
-            if stale := await ingest.mark_stale(driver, now, self._stale_after):
+            await aging.purge_group_states(driver, now, kept)
+            if stale := await aging.mark_stale(driver, now, self._stale_after):
                 log.warning("alerts_stale", count=stale, detail="no report mentions them any longer")
 
     async def _write(self, taken: list[Pending], connection: HeldConnection) -> None:

@@ -3,6 +3,7 @@
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
+from relay.domain.identity import named_source
 from relay.domain.severities import label_value
 
 
@@ -11,8 +12,8 @@ def mismatch_reason(alert: Alert, filters: Filters, tenant_label: str, source: s
     labels = alert.labels
     if not filters.enabled:
         return "the channel is disabled"
-    if filters.source not in (None, source):
-        return f"source: expected {filters.source}; the alert has {source!r}"
+    if filters.source not in (None, named_source(source)):
+        return f"source: expected {filters.source}; the alert has {named_source(source)!r}"
     for field, label, values in filters.label_filters(tenant_label):
         if label_value(labels, label) not in values:
             return f"{field}: expected {', '.join(values)}; the alert has {label_value(labels, label)!r}"

@@ -17,6 +17,7 @@ import msgspec
 from relay.domain.alerts import Alert, Group, Status
 from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
+from relay.domain.identity import named_source
 from relay.domain.matchers import REGULAR, Matcher, Op
 from relay.domain.severities import FOLDED_SEVERITY, label_value
 from relay.route.patterns import Patterns
@@ -91,7 +92,7 @@ class RoutingTable:
         """Yield the ids of the channels that match an alert of a source."""
         labels = alert.labels
         value_of, severity = labels.get, label_value(labels, FOLDED_SEVERITY)
-        for limited_to in (None, source):
+        for limited_to in (None, named_source(source)):
             for (shape, pattern_label), channels in self._shapes.get(limited_to, {}).items():
                 key = tuple([severity if label is FOLDED_SEVERITY else value_of(label, "") for label in shape])
                 for entry in self._candidates(channels, key, pattern_label, labels):

@@ -15,12 +15,12 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from relay.domain.history import Kind, State
+from relay.store.access_tables import api_keys, versions
 from relay.store.alert_tables import (
     alerts,
     group_states,
@@ -55,6 +55,8 @@ channels = Table(
     Column("disabled_reason", Text, comment="Why the relay disabled the channel."),
     Column("created_at", _moment, nullable=False, server_default=text("now()")),
     Column("updated_at", _moment, nullable=False, server_default=text("now()")),
+    Column("tenant_id", Text, Computed("config ->> 'tenant_id'", persisted=True)),
+    Index("channels_tenant", "tenant_id", "id"),
 )
 
 channel_templates = Table(
@@ -64,6 +66,7 @@ channel_templates = Table(
     Column("body", JSONB, nullable=False, comment="All fields but the id; they contain no secrets."),
     Column("created_at", _moment, nullable=False, server_default=text("now()")),
     Column("updated_at", _moment, nullable=False, server_default=text("now()")),
+    Column("tenant_id", Text, comment="NULL for one of no tenant."),
     comment="Templates of users; the built-in ones are in the code.",
 )
 
@@ -74,29 +77,7 @@ message_templates = Table(
     Column("version", Integer, nullable=False, comment="The current version."),
     Column("body", JSONB, nullable=False, comment="The body of that version."),
     Column("updated_at", _moment, nullable=False, server_default=text("now()")),
-)
-
-message_template_versions = Table(
-    "message_template_versions",
-    metadata,
-    Column("template_id", Text, ForeignKey("message_templates.id", ondelete="CASCADE"), primary_key=True),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("body", JSONB, nullable=False, comment="All fields but the id."),
-    Column("created_at", _moment, nullable=False, server_default=text("now()")),
-    comment="All versions of each message template.",
-)
-
-api_keys = Table(
-    "api_keys",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("hash", LargeBinary, nullable=False, comment="SHA-256 of the key, which has 256 random bits."),
-    Column("role", Text, nullable=False),
-    Column("tenant_id", Text),
-    Column("created_at", _moment, nullable=False, server_default=text("now()")),
-    Column("revoked_at", _moment),
-    UniqueConstraint("hash", name="api_keys_hash_key"),
+    Column("tenant_id", Text, comment="NULL for one of no tenant."),
 )
 
 lanes = Table(
@@ -181,10 +162,12 @@ deliveries = Table(
     Column("last_reason", Text),
     Column("last_error", Text),
     Column("source", Text, nullable=False, server_default=text("''"), comment="Empty for a digest."),
+    Column("tenant_id", Text, comment="The tenant of its channel."),
     CheckConstraint(is_one_of("state", State), name="deliveries_state"),
     CheckConstraint(is_one_of("kind", Kind), name="deliveries_kind"),
     CheckConstraint(f"(kind = '{Kind.DIGEST}') = (receipt_id IS NULL)", name="deliveries_kind_receipt"),
     Index("deliveries_receipt", "receipt_id"),
+    Index("deliveries_tenant", "tenant_id", "id", postgresql_where=text("tenant_id IS NOT NULL")),
     postgresql_partition_by="LIST (state)",
 )
 
@@ -244,7 +227,6 @@ __all__ = [
     "edited_messages",
     "group_states",
     "lanes",
-    "message_template_versions",
     "message_templates",
     "metadata",
     "receipts",
@@ -253,4 +235,5 @@ __all__ = [
     "series",
     "sources",
     "tallies",
+    "versions",
 ]

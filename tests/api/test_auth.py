@@ -5,7 +5,6 @@ import re
 from litestar.routes import HTTPRoute
 
 from relay.app import BASE_PATH, create_application
-from relay.store.configuration import api_keys
 from tests.fixtures.relays import ADMIN_KEY, ApiResponse, Relay, webhook
 
 OPEN = {"/webhook"}
@@ -63,15 +62,13 @@ async def test_the_admin_key_is_accepted_with_the_scheme_in_any_case(relay: Rela
 
 
 async def test_a_key_of_the_database_is_accepted_until_it_is_revoked(relay: Relay) -> None:
-    async with relay.services.database.begin() as connection:
-        key, secret = await api_keys.create(connection, "deploy")
-    assert (await relay.call("GET", "/channels", key=secret)).status == 200
+    key = (await relay.call("POST", "/keys", json={"name": "deploy", "role": "viewer"})).json
+    assert (await relay.call("GET", "/channels", key=key["key"])).status == 200
 
-    async with relay.services.database.begin() as connection:
-        await api_keys.revoke(connection, key.id)
+    assert (await relay.call("DELETE", f"/keys/{key['id']}")).status == 204
 
-    unauthorized(await relay.call("GET", "/channels", key=secret))
-    unauthorized(await relay.call("GET", "/channels", key=key.id))
+    unauthorized(await relay.call("GET", "/channels", key=key["key"]))
+    unauthorized(await relay.call("GET", "/channels", key=key["id"]))
 
 
 async def test_a_caller_without_a_key_can_not_find_out_what_exists(relay: Relay) -> None:

@@ -22,6 +22,7 @@ async def test_the_walkthrough_of_the_guide(relay: Relay) -> None:
     assert created.json == {
         **GUIDE,
         "webhook_url": "********",
+        "version": 1,
         "tenant_id": None,
         "source": None,
         "alert_names": [],
@@ -51,7 +52,7 @@ async def test_the_walkthrough_of_the_guide(relay: Relay) -> None:
     assert (await relay.call("GET", "/channels/slack-critical")).json == created.json
 
     changed = await relay.call("PATCH", "/channels/slack-critical", json={"severities": ["warning"]})
-    assert (changed.status, changed.json) == (200, created.json | {"severities": ["warning"]})
+    assert (changed.status, changed.json) == (200, created.json | {"severities": ["warning"], "version": 2})
     assert (await relay.call("GET", "/channels/slack-critical")).json == changed.json
 
     tested = await relay.call("POST", "/test", json={"channel_id": "slack-critical", "severity": "critical"})

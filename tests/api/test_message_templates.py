@@ -21,6 +21,7 @@ async def test_a_template_is_created_updated_and_deleted(relay: Relay) -> None:
     added = await add(relay)
     assert added == OURS | {
         "id": "ours",
+        "tenant_id": None,
         "description": "",
         "body": None,
         "version": 1,
@@ -34,7 +35,8 @@ async def test_a_template_is_created_updated_and_deleted(relay: Relay) -> None:
         2,
     )
     assert (await relay.call("GET", "/templates/ours")).json == changed
-    assert (await relay.call("PATCH", "/templates/ours", json=changed)).json["version"] == 3
+    assert (await relay.call("PATCH", "/templates/ours", json=changed)).json["version"] == 2
+    assert (await relay.call("PATCH", "/templates/ours", json=changed | {"body": "y"})).json["version"] == 3
     assert (await relay.call("DELETE", "/templates/ours")).status == 204
     for path in ("/templates/ours", "/templates/ours/versions", "/templates/ours/versions/1"):
         assert (await relay.call("GET", path)).status == 404

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import structlog
 
-from relay.store.outbox import ingest
+from relay.store.outbox import aging
 from relay.store.postgres.database import driver_connection
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Sink
@@ -186,4 +186,4 @@ async def mark_stale(relay: Relay, later: timedelta) -> None:
     """Run the job that marks stale alerts, some time from now."""
     async with relay.services.database.begin() as connection:
         driver = await driver_connection(connection)
-        await ingest.mark_stale(driver, datetime.now(UTC) + later, relay.services.settings.stale_after)
+        await aging.mark_stale(driver, datetime.now(UTC) + later, relay.services.settings.stale_after)

@@ -52,7 +52,8 @@ async def test_a_downgrade_is_refused_while_a_relay_is_connected(relay: Relay, d
 
 
 async def test_a_given_database_is_not_migrated_automatically(relay: Relay, empty_database_url: str) -> None:
-    result = await relay("keys", "list", RELAY_DATABASE_URL=empty_database_url)
+    create = ("keys", "create", "--direct", "--name", "ci", "--role", "admin")
+    result = await relay(*create, RELAY_DATABASE_URL=empty_database_url)
     assert result.code == 1
     assert "run `relay db upgrade`" in result.err
 

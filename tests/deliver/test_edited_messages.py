@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from relay.store.outbox import ingest
+from relay.store.outbox import aging
 from relay.store.postgres.database import driver_connection
 from tests.fixtures.editing import EDITING_TYPES, EditingPlatforms, editing_channel
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
@@ -230,7 +230,7 @@ async def test_a_stale_alert_is_shown_as_not_reported(notify: Notify, platform: 
     database, stale_after = notify.relay.services.database, notify.relay.services.settings.stale_after
     async with database.begin() as connection:
         tomorrow = datetime.now(UTC) + timedelta(hours=26)
-        assert await ingest.mark_stale(await driver_connection(connection), tomorrow, stale_after) == 1
+        assert await aging.mark_stale(await driver_connection(connection), tomorrow, stale_after) == 1
     await notify(alert("HighLoad"))
 
     message, _ = platform.messages

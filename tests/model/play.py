@@ -19,6 +19,7 @@ from relay.receive.writer import Writer
 from relay.store.configuration import channels
 from relay.store.postgres.database import Database
 from relay.telemetry import Metrics
+from tests.fixtures.callers import ANYONE
 from tests.model.webhooks import ALERTS, History, Report, Webhook
 from tests.store.makers import SEAL
 
@@ -90,7 +91,7 @@ class Player:
                 id=channel_id, name=channel_id, webhook_url="https://example.com/x", matchers=matchers
             )
             async with self._database.begin() as connection:
-                await channels.add(connection, channel, SEAL)
+                await channels.add(connection, channel, SEAL, ANYONE)
         tasks = [asyncio.create_task(writer.run()) for writer in self._writers]
         try:
             yield self

@@ -9,6 +9,7 @@ from relay.domain.channel_types import WebhookChannel
 from relay.store.configuration import channels
 from relay.store.postgres.database import Database, driver_connection
 from relay.store.postgres.statements import DriverConnection
+from tests.fixtures.callers import ANYONE
 from tests.store.makers import SEAL
 
 
@@ -35,7 +36,7 @@ async def other(database: Database) -> AsyncIterator[DriverConnection]:
 async def make(database: Database, channel_id: str) -> str:
     channel = WebhookChannel(id=channel_id, name=channel_id, webhook_url="https://example.com/x")
     async with database.begin() as connection:
-        await channels.add(connection, channel, SEAL)
+        await channels.add(connection, channel, SEAL, ANYONE)
     return channel.id
 
 

@@ -44,7 +44,9 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ChannelTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A channel template. `channels` are bodies for `POST /channels`, created in this order, all or none.
+    """A channel template, of a tenant or of none.
+
+    `channels` are bodies for `POST /channels`, created in this order, all or none.
 
     In them `{"$": "NAME"}` is replaced by a parameter, and `{"$channel": 0}` by the id of an earlier channel of
     the template, as a fallback. A secret field may contain only parameters.
@@ -55,6 +57,7 @@ class ChannelTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     description: str = ""
     parameters: list[Parameter] = []
     channels: list[dict[str, Any]]
+    tenant_id: str | None = None
     builtin: Annotated[
         bool, msgspec.Meta(description="Whether the template is built in; ignored in requests.")
     ] = False

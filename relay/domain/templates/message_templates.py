@@ -37,9 +37,10 @@ class TemplateContent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageTemplate(TemplateContent, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The current version of a template."""
+    """The current version of a template, of a tenant or of none."""
 
     id: str = ""
+    tenant_id: str | None = None
     version: Annotated[int, msgspec.Meta(description=f"Increases with every change{IGNORED}.")] = 0
     updated_at: Annotated[datetime | None, msgspec.Meta(description=f"The time of the last change{IGNORED}.")] = (
         None

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import delete, func, insert, null, select, text, update
+from sqlalchemy import delete, func, insert, null, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from relay.domain.channel_types import CHANNEL_CLASSES, BaseChannel, Channel, Filters, own_fields, type_name
 from relay.domain.channels import MASK
 from relay.domain.errors import Conflict, InvalidInput, NotFound, SealBroken, Unreadable
-from relay.domain.outcomes import Reason
+from relay.domain.principals import Author, Tenants, sees
+from relay.domain.versions import Action, Change, ObjectKind, changes_between
+from relay.store.configuration import versions
 from relay.store.configuration.fallbacks import check_dependents, check_fallback, dependents, format_ids
+from relay.store.configuration.quotas import Scope, require_room
 from relay.store.configuration.seal import Seal
-from relay.store.outbox.fragments import DEAD, MERGED, PENDING, SENDING, content_tree, wake_lanes
-from relay.store.postgres.listen import WAKE_CHANNEL
+from relay.store.outbox.channel_changes import bury
 from relay.store.postgres.statements import DriverConnection, Statement
 from relay.store.tables import channels, config_version, lanes, message_templates
 
@@ -31,52 +33,22 @@ LOAD_FILTERS: Final = Statement(
     """
 )
 
-# A row that a worker is about to claim or to settle is skipped.
-MADE_DUE: Final = text(
-    f"""
-    UPDATE deliveries SET next_attempt_at = now()
-    WHERE state = {PENDING} AND id = ANY (ARRAY(
-      SELECT id FROM deliveries WHERE channel_id = :channel_id AND state = {PENDING} AND next_attempt_at > now()
-      ORDER BY id FOR UPDATE SKIP LOCKED
-    ))
-    """
-)
-
-WAKE: Final = text(wake_lanes("SELECT :channel_id"))
-
-# Deliveries that the channel got as a fallback return to their own channel, if it still exists.
-BURY: Final = text(
-    f"""
-    WITH RECURSIVE buried AS (
-      UPDATE deliveries SET state = {DEAD}, next_attempt_at = NULL, last_reason = '{Reason.CHANNEL_DELETED}',
-        last_error = 'the channel was deleted before this delivery was sent'
-      WHERE channel_id = :id AND state IN ({PENDING}, {SENDING})
-      RETURNING id, receipt_id, positions, fallback_of
-    ), {content_tree("buried d")}, returned AS (
-      UPDATE deliveries d SET
-        state = {PENDING}, merged_into = NULL, next_attempt_at = now(), waiting_since = now()
-      FROM content t
-      WHERE d.id = ANY (ARRAY(SELECT id FROM content)) AND d.id = t.id AND d.state = {MERGED}
-        AND d.channel_id IN (SELECT c.id FROM channels c WHERE c.id <> :id)
-      RETURNING d.channel_id
-    )
-    {wake_lanes("SELECT channel_id FROM returned")}
-    """
-)
-
 _classes = {type_name(channel_class): channel_class for channel_class in CHANNEL_CLASSES}
 
 
-async def add(connection: AsyncConnection, channel: Channel, seal: Seal) -> None:
+async def add(
+    connection: AsyncConnection, channel: Channel, seal: Seal, scope: Scope, action: Action = Action.CREATED
+) -> None:
     """Store a new channel with its lane.
 
     Raises:
-        Conflict: the id is already used.
+        Conflict: the id is already used, or the tenant has no room for another channel.
         InvalidInput: the fallback is invalid, or the message template does not exist.
     """
     await lock_configuration(connection)
-    await _check_template(connection, channel)
-    await check_fallback(connection, channel)
+    await _check_references(connection, None, channel, scope.tenants)
+    await versions.require_same_owner(connection, ObjectKind.CHANNEL, channel.id, channel.tenant_id)
+    await require_room(connection, channels, channel.tenant_id, scope.max_channels)
     statement = insert(channels).values(
         id=channel.id, channel_type=channel.channel_type, **_columns(channel, seal)
     )
@@ -85,10 +57,13 @@ async def add(connection: AsyncConnection, channel: Channel, seal: Seal) -> None
     except IntegrityError:
         raise Conflict(f"the channel id {channel.id!r} is taken") from None
     await connection.execute(upsert(lanes).values(channel_id=channel.id).on_conflict_do_nothing())
+    await _record(connection, scope.author, action, None, channel)
 
 
-async def get(connection: AsyncConnection, channel_id: str, seal: Seal, *, lock: bool = False) -> Channel:
-    """Return one channel; with `lock`, block other changes of the configuration until the transaction ends.
+async def get(
+    connection: AsyncConnection, channel_id: str, seal: Seal, tenants: Tenants, *, lock: bool = False
+) -> Channel:
+    """Return one channel of the tenants; with `lock`, block other changes until the transaction ends.
 
     Raises:
         NotFound: the channel does not exist.
@@ -96,16 +71,16 @@ async def get(connection: AsyncConnection, channel_id: str, seal: Seal, *, lock:
     """
     if lock:
         await lock_configuration(connection)
-    statement = select(channels).where(channels.c.id == channel_id)
-    row = (await connection.execute(statement)).one_or_none()
-    if row is None:
-        raise _not_found(channel_id)
-    return _from_row(row, seal)
+    return _from_row(await _row(connection, channel_id, tenants), seal)
 
 
-async def page(connection: AsyncConnection, seal: Seal, after: str | None, limit: int) -> list[Channel]:
-    """Return channels in the order of their ids, starting after `after`; unreadable secrets are MASK."""
+async def page(
+    connection: AsyncConnection, seal: Seal, tenants: Tenants, after: str | None, limit: int
+) -> list[Channel]:
+    """Return channels of the tenants by id, starting after `after`; unreadable secrets are MASK."""
     statement = select(channels).order_by(channels.c.id).limit(limit)
+    if tenants is not None:
+        statement = statement.where(channels.c.tenant_id.in_(tenants))
     if after is not None:
         statement = statement.where(channels.c.id > after)
     return [_from_row_or_masked(row, seal) for row in await connection.execute(statement)]
@@ -118,18 +93,27 @@ async def unreadable_ids(connection: AsyncConnection, seal: Seal) -> list[str]:
 
 
 async def change(
-    connection: AsyncConnection, channel: Channel, seal: Seal, *, keep_disabled_reason: bool = False
+    connection: AsyncConnection,
+    before: Channel,
+    channel: Channel,
+    seal: Seal,
+    scope: Scope,
+    *,
+    action: Action = Action.UPDATED,
+    keep_disabled_reason: bool = False,
 ) -> None:
     """Write a changed channel, and clear the reason why the relay disabled it unless `keep_disabled_reason`.
+
+    `before` is the channel as `get` has locked it.
 
     Raises:
         NotFound: the channel does not exist.
         InvalidInput: the fallback or the tenant is invalid, or the message template does not exist.
     """
-    await lock_configuration(connection)
-    await _check_template(connection, channel)
-    await check_fallback(connection, channel)
+    await _check_references(connection, before, channel, scope.tenants)
     await check_dependents(connection, channel)
+    if channel.tenant_id != before.tenant_id:
+        await require_room(connection, channels, channel.tenant_id, scope.max_channels)
     statement = (
         update(channels)
         .where(channels.c.id == channel.id)
@@ -141,43 +125,40 @@ async def change(
     )
     if (await connection.execute(statement)).rowcount == 0:
         raise _not_found(channel.id)
+    await _record(connection, scope.author, action, before, channel)
 
 
-async def start_over(connection: AsyncConnection, channel_id: str) -> None:
-    """Reset the circuit breaker of a channel that was corrected, and make its pending deliveries due."""
-    reset = update(lanes).where(lanes.c.channel_id == channel_id)
-    await connection.execute(reset.values(failures=0, opened_at=None, probes=0, held_until=None))
-    await connection.execute(MADE_DUE, {"channel_id": channel_id})
-    await connection.execute(WAKE, {"channel_id": channel_id})
-    await wake(connection)
-
-
-async def wake(connection: AsyncConnection) -> None:
-    """Wake the workers when this transaction commits."""
-    await connection.execute(select(func.pg_notify(WAKE_CHANNEL, "")))
-
-
-async def remove(connection: AsyncConnection, channel_id: str) -> None:
+async def remove(
+    connection: AsyncConnection, channel_id: str, scope: Scope, wanted: frozenset[int] | None = None
+) -> None:
     """Delete a channel. Its pending deliveries become dead, with that reason.
 
     Raises:
         NotFound: the channel does not exist.
         Conflict: the channel is the fallback of others.
+        Changed: it is at none of the versions `wanted`.
     """
     # Most of the work is done before the lock, which blocks webhooks; deliveries added meanwhile are handled after
     # it.
-    await _bury(connection, channel_id)
+    row = await _row(connection, channel_id, scope.tenants)
+    await bury(connection, channel_id)
     await lock_configuration(connection)
+    await versions.require_current(connection, ObjectKind.CHANNEL, channel_id, wanted)
     if others := await dependents(connection, channel_id):
         raise Conflict(f"the channel {channel_id!r} is the fallback of {format_ids(others)}; change that first")
     if (await connection.execute(delete(channels).where(channels.c.id == channel_id))).rowcount == 0:
         raise _not_found(channel_id)
-    await _bury(connection, channel_id)
-
-
-async def _bury(connection: AsyncConnection, channel_id: str) -> None:
-    """Make the pending deliveries of a channel dead; those it got as a fallback return to their own channel."""
-    await connection.execute(BURY, {"id": channel_id})
+    await bury(connection, channel_id)
+    change = Change(
+        kind=ObjectKind.CHANNEL,
+        object_id=channel_id,
+        action=Action.DELETED,
+        tenant_id=row.tenant_id,
+        body=None,
+        changes=changes_between(row.config | {"channel_type": row.channel_type}, None),
+        routing=True,
+    )
+    await versions.record(connection, scope.author, change)
 
 
 async def lock_configuration(connection: AsyncConnection) -> None:
@@ -188,13 +169,48 @@ async def lock_configuration(connection: AsyncConnection) -> None:
     await connection.execute(select(config_version.c.version).with_for_update())
 
 
-async def _check_template(connection: AsyncConnection, channel: Channel) -> None:
-    """Reject a message template that does not exist."""
+async def _check_references(
+    connection: AsyncConnection, before: Channel | None, channel: Channel, tenants: Tenants
+) -> None:
+    """Reject a fallback or a message template that is invalid, or that is new and not visible to the tenants."""
+    kept = () if before is None else (before.template, before.fallback_channel_id)
+    await check_fallback(connection, channel, None if channel.fallback_channel_id in kept else tenants)
     if channel.template is None:
         return
-    found = select(message_templates.c.id).where(message_templates.c.id == channel.template)
-    if (await connection.execute(found)).one_or_none() is None:
+    found = select(message_templates.c.tenant_id).where(message_templates.c.id == channel.template)
+    row = (await connection.execute(found)).one_or_none()
+    if row is None or not (channel.template in kept or sees(tenants, row.tenant_id)):
         raise InvalidInput("template", f"there is no message template {channel.template!r}")
+    if row.tenant_id not in (None, channel.tenant_id):
+        raise InvalidInput("template", f"the message template {channel.template!r} has another tenant")
+
+
+async def _record(
+    connection: AsyncConnection, author: Author, action: Action, before: Channel | None, after: Channel
+) -> None:
+    """Record the version of a channel that was written."""
+    changes = changes_between(_comparable(before), _comparable(after), after.SECRET)
+    change = Change(
+        kind=ObjectKind.CHANNEL,
+        object_id=after.id,
+        action=action,
+        tenant_id=after.tenant_id,
+        body=_config(after) | {"channel_type": after.channel_type},
+        changes=changes,
+        routing=True,
+    )
+    await versions.record(connection, author, change)
+
+
+def _comparable(channel: Channel | None) -> dict[str, Any] | None:
+    return None if channel is None else msgspec.to_builtins(channel)
+
+
+async def _row(connection: AsyncConnection, channel_id: str, tenants: Tenants) -> Any:
+    row = (await connection.execute(select(channels).where(channels.c.id == channel_id))).one_or_none()
+    if row is None or not sees(tenants, row.tenant_id):
+        raise _not_found(channel_id)
+    return row
 
 
 async def load_filters(connection: DriverConnection) -> tuple[int, dict[str, Filters]]:
@@ -225,9 +241,13 @@ def _opens(channel_id: str, sealed: bytes, seal: Seal) -> bool:
 def _columns(channel: Channel, seal: Seal) -> dict[str, Any]:
     data = msgspec.to_builtins(channel)
     secret = {name: data[name] for name in channel.SECRET if data[name] is not None}
+    return {"config": _config(channel), "sealed": seal.seal(secret, channel.id)}
+
+
+def _config(channel: Channel) -> dict[str, Any]:
+    """The settings of a channel, without id, type and secret fields."""
     excluded = {"id", "channel_type", *channel.SECRET}
-    config = {name: value for name, value in data.items() if name not in excluded}
-    return {"config": config, "sealed": seal.seal(secret, channel.id)}
+    return {name: value for name, value in msgspec.to_builtins(channel).items() if name not in excluded}
 
 
 def _channel(channel_id: str, channel_type: str, config: Any, secret: dict[str, Any]) -> Channel:

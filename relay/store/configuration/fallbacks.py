@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.channel_types import Channel
 from relay.domain.errors import InvalidInput
+from relay.domain.principals import Tenants, sees
 from relay.store.tables import channels
 
 # The chain of fallbacks that starts at a channel, in order. It ends at the channel that is being written, because
@@ -38,8 +39,8 @@ async def dependents(connection: AsyncConnection, channel_id: str) -> Sequence[s
     return (await connection.execute(statement)).scalars().all()
 
 
-async def check_fallback(connection: AsyncConnection, channel: Channel) -> None:
-    """Reject a fallback that does not exist, creates a cycle, or has another tenant.
+async def check_fallback(connection: AsyncConnection, channel: Channel, tenants: Tenants) -> None:
+    """Reject a fallback that does not exist for the tenants, creates a cycle, or has another tenant.
 
     Raises:
         InvalidInput: the fallback is invalid; states why.
@@ -49,7 +50,7 @@ async def check_fallback(connection: AsyncConnection, channel: Channel) -> None:
         return
     parameters = {"first": first, "written": channel.id, "longest": MAX_CHAIN}
     chain = (await connection.execute(CHAIN, parameters)).all()
-    if not chain:
+    if not chain or not sees(tenants, chain[0].tenant_id):
         raise InvalidInput(field, f"there is no channel {first!r}")
     path = [row.id for row in chain]
     if channel.id in path:

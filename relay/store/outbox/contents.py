@@ -30,6 +30,7 @@ class _Body(msgspec.Struct, frozen=True):
     id: int
     body: bytes
     received_at: datetime
+    source: str
 
 
 _DELIVERIES: Final = content_tree("deliveries d WHERE d.id = ANY (:delivery_ids)")
@@ -81,7 +82,7 @@ ORIGINS: Final = Statement(
 BODIES: Final = Query(
     _Body,
     f"""
-    SELECT id, body, received_at FROM receipts WHERE id IN (
+    SELECT id, body, received_at, source FROM receipts WHERE id IN (
       SELECT id FROM (
         SELECT id, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before
         FROM receipts WHERE id = ANY (:receipt_ids)
@@ -127,9 +128,9 @@ async def origins(connection: DriverConnection, delivery_ids: Sequence[int]) -> 
 
 async def load_bodies(
     connection: DriverConnection, receipt_ids: Sequence[int]
-) -> dict[int, tuple[bytes, datetime]]:
-    """Return the first webhooks by id, until they have MAX_BODIES bytes: their bodies and times of receipt."""
+) -> dict[int, tuple[bytes, datetime, str]]:
+    """Return the first webhooks by id, until they have MAX_BODIES bytes: body, time of receipt and source."""
     return {
-        receipt.id: (receipt.body, receipt.received_at)
+        receipt.id: (receipt.body, receipt.received_at, receipt.source)
         for receipt in await BODIES.fetch(connection, receipt_ids=receipt_ids)
     }

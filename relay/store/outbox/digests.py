@@ -49,9 +49,10 @@ GATHER: Final = Statement(
     -- A new digest, if none is pending.
     added AS (
       INSERT INTO deliveries (
-        channel_id, kind, group_hash, rank, state, created_at, waiting_since, next_attempt_at
+        channel_id, kind, group_hash, rank, state, created_at, waiting_since, next_attempt_at, tenant_id
       )
-      SELECT :channel_id, {DIGEST}, 0, 0, {PENDING}, now(), (SELECT min(waiting_since) FROM gathered), now()
+      SELECT :channel_id, {DIGEST}, 0, 0, {PENDING}, now(), (SELECT min(waiting_since) FROM gathered), now(),
+        (SELECT c.tenant_id FROM channels c WHERE c.id = :channel_id)
       FROM waiting WHERE id IS NULL AND EXISTS (SELECT FROM gathered)
       RETURNING id
     ),

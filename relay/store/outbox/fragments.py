@@ -7,6 +7,7 @@ from typing import Final
 
 from relay.domain.alerts import Status
 from relay.domain.history import Kind, State
+from relay.domain.identity import FORCED
 from relay.domain.notifications import LOWEST_RANK
 
 FIRING: Final = f"'{Status.FIRING}'"
@@ -62,7 +63,8 @@ NOT_HELD_BACK: Final = "(l.held_until IS NULL OR l.held_until <= now())"
 
 CURRENT_ALERT: Final = f"""
   a.id, CASE a.status WHEN {STALE} THEN {FIRING} ELSE a.status END AS status, s.labels, a.annotations, a.starts_at,
-  a.ends_at, a.generator_url, a.fingerprint, CASE WHEN a.adopted THEN '' ELSE a.source END AS key_source
+  a.ends_at, a.generator_url, a.fingerprint,
+  CASE WHEN a.adopted THEN coalesce(substring(a.source FROM '{FORCED}.*$'), '') ELSE a.source END AS key_source
 """
 """The columns of the alert `a` of the series `s` as a message shows it: a stale one has not ended."""
 
@@ -102,10 +104,10 @@ def insert_fallbacks(source: str) -> str:
     return f"""
       INSERT INTO deliveries (
         receipt_id, channel_id, kind, group_hash, positions, rank, state, created_at, waiting_since,
-        next_attempt_at, fallback_of, source
+        next_attempt_at, fallback_of, source, tenant_id
       )
       SELECT d.receipt_id, d.fallback, d.kind, d.group_hash, d.positions, d.rank, {PENDING}, now(), now(),
-        now(), d.id, d.source
+        now(), d.id, d.source, (SELECT c.tenant_id FROM channels c WHERE c.id = d.fallback)
       FROM {source} d WHERE d.fallback IS NOT NULL AND d.kind <> {REFRESH} ORDER BY d.id
       RETURNING id, channel_id, fallback_of
     """

@@ -5,12 +5,11 @@ and the batch is decided again.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
-from relay.store.outbox.fragments import FIRING, PENDING, RESOLVED, STALE, wake_lanes
+from relay.store.outbox.fragments import FIRING, PENDING, RESOLVED, wake_lanes
 from relay.store.outbox.ingest_rows import (
     KEYS,
     MAX_OCCURRENCES,
@@ -99,7 +98,7 @@ _KNOWN_SERIES: Final = """
 _CHANGED_UNSOURCED: Final = """
   SELECT FROM :unsourced AS r WHERE r.expected IS DISTINCT FROM (
     SELECT s.version FROM series s
-    WHERE s.identity = r.identity AND s.tenant_id = r.tenant_id AND s.source = '' LIMIT 1
+    WHERE s.identity = r.identity AND s.tenant_id = r.tenant_id AND s.source = r.source LIMIT 1
   )
 """
 
@@ -168,10 +167,11 @@ _ADD_RECEIPTS: Final = """
 
 _QUEUE: Final = f"""
   INSERT INTO deliveries (
-    receipt_id, channel_id, group_hash, source, positions, rank, state, created_at, waiting_since, next_attempt_at
+    receipt_id, channel_id, group_hash, source, tenant_id, positions, rank, state, created_at, waiting_since,
+    next_attempt_at
   )
-  SELECT r.receipt_id, r.channel_id, r.group_hash, r.source, r.positions::int[], r.rank, {PENDING}, now(), now(),
-    now()
+  SELECT r.receipt_id, r.channel_id, r.group_hash, r.source, r.tenant_id, r.positions::int[], r.rank, {PENDING},
+    now(), now(), now()
   FROM :deliveries WITH ORDINALITY AS r CROSS JOIN current ORDER BY r.ordinality
   RETURNING channel_id
 """
@@ -239,19 +239,6 @@ INGEST: Final = Query(
 )
 INGEST_PART: Final = Query(FreshIds, "WITH config AS MATERIALIZED (SELECT)," + _INGEST, **RECORDS)
 
-PURGE_GROUP_STATES: Final = Statement(
-    "DELETE FROM group_states WHERE updated_at < :now::timestamptz - :older_than::interval"
-)
-
-MARK_STALE: Final = Statement(
-    f"""
-    UPDATE alerts a SET status = {STALE}
-    WHERE a.status = {FIRING} AND a.last_received_at < :now::timestamptz - make_interval(secs => coalesce(
-      (SELECT s.stale_after FROM sources s WHERE s.name = a.source), :after::float8
-    ))
-    """
-)
-
 
 async def load(
     connection: DriverConnection,
@@ -284,13 +271,3 @@ async def write(
     if version is None:
         return await INGEST_PART.fetch_one(connection, **ids, **rows)
     return await INGEST.fetch_one(connection, version=version, **ids, **rows)
-
-
-async def purge_group_states(connection: DriverConnection, now: datetime, older_than: timedelta) -> None:
-    """Delete states of groups that are too old for anything to repeat them."""
-    await PURGE_GROUP_STATES.execute(connection, now=now, older_than=older_than)
-
-
-async def mark_stale(connection: DriverConnection, now: datetime, after: float) -> int:
-    """Mark alerts that no report mentions for `after` seconds, or those that their source has, as stale."""
-    return await MARK_STALE.execute(connection, now=now, after=after)

@@ -97,9 +97,10 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class UnsourcedRow(msgspec.Struct, frozen=True, gc=False):
-    """A series of the empty source that was looked up for adoption. `expected` is its version, None if new."""
+    """A series without a named source that was looked up for adoption. `expected` is its version, None if new."""
 
     tenant_id: str
+    source: str
     identity: bytes
     expected: int | None
 
@@ -124,13 +125,14 @@ class ReceiptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
     """A notification of a receipt for one channel. `positions` is None for all alerts.
 
-    `rank` is its place in the queue, 0 for the most urgent.
+    `tenant_id` is the tenant of the channel. `rank` is its place in the queue, 0 for the most urgent.
     """
 
     receipt_id: int
     channel_id: str
     group_hash: int
     source: str
+    tenant_id: str | None
     positions: Sequence[int] | None
     rank: int
 
@@ -213,7 +215,7 @@ RECORDS: Final = {
         receipt_id="bigint",
         adopted="boolean",
     ),
-    "unsourced": Records(UnsourcedRow, tenant_id="text", identity="bytea", expected="bigint"),
+    "unsourced": Records(UnsourcedRow, tenant_id="text", source="text", identity="bytea", expected="bigint"),
     "receipts": Records(
         ReceiptRow,
         id="bigint",
@@ -235,6 +237,7 @@ RECORDS: Final = {
         channel_id="text",
         group_hash="bigint",
         source="text",
+        tenant_id="text",
         positions="int[]",
         rank="int",
     ),

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from relay.domain.outcomes import Reason
+from relay.store.configuration.versions import RECORD_DISABLED
 from relay.store.postgres.statements import DriverConnection, Records, Statement
 
 
@@ -54,10 +55,14 @@ WRITE_STATES: Final = Statement(
 
 # Only if the channel still has the settings of the attempt: they may have been corrected since.
 DISABLE: Final = Statement(
-    """
-    UPDATE channels
-    SET config = jsonb_set(config, '{enabled}', 'false'), disabled_reason = :reason, updated_at = now()
-    WHERE id = :channel_id AND updated_at = :config_version AND enabled
+    f"""
+    WITH disabled AS (
+      UPDATE channels
+      SET config = jsonb_set(config, '{{enabled}}', 'false'), disabled_reason = :reason, updated_at = now()
+      WHERE id = :channel_id AND updated_at = :config_version AND enabled
+      RETURNING id, tenant_id, channel_type, config, disabled_reason
+    )
+    {RECORD_DISABLED}
     """
 )
 

@@ -100,10 +100,10 @@ QUEUE_REFRESHES: Final = Statement(
     WITH RECURSIVE {content_tree("deliveries d WHERE d.id = :digest_id")}
     INSERT INTO deliveries (
       receipt_id, channel_id, kind, group_hash, positions, rank, state, created_at, waiting_since, next_attempt_at,
-      source
+      source, tenant_id
     )
     SELECT d.receipt_id, d.channel_id, {REFRESH}, d.group_hash, d.positions, {LOWEST_RANK}, {PENDING},
-      now(), now(), now(), d.source
+      now(), now(), now(), d.source, d.tenant_id
     FROM content t JOIN deliveries d ON d.id = t.id
     JOIN edited_messages m ON m.channel_id = d.channel_id AND m.group_hash = d.group_hash
     WHERE d.kind <> {DIGEST} AND d.channel_id = :channel_id AND m.message_refs <> '[]' AND NOT m.all_resolved

@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import DateTime, bindparam, func, select, text
+from sqlalchemy import ARRAY, BindParameter, DateTime, Text, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.errors import Conflict, NotFound
 from relay.domain.history import State
-from relay.store.configuration.channels import WAKE, wake
+from relay.domain.principals import Tenants, sees
+from relay.store.outbox.channel_changes import WAKE, wake
 from relay.store.outbox.fragments import DEAD, DELIVERED, PENDING, wake_lanes
 from relay.store.tables import deliveries
 
@@ -39,13 +40,17 @@ CARRIER: Final = text(
 
 
 class RedeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which deliveries to send again; None matches all. `since` and `until` bound the time of creation."""
+    """Which deliveries to send again; None matches all. `since` and `until` bound the time of creation.
+
+    `tenants` are those of the channels.
+    """
 
     state: Literal["dead", "delivered"] = "dead"
     channel_id: str | None = None
     source: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    tenants: list[str] | None = None
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -85,19 +90,22 @@ _CONDITIONS: Final = {
     "source": "AND d.source = :source",
     "since": "AND d.created_at >= :since",
     "until": "AND d.created_at < :until",
+    "tenants": "AND d.tenant_id = ANY (:tenants)",
 }
 
 
-async def redeliver(connection: AsyncConnection, delivery_id: int) -> None:
+async def redeliver(connection: AsyncConnection, delivery_id: int, tenants: Tenants) -> None:
     """Queue a finished delivery again, or make a pending one due now.
 
     Raises:
         NotFound: there is none.
         Conflict: it is being sent, or was merged into another one, or its channel was deleted.
     """
-    statement = select(deliveries.c.state, deliveries.c.channel_id, deliveries.c.merged_into)
+    statement = select(
+        deliveries.c.state, deliveries.c.channel_id, deliveries.c.merged_into, deliveries.c.tenant_id
+    )
     row = (await connection.execute(statement.where(deliveries.c.id == delivery_id))).one_or_none()
-    if row is None:
+    if row is None or not sees(tenants, row.tenant_id):
         raise NotFound(f"there is no delivery {delivery_id}")
     if row.state == State.MERGED:
         carrier = (await connection.execute(CARRIER, {"id": delivery_id})).scalar() or row.merged_into
@@ -124,9 +132,13 @@ async def redeliver_chunk(connection: AsyncConnection, wanted: RedeliveryFilter,
     await connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
     given: dict[str, Any] = {name: value for name in _CONDITIONS if (value := getattr(wanted, name)) is not None}
     statement = text(_requeue_many(wanted.state, " ".join(_CONDITIONS[name] for name in given)))
-    moments = [bindparam(name, type_=DateTime(timezone=True)) for name in ("since", "until") if name in given]
+    typed: list[BindParameter[Any]] = [
+        bindparam(name, type_=DateTime(timezone=True)) for name in ("since", "until") if name in given
+    ]
+    if "tenants" in given:
+        typed.append(bindparam("tenants", type_=ARRAY(Text)))
     values = {"after": after, "last": last, "chunk": CHUNK, **given}
-    row = (await connection.execute(statement.bindparams(*moments), values)).one()
+    row = (await connection.execute(statement.bindparams(*typed), values)).one()
     if row.redelivered:
         await wake(connection)
     return Chunk(row.redelivered, row.reached if row.picked == CHUNK else None)

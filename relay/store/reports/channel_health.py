@@ -12,6 +12,7 @@ from relay.domain.caveats import caveats_of_matchers, caveats_of_severities, cav
 from relay.domain.errors import NotFound
 from relay.domain.health import ChannelHealth, quantile, rate, state_of
 from relay.domain.outcomes import OutcomeKind
+from relay.domain.principals import Tenants, sees
 from relay.store.outbox.fragments import PENDING, SENDING
 from relay.store.postgres.statements import DriverConnection, Statement, read_row
 
@@ -23,7 +24,7 @@ _ids = bindparam("ids", type_=ARRAY(Text))
 CHANNELS: Final = text(
     f"""
     SELECT
-      c.id, c.channel_type, coalesce(c.config -> 'matchers', '[]') AS matchers,
+      c.id, c.channel_type, c.tenant_id, coalesce(c.config -> 'matchers', '[]') AS matchers,
       coalesce(c.config -> 'severities', '[]') AS severities,
       c.enabled, c.disabled_reason, coalesce(l.failures, 0) AS failures, l.opened_at,
       CASE WHEN l.held_until > now() THEN l.held_until END AS held_until,
@@ -50,8 +51,8 @@ TALLIES: Final = text(
 
 SEEN: Final = text(
     f"""
-    SELECT DISTINCT lower(coalesce(a.severity, '')) AS severity
-    FROM (SELECT severity FROM alerts ORDER BY id DESC LIMIT {RECENT_ALERTS}) AS a
+    SELECT DISTINCT a.tenant_id, lower(coalesce(a.severity, '')) AS severity
+    FROM (SELECT tenant_id, severity FROM alerts ORDER BY id DESC LIMIT {RECENT_ALERTS}) AS a
     """
 )
 
@@ -63,6 +64,7 @@ class _ChannelRow(msgspec.Struct, frozen=True):
 
     id: str
     channel_type: str
+    tenant_id: str | None
     matchers: tuple[str, ...]
     severities: tuple[str, ...]
     enabled: bool
@@ -99,29 +101,38 @@ class _Tally(msgspec.Struct):
     durations: dict[int, int] = msgspec.field(default_factory=dict)
 
 
-async def of_channel(connection: AsyncConnection, channel_id: str) -> ChannelHealth:
-    """Return the health of one channel.
+async def of_channel(connection: AsyncConnection, channel_id: str, tenants: Tenants) -> ChannelHealth:
+    """Return the health of one channel of the tenants.
 
     Raises:
         NotFound: there is none.
     """
-    found = await of_channels(connection, [channel_id])
+    found = await of_channels(connection, [channel_id], tenants)
     if channel_id not in found:
         raise NotFound(f"there is no channel {channel_id!r}")
     return found[channel_id]
 
 
-async def of_channels(connection: AsyncConnection, channel_ids: Sequence[str]) -> dict[str, ChannelHealth]:
-    """Return the health of channels by id, in at most three statements in all; unknown ids are omitted."""
+async def of_channels(
+    connection: AsyncConnection, channel_ids: Sequence[str], tenants: Tenants
+) -> dict[str, ChannelHealth]:
+    """Return the health of the tenants' channels by id, in at most three statements; unknown ids are omitted."""
     wanted = {"ids": list(channel_ids)}
-    rows = [read_row(row, _ChannelRow) for row in await connection.execute(CHANNELS, wanted)]
+    read = [read_row(row, _ChannelRow) for row in await connection.execute(CHANNELS, wanted)]
+    rows = [row for row in read if sees(tenants, row.tenant_id)]
     tallies: dict[str, _Tally] = {}
     for row in await connection.execute(TALLIES, wanted):
         counted = read_row(row, _TallyRow)
         _count(tallies.setdefault(counted.channel_id, _Tally()), counted)
     filtered = any(channel.severities for channel in rows)
-    seen = {row.severity for row in await connection.execute(SEEN)} if filtered else set()
-    return {channel.id: _health(channel, tallies.get(channel.id, _Tally()), seen) for channel in rows}
+    seen: dict[str | None, set[str]] = {}
+    for row in await connection.execute(SEEN) if filtered else ():
+        for tenant_id in (None, row.tenant_id):
+            seen.setdefault(tenant_id, set()).add(row.severity)
+    return {
+        channel.id: _health(channel, tallies.get(channel.id, _Tally()), seen.get(channel.tenant_id, frozenset()))
+        for channel in rows
+    }
 
 
 def _count(tally: _Tally, counted: _TallyRow) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.errors import NotFound
 from relay.domain.history import Attempt, Delivery, DeliveryDetail, State
+from relay.domain.principals import Tenants, sees
 from relay.store.postgres.statements import read_row
 from relay.store.tables import attempts, deliveries, receipts
 
@@ -17,6 +18,7 @@ _shown = [
     deliveries.c.id,
     deliveries.c.receipt_id,
     deliveries.c.channel_id,
+    deliveries.c.tenant_id,
     deliveries.c.kind,
     receipts.c.group_key,
     deliveries.c.source,
@@ -47,10 +49,12 @@ class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def page(
-    connection: AsyncConnection, wanted: DeliveryFilter, before: int | None, limit: int
+    connection: AsyncConnection, wanted: DeliveryFilter, tenants: Tenants, before: int | None, limit: int
 ) -> list[Delivery]:
-    """Return deliveries before the id `before`, newest first."""
+    """Return deliveries of the tenants' channels before the id `before`, newest first."""
     statement = select(*_shown).select_from(_joined).order_by(deliveries.c.id.desc()).limit(limit)
+    if tenants is not None:
+        statement = statement.where(deliveries.c.tenant_id.in_(tenants))
     if wanted.channel_id is not None:
         statement = statement.where(deliveries.c.channel_id == wanted.channel_id)
     if wanted.state is not None:
@@ -71,14 +75,14 @@ async def page(
     return [read_row(row, Delivery) for row in await connection.execute(statement)]
 
 
-async def get(connection: AsyncConnection, delivery_id: int) -> DeliveryDetail:
-    """Return one delivery with its attempts.
+async def get(connection: AsyncConnection, delivery_id: int, tenants: Tenants) -> DeliveryDetail:
+    """Return one delivery of the tenants' channels with its attempts.
 
     Raises:
         NotFound: there is none.
     """
     found = await details(connection, [delivery_id])
-    if not found:
+    if not found or not sees(tenants, found[0].tenant_id):
         raise NotFound(f"there is no delivery {delivery_id}")
     return found[0]
 

@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.alerts import Status
 from relay.domain.errors import NotFound
-from relay.domain.history import DeliveryDetail, HistoryDetail, HistoryItem, Receipt, Repeat
+from relay.domain.history import DeliveryDetail, HistoryDetail, HistoryItem, Receipt, Repeat, SharedDelivery
+from relay.domain.principals import Tenants, sees
 from relay.store.outbox.fragments import content_tree
 from relay.store.postgres.statements import read_row
 from relay.store.reports import deliveries as outbox
-from relay.store.tables import alerts, deliveries, receipts, repeats, senders, series
+from relay.store.tables import alerts, channels, deliveries, receipts, repeats, senders, series
 
 MAX_TIMELINE = 500
 """The newest receipts that a timeline shows."""
@@ -55,10 +56,15 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def page(
-    connection: AsyncConnection, wanted: HistoryFilter, before: int | None, limit: int
+    connection: AsyncConnection, wanted: HistoryFilter, tenants: Tenants, before: int | None, limit: int
 ) -> list[HistoryItem]:
-    """Return alerts before the id `before`, newest first; `since` and `until` bound the time of last receipt."""
+    """Return alerts of the tenants before the id `before`, newest first.
+
+    `since` and `until` bound the time of last receipt.
+    """
     statement = select(*_shown).select_from(_occurrences).order_by(alerts.c.id.desc()).limit(limit)
+    if tenants is not None:
+        statement = statement.where(alerts.c.tenant_id.in_(tenants - {""}))
     for name in ("status", "alertname", "severity", "category", "tenant_id", "source", "fingerprint"):
         if (value := getattr(wanted, name)) is not None:
             statement = statement.where(alerts.c[name] == value)
@@ -73,15 +79,15 @@ async def page(
     return [read_row(row, HistoryItem) for row in await connection.execute(statement)]
 
 
-async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
-    """Return one alert with its timeline, oldest first.
+async def get(connection: AsyncConnection, alert_id: int, tenants: Tenants) -> HistoryDetail:
+    """Return one alert of the tenants with its timeline, oldest first.
 
     Raises:
         NotFound: there is none.
     """
     statement = select(*_shown, alerts.c.group_hashes).select_from(_occurrences).where(alerts.c.id == alert_id)
     row = (await connection.execute(statement)).one_or_none()
-    if row is None:
+    if row is None or not sees(tenants, row.tenant_id):
         raise NotFound(f"there is no alert {alert_id} in the history")
     found = (
         select(
@@ -106,7 +112,7 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
         .limit(MAX_TIMELINE)
     )
     rows = (await connection.execute(found)).all()[::-1]
-    found_deliveries = await _deliveries(connection, alert_id, [receipt.id for receipt in rows])
+    found_deliveries, shared = await _deliveries(connection, alert_id, [receipt.id for receipt in rows], tenants)
     repeated = await _repeats(connection, [receipt.id for receipt in rows])
     timeline = tuple(
         read_row(
@@ -116,6 +122,7 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
             late=alert_id in [receipt.alert_ids[position] for position in receipt.late],
             repeats=repeated.get(receipt.id, ()),
             deliveries=found_deliveries.get(receipt.id, ()),
+            shared_deliveries=shared.get(receipt.id, ()),
         )
         for receipt in rows
     )
@@ -123,13 +130,22 @@ async def get(connection: AsyncConnection, alert_id: int) -> HistoryDetail:
 
 
 async def _deliveries(
-    connection: AsyncConnection, alert_id: int, receipt_ids: list[int]
-) -> dict[int, list[DeliveryDetail]]:
-    """Return the deliveries of receipts that contain the alert, by receipt."""
+    connection: AsyncConnection, alert_id: int, receipt_ids: list[int], tenants: Tenants
+) -> tuple[dict[int, list[DeliveryDetail]], dict[int, list[SharedDelivery]]]:
+    """Return the deliveries of receipts that contain the alert, by receipt: the tenants', and the shared ones."""
     position = func.array_position(receipts.c.alert_ids, cast(alert_id, BigInteger)) - 1
     statement = (
-        select(deliveries.c.id, deliveries.c.receipt_id)
+        select(
+            deliveries.c.id,
+            deliveries.c.receipt_id,
+            deliveries.c.tenant_id,
+            deliveries.c.state,
+            func.coalesce(deliveries.c.delivered_at, deliveries.c.created_at).label("at"),
+            channels.c.config["name"].astext.label("channel_name"),
+            channels.c.channel_type,
+        )
         .join(receipts, receipts.c.id == deliveries.c.receipt_id)
+        .outerjoin(channels, channels.c.id == deliveries.c.channel_id)
         .where(
             deliveries.c.receipt_id.in_(receipt_ids),
             or_(deliveries.c.positions.is_(None), position == any_(deliveries.c.positions)),
@@ -137,11 +153,16 @@ async def _deliveries(
         .order_by(deliveries.c.id)
     )
     by_receipt: dict[int, list[DeliveryDetail]] = {}
+    shared: dict[int, list[SharedDelivery]] = {}
     rows = (await connection.execute(statement)).all()
-    details = {detail.id: detail for detail in await outbox.details(connection, [row.id for row in rows])}
+    own = [row.id for row in rows if sees(tenants, row.tenant_id)]
+    details = {detail.id: detail for detail in await outbox.details(connection, own)}
     for row in rows:
-        by_receipt.setdefault(row.receipt_id, []).append(details[row.id])
-    return by_receipt
+        if row.id in details:
+            by_receipt.setdefault(row.receipt_id, []).append(details[row.id])
+        elif row.tenant_id is None:
+            shared.setdefault(row.receipt_id, []).append(read_row(row, SharedDelivery))
+    return by_receipt, shared
 
 
 async def _repeats(connection: AsyncConnection, receipt_ids: list[int]) -> dict[int, list[Repeat]]:

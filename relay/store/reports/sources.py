@@ -7,7 +7,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.errors import NotFound
+from relay.domain.identity import FORCED, tenant_of_source
+from relay.domain.principals import Tenants, sees
 from relay.domain.sources import SenderItem, Source
+from relay.domain.versions import Action, Change, ObjectKind, changes_between
+from relay.store.configuration import versions
+from relay.store.configuration.channels import lock_configuration
+from relay.store.configuration.quotas import Scope
 from relay.store.tables import senders, sources
 
 MAX_SENDERS: Final = 100
@@ -30,35 +36,65 @@ _shown = (
 )
 
 
-async def page(connection: AsyncConnection, after: str | None, limit: int) -> list[Source]:
-    """Sources in the order of their names, starting after `after`."""
-    statement = _shown.limit(limit)
+async def page(connection: AsyncConnection, tenants: Tenants, after: str | None, limit: int) -> list[Source]:
+    """Sources of the tenants in the order of their names, starting after `after`."""
+    statement = _shown.where(*_visible(tenants)).limit(limit)
     if after is not None:
         statement = statement.where(_names.c.name.collate("C") > after)
     return await _sources(connection, statement)
 
 
-async def get(connection: AsyncConnection, name: str) -> Source:
-    """One source.
+async def get(connection: AsyncConnection, name: str, tenants: Tenants) -> Source:
+    """One source of the tenants.
 
     Raises:
         NotFound: no webhook has named it, and it has no setting.
     """
-    found = await _sources(connection, _shown.where(_names.c.name == name))
+    found = await _sources(connection, _shown.where(_names.c.name == name, *_visible(tenants)))
     if not found:
         raise NotFound(f"there is no source {name!r}")
     return found[0]
 
 
-async def set_stale_after(connection: AsyncConnection, name: str, stale_after: float | None) -> Source:
-    """Set the seconds after which alerts of a source are stale; None for the setting. Return the source."""
+async def set_stale_after(
+    connection: AsyncConnection, name: str, stale_after: float | None, scope: Scope, wanted: frozenset[int] | None
+) -> Source:
+    """Set the seconds after which alerts of a source are stale; None for the setting. Return the source.
+
+    Raises:
+        NotFound: it is of another tenant.
+        Changed: its settings are at none of the versions `wanted`.
+    """
+    tenant_id = tenant_of_source(name)
+    if not sees(scope.tenants, tenant_id):
+        raise NotFound(f"there is no source {name!r}")
+    await lock_configuration(connection)
+    await versions.require_current(connection, ObjectKind.SOURCE, name, wanted)
+    row = (await connection.execute(select(sources.c.stale_after).where(sources.c.name == name))).one_or_none()
+    before, after = (None if row is None else {"stale_after": row.stale_after}), {"stale_after": stale_after}
     statement = insert(sources).values(name=name, stale_after=stale_after)
     await connection.execute(
         statement.on_conflict_do_update(
             index_elements=[sources.c.name], set_={"stale_after": statement.excluded.stale_after}
         )
     )
-    return await get(connection, name)
+    change = Change(
+        kind=ObjectKind.SOURCE,
+        object_id=name,
+        action=Action.UPDATED,
+        tenant_id=tenant_id,
+        body=after,
+        changes=changes_between(before, after),
+    )
+    await versions.record(connection, scope.author, change)
+    return await get(connection, name, scope.tenants)
+
+
+def _visible(tenants: Tenants) -> list[Any]:
+    if tenants is None:
+        return []
+    tenant = func.substr(_names.c.name, func.strpos(_names.c.name, FORCED) + 1)
+    return [func.strpos(_names.c.name, FORCED) > 0, tenant.in_(tenants)]
 
 
 async def _sources(connection: AsyncConnection, statement: Any) -> list[Source]:

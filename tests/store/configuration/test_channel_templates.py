@@ -11,6 +11,7 @@ from relay.domain.templates.channel_templates import ChannelTemplate, parse_chan
 from relay.domain.templates.checks import validate_channel_template
 from relay.store.configuration import channel_templates
 from relay.store.postgres.database import Database
+from tests.fixtures.callers import ANYONE
 
 BUILT_IN = "critical-to-slack"
 
@@ -25,22 +26,24 @@ def template(template_id: str = "mine", **more: Any) -> ChannelTemplate:
 async def store(database: Database, *templates: ChannelTemplate) -> None:
     async with database.begin() as connection:
         for template in templates:
-            await channel_templates.add(connection, template)
+            await channel_templates.add(connection, template, ANYONE)
 
 
 async def test_a_template_is_stored_changed_and_deleted(database: Database) -> None:
     await store(database, template())
     async with database.begin() as connection:
-        assert await channel_templates.get(connection, "mine") == template()
+        assert await channel_templates.get(connection, "mine", None) == template()
 
         changed = template(name="Ours", description="Changed.")
-        await channel_templates.change(connection, changed)
-        assert await channel_templates.get_custom(connection, "mine") == changed
+        await channel_templates.change(connection, template(), changed, ANYONE)
+        assert await channel_templates.get_custom(connection, "mine", None) == changed
 
-        await channel_templates.remove(connection, "mine")
-        for read in (channel_templates.get, channel_templates.get_custom, channel_templates.remove):
+        await channel_templates.remove(connection, "mine", ANYONE)
+        for read in (channel_templates.get, channel_templates.get_custom):
             with pytest.raises(NotFound, match="no channel template 'mine'"):
-                await read(connection, "mine")
+                await read(connection, "mine", None)
+        with pytest.raises(NotFound, match="no channel template 'mine'"):
+            await channel_templates.remove(connection, "mine", ANYONE)
 
 
 async def test_an_id_must_be_unique_and_not_built_in(database: Database) -> None:
@@ -54,10 +57,11 @@ async def test_an_id_must_be_unique_and_not_built_in(database: Database) -> None
 
 async def test_a_built_in_template_is_read_only(database: Database) -> None:
     async with database.begin() as connection:
-        assert await channel_templates.get(connection, BUILT_IN) == built_in_templates()[BUILT_IN]
-        for write in (channel_templates.get_custom, channel_templates.remove):
-            with pytest.raises(Conflict, match="is built in"):
-                await write(connection, BUILT_IN)
+        assert await channel_templates.get(connection, BUILT_IN, None) == built_in_templates()[BUILT_IN]
+        with pytest.raises(Conflict, match="is built in"):
+            await channel_templates.get_custom(connection, BUILT_IN, None)
+        with pytest.raises(Conflict, match="is built in"):
+            await channel_templates.remove(connection, BUILT_IN, ANYONE)
 
 
 async def test_pages_contain_all_templates_in_one_order(database: Database) -> None:
@@ -68,7 +72,7 @@ async def test_pages_contain_all_templates_in_one_order(database: Database) -> N
     async with database.begin() as connection:
         for size in (1, 2, 3, 50):
             seen: list[str] = []
-            while found := await channel_templates.page(connection, seen[-1] if seen else None, size):
+            while found := await channel_templates.page(connection, None, seen[-1] if seen else None, size):
                 assert len(found) <= size
                 seen += [one.id for one in found]
             assert seen == expected
@@ -80,11 +84,11 @@ async def test_a_custom_template_takes_precedence_over_a_later_built_in_one(data
     async with database.begin() as connection:
         await connection.execute(text(f"UPDATE channel_templates SET id = '{BUILT_IN}'"))
 
-        assert (await channel_templates.get(connection, BUILT_IN)).name == "Mine"
-        found = {template.id: template for template in await channel_templates.page(connection, None, 500)}
+        assert (await channel_templates.get(connection, BUILT_IN, None)).name == "Mine"
+        found = {template.id: template for template in await channel_templates.page(connection, None, None, 500)}
         assert (found[BUILT_IN].name, found[BUILT_IN].builtin) == ("Mine", False)
-        await channel_templates.remove(connection, BUILT_IN)
-        assert (await channel_templates.get(connection, BUILT_IN)).builtin
+        await channel_templates.remove(connection, BUILT_IN, ANYONE)
+        assert (await channel_templates.get(connection, BUILT_IN, None)).builtin
 
 
 async def test_a_template_of_another_release_is_unreadable(database: Database) -> None:
@@ -92,4 +96,4 @@ async def test_a_template_of_another_release_is_unreadable(database: Database) -
     async with database.begin() as connection:
         await connection.execute(text("""UPDATE channel_templates SET body = body || '{"loops": 3}'"""))
         with pytest.raises(Unreadable, match="'mine' was stored by another release: loops"):
-            await channel_templates.get(connection, "mine")
+            await channel_templates.get(connection, "mine", None)

@@ -7,6 +7,7 @@ from relay.store.configuration import channels
 from relay.store.configuration.seal import Seal, new_key
 from relay.store.postgres.database import Database
 from relay.store.tables import channels as table
+from tests.fixtures.callers import ANYONE
 from tests.fixtures.relays import SECRET_KEY, RelayFactory, webhook
 from tests.fixtures.sink import Sink
 
@@ -20,7 +21,7 @@ CHANNEL = WebhookChannel(
 
 async def test_no_column_contains_a_secret(database: Database) -> None:
     async with database.begin() as connection:
-        await channels.add(connection, CHANNEL, Seal(new_key()))
+        await channels.add(connection, CHANNEL, Seal(new_key()), ANYONE)
         row = (await connection.execute(select(table))).one()
 
     assert b"s3cret" not in row.sealed
@@ -31,9 +32,9 @@ async def test_no_column_contains_a_secret(database: Database) -> None:
 async def test_a_stored_channel_is_read_unchanged(database: Database) -> None:
     seal = Seal(new_key())
     async with database.begin() as connection:
-        await channels.add(connection, CHANNEL, seal)
+        await channels.add(connection, CHANNEL, seal, ANYONE)
 
-        assert await channels.get(connection, "ops", seal) == CHANNEL
+        assert await channels.get(connection, "ops", seal, None) == CHANNEL
 
 
 async def test_a_sealed_value_of_another_channel_is_not_decrypted(start_relay: RelayFactory, sink: Sink) -> None:

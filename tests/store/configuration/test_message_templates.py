@@ -12,6 +12,7 @@ from relay.store.configuration.seal import Seal, new_key
 from relay.store.outbox import lanes
 from relay.store.postgres.database import Database
 from relay.store.postgres.statements import DriverConnection
+from tests.fixtures.callers import ANYONE
 
 SEAL = Seal(new_key())
 
@@ -27,69 +28,71 @@ def channel(channel_id: str = "ops", **fields: Any) -> Any:
 
 async def test_every_version_is_kept_until_the_template_is_deleted(database: Database) -> None:
     async with database.begin() as connection:
-        first = await message_templates.add(connection, template())
+        first = await message_templates.add(connection, template(), ANYONE)
         assert first.version == 1
     for number in (2, 3):
         async with database.begin() as connection:
-            before = await message_templates.get(connection, "ours", lock=True)
-            after = await message_templates.change(connection, template(title=None, body=f"no. {number}"))
+            before = await message_templates.get(connection, "ours", None, lock=True)
+            after = await message_templates.change(
+                connection, before, template(title=None, body=f"no. {number}"), ANYONE
+            )
         assert (before.version, after.version) == (number - 1, number)
         assert before.updated_at is not None
         assert after.updated_at is not None
         assert after.updated_at > before.updated_at
 
     async with database.begin() as connection:
-        kept = await message_templates.versions(connection, "ours", None, 10)
+        kept = await message_templates.list_versions(connection, "ours", None, None, 10)
         assert [(one.version, one.title, one.body) for one in kept] == [
             (3, None, "no. 3"),
             (2, None, "no. 2"),
             (1, "one", None),
         ]
         assert kept[-1].created_at == first.updated_at
-        assert await message_templates.versions(connection, "ours", 3, 1) == kept[1:2]
-        assert await message_templates.version(connection, "ours", 2) == kept[1]
+        assert await message_templates.list_versions(connection, "ours", None, 3, 1) == kept[1:2]
+        assert await message_templates.version(connection, "ours", None, 2) == kept[1]
         with pytest.raises(NotFound, match="no version 4"):
-            await message_templates.version(connection, "ours", 4)
+            await message_templates.version(connection, "ours", None, 4)
 
-        await message_templates.remove(connection, "ours")
+        await message_templates.remove(connection, "ours", ANYONE)
         with pytest.raises(NotFound):
-            await message_templates.versions(connection, "ours", None, 10)
-        assert (await message_templates.add(connection, template())).version == 1
+            await message_templates.list_versions(connection, "ours", None, None, 10)
+        assert (await message_templates.add(connection, template(), ANYONE)).version == 5
 
 
 async def test_an_id_must_be_unique(database: Database) -> None:
     async with database.begin() as connection:
-        await message_templates.add(connection, template())
+        await message_templates.add(connection, template(), ANYONE)
     with pytest.raises(Conflict, match="'ours' is taken"):
         async with database.begin() as connection:
-            await message_templates.add(connection, template())
+            await message_templates.add(connection, template(), ANYONE)
 
 
 async def test_a_channel_needs_an_existing_template_and_prevents_its_deletion(database: Database) -> None:
     async with database.begin() as connection:
-        await message_templates.add(connection, template())
+        await message_templates.add(connection, template(), ANYONE)
         with pytest.raises(InvalidInput, match="template: there is no message template 'other'"):
-            await channels.add(connection, channel(template="other"), SEAL)
+            await channels.add(connection, channel(template="other"), SEAL, ANYONE)
         named = channel(template="ours")
-        await channels.add(connection, named, SEAL)
+        await channels.add(connection, named, SEAL, ANYONE)
         assert await message_templates.for_channel(connection, named) == await message_templates.get(
-            connection, "ours"
+            connection, "ours", None
         )
         with pytest.raises(InvalidInput, match="no message template 'other'"):
-            await channels.change(connection, channel(template="other"), SEAL)
+            await channels.change(connection, named, channel(template="other"), SEAL, ANYONE)
         with pytest.raises(Conflict, match="is used by 'ops'; change that first"):
-            await message_templates.remove(connection, "ours")
-        await channels.change(connection, channel(), SEAL)
-        await message_templates.remove(connection, "ours")
+            await message_templates.remove(connection, "ours", ANYONE)
+        await channels.change(connection, named, channel(), SEAL, ANYONE)
+        await message_templates.remove(connection, "ours", ANYONE)
 
 
 async def test_a_lease_includes_the_template_and_a_change_makes_it_stale(
     database: Database, driver: DriverConnection
 ) -> None:
     async with database.begin() as connection:
-        await message_templates.add(connection, template())
-        await channels.add(connection, channel("with", template="ours"), SEAL)
-        await channels.add(connection, channel("without"), SEAL)
+        first = await message_templates.add(connection, template(), ANYONE)
+        await channels.add(connection, channel("with", template="ours"), SEAL, ANYONE)
+        await channels.add(connection, channel("without"), SEAL, ANYONE)
     await driver.execute("UPDATE lanes SET next_due = now()")
     held = {lease.channel_id: lease for lease in await lanes.claim_lanes(driver, "one", SEAL, 9, ())}
     assert held["without"].template is None
@@ -97,7 +100,7 @@ async def test_a_lease_includes_the_template_and_a_change_makes_it_stale(
     assert held["with"].template.parts == {"title": "one"}
 
     async with database.begin() as connection:
-        await message_templates.change(connection, template(title="two"))
+        await message_templates.change(connection, first, template(title="two"), ANYONE)
 
     read = {
         one.channel_id: await lanes.read_lease(driver, "one", SEAL, one.channel_id, one.epoch)

@@ -8,6 +8,7 @@ from relay.store.configuration import channels
 from relay.store.configuration.reseal import reseal
 from relay.store.configuration.seal import Seal, new_key
 from relay.store.postgres.database import Database
+from tests.fixtures.callers import ANYONE
 
 OLD, NEW = new_key(), new_key()
 
@@ -18,7 +19,7 @@ def channel(channel_id: str) -> WebhookChannel:
 
 async def store(database: Database, channel_id: str, key: str) -> None:
     async with database.begin() as connection:
-        await channels.add(connection, channel(channel_id), Seal(key))
+        await channels.add(connection, channel(channel_id), Seal(key), ANYONE)
 
 
 async def test_the_new_key_decrypts_every_channel_afterwards(database: Database) -> None:
@@ -30,7 +31,7 @@ async def test_the_new_key_decrypts_every_channel_afterwards(database: Database)
 
     async with database.begin() as connection:
         for channel_id in ("before", "since"):
-            assert await channels.get(connection, channel_id, Seal(NEW)) == channel(channel_id)
+            assert await channels.get(connection, channel_id, Seal(NEW), None) == channel(channel_id)
         assert await reseal(connection, Seal(f"{NEW},{OLD}")) == 0
 
 
@@ -45,4 +46,4 @@ async def test_a_missing_key_is_an_error_and_changes_nothing(database: Database)
             await reseal(connection, Seal(f"{NEW},{OLD}"))
 
     async with database.begin() as connection:
-        assert await channels.get(connection, "a", Seal(OLD)) == channel("a")
+        assert await channels.get(connection, "a", Seal(OLD), None) == channel("a")

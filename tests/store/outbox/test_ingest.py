@@ -14,7 +14,7 @@ from relay.receive.batch import Batch, decide
 from relay.receive.incoming import Incoming, Webhook, derive, series_keys
 from relay.route.table import RoutingTable
 from relay.store.configuration import channels
-from relay.store.outbox import ingest
+from relay.store.outbox import aging, ingest
 from relay.store.postgres.statements import DriverConnection
 from tests.fixtures.relays import alert, webhook
 
@@ -197,7 +197,7 @@ async def test_group_states_that_are_too_old_are_purged(driver: DriverConnection
     await driver.execute("UPDATE group_states SET updated_at = now() - interval '3 minutes'")
     await write(driver, webhook(group="new"))
 
-    await ingest.purge_group_states(driver, datetime.now(UTC), WINDOW * 2)
+    await aging.purge_group_states(driver, datetime.now(UTC), WINDOW * 2)
 
     assert await count(driver, "group_states") == 1
     assert await write(driver, webhook(group="new")) == [(True, 0)]
@@ -227,8 +227,8 @@ async def test_an_alert_without_a_report_becomes_stale_and_a_report_makes_it_fir
     await write(driver, webhook(alert("A"), alert("B", "resolved")))
     later = datetime.now(UTC) + timedelta(hours=26)
 
-    assert await ingest.mark_stale(driver, later - timedelta(hours=2), 90_000.0) == 0
-    assert await ingest.mark_stale(driver, later, 90_000.0) == 1
+    assert await aging.mark_stale(driver, later - timedelta(hours=2), 90_000.0) == 0
+    assert await aging.mark_stale(driver, later, 90_000.0) == 1
     assert await statuses() == ["stale", "resolved"]
     await write(driver, webhook(alert("A")))
     assert await statuses() == ["firing", "resolved"]
@@ -239,4 +239,4 @@ async def test_a_source_may_have_its_own_time_until_an_alert_is_stale(driver: Dr
     await ingest.write(driver, version, batch.rows)
     await driver.execute("INSERT INTO sources (name, stale_after) VALUES ('eu', 60)")
 
-    assert await ingest.mark_stale(driver, datetime.now(UTC) + timedelta(minutes=2), 90_000.0) == 1
+    assert await aging.mark_stale(driver, datetime.now(UTC) + timedelta(minutes=2), 90_000.0) == 1

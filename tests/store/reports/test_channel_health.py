@@ -35,7 +35,7 @@ async def insert(driver: DriverConnection, count: int, state: str = "pending", m
 
 async def read(database: Database) -> ChannelHealth:
     async with database.begin() as connection:
-        return await channel_health.of_channel(connection, "ops")
+        return await channel_health.of_channel(connection, "ops", None)
 
 
 async def test_rates_cover_the_last_hour_and_the_last_day(
@@ -137,7 +137,7 @@ async def test_many_channels_take_two_statements(database: Database, driver: Dri
     ids = [row["id"] for row in await driver.fetch("SELECT id FROM channels")]
 
     async with database.begin() as connection:
-        health = await channel_health.of_channels(connection, [*ids, "gone"])
+        health = await channel_health.of_channels(connection, [*ids, "gone"], None)
 
     assert len(health) == 100
     assert {name for name, one in health.items() if one.success_rate_1h == 1.0} == {"ops"}
@@ -146,4 +146,4 @@ async def test_many_channels_take_two_statements(database: Database, driver: Dri
 async def test_an_unknown_channel_is_not_found(database: Database) -> None:
     async with database.begin() as connection:
         with pytest.raises(NotFound, match="'gone'"):
-            await channel_health.of_channel(connection, "gone")
+            await channel_health.of_channel(connection, "gone", None)

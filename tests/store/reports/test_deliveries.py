@@ -74,13 +74,13 @@ async def test_no_page_reads_the_whole_outbox(long: AsyncConnection) -> None:
     for turn in range(7):  # more often than the server makes a plan for the given values
         for wanted, count in PAGES:
             before = await rows_read(long)
-            assert len(await deliveries.page(long, wanted, None, 50)) == count
+            assert len(await deliveries.page(long, wanted, None, None, 50)) == count
             assert count <= await rows_read(long) - before < FEW, (turn, wanted)
 
 
 async def test_the_alerts_of_a_digest_are_looked_up_by_id(long: AsyncConnection) -> None:
     before = await rows_read(long)
-    found = await history.page(long, HistoryFilter(delivery_id=101), None, 50)
+    found = await history.page(long, HistoryFilter(delivery_id=101), None, None, 50)
 
     assert sorted(item.id for item in found) == [100, 101, *range(110, 200, 10)]
     assert 0 < await rows_read(long) - before < FEW

@@ -1,0 +1,40 @@
+"""Quotas of tenants, and who makes a change in which scope."""
+
+import msgspec
+from sqlalchemy import Table, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from relay.domain.errors import Conflict
+from relay.domain.principals import Author, Tenants
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """Who makes a change, the tenants whose objects are visible to it, and how many objects a tenant may have."""
+
+    author: Author
+    tenants: Tenants = None
+    max_channels: int
+    max_templates: int
+
+
+async def require_room(connection: AsyncConnection, table: Table, tenant_id: str | None, at_most: int) -> None:
+    """Reject another object of a tenant that has the most it may have.
+
+    The caller serializes additions with the lock on the configuration.
+
+    Raises:
+        Conflict: names the quota.
+    """
+    if tenant_id is None:
+        return
+    statement = select(func.count()).select_from(table).where(table.c.tenant_id == tenant_id)
+    if (await connection.execute(statement)).scalar_one() >= at_most:
+        setting = "RELAY_TENANT_MAX_CHANNELS" if table.name == "channels" else "RELAY_TENANT_MAX_TEMPLATES"
+        raise Conflict(f"the tenant {tenant_id!r} has its quota of {at_most} {_NAMES[table.name]} ({setting})")
+
+
+_NAMES = {
+    "channels": "channels",
+    "channel_templates": "channel templates",
+    "message_templates": "message templates",
+}
