@@ -53,6 +53,7 @@ from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
 from relay.notify.transport.proxy import ProxySettings
 from relay.operations.context import OperationContext
+from relay.receive.key_limits import KeyLimits
 from relay.receive.webhook import receive_webhook
 from relay.receive.writer import Writer
 from relay.settings import Settings
@@ -77,6 +78,7 @@ class Services(msgspec.Struct, frozen=True):
     history_url: str
     metrics: Metrics
     keys: KeyReader
+    key_limits: KeyLimits
     authenticator: Authenticator
     writer: Writer | None
     worker: Worker | None
@@ -123,6 +125,7 @@ async def open_services(
                 history_url=history_url,
                 metrics=metrics,
                 keys=keys,
+                key_limits=KeyLimits(settings.ingest_rate),
                 authenticator=Authenticator(settings, keys, tokens),
                 writer=writer,
                 worker=worker,

@@ -47,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """If set, the webhook requires it as a bearer token or as the password of basic authentication."""
     webhook_open: bool = False
     """Whether the webhook accepts alerts without a credential beyond loopback."""
+    ingest_rate: float = 100.0
+    """Webhooks per second of one ingest key, in one process."""
     jwt_jwks_url: str | None = None
     """The URL of the keys with which another application signs tokens that the API accepts."""
     jwt_secret: str | None = None
@@ -85,9 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: int = 1000
     """HTTP connections of the process; one above it gets 503."""
     tenant_max_channels: int = 100
-    """Channels that a tenant may have."""
     tenant_max_templates: int = 100
-    """Message templates, and channel templates, that a tenant may have."""
+    """Templates of each type that a tenant may have."""
     digest_after: float = 10.0
     """Pending groups are merged into a digest if the channel's rate limit would need longer than this for them."""
     give_up_after: float = 86_400.0
@@ -103,9 +104,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: str = "console"
     log_level: str = "info"
     url: str | None = None
-    """The URL of the API for the command line."""
     key: str | None = None
-    """The API key for the command line."""
+    """The URL of the API, and the API key, for the command line."""
 
     def __repr__(self) -> str:
         """Mask secrets."""

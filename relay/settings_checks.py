@@ -14,7 +14,10 @@ PUBLIC_KEY_ALGORITHMS: Final = (
 MIN_SECRET: Final = 32
 """Bytes, as for HS256. https://www.rfc-editor.org/rfc/rfc7518#section-3.2"""
 MAX_LEEWAY: Final = 300
-QUOTAS: Final = (("tenant_max_channels", 0, 1_000_000), ("tenant_max_templates", 0, 1_000_000))
+QUOTAS: Final = (
+    *(("tenant_max_channels", 0, 1_000_000), ("tenant_max_templates", 0, 1_000_000)),
+    ("ingest_rate", 0.1, 1_000_000),
+)
 """Settings, and their least and greatest values."""
 
 

@@ -17,6 +17,7 @@ from prometheus_client import start_http_server
 
 from relay.app import BASE_PATH, Services, asgi_application, open_services, run_services
 from relay.cli.data_dir import ensure_keys, write_address
+from relay.cli.exposure import require_long_secrets, require_webhook_credential
 from relay.cli.watch import watch_postgres
 from relay.domain.errors import SettingsError
 from relay.http.occupancy import Occupancy
@@ -55,6 +56,7 @@ def serve(settings: Settings, *, delivery: bool, migrate: bool) -> None:
         SettingsError: it can't start.
     """
     configure_logging(settings.log_format, settings.log_level)
+    require_long_secrets(settings)
     with listening_socket(settings.host, settings.port) as listening, _prepare(settings) as prepared:
         _run(_serve(prepared, listening, delivery=delivery, migrate=migrate))
 
@@ -75,6 +77,7 @@ async def _serve(prepared: Prepared, listening: socket.socket, *, delivery: bool
     postgres = prepared.postgres
     async with open_services(settings, receive=True, deliver=delivery, disk=postgres) as services:
         await _migrate(services.database, migrate=migrate or postgres is not None)
+        await require_webhook_credential(settings, services.database)
         await _report_unreadable_secrets(services)
         occupancy = Occupancy(settings.max_connections, services.metrics)
         server = UvicornServer(asgi_application(services), occupancy, settings.shutdown_timeout)
@@ -237,9 +240,9 @@ def _print_banner(prepared: Prepared, url: str) -> None:
         lines.append(f"  database   embedded Postgres in {settings.data_dir}{new}")
     if prepared.new_admin_key is not None:
         lines.append(f"  admin key  {prepared.new_admin_key}   (shown once; stored in {settings.admin_key_file})")
-    if settings.webhook_token is None and settings.host not in ("127.0.0.1", "::1", "localhost"):
-        lines.append("  warning    RELAY_WEBHOOK_TOKEN is not set: anyone who can reach this port can post alerts")
-    lines += ["", "In alertmanager.yml:", "", *_receiver(url, with_token=settings.webhook_token is not None), ""]
+    if settings.webhook_open and not settings.on_loopback:
+        lines.append("  warning    RELAY_WEBHOOK_OPEN is set: anyone who can reach this port can post alerts")
+    lines += ["", "In alertmanager.yml:", "", *_receiver(url, with_token=not settings.webhook_is_open), ""]
     print("\n".join(lines), flush=True)
 
 
@@ -255,6 +258,6 @@ def _receiver(url: str, *, with_token: bool) -> list[str]:
         lines += [
             "          http_config:",
             "            authorization:",
-            "              credentials: <the value of RELAY_WEBHOOK_TOKEN>",
+            "              credentials: <the value of RELAY_WEBHOOK_TOKEN, or an ingest key>",
         ]
     return lines

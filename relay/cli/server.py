@@ -30,7 +30,9 @@ def find_server(settings: Settings) -> Server:
     # The key in the data directory must only be sent to the server on this machine, not to any RELAY_URL.
     key = settings.key or (_local_key(settings) if url == _local_url(settings) else None)
     if not key:
-        raise SettingsError(f"no API key for {url}; set RELAY_KEY (create one with `relay keys create`)")
+        raise SettingsError(
+            f"no API key for {url}; set RELAY_KEY (create the first one with `relay keys create --direct`)"
+        )
     return Server(url=url, key=_checked_key(key))
 
 

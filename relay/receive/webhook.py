@@ -24,6 +24,7 @@ from relay.domain.problems import PROBLEM_TYPE, Problem
 from relay.domain.request_bodies import MAX_BODY
 from relay.receive.backlog import WebhookResult
 from relay.receive.bodies import UnsupportedEncoding, read_body
+from relay.receive.key_limits import KeyLimits
 from relay.receive.senders import sender_address, source_of
 from relay.receive.writer import Writer
 from relay.settings import Settings
@@ -76,11 +77,14 @@ async def receive_webhook(request: Request[Any, Any, State]) -> ASGIResponse:
     metrics: Metrics = state.metrics
     try:
         principal: Principal = request.scope["user"]
+        limits: KeyLimits = state.key_limits
+        limits.require_room(principal)
         source = stored_source(
             principal.source or source_of(request.query_params.get("source", "")), _forced_tenant(principal)
         )
         sender_name = request.query_params.get("sender", "")
         body = await read_body(request)
+        limits.count_size(principal, len(body))
         address = sender_address(
             sender_name,
             "" if request.client is None else request.client.host,

@@ -53,7 +53,8 @@ async def test_a_missing_key_error_names_the_variable(relay: Relay) -> None:
     result = await relay("channels", "list")
     assert (result.code, result.out) == (1, "")
     assert result.err == (
-        "relay: no API key for http://127.0.0.1:8080; set RELAY_KEY (create one with `relay keys create`)\n"
+        "relay: no API key for http://127.0.0.1:8080; set RELAY_KEY (create the first one with "
+        "`relay keys create --direct`)\n"
     )
 
 

@@ -158,6 +158,15 @@ async def revoke(connection: AsyncConnection, key_id: str, tenants: Tenants, aut
     await _record(connection, author, Action.REVOKED, key, None)
 
 
+async def has_ingest_key(connection: AsyncConnection) -> bool:
+    """Whether there is an ingest key that is neither revoked nor expired."""
+    valid = func.coalesce(api_keys.c.expires_at > func.now(), True)
+    statement = select(api_keys.c.id).where(
+        api_keys.c.role == Role.INGEST.value, api_keys.c.revoked_at.is_(None), valid
+    )
+    return (await connection.execute(statement.limit(1))).first() is not None
+
+
 async def find(connection: DriverConnection, hashes: Sequence[bytes]) -> dict[bytes, FoundKey]:
     """Return the keys with these hashes, revoked and expired ones included."""
     return {found.hash: found for found in await FIND.fetch(connection, hashes=hashes)}
