@@ -72,7 +72,7 @@ async def test_a_token_of_less_is_refused(relay: Relay) -> None:
     [
         {"exp": 1},
         {"exp": None},
-        {"nbf": int(time.time()) + 3600},
+        {"nbf": 4_000_000_000},
         {"aud": "other"},
         {"aud": None},
         {"iss": "https://other.example"},
