@@ -4,17 +4,20 @@ import math
 from typing import Final
 
 import msgspec
-from litestar import Controller, get, patch
+from litestar import Controller, Response, get, patch
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of, text_cursor
-from relay.api.preconditions import IfMatch, wanted_versions
+from relay.api.preconditions import IfMatch, wanted_versions, with_version
 from relay.api.transactions import run_in_transaction
 from relay.domain.errors import InvalidInput
 from relay.domain.identity import named_source, require_source, without_name
 from relay.domain.principals import Access, Principal
 from relay.domain.sources import MAX_STALE_AFTER, Source
+from relay.domain.versions import ObjectKind
+from relay.store.configuration import versions
 from relay.store.configuration.quotas import Scope
 from relay.store.postgres.database import Database
 from relay.store.reports import sources
@@ -58,10 +61,11 @@ class SourcesController(Controller):
     @get("/{name:str}", access=Access.READ)
     async def get_one(
         self, name: FromPath[str], database: NamedDependency[Database], principal: NamedDependency[Principal]
-    ) -> Source:
-        """Get a source with its senders."""
+    ) -> Response[Source]:
+        """Get a source with its senders. The `ETag` is the version of its settings."""
         async with database.begin() as connection:
-            return await sources.get(connection, name, principal.tenants)
+            source = await sources.get(connection, name, principal.tenants)
+            return await _with_version(connection, source)
 
     @patch("/{name:str}", access=Access.CHANGE)
     async def change(
@@ -71,7 +75,7 @@ class SourcesController(Controller):
         database: NamedDependency[Database],
         caller: NamedDependency[Scope],
         if_match: IfMatch = None,
-    ) -> Source:
+    ) -> Response[Source]:
         """Set the time without a report after which alerts of the source are stale.
 
         The source need not have sent a webhook yet.
@@ -81,7 +85,15 @@ class SourcesController(Controller):
         after = data.stale_after
         if after is not None and not (math.isfinite(after) and 0 < after <= MAX_STALE_AFTER):
             raise InvalidInput("stale_after", f"must be greater than 0 and at most {MAX_STALE_AFTER} seconds")
-        return await run_in_transaction(
-            database,
-            lambda connection: sources.set_stale_after(connection, name, after, caller, wanted_versions(if_match)),
-        )
+        wanted = wanted_versions(if_match)
+
+        async def write(connection: AsyncConnection) -> Response[Source]:
+            source = await sources.set_stale_after(connection, name, after, caller, wanted)
+            return await _with_version(connection, source)
+
+        return await run_in_transaction(database, write)
+
+
+async def _with_version(connection: AsyncConnection, source: Source) -> Response[Source]:
+    numbers = await versions.current(connection, ObjectKind.SOURCE, [source.name])
+    return with_version(source, numbers.get(source.name, 0))
