@@ -8,7 +8,7 @@ import msgspec
 from relay.domain.channels import MAX_NAME
 from relay.domain.errors import Forbidden, InvalidInput
 from relay.domain.fields import require_storable
-from relay.domain.identity import require_source
+from relay.domain.identity import require_sending_source
 from relay.domain.principals import Principal, Role, Tenants, includes, tenants_of
 
 MAX_TENANTS: Final = 100
@@ -70,7 +70,7 @@ def validate_new_key(given: NewApiKey, creator: Principal | None, now: datetime)
     if given.role is Role.INGEST and tenants is not None and len(tenants) > 1:
         raise InvalidInput("tenants", "of an ingest key must be at most one, which its webhooks get")
     if given.source is not None:
-        require_source("source", given.source)
+        require_sending_source("source", given.source)
         if given.role is not Role.INGEST:
             raise InvalidInput("source", "requires the role ingest")
     if given.expires_at is not None:

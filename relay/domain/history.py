@@ -116,7 +116,7 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True):
 class SharedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery to a channel of no tenant, as a tenant sees it. `at` is when it was delivered, else created.
 
-    `channel_name` and `channel_type` are null if the channel was deleted.
+    `channel_name` and `channel_type` are null if the channel was deleted or has a tenant now.
     """
 
     channel_name: str | None

@@ -14,6 +14,8 @@ IDENTITY_BYTES: Final = 16
 STATE_BYTES: Final = 16
 FORCED: Final = "@"
 """Precedes a forced tenant in a stored source; no name has it."""
+RESERVED_SOURCE: Final = "relay"
+"""The source of the relay's own alerts."""
 NAME_FORMAT: Final = "must consist of 1 to 64 letters, digits, `.`, `_` and `-`"
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -72,6 +74,17 @@ def require_source(field: str, name: str) -> None:
     """
     if not _NAME.fullmatch(name):
         raise InvalidInput(field, NAME_FORMAT)
+
+
+def require_sending_source(field: str, name: str) -> None:
+    """Reject a text that can't name the source of a webhook.
+
+    Raises:
+        InvalidInput: states the format, or that the name is reserved.
+    """
+    if name == RESERVED_SOURCE:
+        raise InvalidInput(field, f"`{RESERVED_SOURCE}` is reserved for the relay's own alerts")
+    require_source(field, name)
 
 
 def hashes_of(group: Group) -> Hashes:

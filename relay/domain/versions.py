@@ -3,11 +3,12 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from relay.domain.channels import MASK
+from relay.domain.principals import Tenants, sees
 
 ABSENT: Final = frozenset({"id", "version", "updated_at", "builtin"})
 """Fields that are not part of what a change may set."""
@@ -85,6 +86,9 @@ class AuditEntry(ObjectVersion, frozen=True, kw_only=True):
     tenant_id: str | None
 
 
+Version = TypeVar("Version", bound=ObjectVersion)
+
+
 def changes_between(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, secrets: Collection[str] = ()
 ) -> dict[str, FieldChange]:
@@ -100,6 +104,15 @@ def changes_between(
             shown = (_masked(old), _masked(new)) if name in secrets else (old, new)
             found[name] = FieldChange(*shown)
     return found
+
+
+def seen_by(tenants: Tenants, version: Version) -> Version:
+    """The version as the tenants see it: without what the object was while it belonged to another tenant."""
+    owner = version.changes.get("tenant_id")
+    if owner is None or sees(tenants, owner.before):
+        return version
+    changes = {name: FieldChange(None, change.after) for name, change in version.changes.items()}
+    return msgspec.structs.replace(version, changes=changes)
 
 
 def _masked(value: Any) -> str | None:

@@ -1,14 +1,10 @@
 """The source and the sender of a webhook, from its URL and its connection."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
 
 from relay.domain.client_address import Network, client_address
 from relay.domain.errors import InvalidInput, InvalidWebhook
-from relay.domain.identity import require_source
-
-RESERVED_SOURCE: Final = "relay"
-"""The source of the relay's own alerts."""
+from relay.domain.identity import require_sending_source, require_source
 
 
 def source_of(name: str) -> str:
@@ -17,9 +13,7 @@ def source_of(name: str) -> str:
     Raises:
         InvalidWebhook: the name is malformed or reserved.
     """
-    if name == RESERVED_SOURCE:
-        raise InvalidWebhook("source", f"`{RESERVED_SOURCE}` is reserved for the relay's own alerts")
-    return _checked("source", name)
+    return _checked("source", name, require_sending_source)
 
 
 def sender_address(
@@ -30,13 +24,15 @@ def sender_address(
     Raises:
         InvalidWebhook: the name is malformed.
     """
-    return _checked("sender", name) if name else client_address(client, forwarded_for, trusted_proxies)
+    if name:
+        return _checked("sender", name, require_source)
+    return client_address(client, forwarded_for, trusted_proxies)
 
 
-def _checked(field: str, name: str) -> str:
+def _checked(field: str, name: str, require: Callable[[str, str], None]) -> str:
     if name:
         try:
-            require_source(field, name)
+            require(field, name)
         except InvalidInput as error:
             raise InvalidWebhook(error.field, error.message) from None
     return name

@@ -91,7 +91,14 @@ async def page(
 async def change(
     connection: AsyncConnection, before: ChannelTemplate, template: ChannelTemplate, scope: Scope
 ) -> None:
-    """Write a template that `get_custom` returned as `before`, with changes."""
+    """Write a template that `get_custom` returned as `before`, with changes.
+
+    Raises:
+        Conflict: it gets another tenant, which has no room for another template.
+    """
+    if template.tenant_id != before.tenant_id:
+        await lock_configuration(connection)
+        await require_room(connection, channel_templates, template.tenant_id, scope.max_templates)
     statement = update(channel_templates).where(channel_templates.c.id == template.id)
     await connection.execute(statement.values(updated_at=func.now(), **_columns(template)))
     await _record(connection, scope, Action.UPDATED, before, template)

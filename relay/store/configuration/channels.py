@@ -140,14 +140,15 @@ async def remove(
     """
     # Most of the work is done before the lock, which blocks webhooks; deliveries added meanwhile are handled after
     # it.
-    row = await _row(connection, channel_id, scope.tenants)
+    await _row(connection, channel_id, scope.tenants)
     await bury(connection, channel_id)
     await lock_configuration(connection)
+    # Again: it may have been changed meanwhile, and so may its tenant.
+    row = await _row(connection, channel_id, scope.tenants)
     await versions.require_current(connection, ObjectKind.CHANNEL, channel_id, wanted)
     if others := await dependents(connection, channel_id):
         raise Conflict(f"the channel {channel_id!r} is the fallback of {format_ids(others)}; change that first")
-    if (await connection.execute(delete(channels).where(channels.c.id == channel_id))).rowcount == 0:
-        raise _not_found(channel_id)
+    await connection.execute(delete(channels).where(channels.c.id == channel_id))
     await bury(connection, channel_id)
     change = Change(
         kind=ObjectKind.CHANNEL,
@@ -173,13 +174,14 @@ async def _check_references(
     connection: AsyncConnection, before: Channel | None, channel: Channel, tenants: Tenants
 ) -> None:
     """Reject a fallback or a message template that is invalid, or that is new and not visible to the tenants."""
-    kept = () if before is None else (before.template, before.fallback_channel_id)
-    await check_fallback(connection, channel, None if channel.fallback_channel_id in kept else tenants)
+    keeps_fallback = before is not None and before.fallback_channel_id == channel.fallback_channel_id
+    await check_fallback(connection, channel, None if keeps_fallback else tenants)
     if channel.template is None:
         return
     found = select(message_templates.c.tenant_id).where(message_templates.c.id == channel.template)
     row = (await connection.execute(found)).one_or_none()
-    if row is None or not (channel.template in kept or sees(tenants, row.tenant_id)):
+    keeps_template = before is not None and before.template == channel.template
+    if row is None or not (keeps_template or sees(tenants, row.tenant_id)):
         raise InvalidInput("template", f"there is no message template {channel.template!r}")
     if row.tenant_id not in (None, channel.tenant_id):
         raise InvalidInput("template", f"the message template {channel.template!r} has another tenant")

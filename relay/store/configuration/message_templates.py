@@ -97,8 +97,11 @@ async def change(
     """Write the next version of a template, which `get` has locked. It applies from the next message.
 
     Raises:
+        Conflict: it gets another tenant, which has no room for another template.
         InvalidInput: channels of other tenants use it.
     """
+    if template.tenant_id != before.tenant_id:
+        await require_room(connection, message_templates, template.tenant_id, scope.max_templates)
     if template.tenant_id not in (None, before.tenant_id):
         others = func.coalesce(channels.c.tenant_id, "") != template.tenant_id
         if users := await _users(connection, template.id, others):

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.errors import Changed, Conflict, NotFound
 from relay.domain.principals import RELAY, Author, Tenants, sees
-from relay.domain.versions import Action, AuditEntry, Change, ObjectKind, ObjectVersion
+from relay.domain.versions import Action, AuditEntry, Change, ObjectKind, ObjectVersion, seen_by
 from relay.store.postgres.statements import read_row
 from relay.store.tables import config_version, versions
 
@@ -145,7 +145,7 @@ async def page(
         statement = statement.where(versions.c.at < wanted.until)
     if before is not None:
         statement = statement.where(versions.c.id < before)
-    return [read_row(row, AuditEntry) for row in await connection.execute(statement)]
+    return [seen_by(tenants, read_row(row, AuditEntry)) for row in await connection.execute(statement)]
 
 
 async def of_object(
@@ -171,7 +171,7 @@ async def of_object(
     if tenants is not None:
         statement = statement.where(versions.c.tenant_id.in_(tenants))
     rows = await connection.execute(statement.order_by(_last_first).limit(limit))
-    return [read_row(row, ObjectVersion) for row in rows]
+    return [seen_by(tenants, read_row(row, ObjectVersion)) for row in rows]
 
 
 async def one(

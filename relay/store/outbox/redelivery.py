@@ -12,7 +12,7 @@ from relay.domain.history import State
 from relay.domain.principals import Tenants, sees
 from relay.store.outbox.channel_changes import WAKE, wake
 from relay.store.outbox.fragments import DEAD, DELIVERED, PENDING, wake_lanes
-from relay.store.tables import deliveries
+from relay.store.tables import channels, deliveries
 
 LOCK: Final = 0x5245444C
 """The advisory lock that bulk redelivery holds for each chunk: "REDL" in ASCII. Two callers take turns."""
@@ -42,7 +42,7 @@ CARRIER: Final = text(
 class RedeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which deliveries to send again; None matches all. `since` and `until` bound the time of creation.
 
-    `tenants` are those of the channels.
+    `tenants` are those of the deliveries and of the channels, which may have another tenant since.
     """
 
     state: Literal["dead", "delivered"] = "dead"
@@ -90,7 +90,10 @@ _CONDITIONS: Final = {
     "source": "AND d.source = :source",
     "since": "AND d.created_at >= :since",
     "until": "AND d.created_at < :until",
-    "tenants": "AND d.tenant_id = ANY (:tenants)",
+    "tenants": """
+        AND d.tenant_id = ANY (:tenants)
+        AND EXISTS (SELECT FROM channels c WHERE c.id = d.channel_id AND c.tenant_id = ANY (:tenants))
+    """,
 }
 
 
@@ -102,16 +105,21 @@ async def redeliver(connection: AsyncConnection, delivery_id: int, tenants: Tena
         Conflict: it is being sent, or was merged into another one, or its channel was deleted.
     """
     statement = select(
-        deliveries.c.state, deliveries.c.channel_id, deliveries.c.merged_into, deliveries.c.tenant_id
-    )
+        *(deliveries.c[name] for name in ("state", "channel_id", "merged_into", "tenant_id")),
+        channels.c.tenant_id.label("owner"),
+    ).select_from(deliveries.outerjoin(channels, channels.c.id == deliveries.c.channel_id))
     row = (await connection.execute(statement.where(deliveries.c.id == delivery_id))).one_or_none()
     if row is None or not sees(tenants, row.tenant_id):
         raise NotFound(f"there is no delivery {delivery_id}")
     if row.state == State.MERGED:
         carrier = (await connection.execute(CARRIER, {"id": delivery_id})).scalar() or row.merged_into
         raise Conflict(f"the delivery {delivery_id} was merged into {carrier}; redeliver that one")
+    # The channel may have another tenant than the delivery; it is not there for that of the delivery.
     # The lane first: while its row is locked, the channel can't be deleted.
-    if (await connection.execute(WAKE, {"channel_id": row.channel_id})).rowcount == 0:
+    if (
+        not sees(tenants, row.owner)
+        or (await connection.execute(WAKE, {"channel_id": row.channel_id})).rowcount == 0
+    ):
         raise Conflict(f"the channel {row.channel_id!r} of the delivery {delivery_id} was deleted")
     if (await connection.execute(REQUEUE, {"id": delivery_id})).rowcount == 0:
         raise Conflict(f"the delivery {delivery_id} is being sent")

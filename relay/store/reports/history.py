@@ -145,7 +145,8 @@ async def _deliveries(
             channels.c.channel_type,
         )
         .join(receipts, receipts.c.id == deliveries.c.receipt_id)
-        .outerjoin(channels, channels.c.id == deliveries.c.channel_id)
+        # A channel that was shared may be a tenant's now.
+        .outerjoin(channels, and_(channels.c.id == deliveries.c.channel_id, channels.c.tenant_id.is_(None)))
         .where(
             deliveries.c.receipt_id.in_(receipt_ids),
             or_(deliveries.c.positions.is_(None), position == any_(deliveries.c.positions)),
