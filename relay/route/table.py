@@ -7,53 +7,30 @@ expressions, negations) are evaluated, and only for the channels found.
 """
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from copy import copy
+from typing import Final, TypeVar
 
-import msgspec
-
-from relay.domain.alerts import Alert, Group, Status
+from relay.domain.alerts import Alert, Group
 from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
 from relay.domain.identity import named_source
 from relay.domain.matchers import REGULAR, Matcher, Op
 from relay.domain.severities import FOLDED_SEVERITY, label_value
+from relay.route import index
+from relay.route.index import Entry, Index, Key, Place
 from relay.route.patterns import Patterns
 
-MAX_KEYS: Final = 256
-"""Index entries for one channel; filters that would exceed it are evaluated instead."""
+FEW_CHANGES: Final = 64
+MAX_CHANGED: Final = 1 / 8
+"""Changes at once for which the index is not built again: a few, or this part of the channels."""
+MAX_UNUSED_PATTERNS: Final = 1_000
+"""Patterns that are kept although no channel has them any longer, in addition to as many as the channels have."""
 
-Shape = tuple[tuple[str, ...], str | None]
-"""The labels whose values are looked up, and the label whose matching pattern is looked up, if there is one."""
-Key = tuple[str, ...]
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """A channel in the index, with the conditions that are not indexed."""
-
-    channel_id: str
-    send_resolved: bool
-    required: tuple[tuple[str, frozenset[str]], ...]
-    matchers: tuple[Matcher, ...]
-
-    def matches(self, alert: Alert, patterns: Patterns) -> bool:
-        """Whether the alert meets the conditions that are not indexed."""
-        labels = alert.labels
-        if not self.send_resolved and alert.status is not Status.FIRING:
-            return False
-        for label, values in self.required:
-            if label_value(labels, label) not in values:
-                return False
-        for matcher in self.matchers:
-            if matcher.op in REGULAR:
-                found = matcher.value in patterns.matched(matcher.name, labels.get(matcher.name, ""))
-                if found is (matcher.op is Op.NOT_MATCHES):
-                    return False
-            elif not matcher.matches(labels):
-                return False
-        return True
+Value = TypeVar("Value")
+Conditions = tuple[dict[str, frozenset[str]], tuple[Matcher, ...]]
+"""The accepted values of each label, and the matchers that are not such a condition."""
 
 
 class RoutingTable:
@@ -66,34 +43,72 @@ class RoutingTable:
         self.channels = channels
         self.invalid: dict[str, str] = {}
         """Channels that can't be indexed, with the error. They are skipped, and the other channels are routed."""
-        self._shapes: dict[str | None, dict[Shape, dict[Key, list[Entry]]]] = {}
-        """By the source that the channels are limited to, None for those of any source."""
-        conditions: dict[str, tuple[dict[str, frozenset[str]], tuple[Matcher, ...]]] = {}
+        conditions = self._conditions(channels)
+        self._shared = dict(Counter(_regular(conditions)))
+        self._patterns = Patterns(_by_label(self._shared))
+        self._places = self._place(conditions)
+        self._index: Index = index.build(self._places.values())
+
+    def changed(self, version: int, changes: Mapping[str, Filters | None]) -> "RoutingTable":
+        """Return the table after changes of channels, None for a deleted one.
+
+        It shares what has not changed with this table, which remains as it is, and routes as a new one would.
+        """
+        changes = {at: filters for at, filters in changes.items() if self.channels.get(at) != filters}
+        table = copy(self)
+        table.version = version
+        if changes:
+            table.channels = _with_changes(self.channels, changes)
+            if len(changes) > max(FEW_CHANGES, MAX_CHANGED * len(table.channels)):
+                return RoutingTable(version, table.channels, self.tenant_label)
+            table._change(changes)
+            if table._patterns.size > 2 * len(table._shared) + MAX_UNUSED_PATTERNS:
+                return RoutingTable(version, table.channels, self.tenant_label)
+        return table
+
+    def _change(self, changes: Mapping[str, Filters | None]) -> None:
+        """Replace what changes in a copy of a table."""
+        self.invalid = {at: error for at, error in self.invalid.items() if at not in changes}
+        conditions = self._conditions({at: filters for at, filters in changes.items() if filters is not None})
+        removed = {at: self._places[at] for at in changes if at in self._places}
+        unused = [pattern for one in removed.values() for pattern in one.regular()]
+        used = list(_regular(conditions))
+        if unused or used:
+            self._shared = dict(self._shared)
+            for pattern in used:
+                self._shared[pattern] = self._shared.get(pattern, 0) + 1
+            for pattern in unused:
+                self._shared[pattern] -= 1
+                if not self._shared[pattern]:
+                    del self._shared[pattern]
+            self._patterns = self._patterns.added(_by_label(used))
+        added = self._place(conditions)
+        self._places = _with_changes(self._places, {at: added.get(at) for at in changes})
+        self._index = index.changed(self._index, removed.values(), added.values())
+
+    def _conditions(self, channels: Mapping[str, Filters]) -> dict[str, Conditions]:
+        """The conditions of the channels that are enabled and valid; the others become `invalid`."""
+        conditions = {}
         for channel_id, filters in channels.items():
             if filters.enabled:
                 try:
-                    conditions[channel_id] = required_labels(filters, tenant_label)
+                    conditions[channel_id] = required_labels(filters, self.tenant_label)
                 except InvalidInput as error:
                     self.invalid[channel_id] = str(error)
-        shared = Counter(
-            (matcher.name, matcher.value)
-            for _, matchers in conditions.values()
-            for matcher in matchers
-            if matcher.op in REGULAR
-        )
-        by_label: dict[str, list[str]] = {}
-        for name, pattern in shared:
-            by_label.setdefault(name, []).append(pattern)
-        self._patterns = Patterns(by_label)
-        for channel_id, (required, matchers) in conditions.items():
-            self._add(channel_id, channels[channel_id], required, matchers, shared)
+        return conditions
+
+    def _place(self, conditions: Mapping[str, Conditions]) -> dict[str, Place]:
+        return {
+            channel_id: index.place(channel_id, self.channels[channel_id], required, matchers, self._shared)
+            for channel_id, (required, matchers) in conditions.items()
+        }
 
     def match(self, alert: Alert, source: str = "") -> Iterator[str]:
         """Yield the ids of the channels that match an alert of a source."""
         labels = alert.labels
         value_of, severity = labels.get, label_value(labels, FOLDED_SEVERITY)
         for limited_to in (None, named_source(source)):
-            for (shape, pattern_label), channels in self._shapes.get(limited_to, {}).items():
+            for (shape, pattern_label), channels in self._index.get(limited_to, {}).items():
                 key = tuple([severity if label is FOLDED_SEVERITY else value_of(label, "") for label in shape])
                 for entry in self._candidates(channels, key, pattern_label, labels):
                     if entry.matches(alert, self._patterns):
@@ -124,33 +139,9 @@ class RoutingTable:
             for channel_id, positions in matches.items()
         }
 
-    def _add(
-        self,
-        channel_id: str,
-        filters: Filters,
-        required: dict[str, frozenset[str]],
-        matchers: tuple[Matcher, ...],
-        shared: Mapping[tuple[str, str], int],
-    ) -> None:
-        positive = [matcher for matcher in matchers if matcher.op is Op.MATCHES]
-        regular = min(positive, key=lambda matcher: shared[matcher.name, matcher.value], default=None)
-        indexed: dict[str, frozenset[str]] = {}
-        for label, values in sorted(required.items(), key=lambda item: len(item[1])):
-            if indexed and math.prod(map(len, indexed.values())) * len(values) > MAX_KEYS:
-                break
-            indexed[label] = values
-        rest = tuple((label, values) for label, values in required.items() if label not in indexed)
-        evaluated = tuple(matcher for matcher in matchers if matcher is not regular)
-        entry = Entry(channel_id, filters.send_resolved, rest, evaluated)
-        shape = tuple(sorted(indexed))
-        pattern_label, pattern = (None, ()) if regular is None else (regular.name, (regular.value,))
-        keys = self._shapes.setdefault(filters.source, {}).setdefault((shape, pattern_label), {})
-        for key in itertools.product(*(indexed[label] for label in shape)):
-            keys.setdefault((*key, *pattern), []).append(entry)
 
-
-def required_labels(filters: Filters, tenant_label: str) -> tuple[dict[str, frozenset[str]], tuple[Matcher, ...]]:
-    """Convert filters into the accepted values of each label, and the matchers that are not such a condition."""
+def required_labels(filters: Filters, tenant_label: str) -> Conditions:
+    """Convert filters into conditions."""
     required: dict[str, frozenset[str]] = {}
 
     def require(label: str, values: frozenset[str]) -> None:
@@ -165,3 +156,29 @@ def required_labels(filters: Filters, tenant_label: str) -> tuple[dict[str, froz
         else:
             others.append(matcher)
     return required, tuple(others)
+
+
+def _regular(conditions: Mapping[str, Conditions]) -> Iterator[tuple[str, str]]:
+    """Yield the label and the pattern of each regular expression."""
+    for _, matchers in conditions.values():
+        for matcher in matchers:
+            if matcher.op in REGULAR:
+                yield matcher.name, matcher.value
+
+
+def _by_label(patterns: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    by_label: dict[str, list[str]] = {}
+    for label, pattern in patterns:
+        by_label.setdefault(label, []).append(pattern)
+    return by_label
+
+
+def _with_changes(values: Mapping[str, Value], changes: Mapping[str, Value | None]) -> dict[str, Value]:
+    """A copy with the changes; None deletes."""
+    copied = dict(values)
+    for key, value in changes.items():
+        if value is None:
+            copied.pop(key, None)
+        else:
+            copied[key] = value
+    return copied

@@ -1,4 +1,4 @@
-"""The cost of routing an alert among 10 channels and among 10,000."""
+"""The cost of routing an alert among 10 channels and among 10,000, and of changing one of these."""
 
 import time
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from tests.bench.figures import Amount, Figure
 ROUNDS = 7
 ALERTS = 2_000
 FEW, MANY = 10, 10_000
+CHANGES = 200
 
 
 async def measure(_url: str) -> list[Figure]:
@@ -32,6 +33,7 @@ async def measure(_url: str) -> list[Figure]:
             "routing one alert: 10,000 channels / 10", best_many / best_few, detail, at_most=1.5, amounts=amounts
         ),
         regular_expressions(),
+        changes(),
     ]
 
 
@@ -59,6 +61,31 @@ def regular_expressions() -> Figure:
             Amount("µs with equality", best_equal * 1e6),
             Amount("µs with regular expressions", best_regular * 1e6),
         ),
+    )
+
+
+def changes() -> Figure:
+    """A change of one of 10,000 channels, half of them with a regular expression of their own, and a new table."""
+    channels = {f"c-{at}": Filters(matchers=(f'host=~"h-{at}"',)) if at % 2 else filters(at) for at in range(MANY)}
+    built, changed = [], []
+    routes = RoutingTable(1, channels, "tenant_id")
+    for _ in range(ROUNDS):
+        started = time.thread_time()
+        routes = RoutingTable(1, channels, "tenant_id")
+        built.append(time.thread_time() - started)
+        started = time.thread_time()
+        for at in range(CHANGES):
+            one = Filters(matchers=(f'host=~"changed-{at}"',)) if at % 2 else filters(MANY + at)
+            routes = routes.changed(2 + at, {f"c-{at * MANY // CHANGES}": one})
+        changed.append((time.thread_time() - started) / CHANGES)
+    assert list(routes.match(labeled({"host": f"changed-{CHANGES - 1}"})))
+    best_built, best_changed = min(built), min(changed)
+    return Figure(
+        "building the table of 10,000 channels / changing one",
+        best_built / best_changed,
+        f"{best_changed * 1e3:.2f} ms for a change, {best_built * 1e3:.0f} ms for the table",
+        at_least=50,
+        amounts=(Amount("ms for a change", best_changed * 1e3), Amount("ms for the table", best_built * 1e3)),
     )
 
 

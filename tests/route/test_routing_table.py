@@ -6,7 +6,8 @@ import pytest
 
 from relay.domain.alerts import Alert, Group, Status
 from relay.domain.channel_types import Filters
-from relay.route.table import MAX_KEYS, RoutingTable
+from relay.route.index import MAX_KEYS
+from relay.route.table import RoutingTable
 
 from .factories import alert
 
