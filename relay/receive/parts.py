@@ -27,7 +27,8 @@ MAX_PART_ALERTS: Final = 4 * PART_ALERTS
 
 NOWHERE: Final = Placed(0, delivered=False, late=False)
 
-LoadTable = Callable[[DriverConnection], Awaitable[RoutingTable]]
+LoadTable = Callable[[DriverConnection, int], Awaitable[RoutingTable]]
+"""Load the routing table after so many attempts with one that was outdated."""
 
 
 class Conflict(Exception):
@@ -62,6 +63,7 @@ class LargeWebhook:
                 return await self._commit_duplicate(group, repeated)
             [receipt_id] = stored.receipt_ids
             placed = await self._place(receipt_id, adopted=adopted)
+            outdated = 0
             while True:
                 routes = await self._route(table)
                 state = self._state_of(group)
@@ -78,8 +80,8 @@ class LargeWebhook:
                 batch = Batch(state.rows(), (decision,))
                 if await ingest.write(self._driver, table.version, batch.rows) is not None:
                     return batch
-                version = table.version
-                table = await load_table(self._driver)
+                version, outdated = table.version, outdated + 1
+                table = await load_table(self._driver, outdated)
                 if table.version == version:
                     raise Conflict
 

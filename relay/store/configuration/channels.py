@@ -22,12 +22,16 @@ from relay.store.postgres.statements import DriverConnection, Statement
 from relay.store.tables import channels, config_version, lanes, message_templates
 
 # A channel that the relay itself disabled still gets its alerts: they are pending until the channel is fixed, or
-# go to its fallback. One statement reads version and filters consistently; without channels its one row has the
-# version alone.
+# go to its fallback.
+ROUTED_CONFIG: Final = (
+    """CASE WHEN c.disabled_reason IS NULL THEN c.config ELSE c.config || '{"enabled": true}' END"""
+)
+"""The configuration of a channel `c` that contains its filters as routing uses them."""
+
+# One statement reads version and filters consistently; without channels its one row has the version alone.
 LOAD_FILTERS: Final = Statement(
-    """
-    SELECT v.version, c.id,
-      CASE WHEN c.disabled_reason IS NULL THEN c.config ELSE c.config || '{"enabled": true}' END AS config
+    f"""
+    SELECT v.version, c.id, {ROUTED_CONFIG} AS config
     FROM config_version v LEFT JOIN channels c ON true
     ORDER BY c.id
     """
