@@ -1,7 +1,7 @@
 """Objects that an administrator gives to another tenant."""
 
+from tests.access.objects import HOOK, MESSAGE, create, key_for
 from tests.access.tenants import ask, changed
-from tests.access.test_tenant_rules import HOOK, MESSAGE, create, key_for
 from tests.fixtures.relays import Relay, alert, webhook
 from tests.fixtures.sink import Sink
 

@@ -4,30 +4,15 @@ from typing import Any, Final
 
 import pytest
 
+from tests.access.objects import HOOK, MESSAGE, create, key_for
 from tests.access.tenants import ask, changed
 from tests.api.assertions import rejected
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Sink
 
-HOOK: Final = {"channel_type": "slack", "webhook_url": "https://hooks.example.com/x"}
-MESSAGE: Final = {"name": "T", "title": "t"}
 SET: Final = {"name": "S", "parameters": [{"name": "url"}]} | {
     "channels": [{"name": "Made", "channel_type": "slack", "webhook_url": {"$": "url"}}]
 }
-
-
-async def key_for(relay: Relay, *tenants: str, role: str = "admin", by: str | None = None) -> str:
-    """The secret of a new key for tenants, created by the global admin or with another key."""
-    body = {"name": f"{role} of {tenants} by {by}", "role": role, "tenants": list(tenants)}
-    given = {} if by is None else {"key": by}
-    response = await ask(relay, "POST", "/keys", json=body, **given)
-    assert response.status == 201, response.body
-    secret: str = response.json["key"]
-    return secret
-
-
-async def create(relay: Relay, key: str, path: str, **body: Any) -> Any:
-    return await changed(relay, "POST", path, key, body)
 
 
 KINDS: Final = [("/channels", HOOK | {"name": "C"}), ("/templates", MESSAGE), ("/channel-templates", SET)]

@@ -118,6 +118,8 @@ async def change(
     await check_dependents(connection, channel)
     if channel.tenant_id != before.tenant_id:
         await require_room(connection, channels, channel.tenant_id, scope.max_channels)
+    if channel == before and channel.enabled and action is Action.UPDATED:
+        return  # else every process would load it
     statement = (
         update(channels)
         .where(channels.c.id == channel.id)
