@@ -57,7 +57,7 @@ from relay.receive.key_limits import KeyLimits
 from relay.receive.webhook import receive_webhook
 from relay.receive.writer import Writer
 from relay.settings import Settings
-from relay.store.configuration.quotas import Scope
+from relay.store.configuration.quotas import Caller
 from relay.store.configuration.seal import Seal
 from relay.store.postgres import migrations
 from relay.store.postgres.database import Database, Disk
@@ -239,10 +239,10 @@ async def run_services(
         await asyncio.gather(*all_tasks, return_exceptions=True)
 
 
-def caller_of(request: Request[Any, Any, Any]) -> Scope:
+def caller_of(request: Request[Any, Any, Any]) -> Caller:
     """Dependency: who makes a change, for whose objects, and the quotas of tenants."""
     settings: Settings = request.app.state.settings
-    return Scope(
+    return Caller(
         author=author_of(request),
         tenants=principal_of(request).tenants,
         max_channels=settings.tenant_max_channels,

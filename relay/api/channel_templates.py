@@ -17,7 +17,7 @@ from relay.domain.principals import Access, Principal
 from relay.domain.templates.channel_templates import ChannelTemplate, Parameter, parse_channel_template
 from relay.domain.templates.checks import validate_channel_template
 from relay.store.configuration import channel_templates, versions
-from relay.store.configuration.quotas import Scope
+from relay.store.configuration.quotas import Caller
 from relay.store.postgres.database import Database
 
 
@@ -41,7 +41,7 @@ class ChannelTemplatesController(Controller):
         data: JSONBody[ChannelTemplate],
         database: NamedDependency[Database],
         principal: NamedDependency[Principal],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
     ) -> ChannelTemplate:
         """Create a channel template.
 
@@ -87,7 +87,7 @@ class ChannelTemplatesController(Controller):
         data: JSONBody[ChannelTemplatePatch],
         database: NamedDependency[Database],
         principal: NamedDependency[Principal],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
         if_match: IfMatch = None,
     ) -> Response[ChannelTemplate]:
         """Update a channel template by JSON merge patch (RFC 7396). Channels created from it do not change."""
@@ -108,7 +108,7 @@ class ChannelTemplatesController(Controller):
         self,
         template_id: FromPath[str],
         database: NamedDependency[Database],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
         if_match: IfMatch = None,
     ) -> None:
         """Delete a channel template. Channels created from it remain."""

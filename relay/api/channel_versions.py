@@ -20,7 +20,7 @@ from relay.domain.principals import Access, Principal
 from relay.domain.versions import Action, ObjectKind, ObjectVersion
 from relay.notify.transport.egress_policy import EgressPolicy
 from relay.store.configuration import channels, versions
-from relay.store.configuration.quotas import Scope
+from relay.store.configuration.quotas import Caller
 from relay.store.configuration.seal import Seal
 from relay.store.outbox.channel_changes import start_over
 from relay.store.postgres.database import Database
@@ -75,7 +75,7 @@ class ChannelVersionsController(Controller):
         seal: NamedDependency[Seal],
         egress_policy: NamedDependency[EgressPolicy],
         principal: NamedDependency[Principal],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
     ) -> Response[ChannelView]:
         """Restore a version of a channel as a new version; a deleted channel is created again.
 

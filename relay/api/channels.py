@@ -22,7 +22,7 @@ from relay.domain.templates.channel_templates import TemplatedChannel, instantia
 from relay.domain.versions import ObjectKind
 from relay.notify.transport.egress_policy import EgressPolicy
 from relay.store.configuration import channel_templates, channels, versions
-from relay.store.configuration.quotas import Scope
+from relay.store.configuration.quotas import Caller
 from relay.store.configuration.seal import Seal
 from relay.store.outbox.channel_changes import start_over
 from relay.store.postgres.database import Database
@@ -53,7 +53,7 @@ class ChannelsController(Controller):
         database: NamedDependency[Database],
         seal: NamedDependency[Seal],
         principal: NamedDependency[Principal],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
         egress_policy: NamedDependency[EgressPolicy],
         from_template: FromTemplate = None,
     ) -> ChannelView | CreatedChannels:
@@ -119,7 +119,7 @@ class ChannelsController(Controller):
         seal: NamedDependency[Seal],
         egress_policy: NamedDependency[EgressPolicy],
         principal: NamedDependency[Principal],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
         if_match: IfMatch = None,
     ) -> Response[ChannelView]:
         """Update a channel by JSON merge patch (RFC 7396): omitted fields keep their values, null resets a field.
@@ -148,7 +148,7 @@ class ChannelsController(Controller):
         self,
         channel_id: FromPath[str],
         database: NamedDependency[Database],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
         if_match: IfMatch = None,
     ) -> None:
         """Delete a channel. Its pending deliveries become dead, with the reason `channelDeleted`."""
@@ -172,7 +172,7 @@ class FromTemplateRequest(msgspec.Struct, frozen=True):
 
 
 async def _create_all(
-    templated: FromTemplateRequest, database: Database, seal: Seal, egress_policy: EgressPolicy, caller: Scope
+    templated: FromTemplateRequest, database: Database, seal: Seal, egress_policy: EgressPolicy, caller: Caller
 ) -> CreatedChannels:
     async def add(connection: AsyncConnection) -> CreatedChannels:
         created = await _from_template(connection, templated)

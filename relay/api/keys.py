@@ -14,7 +14,7 @@ from relay.domain.api_keys import MAX_OVERLAP, ApiKey, CreatedApiKey, NewApiKey,
 from relay.domain.durations import parse_duration
 from relay.domain.principals import Access, Principal, Role
 from relay.store.configuration import api_keys
-from relay.store.configuration.quotas import Scope
+from relay.store.configuration.quotas import Caller
 from relay.store.postgres.database import Database
 
 
@@ -52,7 +52,7 @@ class KeysController(Controller):
         data: JSONBody[NewApiKey],
         database: NamedDependency[Database],
         principal: NamedDependency[Principal],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
     ) -> CreatedApiKey:
         """Create a key. The response has the key itself, which can't be read again.
 
@@ -90,7 +90,7 @@ class KeysController(Controller):
 
     @delete("/{key_id:str}", access=Access.MANAGE)
     async def revoke(
-        self, key_id: FromPath[str], database: NamedDependency[Database], caller: NamedDependency[Scope]
+        self, key_id: FromPath[str], database: NamedDependency[Database], caller: NamedDependency[Caller]
     ) -> None:
         """Revoke a key, effective from the next request on."""
         await run_in_transaction(
@@ -103,7 +103,7 @@ class KeysController(Controller):
         key_id: FromPath[str],
         data: JSONBody[Rotation],
         database: NamedDependency[Database],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
     ) -> CreatedApiKey:
         """Give a key a new secret. The old one remains valid for `overlap`."""
         overlap = parse_duration("overlap", data.overlap, MAX_OVERLAP)

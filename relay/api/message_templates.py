@@ -25,7 +25,7 @@ from relay.domain.templates.message_templates import (
 from relay.domain.versions import Action
 from relay.notify.templates.checks import check_parts
 from relay.store.configuration import message_templates
-from relay.store.configuration.quotas import Scope
+from relay.store.configuration.quotas import Caller
 from relay.store.postgres.database import Database
 
 
@@ -51,7 +51,7 @@ class MessageTemplatesController(Controller):
         data: JSONBody[MessageTemplate],
         database: NamedDependency[Database],
         principal: NamedDependency[Principal],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
     ) -> MessageTemplate:
         """Create a message template.
 
@@ -96,7 +96,7 @@ class MessageTemplatesController(Controller):
         data: JSONBody[MessageTemplatePatch],
         database: NamedDependency[Database],
         principal: NamedDependency[Principal],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
         if_match: IfMatch = None,
     ) -> Response[MessageTemplate]:
         """Update a message template by JSON merge patch (RFC 7396). It applies from the next message on."""
@@ -116,7 +116,7 @@ class MessageTemplatesController(Controller):
         self,
         template_id: FromPath[str],
         database: NamedDependency[Database],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
         if_match: IfMatch = None,
     ) -> None:
         """Delete a message template. Fails with 409 while channels use it."""
@@ -160,7 +160,7 @@ class MessageTemplatesController(Controller):
         number: Number,
         database: NamedDependency[Database],
         principal: NamedDependency[Principal],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
     ) -> MessageTemplate:
         """Restore a version as a new version."""
 

@@ -18,7 +18,7 @@ from relay.domain.principals import Access, Principal
 from relay.domain.sources import MAX_STALE_AFTER, Source
 from relay.domain.versions import ObjectKind
 from relay.store.configuration import versions
-from relay.store.configuration.quotas import Scope
+from relay.store.configuration.quotas import Caller
 from relay.store.postgres.database import Database
 from relay.store.reports import sources
 
@@ -73,7 +73,7 @@ class SourcesController(Controller):
         name: FromPath[str],
         data: JSONBody[SourcePatch],
         database: NamedDependency[Database],
-        caller: NamedDependency[Scope],
+        caller: NamedDependency[Caller],
         if_match: IfMatch = None,
     ) -> Response[Source]:
         """Set the time without a report after which alerts of the source are stale.

@@ -1,6 +1,7 @@
 """Versions of channels and templates, their restoration, the audit, and conditional changes."""
 
 import asyncio
+import base64
 from typing import Any
 
 import asyncpg
@@ -75,7 +76,10 @@ async def test_versions_are_paged_and_outlive_the_channel(relay: Relay) -> None:
     found = [(item["number"], item["action"]) for item in first["items"] + second["items"]]
     assert found == [(4, "deleted"), (3, "updated"), (2, "updated"), (1, "created")]
     assert (await relay.call("GET", "/channels/ops/versions/2")).json == first["items"][2]
-    assert (await relay.call("GET", "/channels/ops/versions/9")).status == 404
+    for number in (9, 2**31 - 1, 2**31):
+        assert (await relay.call("GET", f"/channels/ops/versions/{number}")).status in (400, 404), number
+    last = base64.urlsafe_b64encode(str(2**63 - 1).encode()).decode().rstrip("=")
+    assert len(await relay.items(f"/channels/ops/versions?cursor={last}")) == 4
     assert (await relay.call("GET", "/channels/none/versions")).status == 404
 
 

@@ -17,7 +17,7 @@ from relay.domain.templates.channel_templates import ChannelTemplate, parse_chan
 from relay.domain.versions import Action, Change, ObjectKind, changes_between
 from relay.store.configuration import versions
 from relay.store.configuration.channels import lock_configuration
-from relay.store.configuration.quotas import Scope, require_room
+from relay.store.configuration.quotas import Caller, require_room
 from relay.store.tables import channel_templates
 
 KIND: Final = ObjectKind.CHANNEL_TEMPLATE
@@ -26,7 +26,7 @@ KIND: Final = ObjectKind.CHANNEL_TEMPLATE
 _ordered_id = channel_templates.c.id.collate("C")
 
 
-async def add(connection: AsyncConnection, template: ChannelTemplate, scope: Scope) -> None:
+async def add(connection: AsyncConnection, template: ChannelTemplate, caller: Caller) -> None:
     """Store a new template.
 
     Raises:
@@ -38,12 +38,12 @@ async def add(connection: AsyncConnection, template: ChannelTemplate, scope: Sco
         )
     await lock_configuration(connection)
     await versions.require_same_owner(connection, KIND, template.id, template.tenant_id)
-    await require_room(connection, channel_templates, template.tenant_id, scope.max_templates)
+    await require_room(connection, channel_templates, template.tenant_id, caller.max_templates)
     try:
         await connection.execute(insert(channel_templates).values(id=template.id, **_columns(template)))
     except IntegrityError:
         raise Conflict(f"the channel template id {template.id!r} is taken") from None
-    await _record(connection, scope, Action.CREATED, None, template)
+    await _record(connection, caller, Action.CREATED, None, template)
 
 
 async def get(connection: AsyncConnection, template_id: str, tenants: Tenants) -> ChannelTemplate:
@@ -89,7 +89,7 @@ async def page(
 
 
 async def change(
-    connection: AsyncConnection, before: ChannelTemplate, template: ChannelTemplate, scope: Scope
+    connection: AsyncConnection, before: ChannelTemplate, template: ChannelTemplate, caller: Caller
 ) -> None:
     """Write a template that `get_custom` returned as `before`, with changes.
 
@@ -98,14 +98,14 @@ async def change(
     """
     if template.tenant_id != before.tenant_id:
         await lock_configuration(connection)
-        await require_room(connection, channel_templates, template.tenant_id, scope.max_templates)
+        await require_room(connection, channel_templates, template.tenant_id, caller.max_templates)
     statement = update(channel_templates).where(channel_templates.c.id == template.id)
     await connection.execute(statement.values(updated_at=func.now(), **_columns(template)))
-    await _record(connection, scope, Action.UPDATED, before, template)
+    await _record(connection, caller, Action.UPDATED, before, template)
 
 
 async def remove(
-    connection: AsyncConnection, template_id: str, scope: Scope, wanted: frozenset[int] | None = None
+    connection: AsyncConnection, template_id: str, caller: Caller, wanted: frozenset[int] | None = None
 ) -> None:
     """Delete a template. Channels created from it are kept.
 
@@ -114,15 +114,15 @@ async def remove(
         Conflict: the template is built in.
         Changed: it is at none of the versions `wanted`.
     """
-    template = await get_custom(connection, template_id, scope.tenants)
+    template = await get_custom(connection, template_id, caller.tenants)
     await versions.require_current(connection, KIND, template_id, wanted)
     await connection.execute(delete(channel_templates).where(channel_templates.c.id == template_id))
-    await _record(connection, scope, Action.DELETED, template, None)
+    await _record(connection, caller, Action.DELETED, template, None)
 
 
 async def _record(
     connection: AsyncConnection,
-    scope: Scope,
+    caller: Caller,
     action: Action,
     before: ChannelTemplate | None,
     after: ChannelTemplate | None,
@@ -138,7 +138,7 @@ async def _record(
         body=later,
         changes=changes_between(earlier, later),
     )
-    await versions.record(connection, scope.author, change)
+    await versions.record(connection, caller.author, change)
 
 
 def _one(template_id: str, tenants: Tenants) -> Any:

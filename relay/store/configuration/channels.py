@@ -15,7 +15,7 @@ from relay.domain.principals import Author, Tenants, sees
 from relay.domain.versions import Action, Change, ObjectKind, changes_between
 from relay.store.configuration import versions
 from relay.store.configuration.fallbacks import check_dependents, check_fallback, dependents, format_ids
-from relay.store.configuration.quotas import Scope, require_room
+from relay.store.configuration.quotas import Caller, require_room
 from relay.store.configuration.seal import Seal
 from relay.store.outbox.channel_changes import bury
 from relay.store.postgres.statements import DriverConnection, Statement
@@ -41,7 +41,7 @@ _classes = {type_name(channel_class): channel_class for channel_class in CHANNEL
 
 
 async def add(
-    connection: AsyncConnection, channel: Channel, seal: Seal, scope: Scope, action: Action = Action.CREATED
+    connection: AsyncConnection, channel: Channel, seal: Seal, caller: Caller, action: Action = Action.CREATED
 ) -> None:
     """Store a new channel with its lane.
 
@@ -50,9 +50,9 @@ async def add(
         InvalidInput: the fallback is invalid, or the message template does not exist.
     """
     await lock_configuration(connection)
-    await _check_references(connection, None, channel, scope.tenants)
+    await _check_references(connection, None, channel, caller.tenants)
     await versions.require_same_owner(connection, ObjectKind.CHANNEL, channel.id, channel.tenant_id)
-    await require_room(connection, channels, channel.tenant_id, scope.max_channels)
+    await require_room(connection, channels, channel.tenant_id, caller.max_channels)
     statement = insert(channels).values(
         id=channel.id, channel_type=channel.channel_type, **_columns(channel, seal)
     )
@@ -61,7 +61,7 @@ async def add(
     except IntegrityError:
         raise Conflict(f"the channel id {channel.id!r} is taken") from None
     await connection.execute(upsert(lanes).values(channel_id=channel.id).on_conflict_do_nothing())
-    await _record(connection, scope.author, action, None, channel)
+    await _record(connection, caller.author, action, None, channel)
 
 
 async def get(
@@ -101,7 +101,7 @@ async def change(
     before: Channel,
     channel: Channel,
     seal: Seal,
-    scope: Scope,
+    caller: Caller,
     *,
     action: Action = Action.UPDATED,
     keep_disabled_reason: bool = False,
@@ -114,10 +114,10 @@ async def change(
         NotFound: the channel does not exist.
         InvalidInput: the fallback or the tenant is invalid, or the message template does not exist.
     """
-    await _check_references(connection, before, channel, scope.tenants)
+    await _check_references(connection, before, channel, caller.tenants)
     await check_dependents(connection, channel)
     if channel.tenant_id != before.tenant_id:
-        await require_room(connection, channels, channel.tenant_id, scope.max_channels)
+        await require_room(connection, channels, channel.tenant_id, caller.max_channels)
     if channel == before and channel.enabled and action is Action.UPDATED:
         return  # else every process would load it
     statement = (
@@ -131,11 +131,11 @@ async def change(
     )
     if (await connection.execute(statement)).rowcount == 0:
         raise _not_found(channel.id)
-    await _record(connection, scope.author, action, before, channel)
+    await _record(connection, caller.author, action, before, channel)
 
 
 async def remove(
-    connection: AsyncConnection, channel_id: str, scope: Scope, wanted: frozenset[int] | None = None
+    connection: AsyncConnection, channel_id: str, caller: Caller, wanted: frozenset[int] | None = None
 ) -> None:
     """Delete a channel. Its pending deliveries become dead, with that reason.
 
@@ -146,11 +146,11 @@ async def remove(
     """
     # Most of the work is done before the lock, which blocks webhooks; deliveries added meanwhile are handled after
     # it.
-    await _row(connection, channel_id, scope.tenants)
+    await _row(connection, channel_id, caller.tenants)
     await bury(connection, channel_id)
     await lock_configuration(connection)
     # Again: it may have been changed meanwhile, and so may its tenant.
-    row = await _row(connection, channel_id, scope.tenants)
+    row = await _row(connection, channel_id, caller.tenants)
     await versions.require_current(connection, ObjectKind.CHANNEL, channel_id, wanted)
     if others := await dependents(connection, channel_id):
         raise Conflict(f"the channel {channel_id!r} is the fallback of {format_ids(others)}; change that first")
@@ -165,7 +165,7 @@ async def remove(
         changes=changes_between(row.config | {"channel_type": row.channel_type}, None),
         routing=True,
     )
-    await versions.record(connection, scope.author, change)
+    await versions.record(connection, caller.author, change)
 
 
 async def lock_configuration(connection: AsyncConnection) -> None:

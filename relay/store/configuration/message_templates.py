@@ -26,14 +26,14 @@ from relay.domain.versions import Action, Change, ObjectKind, ObjectVersion, cha
 from relay.store.configuration import versions
 from relay.store.configuration.channels import lock_configuration
 from relay.store.configuration.fallbacks import format_ids
-from relay.store.configuration.quotas import Scope, require_room
+from relay.store.configuration.quotas import Caller, require_room
 from relay.store.tables import channels, message_templates
 
 _template_id = channels.c.config["template"].astext
 KIND: Final = ObjectKind.MESSAGE_TEMPLATE
 
 
-async def add(connection: AsyncConnection, template: MessageTemplate, scope: Scope) -> MessageTemplate:
+async def add(connection: AsyncConnection, template: MessageTemplate, caller: Caller) -> MessageTemplate:
     """Store a new template. Its versions continue those of a deleted one with its id.
 
     Raises:
@@ -41,13 +41,13 @@ async def add(connection: AsyncConnection, template: MessageTemplate, scope: Sco
     """
     await lock_configuration(connection)
     await versions.require_same_owner(connection, KIND, template.id, template.tenant_id)
-    await require_room(connection, message_templates, template.tenant_id, scope.max_templates)
+    await require_room(connection, message_templates, template.tenant_id, caller.max_templates)
     statement = insert(message_templates).values(id=template.id, version=0, **_columns(template))
     try:
         await connection.execute(statement)
     except IntegrityError:
         raise Conflict(f"the message template id {template.id!r} is taken") from None
-    return await _write_version(connection, scope, Action.CREATED, None, template)
+    return await _write_version(connection, caller, Action.CREATED, None, template)
 
 
 async def get(
@@ -91,7 +91,7 @@ async def change(
     connection: AsyncConnection,
     before: MessageTemplate,
     template: MessageTemplate,
-    scope: Scope,
+    caller: Caller,
     action: Action = Action.UPDATED,
 ) -> MessageTemplate:
     """Write the next version of a template, which `get` has locked. It applies from the next message.
@@ -101,13 +101,13 @@ async def change(
         InvalidInput: channels of other tenants use it.
     """
     if template.tenant_id != before.tenant_id:
-        await require_room(connection, message_templates, template.tenant_id, scope.max_templates)
+        await require_room(connection, message_templates, template.tenant_id, caller.max_templates)
     if template.tenant_id not in (None, before.tenant_id):
         others = func.coalesce(channels.c.tenant_id, "") != template.tenant_id
         if users := await _users(connection, template.id, others):
             raise InvalidInput("tenant_id", f"the template is used by {format_ids(users)} of other tenants")
     await connection.execute(update(channels).where(_template_id == template.id).values(updated_at=func.now()))
-    return await _write_version(connection, scope, action, before, template)
+    return await _write_version(connection, caller, action, before, template)
 
 
 def require_current(template: MessageTemplate, wanted: frozenset[int] | None) -> None:
@@ -121,7 +121,7 @@ def require_current(template: MessageTemplate, wanted: frozenset[int] | None) ->
 
 
 async def remove(
-    connection: AsyncConnection, template_id: str, scope: Scope, wanted: frozenset[int] | None = None
+    connection: AsyncConnection, template_id: str, caller: Caller, wanted: frozenset[int] | None = None
 ) -> None:
     """Delete a template. Its versions are kept.
 
@@ -130,12 +130,12 @@ async def remove(
         Conflict: channels use it.
         Changed: it is at none of the versions `wanted`.
     """
-    before = await get(connection, template_id, scope.tenants, lock=True)
+    before = await get(connection, template_id, caller.tenants, lock=True)
     require_current(before, wanted)
     if users := await _users(connection, template_id):
         raise Conflict(f"the message template {template_id!r} is used by {format_ids(users)}; change that first")
     await connection.execute(delete(message_templates).where(message_templates.c.id == template_id))
-    await versions.record(connection, scope.author, _change(Action.DELETED, before, None))
+    await versions.record(connection, caller.author, _change(Action.DELETED, before, None))
 
 
 async def list_versions(
@@ -186,12 +186,12 @@ async def _users(connection: AsyncConnection, template_id: str, *conditions: Any
 
 async def _write_version(
     connection: AsyncConnection,
-    scope: Scope,
+    caller: Caller,
     action: Action,
     before: MessageTemplate | None,
     template: MessageTemplate,
 ) -> MessageTemplate:
-    number = await versions.record(connection, scope.author, _change(action, before, template))
+    number = await versions.record(connection, caller.author, _change(action, before, template))
     statement = (
         update(message_templates)
         .where(message_templates.c.id == template.id)

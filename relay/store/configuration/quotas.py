@@ -1,4 +1,4 @@
-"""Quotas of tenants, and who makes a change in which scope."""
+"""Quotas of tenants, and who makes a change in which caller."""
 
 import msgspec
 from sqlalchemy import Table, func, select
@@ -8,7 +8,7 @@ from relay.domain.errors import Conflict
 from relay.domain.principals import Author, Tenants
 
 
-class Scope(msgspec.Struct, frozen=True, kw_only=True):
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who makes a change, the tenants whose objects are visible to it, and how many objects a tenant may have."""
 
     author: Author
@@ -30,11 +30,6 @@ async def require_room(connection: AsyncConnection, table: Table, tenant_id: str
     statement = select(func.count()).select_from(table).where(table.c.tenant_id == tenant_id)
     if (await connection.execute(statement)).scalar_one() >= at_most:
         setting = "RELAY_TENANT_MAX_CHANNELS" if table.name == "channels" else "RELAY_TENANT_MAX_TEMPLATES"
-        raise Conflict(f"the tenant {tenant_id!r} has its quota of {at_most} {_NAMES[table.name]} ({setting})")
-
-
-_NAMES = {
-    "channels": "channels",
-    "channel_templates": "channel templates",
-    "message_templates": "message templates",
-}
+        raise Conflict(
+            f"the tenant {tenant_id!r} has its quota of {at_most} {table.name.replace('_', ' ')} ({setting})"
+        )

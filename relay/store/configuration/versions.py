@@ -15,6 +15,8 @@ from relay.store.postgres.statements import read_row
 from relay.store.tables import config_version, versions
 
 _shown: Final = [versions.c[name] for name in AuditEntry.__struct_fields__]
+MAX_NUMBER: Final = 2**31 - 1
+"""Numbers are of Postgres's type integer."""
 _last_first: Final = versions.c.number.desc()
 
 # The version of the configuration that it makes is not recorded, so that the next load of the routing table reads
@@ -166,7 +168,7 @@ async def of_object(
     if last is None or not sees(tenants, last.tenant_id):
         raise NotFound(f"there is no {kind.replace('_', ' ')} {object_id!r}")
     if before is not None:
-        statement = statement.where(versions.c.number < before)
+        statement = statement.where(versions.c.number < min(before, MAX_NUMBER))
     # What was recorded while it belonged to another tenant is that tenant's.
     if tenants is not None:
         statement = statement.where(versions.c.tenant_id.in_(tenants))

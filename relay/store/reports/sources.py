@@ -13,7 +13,7 @@ from relay.domain.sources import SenderItem, Source
 from relay.domain.versions import Action, Change, ObjectKind, changes_between
 from relay.store.configuration import versions
 from relay.store.configuration.channels import lock_configuration
-from relay.store.configuration.quotas import Scope
+from relay.store.configuration.quotas import Caller
 from relay.store.tables import senders, sources
 
 MAX_SENDERS: Final = 100
@@ -57,7 +57,11 @@ async def get(connection: AsyncConnection, name: str, tenants: Tenants) -> Sourc
 
 
 async def set_stale_after(
-    connection: AsyncConnection, name: str, stale_after: float | None, scope: Scope, wanted: frozenset[int] | None
+    connection: AsyncConnection,
+    name: str,
+    stale_after: float | None,
+    caller: Caller,
+    wanted: frozenset[int] | None,
 ) -> Source:
     """Set the seconds after which alerts of a source are stale; None for the setting. Return the source.
 
@@ -66,7 +70,7 @@ async def set_stale_after(
         Changed: its settings are at none of the versions `wanted`.
     """
     tenant_id = tenant_of_source(name)
-    if not sees(scope.tenants, tenant_id):
+    if not sees(caller.tenants, tenant_id):
         raise NotFound(f"there is no source {name!r}")
     await lock_configuration(connection)
     await versions.require_current(connection, ObjectKind.SOURCE, name, wanted)
@@ -86,8 +90,8 @@ async def set_stale_after(
         body=after,
         changes=changes_between(before, after),
     )
-    await versions.record(connection, scope.author, change)
-    return await get(connection, name, scope.tenants)
+    await versions.record(connection, caller.author, change)
+    return await get(connection, name, caller.tenants)
 
 
 def _visible(tenants: Tenants) -> list[Any]:
