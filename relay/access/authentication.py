@@ -142,8 +142,10 @@ class Authentication(ASGIMiddleware):
         await next_app(scope, receive, send)
 
 
-def require_access(connection: Connection, handler: BaseRouteHandler) -> None:
+async def require_access(connection: Connection, handler: BaseRouteHandler) -> None:
     """Guard: the principal has a role that the route requires.
+
+    It is a coroutine because the framework runs other guards in a thread.
 
     Raises:
         Forbidden: states the role.

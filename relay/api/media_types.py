@@ -13,7 +13,7 @@ UNSPECIFIC: Final = {"", "application/octet-stream", "application/x-www-form-url
 """What clients send that were told no type: curl and Python's urllib name a form, others text or bytes."""
 
 
-def require_json(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def require_json(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Guard: reject a body that is compressed, or that says to be of another type than JSON.
 
     Raises:

@@ -98,7 +98,9 @@ def query_parameters(handler: BaseRouteHandler) -> dict[str, str]:
     }
 
 
-def reject_unknown_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def reject_unknown_parameters(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
     """Guard: reject unknown and repeated query parameters; a misspelled filter would match too much.
 
     It also rejects text that Postgres can't store, in the query and in the path.
