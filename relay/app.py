@@ -16,11 +16,10 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from relay import gauges
 from relay.access.authentication import (
-    Authentication,
     Authenticator,
+    authentication,
     author_of,
     principal_of,
-    require_access,
     require_declarations,
 )
 from relay.access.key_reader import KeyReader
@@ -178,8 +177,7 @@ def create_application(services: Services) -> Litestar:
             "principal": Provide(principal_of, sync_to_thread=False),
             "caller": Provide(caller_of, sync_to_thread=False),
         },
-        middleware=[Authentication(services.authenticator)],
-        guards=[require_access],
+        middleware=[authentication(services.authenticator)],
         state=State(by_name),
         exception_handlers=errors.HANDLERS,
         after_exception=[litestar_exception],

@@ -91,7 +91,8 @@ def derive(webhook: Webhook, tenant_label: str) -> Incoming:
     """
     hashes = webhook.hashes or identity.hashes_of(webhook.group)
     group = with_forced_tenant(webhook.group, webhook.source, tenant_label)
-    webhook = msgspec.structs.replace(webhook, group=group)
+    if group is not webhook.group:
+        webhook = msgspec.structs.replace(webhook, group=group)
     sender = identity.sender_hash(webhook.sender)
     keys = tuple(
         [

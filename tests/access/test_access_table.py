@@ -84,6 +84,7 @@ async def call(relay: Relay, row: str, key: str | None, objects: Objects) -> Api
     return await relay.call(row.split(maxsplit=1)[0], path, key=key, headers=headers, **given)
 
 
+@pytest.mark.slow
 async def test_every_cell_is_what_a_running_relay_responds(relay: Relay, sink: Sink) -> None:
     callers = Callers(relay)
     await callers.create()

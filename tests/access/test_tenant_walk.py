@@ -90,6 +90,7 @@ async def test_every_read_shows_nothing_of_others(found: World) -> None:
     assert {f"{BASE}{path}" for path in LISTS} <= read
 
 
+@pytest.mark.slow
 async def test_no_request_distinguishes_what_others_have_from_what_does_not_exist(
     found: World, database_url: str
 ) -> None:
