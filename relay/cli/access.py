@@ -6,6 +6,7 @@ from cyclopts import Parameter
 
 from relay.cli.connection import connect
 from relay.cli.output import Output, show_item, show_items
+from relay.domain.channels import MASK
 
 COLUMNS: Final = ("at", "author_name", "action", "kind", "object_id", "changes")
 MAX_VALUE: Final = 40
@@ -16,7 +17,7 @@ async def me(*, output: Output = "table") -> None:
     """Show who you are to the relay, and what you may do."""
     async with connect() as api:
         found = await api.get("me")
-    show_item(found, output)
+    show_item(found if output == "json" else with_all_tenants(found), output)
 
 
 async def audit(
@@ -50,6 +51,11 @@ async def audit(
     show_changes(entries, COLUMNS, output)
 
 
+def with_all_tenants(item: dict[str, Any]) -> dict[str, Any]:
+    """A principal or a key for a table, in which no value would look like no tenants."""
+    return item | {"tenants": item["tenants"] or "all"}
+
+
 def show_changes(entries: list[dict[str, Any]], columns: tuple[str, ...], output: str) -> None:
     """Print changes, with the fields of each in one cell."""
     if output == "table":
@@ -58,8 +64,11 @@ def show_changes(entries: list[dict[str, Any]], columns: tuple[str, ...], output
 
 
 def _summary(changes: dict[str, dict[str, Any]]) -> str:
+    shown = {name: (_short(change["before"]), _short(change["after"])) for name, change in changes.items()}
     return ", ".join(
-        f"{name}: {_short(change['before'])} → {_short(change['after'])}" for name, change in changes.items()
+        f"{name}: {before} → {after}"
+        for name, (before, after) in shown.items()
+        if before != after or before == MASK
     )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
+from relay.cli.access import with_all_tenants
 from relay.cli.connection import connect
 from relay.cli.output import Output, show_item, show_items
 from relay.domain.api_keys import NewApiKey, validate_new_key
@@ -56,7 +57,7 @@ async def list_keys(*, output: Output = "table") -> None:
     """List all keys, revoked ones included, without their secrets."""
     async with connect() as api:
         keys = await api.pages("keys")
-    show_items(keys, COLUMNS, output)
+    show_items(keys if output == "json" else [with_all_tenants(key) for key in keys], COLUMNS, output)
 
 
 @app.command
@@ -64,7 +65,7 @@ async def get(key_id: KeyId, /, *, output: Output = "table") -> None:
     """Show a key without its secret."""
     async with connect() as api:
         key = await api.get("keys", key_id)
-    show_item(key, output)
+    show_item(key if output == "json" else with_all_tenants(key), output)
 
 
 @app.command

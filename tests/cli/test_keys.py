@@ -44,6 +44,31 @@ async def test_a_key_is_created_used_rotated_and_revoked(relay: Relay, environ: 
     assert (listed["id"], listed["revoked_at"] is not None, "key" in listed) == (key["id"], True, False)
 
 
+async def test_a_key_without_tenants_is_for_all(relay: Relay, environ: dict[str, str]) -> None:
+    await relay("keys", "create", "--name", "root", "--role", "admin", **environ)
+    assert "all" in (await relay("keys", "list", **environ)).out.splitlines()[1].split()
+    assert ["tenants", "all"] in [line.split() for line in (await relay("me", **environ)).out.splitlines()]
+
+
+async def test_versions_of_a_channel_are_listed_and_restored(relay: Relay, environ: dict[str, str]) -> None:
+    hook = ("--webhook-url", "https://hooks.example.com/x")
+    await relay("channels", "create", "webhook", "--name", "Ops", *hook, **environ)
+    await relay("channels", "update", "ops", "--severities", "critical", **environ)
+    table = (await relay("channels", "versions", "ops", **environ)).out
+    assert "severities: - → ['critical']" in table
+    assert "matchers" not in table
+
+    restored = await relay("channels", "restore", "ops", "1", "--output", "json", **environ)
+
+    assert (restored.code, restored.json["severities"], restored.json["version"]) == (0, [], 3)
+    await relay("channels", "delete", "ops", **environ)
+    refused = await relay("channels", "restore", "ops", "1", **environ)
+    assert (refused.code, "webhook_url" in refused.err) == (1, True)
+    secret = ("--secret", "webhook_url=-")
+    again = await relay("channels", "restore", "ops", "1", *secret, stdin="https://hooks.example.com/y", **environ)
+    assert again.code == 0, again.err
+
+
 async def test_the_audit_lists_who_did_it(relay: Relay, environ: dict[str, str]) -> None:
     await relay(*CREATE, **environ)
     table = (await relay("audit", **environ)).out
