@@ -10,13 +10,11 @@ import msgspec
 import platformdirs
 
 from relay.database_url import plain_url, with_password, without_password
-from relay.domain.client_address import is_loopback
+from relay.domain.client_address import Network, is_loopback
 from relay.domain.errors import SettingsError
 from relay.domain.grants import parse_grants
 from relay.domain.severities import parse_table
 from relay.settings_checks import QUOTAS, check_tokens
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PREFIX: Final = "RELAY_"
 FILE: Final = "_FILE"

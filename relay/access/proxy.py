@@ -1,13 +1,12 @@
 """Authenticating proxies: principals from the headers of a proxy that has authenticated the user."""
 
-import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from relay.domain.client_address import Network, is_within
 from relay.domain.errors import Unauthorized
 from relay.domain.grants import Grant, granted, require_name
 from relay.domain.principals import Principal
-from relay.settings import Network
 
 USER: Final = "x-auth-user"
 ROLES: Final = "x-auth-roles"
@@ -29,7 +28,7 @@ def principal_of_proxy(
         Unauthorized: a header occurs twice or is malformed.
         Forbidden: the user has no role or no tenant in the relay.
     """
-    if not _is_inside(peer_address, networks):
+    if not is_within(peer_address or "", networks):
         return None
     values = _single_values(headers)
     if not values[USER]:
@@ -39,17 +38,6 @@ def principal_of_proxy(
     return Principal(
         kind="proxy", issuer="proxy", subject=user, name=user, role=role, tenants=tenants, method="proxy"
     )
-
-
-def _is_inside(peer_address: str | None, networks: Sequence[Network]) -> bool:
-    try:
-        address = ipaddress.ip_address((peer_address or "").partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address):
-        # A socket for both families reports IPv4 clients in this form.
-        address = address.ipv4_mapped or address
-    return any(address in network for network in networks)
 
 
 def _single_values(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -25,9 +25,12 @@ def client_address(client: str, forwarded_for: Sequence[str], trusted_proxies: S
 def is_within(address: str, networks: Sequence[Network]) -> bool:
     """Whether an address is in one of the networks; a text that is no address is not."""
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
+    if isinstance(parsed, ipaddress.IPv6Address):
+        # A socket for both families reports IPv4 clients in this form.
+        parsed = parsed.ipv4_mapped or parsed
     return any(parsed in network for network in networks)
 
 
