@@ -72,7 +72,7 @@ def require_storable(value: Any, path: str = "") -> None:
     if isinstance(value, str):
         if _unstorable.search(value):
             raise InvalidInput(path, "must not contain U+0000 or lone surrogates")
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for at, item in enumerate(value):
             require_storable(item, f"{path}[{at}]")
     elif isinstance(value, Mapping):

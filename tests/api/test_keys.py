@@ -54,6 +54,7 @@ async def test_who_one_is_and_what_one_may_do(relay: Relay) -> None:
         ({"tenant_id": ""}, "tenant_id"),
         ({"tenant_id": "a", "tenants": ["a"]}, "tenants"),
         ({"tenant_id": "\0"}, "tenant_id"),
+        ({"tenants": ["a", "\0"]}, "tenants[1]"),
         ({"role": "ingest", "tenants": ["a", "b"]}, "tenants"),
         ({"source": "prod"}, "source"),
         ({"role": "ingest", "source": "a@b"}, "source"),
