@@ -16,7 +16,7 @@ from relay.access.key_reader import KeyReader
 from relay.access.proxy import principal_of_proxy
 from relay.access.throttle import Throttle
 from relay.domain.client_address import client_address
-from relay.domain.errors import Forbidden, Unauthorized
+from relay.domain.errors import Forbidden, Unauthorized, UnknownCredential
 from relay.domain.grants import parse_grants
 from relay.domain.principals import Access, Author, Principal, Role, tenants_of
 from relay.settings import Settings
@@ -41,10 +41,6 @@ ANYONE: Final = Principal(
 """Who posts to an open webhook without a credential."""
 
 Connection = ASGIConnection[Any, Any, Any, Any]
-
-
-class UnknownCredential(Unauthorized):
-    """The credential may be a guess."""
 
 
 class Tokens(Protocol):
@@ -108,10 +104,7 @@ class Authenticator:
         if found:
             return found[0]
         if self._tokens is not None and not credential.startswith(KEY_PREFIX):
-            try:
-                return await self._tokens.verify(credential)
-            except Unauthorized as error:
-                raise UnknownCredential(str(error)) from None
+            return await self._tokens.verify(credential)
         key = await self._keys.find(credential) if credential.startswith(KEY_PREFIX) else None
         if key is None:
             raise UnknownCredential("the API key is unknown")

@@ -12,7 +12,7 @@ from joserfc.jws import CompactSignature, JWSRegistry, extract_compact, validate
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
 from relay.access.jwks import KeySetCache, guarded_fetch
-from relay.domain.errors import InvalidInput, SettingsError, Unauthorized
+from relay.domain.errors import InvalidInput, SettingsError, Unauthorized, UnknownCredential
 from relay.domain.grants import granted, parse_grants, require_name
 from relay.domain.principals import Principal
 from relay.notify.transport.egress_policy import EgressPolicy
@@ -93,11 +93,20 @@ class TokenVerifier:
         """The principal of a token.
 
         Raises:
-            Unauthorized: the token is malformed, forged, expired or not for the relay. The error says which, and
-                contains nothing of the token but names of claims.
+            UnknownCredential: the token is malformed or forged.
+            Unauthorized: the token has expired or is not for the relay. The error says which, and contains nothing
+                of the token but names of claims.
             Forbidden: the token has no role or no tenant in the relay.
             Unavailable: the keys of the issuer could not be loaded yet.
         """
+        try:
+            signature = await self._verified(token)
+        except Unauthorized as error:
+            raise UnknownCredential(str(error)) from None
+        return self._principal(self._checked_claims(signature.payload))
+
+    async def _verified(self, token: str) -> CompactSignature:
+        """The parts of a token whose signature is valid."""
         signature = self._parse(token)
         header = signature.headers()
         key = await self._keys.find(header.get("kid"), header["alg"])
@@ -107,7 +116,7 @@ class TokenVerifier:
             valid = False
         if not valid:
             raise Unauthorized("the signature of the token is invalid")
-        return self._principal(self._checked_claims(signature.payload))
+        return signature
 
     async def close(self) -> None:
         """Stop the refreshes of the keys."""

@@ -5,6 +5,7 @@ RelayError
 ├── InvalidInput         the caller's input is invalid; names the field
 │   └── InvalidWebhook   the body is not an Alertmanager webhook
 ├── Unauthorized         the credential is missing, unknown, expired or revoked
+│   └── UnknownCredential  it may be a guess
 ├── Forbidden            the principal may not do this
 ├── NotFound             the resource does not exist
 ├── Conflict             the resource already exists, or another resource prevents the change
@@ -43,6 +44,10 @@ class InvalidWebhook(InvalidInput):
 
 class Unauthorized(RelayError):
     """The credential is missing, unknown, expired or revoked."""
+
+
+class UnknownCredential(Unauthorized):
+    """The credential may be a guess: an unknown key, or a token with an invalid signature."""
 
 
 class Forbidden(RelayError):

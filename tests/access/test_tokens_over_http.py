@@ -88,6 +88,13 @@ async def test_a_token_that_is_not_for_the_relay_is_unauthorized(relay: Relay, c
     assert (response.status, response.headers["WWW-Authenticate"]) == (401, "Bearer"), response.body
 
 
+async def test_an_expired_token_is_no_guess(relay: Relay) -> None:
+    """Otherwise a page whose token has expired would learn after some requests that it must wait."""
+    expired = [(await relay.call("GET", "/me", key=issued(exp=1))).status for _ in range(30)]
+    forged = [(await relay.call("GET", "/me", key=issued(key=ec_key("other")))).status for _ in range(30)]
+    assert (set(expired), set(forged)) == ({401}, {401, 429})
+
+
 async def test_keys_of_the_issuer_rotate(relay: Relay, sink: Sink) -> None:
     assert (await relay.call("GET", "/me", key=issued())).status == 200
     publish(sink, ec_key(), rsa_key())
