@@ -28,7 +28,7 @@ async def test_canceled_statements_lose_nothing_and_stop_no_task(
     for _ in range(6):
         # Statements that wait for these locks are certainly active when they are canceled.
         async with locking.transaction():
-            await locking.execute("LOCK TABLE lanes, deliveries IN EXCLUSIVE MODE")
+            await locking.execute("LOCK TABLE lanes IN EXCLUSIVE MODE")
             await asyncio.sleep(0.1)
             await administrator.execute(CANCEL)
         await asyncio.sleep(0.1)
