@@ -24,7 +24,7 @@ from relay.domain.templates.message_templates import (
 )
 from relay.domain.versions import Action
 from relay.notify.templates.checks import check_parts
-from relay.store.configuration import message_templates
+from relay.store.configuration import message_templates, versions
 from relay.store.configuration.quotas import Caller
 from relay.store.postgres.database import Database
 
@@ -103,7 +103,8 @@ class MessageTemplatesController(Controller):
 
         async def write(connection: AsyncConnection) -> MessageTemplate:
             before = await message_templates.get(connection, template_id, principal.tenants, lock=True)
-            message_templates.require_current(before, wanted_versions(if_match))
+            wanted = wanted_versions(if_match)
+            await versions.require_current(connection, message_templates.KIND, template_id, wanted)
             fields = patch_template(before, data, version=before.version, updated_at=before.updated_at)
             template = await _checked(parse_message_template(fields), principal)
             return await message_templates.change(connection, before, template, caller)

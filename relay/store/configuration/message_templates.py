@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.channel_types import BaseChannel
-from relay.domain.errors import Changed, Conflict, InvalidInput, NotFound, Unreadable
+from relay.domain.errors import Conflict, InvalidInput, NotFound, Unreadable
 from relay.domain.fields import field_and_message
 from relay.domain.principals import Tenants, sees
 from relay.domain.templates.message_templates import (
@@ -110,16 +110,6 @@ async def change(
     return await _write_version(connection, caller, action, before, template)
 
 
-def require_current(template: MessageTemplate, wanted: frozenset[int] | None) -> None:
-    """Reject a change of a template that is at none of the versions that the caller requires.
-
-    Raises:
-        Changed: states the version.
-    """
-    if wanted is not None and template.version not in wanted:
-        raise Changed(f"the message template {template.id!r} is at version {template.version}; read it again")
-
-
 async def remove(
     connection: AsyncConnection, template_id: str, caller: Caller, wanted: frozenset[int] | None = None
 ) -> None:
@@ -131,7 +121,7 @@ async def remove(
         Changed: it is at none of the versions `wanted`.
     """
     before = await get(connection, template_id, caller.tenants, lock=True)
-    require_current(before, wanted)
+    await versions.require_current(connection, KIND, template_id, wanted)
     if users := await _users(connection, template_id):
         raise Conflict(f"the message template {template_id!r} is used by {format_ids(users)}; change that first")
     await connection.execute(delete(message_templates).where(message_templates.c.id == template_id))

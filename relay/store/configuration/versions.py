@@ -109,7 +109,7 @@ async def require_current(
         return
     number = (await current(connection, kind, [object_id])).get(object_id, 0)
     if number not in wanted:
-        raise Changed(f"the {kind} {object_id!r} is at version {number}; read it again")
+        raise Changed(f"the {kind.replace('_', ' ')} {object_id!r} is at version {number}; read it again")
 
 
 async def require_same_owner(
