@@ -13,12 +13,16 @@ MAX_ID: Final = 2**63 - 1
 
 
 class State(StrEnum):
-    """The state of a delivery. The last three are final, but delivered and dead deliveries can be redelivered."""
+    """The state of a delivery. All but the first two are final, but all except merged ones can be redelivered.
+
+    A suppressed one is sent later if what suppresses it ends while its alerts fire.
+    """
 
     PENDING = "pending"
     SENDING = "sending"
     DELIVERED = "delivered"
     MERGED = "merged"
+    SUPPRESSED = "suppressed"
     DEAD = "dead"
 
 
@@ -46,12 +50,14 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
 class Kind(StrEnum):
     """What a delivery sends: a notification of one group, a digest of many, or an edit of a group's message.
 
-    A `refresh` edits a message that shows an older state than a digest that was sent after it.
+    A `refresh` edits a message that shows an older state than a digest that was sent after it. A `release` sends
+    the alerts of a group that still fire after what suppressed them has ended.
     """
 
     GROUP = "group"
     DIGEST = "digest"
     REFRESH = "refresh"
+    RELEASE = "release"
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

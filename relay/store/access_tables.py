@@ -1,4 +1,4 @@
-"""The tables of access: API keys, and the versions of all configuration."""
+"""The tables of API keys, silences, and the versions of all configuration."""
 
 from sqlalchemy import (
     BigInteger,
@@ -62,4 +62,20 @@ versions = Table(
     Index("versions_tenant", "tenant_id", "id"),
     Index("versions_config", "config_version", postgresql_where=text("config_version IS NOT NULL")),
     comment="All changes of the configuration, without secrets. Rows are never changed or deleted.",
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("body", JSONB, nullable=False, comment="All fields but the id."),
+    Column("tenant_id", Text, comment="NULL for one of no tenant."),
+    Column("starts_at", _moment, nullable=False),
+    Column("ends_at", _moment, comment="NULL for a series without an end."),
+    Column("created_at", _moment, nullable=False, server_default=text("now()")),
+    Column("updated_at", _moment, nullable=False, server_default=text("now()")),
+    Column("matched_at", _moment, comment="When it last matched a firing alert, as far as that matters."),
+    Column("reminded_for", _moment, comment="The end of which its reminder told."),
+    Index("silences_ends_at", "ends_at"),
+    Index("silences_tenant", "tenant_id", "id"),
 )

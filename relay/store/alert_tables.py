@@ -167,6 +167,7 @@ receipts = Table(
         server_default=text("'{}'"),
         comment="Positions of late alerts, which are not delivered.",
     ),
+    Column("config_version", BigInteger, comment="The version of the configuration that routed it."),
     Index("receipts_group", "group_hash", "received_at"),
 )
 
@@ -181,4 +182,21 @@ repeats = Table(
     Column("last_received_at", _moment, nullable=False),
     CheckConstraint("kind IN ('duplicate', 'late')", name="repeats_kind"),
     comment="Duplicate and late reports, counted on the receipt that they repeat.",
+)
+
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("alert_id", BigInteger, nullable=False),
+    Column("author", Text, nullable=False, comment="The identity of who acknowledged the alert."),
+    Column("author_name", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_at", _moment, nullable=False, server_default=text("now()")),
+    Column("until", _moment, comment="NULL: until the alert ends."),
+    Column("ended_at", _moment, comment="When it was withdrawn or replaced; NULL while it holds."),
+    Column("ended_by", Text, comment="The identity of who withdrew it."),
+    Index("acknowledgements_alert", "alert_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+    Index("acknowledgements_history", "alert_id", "id"),
+    comment="Who takes care of an alert; its repeats are suppressed.",
 )

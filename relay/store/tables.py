@@ -20,8 +20,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from relay.domain.history import Kind, State
-from relay.store.access_tables import api_keys, versions
+from relay.store.access_tables import api_keys, silences, versions
 from relay.store.alert_tables import (
+    acknowledgements,
     alerts,
     group_states,
     is_one_of,
@@ -123,7 +124,8 @@ lanes = Table(
     },
 )
 
-# Partitioned by state into deliveries_waiting and deliveries_finished; their own indexes are in the migrations.
+# Partitioned by state into deliveries_waiting, deliveries_suppressed and deliveries_finished; their own indexes are
+# in the migrations.
 deliveries = Table(
     "deliveries",
     metadata,
@@ -163,11 +165,27 @@ deliveries = Table(
     Column("last_error", Text),
     Column("source", Text, nullable=False, server_default=text("''"), comment="Empty for a digest."),
     Column("tenant_id", Text, comment="The tenant of its channel."),
+    Column("alert_ids", ARRAY(BigInteger), comment="Its alerts, where these are not those of positions."),
+    Column(
+        "withheld",
+        ARRAY(BigInteger),
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="Alerts that were suppressed: the message is without these.",
+    ),
+    Column("suppressed_by", JSONB, comment="What suppressed it, each with the ids of its alerts."),
+    Column(
+        "held_by",
+        ARRAY(Text),
+        comment="What still suppresses it; NULL when nothing is to be sent after that ends.",
+    ),
+    Column("config_version", BigInteger, comment="The version of the configuration that suppressed it."),
     CheckConstraint(is_one_of("state", State), name="deliveries_state"),
     CheckConstraint(is_one_of("kind", Kind), name="deliveries_kind"),
     CheckConstraint(f"(kind = '{Kind.DIGEST}') = (receipt_id IS NULL)", name="deliveries_kind_receipt"),
     Index("deliveries_receipt", "receipt_id"),
     Index("deliveries_tenant", "tenant_id", "id", postgresql_where=text("tenant_id IS NOT NULL")),
+    Index("deliveries_withheld", "channel_id", "group_hash", postgresql_where=text("suppressed_by IS NOT NULL")),
     postgresql_partition_by="LIST (state)",
 )
 
@@ -217,6 +235,7 @@ attempts = Table(
 )
 
 __all__ = [
+    "acknowledgements",
     "alerts",
     "api_keys",
     "attempts",
@@ -233,6 +252,7 @@ __all__ = [
     "repeats",
     "senders",
     "series",
+    "silences",
     "sources",
     "tallies",
     "versions",

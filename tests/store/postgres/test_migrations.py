@@ -24,7 +24,7 @@ UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespac
 UNION ALL SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace
 """
 # Partitions, their indexes and the sequence of their ids are only in the migrations.
-OUTBOX = ("deliveries", "deliveries_waiting", "deliveries_finished")
+OUTBOX = ("deliveries", "deliveries_waiting", "deliveries_suppressed", "deliveries_finished")
 COLUMNS = """
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
   pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)
