@@ -22,6 +22,8 @@ class ObjectKind(StrEnum):
     MESSAGE_TEMPLATE = "message_template"
     KEY = "key"
     SOURCE = "source"
+    SILENCE = "silence"
+    ACKNOWLEDGEMENT = "acknowledgement"
 
 
 class Action(StrEnum):
