@@ -124,8 +124,8 @@ lanes = Table(
     },
 )
 
-# Partitioned by state into deliveries_waiting, deliveries_suppressed and deliveries_finished; their own indexes are
-# in the migrations.
+# Partitioned by state into deliveries_waiting, deliveries_suppressed and deliveries_finished; their own indexes
+# are in the migrations.
 deliveries = Table(
     "deliveries",
     metadata,
