@@ -12,24 +12,34 @@ from relay.store.postgres.statements import DriverConnection, Statement
 MAX_CHANGES: Final = 1_000
 """Recorded changes that are loaded one by one; after more of them all filters are loaded."""
 
-# One snapshot. Each statement that changes channels increments the version, and what it has changed is known if a
-# row records that version; a row that names no channel (a message template) has changed no filter. The limit makes
-# Postgres use the index also when it expects most rows to be newer. If no channel changed, the one row has no id.
+
+def recorded_changes(kind: ObjectKind) -> str:
+    """Return the queries `current`, of the version, and `changed`, of the ids that changed after `:since`.
+
+    Each statement that changes what routing depends on increments the version, and what it has changed is known if
+    a row records that version. The limit makes Postgres use the index also when it expects most rows to be newer.
+    """
+    return f"""
+      recorded AS MATERIALIZED (
+        SELECT config_version, kind, object_id FROM versions WHERE config_version > :since
+        ORDER BY config_version LIMIT {MAX_CHANGES}
+      ),
+      current AS MATERIALIZED (
+        SELECT version,
+          version - :since::bigint = (SELECT count(DISTINCT config_version) FROM recorded) AS is_complete
+        FROM config_version
+      ),
+      changed AS (SELECT DISTINCT object_id AS id FROM recorded WHERE kind = '{kind}')
+    """
+
+
+# One snapshot. If no channel changed, the one row has no id.
 LOAD_CHANGES: Final = Statement(
     f"""
-    WITH recorded AS MATERIALIZED (
-      SELECT config_version, kind, object_id FROM versions WHERE config_version > :since
-      ORDER BY config_version LIMIT {MAX_CHANGES}
-    ),
-    current AS MATERIALIZED (
-      SELECT version,
-        version - :since::bigint = (SELECT count(DISTINCT config_version) FROM recorded) AS is_complete
-      FROM config_version
-    )
+    WITH {recorded_changes(ObjectKind.CHANNEL)}
     SELECT v.version, v.is_complete, changed.id, c.config
     FROM current v
-    LEFT JOIN (SELECT DISTINCT object_id AS id FROM recorded WHERE kind = '{ObjectKind.CHANNEL}') AS changed
-      ON v.is_complete
+    LEFT JOIN changed ON v.is_complete
     LEFT JOIN LATERAL (
       SELECT {ROUTED_CONFIG} AS config FROM channels c WHERE c.id = changed.id LIMIT 1
     ) AS c ON true
