@@ -47,6 +47,7 @@ class Metrics:
     def _create_ingest_metrics(self) -> None:
         self.webhooks = self._counter("relay_webhooks", "Webhooks by result.", "result")
         self.alerts = self._counter("relay_alerts_received", "Alerts in accepted webhooks.", "status")
+        self.unrouted = self._counter("relay_alerts_unrouted", "Firing alerts in webhooks that match no channel.")
         self.mixed_groups = self._counter(
             "relay_mixed_groups", "Groups in which unrelated senders report different alerts."
         )

@@ -23,6 +23,18 @@ def upgrade() -> None:
         "receipts",
         sa.Column("config_version", sa.BigInteger, comment="The version of the configuration that routed it."),
     )
+    # The default is also that of rows of an earlier release, which are not looked at again.
+    op.add_column(
+        "alerts",
+        sa.Column(
+            "routed",
+            sa.Boolean,
+            nullable=False,
+            server_default=sa.text("true"),
+            comment="Whether it matched a channel in any webhook.",
+        ),
+    )
+    op.create_index("alerts_unrouted", "alerts", ["id"], postgresql_where=sa.text("NOT routed"))
 
 
 def silences() -> None:
@@ -137,5 +149,6 @@ def downgrade() -> None:
     for column in ("config_version", "held_by", "suppressed_by", "withheld", "alert_ids"):
         op.drop_column("deliveries", column)
     op.drop_column("receipts", "config_version")
+    op.drop_column("alerts", "routed")
     op.drop_table("acknowledgements")
     op.drop_table("silences")

@@ -35,12 +35,14 @@ class HistoryController(Controller):
         since: FromQuery[datetime | None] = None,
         until: FromQuery[datetime | None] = None,
         delivery_id: IdFilter = None,
+        routed: FromQuery[bool | None] = None,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> Page[HistoryItem]:
         """List alerts; `since` and `until` bound the time they were last received.
 
-        `delivery_id` selects the alerts of a delivery and of the deliveries merged into it.
+        `delivery_id` selects the alerts of a delivery and of the deliveries merged into it; `routed=false` those
+        that have matched no channel.
         """
         wanted = history.HistoryFilter(
             status=status,
@@ -53,6 +55,7 @@ class HistoryController(Controller):
             since=utc("since", since),
             until=utc("until", until),
             delivery_id=delivery_id,
+            routed=routed,
         )
         async with database.begin() as connection:
             items = await history.page(connection, wanted, principal.tenants, number_cursor(cursor), limit + 1)

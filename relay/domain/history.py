@@ -27,7 +27,10 @@ class State(StrEnum):
 
 
 class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert in the history. `end_reason` is null while it is open: resolved, lost or superseded."""
+    """An alert in the history. `end_reason` is null while it is open: resolved, lost or superseded.
+
+    `routed`: it matched a channel in one of its webhooks. Alerts of earlier releases count as routed.
+    """
 
     id: int
     fingerprint: str
@@ -45,6 +48,7 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
     first_received_at: datetime
     last_received_at: datetime
     generator_url: str
+    routed: bool
 
 
 class Kind(StrEnum):

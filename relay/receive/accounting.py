@@ -1,4 +1,4 @@
-"""Metrics of stored webhooks, and a log line about senders that need sources."""
+"""Metrics of stored webhooks, and log lines about senders that need sources and alerts that match no channel."""
 
 from typing import Final
 
@@ -8,6 +8,7 @@ from relay.domain.alerts import Group
 from relay.receive.backlog import WebhookResult
 from relay.receive.batch import Decision
 from relay.receive.incoming import Incoming
+from relay.store.outbox.ingest_rows import MAX_INDEXED_TEXT
 from relay.telemetry import Metrics
 
 MAX_REPORTED_GROUPS: Final = 1000
@@ -40,6 +41,21 @@ class Accounting:
             address=webhook.sender.address,
             detail="several senders report different alerts with this groupKey and edit the same message; "
             "give each Alertmanager cluster its own ?source=NAME in its webhook URL",
+        )
+
+    def report_unrouted(self, incoming: Incoming, decision: Decision) -> None:
+        """Log and count the firing alerts of a webhook that match no channel, in one line."""
+        if not decision.unrouted:
+            return
+        self._metrics.unrouted.inc(len(decision.unrouted))
+        group = incoming.webhook.group
+        log.info(
+            "alerts_unrouted",
+            count=len(decision.unrouted),
+            alertname=group.alerts[decision.unrouted[0]].name[:MAX_INDEXED_TEXT],
+            group_key=group.group_key[:MAX_INDEXED_TEXT],
+            source=incoming.webhook.source,
+            detail="no channel matches; `relay route` and `GET /history?routed=false` show why and which",
         )
 
     def count(self, group: Group, result: WebhookResult) -> None:

@@ -25,12 +25,14 @@ from relay.store.outbox.ingest_rows import BatchRows, DeliveryRow, ReceiptRow, S
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of one webhook. `suppressed` counts its alerts that are not delivered.
 
+    `unrouted` has the positions of its firing alerts that match no channel.
     `alternating`: unrelated senders report different alerts in this group.
     """
 
     duplicate: bool
     suppressed: int = 0
     channel_ids: tuple[str, ...] = ()
+    unrouted: tuple[int, ...] = ()
     alternating: bool = False
 
 
@@ -156,11 +158,15 @@ class State:
         self._collected.receipts.append(receipt)
         # What is late is not accepted as new: the report of another sender that it fires again is not a duplicate.
         late = all(one.late for one in placed)
+        alerts = incoming.webhook.group.alerts
+        unmatched = rows.unmatched(routes, len(alerts))
+        self._collected.routed(placed, unmatched)
         repeats.record(group, incoming.report, receipt_id, accepted=not late)
         return Decision(
             duplicate=False,
             suppressed=sum(not one.delivered for one in placed),
             channel_ids=self._queue(incoming, receipt, placed, routes, table),
+            unrouted=tuple([position for position in unmatched if alerts[position].firing]),
             alternating=repeats.is_alternating(group),
         )
 

@@ -6,7 +6,7 @@ parts are in the order in which rows of series are locked everywhere.
 
 import asyncio
 from array import array
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -16,9 +16,9 @@ from relay.domain import repeats
 from relay.domain.repeats import GroupState
 from relay.receive.batch import Batch, State
 from relay.receive.incoming import Incoming, series_keys
-from relay.receive.rows import Placed
+from relay.receive.rows import Placed, unmatched
 from relay.route.table import RoutingTable
-from relay.store.outbox import ingest
+from relay.store.outbox import ingest, routing_marks
 from relay.store.outbox.ingest_rows import BatchRows, SeriesKey, StoredState
 from relay.store.postgres.statements import DriverConnection
 
@@ -79,6 +79,7 @@ class LargeWebhook:
                 )
                 batch = Batch(state.rows(), (decision,))
                 if await ingest.write(self._driver, table.version, batch.rows) is not None:
+                    await self._mark_routed(placed, routes)
                     return batch
                 version, outdated = table.version, outdated + 1
                 table = await load_table(self._driver, outdated)
@@ -153,6 +154,12 @@ class LargeWebhook:
         return {
             channel_id: None if len(positions) == total else positions for channel_id, positions in matched.items()
         }
+
+    async def _mark_routed(self, placed: Sequence[Placed], routes: Mapping[str, Sequence[int] | None]) -> None:
+        """Write which alerts matched a channel; the parts were written before that was known."""
+        unrouted = [placed[position].alert_id for position in unmatched(routes, len(placed))]
+        routed = {one.alert_id for one in placed}.difference(unrouted)
+        await routing_marks.mark(self._driver, routed, unrouted, self._incoming.webhook.received_at)
 
     async def _load(self, positions: Sequence[int]) -> tuple[Incoming, StoredState]:
         part = self._incoming.part(positions)

@@ -1,6 +1,7 @@
 """Conversion of a decided batch into rows."""
 
-from collections.abc import Collection, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -57,6 +58,8 @@ class Collected:
         self._repeats: dict[tuple[int, int, str], RepeatRow] = {}
         self._senders: dict[tuple[str, int], Webhook] = {}
         self._unsourced: dict[SeriesKey, UnsourcedRow] = {}
+        self._routed: set[int] = set()
+        self._unrouted: set[int] = set()
 
     def saw(self, incoming: Incoming, group: GroupState) -> None:
         """Write the states of a group, and when the sender was last seen."""
@@ -84,6 +87,12 @@ class Collected:
         count = self._repeats[key].count if key in self._repeats else 0
         self._repeats[key] = RepeatRow(*key, count + 1, incoming.webhook.received_at)
 
+    def routed(self, placed: Sequence[Placed], unmatched: Collection[int]) -> None:
+        """Write which alerts matched a channel; `unmatched` are the positions of the others."""
+        omitted = frozenset(unmatched)
+        self._unrouted.update(placed[position].alert_id for position in omitted)
+        self._routed.update([one.alert_id for position, one in enumerate(placed) if position not in omitted])
+
     def rows(self, known: Collection[int]) -> BatchRows:
         """The rows; `known` are the ids of stored occurrences."""
         return BatchRows(
@@ -94,7 +103,8 @@ class Collected:
             ],
             unsourced=list(self._unsourced.values()),
             alerts=[
-                _alert_row(touched, added=at not in known) for at, touched in sorted(self._occurrences.items())
+                _alert_row(touched, added=at not in known, routed=self._was_routed(at, added=at not in known))
+                for at, touched in sorted(self._occurrences.items())
             ],
             receipts=self.receipts,
             deliveries=self.deliveries,
@@ -104,6 +114,20 @@ class Collected:
                 for source, sender in sorted(self._senders)
             ],
         )
+
+    def _was_routed(self, alert_id: int, *, added: bool) -> bool | None:
+        """What to store of an alert, None for what is stored of it, or for a new one that was routed."""
+        if alert_id in self._routed:
+            return None if added else True
+        return False if added and alert_id in self._unrouted else None
+
+
+def unmatched(routes: Mapping[str, Sequence[int] | None], total: int) -> Sequence[int]:
+    """The positions of the alerts that match no channel; see `RoutingTable.route`."""
+    if any(positions is None for positions in routes.values()):
+        return ()
+    matched = set(itertools.chain.from_iterable(positions for positions in routes.values() if positions))
+    return tuple([position for position in range(total) if position not in matched])
 
 
 def stored_hash(incoming: Incoming, *, adopted: bool) -> int:
@@ -161,7 +185,7 @@ def _series_row(series: Series, labels: dict[str, str] | None) -> SeriesRow:
     )
 
 
-def _alert_row(touched: _Touched, *, added: bool) -> AlertRow:
+def _alert_row(touched: _Touched, *, added: bool, routed: bool | None) -> AlertRow:
     series, occurrence, alert = touched.series, touched.occurrence, touched.alert
     labels = {} if alert is None else alert.labels
     first, last = occurrence.first_received_at, occurrence.last_received_at
@@ -187,6 +211,7 @@ def _alert_row(touched: _Touched, *, added: bool) -> AlertRow:
         resolved_group_hashes=occurrence.resolved_groups or None,
         receipt_id=occurrence.receipt_id,
         adopted=occurrence.adopted,
+        routed=routed,
     )
 
 

@@ -96,11 +96,19 @@ alerts = Table(
         server_default=text("false"),
         comment="Whether it was opened without a source, whose keys and messages it keeps.",
     ),
+    Column(
+        "routed",
+        Boolean,
+        nullable=False,
+        server_default=text("true"),
+        comment="Whether it matched a channel in any webhook.",
+    ),
     CheckConstraint(is_one_of("status", Status), name="alerts_status"),
     CheckConstraint(is_one_of("end_reason", EndReason), name="alerts_end_reason"),
     CheckConstraint(f"(status = '{Status.RESOLVED}') = (end_reason IS NOT NULL)", name="alerts_end"),
     Index("alerts_ended", "series_id", "starts_at", postgresql_where=text("end_reason IS NOT NULL")),
     Index("alerts_open", "id", postgresql_where=text(f"status = '{Status.FIRING}'")),
+    Index("alerts_unrouted", "id", postgresql_where=text("NOT routed")),
     comment="Occurrences: periods during which a series fires.",
 )
 

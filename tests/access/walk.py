@@ -199,5 +199,5 @@ NAMED: Final = {
 """Texts of others as parameters; a new parameter is to be added here, or below."""
 WITHOUT_REFERENCES: Final = {
     *("limit", "cursor", "since", "until"),
-    *("status", "state", "kind", "action"),
+    *("status", "state", "kind", "action", "routed"),
 }

@@ -12,6 +12,7 @@ from tests.fixtures.sink import Sink
 FIELDS = [
     *("id", "fingerprint", "status", "alertname", "severity", "category", "tenant_id", "labels", "annotations"),
     *("starts_at", "ends_at", "first_received_at", "last_received_at", "generator_url", "source", "end_reason"),
+    "routed",
 ]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
@@ -172,3 +173,30 @@ async def test_a_digest_and_a_fallback_include_all_alerts_merged_into_them(
     [item] = await relay.items(f"/history?delivery_id={a}")
     [receipt] = (await relay.call("GET", f"/history/{item['id']}")).json["timeline"]
     assert [(one["id"], one["state"], one["merged_into"]) for one in receipt["deliveries"]] == [(a, "merged", b)]
+
+
+async def test_alerts_that_match_no_channel_are_listed_until_a_webhook_matches(relay: Relay, sink: Sink) -> None:
+    await relay.channel(
+        name="DB", channel_type="webhook", webhook_url=sink.url, matchers=["team=db"], send_resolved=False
+    )
+    await relay.webhook(webhook(alert("Up", team="db"), alert("Lost"), alert("Gone")))
+
+    assert [item["alertname"] for item in await relay.items("/history?routed=false")] == ["Gone", "Lost"]
+    assert [item["alertname"] for item in await relay.items("/history?routed=true")] == ["Up"]
+    assert await unrouted(relay) == 2
+    await relay.webhook(webhook(alert("Up", "resolved", team="db"), alert("Lost", "resolved"), alert("Gone")))
+    assert await unrouted(relay) == 3  # resolved alerts do not count
+    await relay.change("PATCH", "/channels/db", json={"matchers": ["alertname=Gone"]})
+    await relay.webhook(webhook(alert("Gone"), alert("New")))
+
+    assert [item["alertname"] for item in await relay.items("/history?routed=false")] == ["New", "Lost"]
+    assert await unrouted(relay) == 4
+
+
+async def unrouted(relay: Relay) -> float:
+    """The counter of alerts that matched no channel."""
+    response = await relay.call("GET", "metrics")
+    [line] = [
+        line for line in response.body.decode().splitlines() if line.startswith("relay_alerts_unrouted_total")
+    ]
+    return float(line.split()[1])

@@ -40,6 +40,22 @@ async def test_a_large_webhook_is_routed_repeated_and_resolved(relay: Relay, sin
     }  # fmt: skip
 
 
+async def test_alerts_of_a_large_webhook_that_match_no_channel_are_marked(relay: Relay, sink: Sink) -> None:
+    await relay.channel(
+        name="Critical", channel_type="webhook", webhook_url=sink.url, severities=["critical"], send_resolved=False
+    )
+    await relay.webhook(many())
+
+    unrouted = await relay.items("/history?routed=false&limit=500")
+    assert {item["severity"] for item in unrouted} == {"warning", "info"}
+    assert {item["severity"] for item in await relay.items("/history?routed=true&limit=500")} == {"critical"}
+
+    await relay.change("PATCH", "/channels/critical", json={"severities": ["info"]})
+    await relay.webhook(many(count=MANY + 3))
+    unrouted = await relay.items("/history?routed=false&limit=500")
+    assert [item["labels"]["number"] for item in unrouted if item["severity"] != "warning"] == [str(MANY)]
+
+
 async def test_channels_change_while_a_large_webhook_is_committed(relay: Relay, sink: Sink) -> None:
     await relay.channel(name="Ops", channel_type="webhook", webhook_url=sink.url)
     posting = asyncio.create_task(relay.webhook(many(count=6_000)))

@@ -121,13 +121,13 @@ _ADD_ALERTS: Final = f"""
   INSERT INTO alerts (
     id, series_id, tenant_id, source, fingerprint, starts_at, status, alertname, severity, category, annotations,
     ends_at, end_reason, generator_url, first_received_at, last_received_at, resolved_received_at, resolved_by,
-    group_hashes, resolved_group_hashes, receipt_id, adopted
+    group_hashes, resolved_group_hashes, receipt_id, adopted, routed
   )
   OVERRIDING SYSTEM VALUE
   SELECT r.id, r.series_id, r.tenant_id, r.source, r.fingerprint, r.starts_at, {_STATUS}, r.alertname, r.severity,
     r.category, r.annotations, r.ends_at, r.end_reason, r.generator_url, r.first_received_at,
     coalesce(r.last_received_at, r.first_received_at), r.resolved_received_at, r.resolved_by, {_HASHES},
-    r.receipt_id, r.adopted
+    r.receipt_id, r.adopted, coalesce(r.routed, true)
   FROM alert_rows r CROSS JOIN current WHERE r.first_received_at IS NOT NULL
 """
 
@@ -137,7 +137,8 @@ _CHANGE_ALERTS: Final = f"""
     annotations = coalesce(r.annotations, a.annotations), ends_at = r.ends_at, end_reason = r.end_reason,
     generator_url = coalesce(r.generator_url, a.generator_url), last_received_at = r.last_received_at,
     resolved_received_at = r.resolved_received_at, resolved_by = r.resolved_by,
-    (group_hashes, resolved_group_hashes) = ROW ({_HASHES}), receipt_id = r.receipt_id, adopted = r.adopted
+    (group_hashes, resolved_group_hashes) = ROW ({_HASHES}), receipt_id = r.receipt_id, adopted = r.adopted,
+    routed = coalesce(r.routed, a.routed)
   FROM alert_rows r CROSS JOIN current
   WHERE a.id = r.id AND a.id = ANY (ARRAY(SELECT id FROM alert_rows WHERE first_received_at IS NULL))
 """

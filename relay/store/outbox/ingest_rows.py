@@ -70,7 +70,7 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
     What is None for a new one has its usual value, which takes no time to transfer: `last_received_at` is that of
     `first_received_at`, and `resolved_group_hashes` is empty. A stored one keeps annotations and generator_url if
-    it has no others. It is resolved if it has an `end_reason`.
+    it has no others. It is resolved if it has an `end_reason`. `routed` is None for what is stored, or for true.
     """
 
     id: int
@@ -94,6 +94,7 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     resolved_group_hashes: tuple[int, ...] | None = None
     receipt_id: int | None = None
     adopted: bool
+    routed: bool | None = None
 
 
 class UnsourcedRow(msgspec.Struct, frozen=True, gc=False):
@@ -214,6 +215,7 @@ RECORDS: Final = {
         resolved_group_hashes="bigint[]",
         receipt_id="bigint",
         adopted="boolean",
+        routed="boolean",
     ),
     "unsourced": Records(UnsourcedRow, tenant_id="text", source="text", identity="bytea", expected="bigint"),
     "receipts": Records(

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, and_, any_, cast, func, or_, select, text
+from sqlalchemy import BigInteger, and_, any_, cast, func, not_, or_, select, text
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -53,6 +53,7 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
     delivery_id: int | None = None
+    routed: bool | None = None
 
 
 async def page(
@@ -72,6 +73,9 @@ async def page(
         statement = statement.where(alerts.c.last_received_at >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(alerts.c.last_received_at < wanted.until)
+    if wanted.routed is not None:
+        # Not a comparison with a parameter: the index of the others has this condition.
+        statement = statement.where(alerts.c.routed if wanted.routed else not_(alerts.c.routed))
     if wanted.delivery_id is not None:
         statement = statement.where(IN_DELIVERY.bindparams(delivery_id=wanted.delivery_id))
     if before is not None:
