@@ -90,7 +90,7 @@ def parse_matchers(text: str) -> tuple[Matcher, ...]:
         raise InvalidInput("", f"{text!r} is not a matcher: {error}; {_advice(text)}") from None
     matchers = tuple(Matcher(name, Op(operator), value) for name, operator, value in found)
     for matcher in matchers:
-        _require_valid_pattern(matcher, text)
+        require_valid_pattern(matcher, text)
     return matchers
 
 
@@ -119,7 +119,7 @@ def parse_earlier(text: str) -> Matcher | None:
         return None
     matcher = Matcher(found["name"] or classic_unescape(found["quoted"]), Op(found["op"]), value)
     try:
-        _require_valid_pattern(matcher, text)
+        require_valid_pattern(matcher, text)
     except InvalidInput:
         return None
     return matcher
@@ -168,7 +168,12 @@ def _without_quotes(value: str) -> str:
     return value
 
 
-def _require_valid_pattern(matcher: Matcher, text: str) -> None:
+def require_valid_pattern(matcher: Matcher, text: str) -> None:
+    """Reject a regular expression that is invalid; `text` is the matcher as it was given.
+
+    Raises:
+        InvalidInput: it is invalid; the field is empty.
+    """
     if matcher.op not in REGULAR:
         return
     try:
