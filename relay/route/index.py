@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 
-from relay.domain.alerts import Alert, Status
 from relay.domain.channel_types import Filters
 from relay.domain.matchers import REGULAR, Matcher, Op
 from relay.domain.severities import label_value
@@ -29,10 +28,9 @@ class Entry(msgspec.Struct, frozen=True):
     required: tuple[tuple[str, frozenset[str]], ...]
     matchers: tuple[Matcher, ...]
 
-    def matches(self, alert: Alert, patterns: Patterns) -> bool:
-        """Whether the alert meets the conditions that are not indexed."""
-        labels = alert.labels
-        if not self.send_resolved and alert.status is not Status.FIRING:
+    def matches(self, labels: Mapping[str, str], firing: bool, patterns: Patterns) -> bool:
+        """Whether an alert meets the conditions that are not indexed."""
+        if not firing and not self.send_resolved:
             return False
         for label, values in self.required:
             if label_value(labels, label) not in values:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Final, TypeVar
 
-from relay.domain.alerts import Alert, Group
+from relay.domain.alerts import Alert, Group, Status
 from relay.domain.channel_types import Filters
 from relay.domain.errors import InvalidInput
 from relay.domain.identity import named_source
@@ -105,13 +105,16 @@ class RoutingTable:
 
     def match(self, alert: Alert, source: str = "") -> Iterator[str]:
         """Yield the ids of the channels that match an alert of a source."""
-        labels = alert.labels
+        return self.match_labels(alert.labels, alert.status is Status.FIRING, source)
+
+    def match_labels(self, labels: Mapping[str, str], firing: bool = True, source: str = "") -> Iterator[str]:
+        """Yield the ids of the channels that match an alert with these labels."""
         value_of, severity = labels.get, label_value(labels, FOLDED_SEVERITY)
         for limited_to in (None, named_source(source)):
             for (shape, pattern_label), channels in self._index.get(limited_to, {}).items():
                 key = tuple([severity if label is FOLDED_SEVERITY else value_of(label, "") for label in shape])
                 for entry in self._candidates(channels, key, pattern_label, labels):
-                    if entry.matches(alert, self._patterns):
+                    if entry.matches(labels, firing, self._patterns):
                         yield entry.channel_id
 
     def _candidates(
