@@ -1,7 +1,6 @@
 """The index of a routing table: where each channel is found. A change copies only what it writes."""
 
 import itertools
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -14,6 +13,11 @@ from relay.route.patterns import Patterns
 
 MAX_KEYS: Final = 256
 """Index entries for one channel; filters that would exceed it are evaluated instead."""
+RARE: Final = 32
+"""Channels with the same value of a label that are indexed by this label alone, which keeps the shapes few."""
+
+Counts = Mapping[tuple[str, str], int]
+"""How many channels have a label's value, or a pattern for it."""
 
 Shape = tuple[tuple[str, ...], str | None]
 """The labels whose values are looked up, and the label whose matching pattern is looked up, if there is one."""
@@ -59,6 +63,12 @@ class Place(msgspec.Struct, frozen=True):
         for key in itertools.product(*self.values):
             yield (*key, *self.pattern)
 
+    def required(self) -> Iterator[tuple[str, str]]:
+        """Yield each label and each of its accepted values."""
+        for label, values in (*zip(self.shape[0], self.values, strict=True), *self.entry.required):
+            for value in values:
+                yield label, value
+
     def regular(self) -> Iterator[tuple[str, str]]:
         """Yield the label and the pattern of each regular expression."""
         _, label = self.shape
@@ -79,26 +89,44 @@ def place(
     filters: Filters,
     required: Mapping[str, frozenset[str]],
     matchers: Iterable[Matcher],
-    shared: Mapping[tuple[str, str], int],
+    patterns: Counts,
+    values: Counts,
 ) -> Place:
-    """Choose the place of a channel with these conditions; `shared` counts the channels by label and pattern."""
-    positive = [matcher for matcher in matchers if matcher.op is Op.MATCHES]
-    regular = min(positive, key=lambda matcher: shared[matcher.name, matcher.value], default=None)
-    indexed: dict[str, frozenset[str]] = {}
-    for label, values in sorted(required.items(), key=lambda item: len(item[1])):
-        if indexed and math.prod(map(len, indexed.values())) * len(values) > MAX_KEYS:
-            break
-        indexed[label] = values
-    rest = tuple((label, values) for label, values in required.items() if label not in indexed)
+    """Choose the place of a channel with these conditions, under what it shares with the fewest channels."""
+
+    def shared(label: str) -> int:
+        return max((values[label, value] for value in required[label]), default=0)
+
+    by_rarity = sorted(required, key=lambda label: (shared(label), len(required[label])))
+    regular: Matcher | None = None
+    if by_rarity and shared(by_rarity[0]) <= RARE and len(required[by_rarity[0]]) <= MAX_KEYS:
+        indexed = {by_rarity[0]}
+    else:
+        indexed = _indexed(required)
+        positive = [matcher for matcher in matchers if matcher.op is Op.MATCHES]
+        regular = min(positive, key=lambda matcher: patterns[matcher.name, matcher.value], default=None)
+    rest = tuple((label, required[label]) for label in by_rarity if label not in indexed)
     evaluated = tuple(matcher for matcher in matchers if matcher is not regular)
     labels = tuple(sorted(indexed))
     return Place(
         entry=Entry(channel_id, filters.send_resolved, rest, evaluated),
         source=filters.source,
         shape=(labels, None if regular is None else regular.name),
-        values=tuple(indexed[label] for label in labels),
+        values=tuple(required[label] for label in labels),
         pattern=() if regular is None else (regular.value,),
     )
+
+
+def _indexed(required: Mapping[str, frozenset[str]]) -> set[str]:
+    """The labels whose combinations of values are at most MAX_KEYS, or the one with the fewest values."""
+    indexed: set[str] = set()
+    combinations = 1
+    for label, values in sorted(required.items(), key=lambda item: len(item[1])):
+        if indexed and combinations * len(values) > MAX_KEYS:
+            break
+        indexed.add(label)
+        combinations *= len(values)
+    return indexed
 
 
 def build(places: Iterable[Place]) -> Index:

@@ -1,14 +1,15 @@
 """The routing table: an index that finds the channels for an alert at a cost of the matches, not of the channels.
 
 A filter that requires a label to have one of a few values is indexed. Channels that require the same labels share
-a shape; within a shape, one lookup by the alert's values finds the channels. Of the regular expressions that a
-channel requires, the one that the fewest channels share is part of its key. Only other conditions (more regular
-expressions, negations) are evaluated, and only for the channels found.
+a shape; within a shape, one lookup by the alert's values finds the channels. A channel that requires a value which
+few others require is indexed by this label alone, so that there are few shapes. For the others, the regular
+expression that the fewest channels share is part of the key. Only the remaining conditions are evaluated, and only
+for the channels found.
 """
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import copy
 from typing import Final, TypeVar
 
@@ -45,6 +46,7 @@ class RoutingTable:
         """Channels that can't be indexed, with the error. They are skipped, and the other channels are routed."""
         conditions = self._conditions(channels)
         self._shared = dict(Counter(_regular(conditions)))
+        self._values = dict(Counter(_required(conditions)))
         self._patterns = Patterns(_by_label(self._shared))
         self._places = self._place(conditions)
         self._index: Index = index.build(self._places.values())
@@ -71,17 +73,12 @@ class RoutingTable:
         self.invalid = {at: error for at, error in self.invalid.items() if at not in changes}
         conditions = self._conditions({at: filters for at, filters in changes.items() if filters is not None})
         removed = {at: self._places[at] for at in changes if at in self._places}
-        unused = [pattern for one in removed.values() for pattern in one.regular()]
         used = list(_regular(conditions))
-        if unused or used:
-            self._shared = dict(self._shared)
-            for pattern in used:
-                self._shared[pattern] = self._shared.get(pattern, 0) + 1
-            for pattern in unused:
-                self._shared[pattern] -= 1
-                if not self._shared[pattern]:
-                    del self._shared[pattern]
-            self._patterns = self._patterns.added(_by_label(used))
+        unused = [pattern for one in removed.values() for pattern in one.regular()]
+        self._shared = _recounted(self._shared, used, unused)
+        self._patterns = self._patterns.added(_by_label(used))
+        no_longer = [value for one in removed.values() for value in one.required()]
+        self._values = _recounted(self._values, list(_required(conditions)), no_longer)
         added = self._place(conditions)
         self._places = _with_changes(self._places, {at: added.get(at) for at in changes})
         self._index = index.changed(self._index, removed.values(), added.values())
@@ -99,7 +96,9 @@ class RoutingTable:
 
     def _place(self, conditions: Mapping[str, Conditions]) -> dict[str, Place]:
         return {
-            channel_id: index.place(channel_id, self.channels[channel_id], required, matchers, self._shared)
+            channel_id: index.place(
+                channel_id, self.channels[channel_id], required, matchers, self._shared, self._values
+            )
             for channel_id, (required, matchers) in conditions.items()
         }
 
@@ -113,21 +112,20 @@ class RoutingTable:
         for limited_to in (None, named_source(source)):
             for (shape, pattern_label), channels in self._index.get(limited_to, {}).items():
                 key = tuple([severity if label is FOLDED_SEVERITY else value_of(label, "") for label in shape])
-                for entry in self._candidates(channels, key, pattern_label, labels):
+                found: Iterable[Entry]
+                if pattern_label is None:
+                    found = channels.get(key, ())
+                else:
+                    found = self._by_pattern(channels, key, pattern_label, labels)
+                for entry in found:
                     if entry.matches(labels, firing, self._patterns):
                         yield entry.channel_id
 
-    def _candidates(
-        self,
-        channels: Mapping[Key, list[Entry]],
-        key: Key,
-        pattern_label: str | None,
-        labels: Mapping[str, str],
+    def _by_pattern(
+        self, channels: Mapping[Key, list[Entry]], key: Key, label: str, labels: Mapping[str, str]
     ) -> Iterable[Entry]:
-        """The entries of a shape under a key, and under each pattern that the alert matches."""
-        if pattern_label is None:
-            return channels.get(key, ())
-        matched = self._patterns.matched(pattern_label, labels.get(pattern_label, ""))
+        """The entries of a shape under a key and each pattern that the alert matches."""
+        matched = self._patterns.matched(label, labels.get(label, ""))
         return itertools.chain.from_iterable(channels.get((*key, pattern), ()) for pattern in matched)
 
     def route(self, group: Group, source: str = "") -> dict[str, tuple[int, ...] | None]:
@@ -167,6 +165,30 @@ def _regular(conditions: Mapping[str, Conditions]) -> Iterator[tuple[str, str]]:
         for matcher in matchers:
             if matcher.op in REGULAR:
                 yield matcher.name, matcher.value
+
+
+def _required(conditions: Mapping[str, Conditions]) -> Iterator[tuple[str, str]]:
+    """Yield each label and each of its accepted values."""
+    for required, _ in conditions.values():
+        for label, values in required.items():
+            for value in values:
+                yield label, value
+
+
+def _recounted(
+    counts: dict[tuple[str, str], int], more: Collection[tuple[str, str]], fewer: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """The counts after a change; the same object if there is none."""
+    if not more and not fewer:
+        return counts
+    counts = dict(counts)
+    for one in more:
+        counts[one] = counts.get(one, 0) + 1
+    for one in fewer:
+        counts[one] -= 1
+        if not counts[one]:
+            del counts[one]
+    return counts
 
 
 def _by_label(patterns: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
