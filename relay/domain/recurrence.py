@@ -2,15 +2,21 @@
 
 from datetime import datetime
 
+from relay.domain.errors import InvalidInput
 from relay.domain.recurring_windows import Window
 from relay.domain.silences import Silence, SilenceState, has_expired, windows_of
 
 
 def is_active(silence: Silence, at: datetime) -> bool:
-    """Whether it is active at a time."""
+    """Whether it is active at a time; False if its rule can't be read."""
     if at < silence.starts_at or (silence.ends_at is not None and at >= silence.ends_at):
         return False
-    return silence.rrule is None or windows_of(silence).at(at) is not None
+    if silence.rrule is None:
+        return True
+    try:
+        return windows_of(silence).at(at) is not None
+    except InvalidInput:  # stored by a newer release
+        return False
 
 
 def state_of(silence: Silence, at: datetime) -> SilenceState:

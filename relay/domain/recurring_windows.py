@@ -8,7 +8,7 @@ import heapq
 import itertools
 import zoneinfo
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -24,6 +24,8 @@ HORIZON: Final = timedelta(days=366 * 30)
 """How far ahead an occurrence is looked for."""
 MAX_SERIES: Final = timedelta(days=366 * 100)
 """How long a rule with a COUNT may take."""
+PROBED: Final = range(9932, 9960)
+"""Years with all calendars that there are. Dateutil tries all times until the year 9999 if a rule never occurs."""
 LATEST: Final = datetime(9000, 1, 1)  # noqa: DTZ001  # a local time
 MAX_MERGED: Final = 100
 """Overlapping windows ahead that are merged; more count as having no end."""
@@ -50,6 +52,7 @@ class Windows:
         self._rule = rule
         self._first = self._local(self._starts_at)
         self._options = _with_defaults(rule, self._first)
+        self._never = not self._occurs()
         self._until = self._local(rule.until) if rule.until is not None and rule.until.tzinfo else rule.until
         if rule.count is not None:
             self._until = self._last_of(rule.count)
@@ -143,11 +146,22 @@ class Windows:
         return (local for local in found if local >= low)
 
     def _recurrence(self, first: datetime, until: datetime) -> Iterator[datetime]:
-        rule = self._rule
+        if self._never:
+            return iter(())
+        return iter(rrule.rrule(self._rule.frequency, first, self._rule.interval, until=until, **self._options))
+
+    def _occurs(self) -> bool:
+        """Whether the rule occurs in the next decades: tried in the last years of the same calendars."""
+        first = self._first
+        leap, weekday = first.year % 4, first.replace(month=1, day=1).weekday()
+        year = next(one for one in PROBED if (one % 4, date(one, 1, 1).weekday()) == (leap, weekday))
         try:
-            return iter(rrule.rrule(rule.frequency, first, rule.interval, until=until, **self._options))
-        except ValueError as error:  # the interval skips all that the rule has
-            raise InvalidInput("rrule", f"never occurs: {error}") from None
+            found = rrule.rrule(
+                self._rule.frequency, first.replace(year=year), self._rule.interval, **self._options
+            )
+        except ValueError:  # the interval skips all hours that the rule has
+            return False
+        return next(iter(found), None) is not None
 
     def _aligned(self, low: datetime) -> datetime:
         """The last start of an interval of the rule at or before `low`: of a year, a month, and so on."""

@@ -156,7 +156,10 @@ def has_expired(silence: Silence, at: datetime) -> bool:
     """Whether the silence will not be active at this time or later."""
     if silence.ends_at is not None and silence.ends_at <= at:
         return True
-    return silence.rrule is not None and windows_of(silence).ended(at)
+    try:
+        return silence.rrule is not None and windows_of(silence).ended(at)
+    except InvalidInput:  # stored by a newer release
+        return False
 
 
 def windows_of(silence: Silence) -> Windows:
