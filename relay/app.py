@@ -41,6 +41,7 @@ from relay.api.pages import reject_unknown_parameters
 from relay.api.preview import PreviewController
 from relay.api.route import RouteController
 from relay.api.schema_page import SchemaPage, schema_router
+from relay.api.silences import SilencesController
 from relay.api.sources import SourcesController
 from relay.api.test import TestController
 from relay.api.webhook_schema import WebhookOperation
@@ -153,6 +154,7 @@ API: Final[list[Any]] = [
     HistoryController,
     DeliveriesController,
     SourcesController,
+    SilencesController,
     KeysController,
     AuditController,
     me,
@@ -245,6 +247,7 @@ def caller_of(request: Request[Any, Any, Any]) -> Caller:
         tenants=principal_of(request).tenants,
         max_channels=settings.tenant_max_channels,
         max_templates=settings.tenant_max_templates,
+        max_silences=settings.tenant_max_silences,
     )
 
 

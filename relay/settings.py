@@ -87,6 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant_max_channels: int = 100
     tenant_max_templates: int = 100
     """Templates of each type that a tenant may have."""
+    tenant_max_silences: int = 1_000
+    """Silences of a tenant that have not ended."""
     digest_after: float = 10.0
     """Pending groups are merged into a digest if the channel's rate limit would need longer than this for them."""
     give_up_after: float = 86_400.0

@@ -16,6 +16,7 @@ MIN_SECRET: Final = 32
 MAX_LEEWAY: Final = 300
 QUOTAS: Final = (
     *(("tenant_max_channels", 0, 1_000_000), ("tenant_max_templates", 0, 1_000_000)),
+    ("tenant_max_silences", 0, 1_000_000),
     ("ingest_rate", 0.1, 1_000_000),
 )
 """Settings, and their least and greatest values."""

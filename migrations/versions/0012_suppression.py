@@ -34,6 +34,7 @@ def upgrade() -> None:
             comment="Whether it matched a channel in any webhook.",
         ),
     )
+    op.create_index("alerts_stale", "alerts", ["id"], postgresql_where=sa.text("status = 'stale'"))
     op.create_index("alerts_unrouted", "alerts", ["id"], postgresql_where=sa.text("NOT routed"))
 
 
@@ -150,5 +151,6 @@ def downgrade() -> None:
         op.drop_column("deliveries", column)
     op.drop_column("receipts", "config_version")
     op.drop_column("alerts", "routed")
+    op.drop_index("alerts_stale", "alerts")
     op.drop_table("acknowledgements")
     op.drop_table("silences")

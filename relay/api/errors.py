@@ -127,7 +127,8 @@ def _field_in_request(request: Request[Any, Any, Any], path: str) -> str:
     """The field's name in the request: handlers name the body `data`, and some parameters differently."""
     if path == "data" or path.startswith("data."):
         return path.removeprefix("data").removeprefix(".")
-    return query_parameters(request.route_handler).get(path, path)
+    name, bracket, at = path.partition("[")
+    return query_parameters(request.route_handler).get(name, name) + bracket + at
 
 
 def _response(problem: Problem, headers: dict[str, str] | None = None) -> Response[Problem]:

@@ -39,7 +39,7 @@ def page_of(items: list[T], limit: int, key: Callable[[T], object]) -> Page[T]:
     """Make a page of at most `limit` items from the `limit + 1` that were read."""
     more = len(items) > limit
     page = items[:limit]
-    return Page(page, _encode(str(key(page[-1]))) if more else None)
+    return Page(page, encode_cursor(str(key(page[-1]))) if more else None)
 
 
 def text_cursor(cursor: str | None) -> str | None:
@@ -54,7 +54,7 @@ def text_cursor(cursor: str | None) -> str | None:
         key = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, UnicodeError, ValueError):
         key = ""
-    if not key or "\0" in key or _encode(key) != cursor:
+    if not key or "\0" in key or encode_cursor(key) != cursor:
         raise InvalidInput("cursor", "is not a cursor of this list")
     return key
 
@@ -105,19 +105,30 @@ async def reject_unknown_parameters(
 
     It also rejects text that Postgres can't store, in the query and in the path.
     """
-    known = set(query_parameters(handler).values())
+    known, lists = set(query_parameters(handler).values()), _lists(handler)
     for name, values in connection.query_params.dict().items():
         if name not in known:
             raise _wrong_parameter(name, "is not a known parameter")
-        if len(values) > 1:
+        if len(values) > 1 and name not in lists:
             raise _wrong_parameter(name, "is given more than once")
     for name, value in (*connection.query_params.items(), *connection.path_params.items()):
         require_storable(value, name)
+
+
+def _lists(handler: BaseRouteHandler) -> set[str]:
+    """The parameters that may be repeated: those of lists."""
+    names, fields = query_parameters(handler), handler.parsed_fn_signature.parameters
+    return {
+        parameter
+        for name, parameter in names.items()
+        if any(kind.is_non_string_sequence for kind in (fields[name], *fields[name].inner_types))
+    }
 
 
 def _wrong_parameter(name: str, message: str) -> ValidationException:
     return ValidationException(message, extra=[{"key": name, "message": message}])
 
 
-def _encode(key: str) -> str:
+def encode_cursor(key: str) -> str:
+    """Return the cursor of a key."""
     return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")

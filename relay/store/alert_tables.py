@@ -108,6 +108,7 @@ alerts = Table(
     CheckConstraint(f"(status = '{Status.RESOLVED}') = (end_reason IS NOT NULL)", name="alerts_end"),
     Index("alerts_ended", "series_id", "starts_at", postgresql_where=text("end_reason IS NOT NULL")),
     Index("alerts_open", "id", postgresql_where=text(f"status = '{Status.FIRING}'")),
+    Index("alerts_stale", "id", postgresql_where=text(f"status = '{Status.STALE}'")),
     Index("alerts_unrouted", "id", postgresql_where=text("NOT routed")),
     comment="Occurrences: periods during which a series fires.",
 )

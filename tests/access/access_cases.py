@@ -78,6 +78,13 @@ class Objects:
         delivery = await self._relay.call("GET", f"/deliveries/{await self.delivery()}")
         return int(delivery.json["alert_ids"][0])
 
+    def silence_body(self) -> dict[str, Any]:
+        matchers = [f'team="{self.name()}"']
+        return {"matchers": matchers, "ends_at": "2999-01-01T00:00:00Z", "comment": "x", "tenant_id": OWNER}
+
+    async def silence(self) -> str:
+        return await self._created("/silences", self.silence_body())
+
     async def source(self) -> str:
         await self.delivery()
         return quote(f"@{OWNER}")
@@ -153,6 +160,13 @@ CASES: Final[dict[str, Case]] = {
     "GET /sources": _at("/sources"),
     "GET /sources/{name}": _at("/sources/{}", "source"),
     "PATCH /sources/{name}": _at("/sources/{}", "source", {"stale_after": 3600}),
+    "POST /silences": _with("/silences", "silence_body"),
+    "GET /silences": _at("/silences"),
+    "GET /silences/{silence_id}": _at("/silences/{}", "silence"),
+    "PATCH /silences/{silence_id}": _at("/silences/{}", "silence", {"comment": "y"}),
+    "POST /silences/{silence_id}/expire": _at("/silences/{}/expire", "silence"),
+    "GET /silences/{silence_id}/versions": _at("/silences/{}/versions", "silence"),
+    "POST /silences/preview": _with("/silences/preview", "silence_body"),
     "POST /keys": _new_key,
     "GET /keys": _at("/keys"),
     "GET /keys/{key_id}": _at("/keys/{}", "key"),

@@ -51,6 +51,7 @@ class Objects:
     key_ids: list[str] = field(default_factory=list)
     deliveries: list[int] = field(default_factory=list)
     alerts: list[int] = field(default_factory=list)
+    silences: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -108,6 +109,10 @@ async def configured(relay: Relay, sink: Sink, marker: str) -> Objects:
     content = {"id": f"{marker}-set", "name": marker, "parameters": [{"name": "url"}], "channels": channels}
     await changed(relay, "POST", "/channel-templates", key, content | {"description": marker})
     await changed(relay, "PATCH", f"/sources/{source}", key, {"stale_after": 4000})
+    for number in range(2):
+        silence = {"matchers": [f'team="silenced-{marker}-{number}"'], "ends_at": "2999-01-01T00:00:00Z"}
+        more = {"comment": marker, "channels": [f"{marker}-ok"]}
+        found.silences.append((await changed(relay, "POST", "/silences", key, silence | more))["id"])
     kinds = ("fallback", "fails", "ok", "dead", "slow", "gone", "edited", "template", "set")
     found.names = [*(f"{marker}-{kind}" for kind in kinds), source]
     return found

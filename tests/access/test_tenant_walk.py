@@ -18,6 +18,7 @@ UNKNOWN_ID: Final = 10**15
 OTHER_DIGITS: Final = str.maketrans("0123456789abcdef", "fedcba9876543210")
 LISTS: Final = (
     *("/channels", "/channel-templates", "/templates", "/history", "/deliveries", "/sources", "/keys", "/audit"),
+    "/silences",
     *(f"/channels/{OWN}-ok/versions", f"/templates/{OWN}-template/versions"),
 )
 
@@ -46,9 +47,10 @@ def visible(response: ApiResponse) -> str:
 
 
 def unknown_names(found: World) -> dict[str, str]:
-    """The markers and key ids of others, and what does not exist in their place."""
-    key_ids = [key_id for marker in UNKNOWN for key_id in found.objects[marker].key_ids]
-    return UNKNOWN | {key_id: key_id.translate(OTHER_DIGITS) for key_id in key_ids}
+    """The markers of others, the ids of their keys and silences, and what does not exist in their place."""
+    others = [found.objects[marker] for marker in UNKNOWN]
+    ids = [one for other in others for one in (*other.key_ids, *other.silences)]
+    return UNKNOWN | {one: one.translate(OTHER_DIGITS) for one in ids}
 
 
 def unknown_twin(found: World, call: Call) -> Call:

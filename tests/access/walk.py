@@ -15,7 +15,7 @@ from relay.app import BASE_PATH as BASE
 from relay.app import create_application
 from tests.access.tenants import OTHER, OWN, SHARED, Objects, World
 
-NUMBERED: Final = ("delivery_id", "merged_into")
+NUMBERED: Final = ("delivery_id", "merged_into", "alert_id")
 
 Values = dict[str, Sequence[object]]
 """What a path may have as its parameters, by their types."""
@@ -47,6 +47,8 @@ class Walk:
     def names_for(self, path: str, objects: Objects) -> list[str]:
         """The names that a route may have, all of them unless its kind is known."""
         first = path.removeprefix(BASE).split("/")[1]
+        if first == "silences":
+            return objects.silences
         names = [name for name in objects.names if any(kind in name for kind in KINDS.get(first, ("",)))]
         return names if first in KINDS and first != "keys" else [*names, *objects.key_ids]
 
@@ -104,7 +106,8 @@ class Walk:
     def values(self, name: str) -> Iterable[str]:
         """What others would have as a parameter."""
         if name in NUMBERED:
-            return map(str, self.world.objects[OTHER].deliveries)
+            other = self.world.objects[OTHER]
+            return map(str, other.alerts if name == "alert_id" else other.deliveries)
         if name in WITHOUT_REFERENCES:
             return ()
         return [value.format(marker) for value in NAMED[name] for marker in (OTHER, SHARED)]
@@ -127,6 +130,12 @@ class Walk:
             yield _json("POST", preview, {"channel_id": name, "channel": {"name": "patched"}})
             yield _json("POST", preview, {"channel_id": f"{OWN}-ok", "channel": {"template": name}})
             yield _json("POST", preview, {"channel": {"name": "new", "template": name} | hook})
+            for fields in ({"channels": [name]}, {"remind_channel_id": name, "remind_before": "1h"}):
+                for path in ("/silences", "/silences/preview"):
+                    yield _json("POST", BASE + path, SILENCE | fields)
+                yield _json("PATCH", f"{BASE}/silences/{self.own.silences[0]}", fields)
+        for silence_id in [one for other in self.others for one in other.silences]:
+            yield _json("POST", f"{BASE}/silences/preview", {"id": silence_id})
         for number in self.deliveries:
             for given in ({"channel_id": f"{OWN}-ok"}, {"channel": {"name": "new"} | hook}):
                 yield _json("POST", f"{BASE}/preview", given | {"delivery_id": number})
@@ -160,6 +169,7 @@ KINDS: Final = {
     "schema": ("-ok",),
 }
 """The objects whose ids are in a path, by its first part."""
+SILENCE: Final = {"matchers": ['a="b"'], "ends_at": "2999-01-01T00:00:00Z"}
 BODIES: Final[dict[tuple[str, str], list[Any]]] = {
     ("POST", "/webhook"): [{}],
     ("POST", "/channels"): [{}],
@@ -179,6 +189,10 @@ BODIES: Final[dict[tuple[str, str], list[Any]]] = {
     ("POST", "/deliveries/{delivery_id:int}/redeliver"): [None],
     ("POST", "/deliveries/redeliver"): [{"since": "2999-01-01T00:00:00Z"}],
     ("PATCH", "/sources/{name:str}"): [{"stale_after": 1}, {"stale_after": None}],
+    ("POST", "/silences"): [{}],
+    ("PATCH", "/silences/{silence_id:str}"): [{"comment": "taken over"}, {}],
+    ("POST", "/silences/{silence_id:str}/expire"): [None],
+    ("POST", "/silences/preview"): [{}],
     ("POST", "/keys"): [{}],
     ("POST", "/keys/{key_id:str}/rotate"): [{"overlap": "0s"}],
 }
@@ -194,6 +208,8 @@ NAMED: Final = {
     "fingerprint": ["{}"],
     "object_id": ["{}-ok", "{}-gone", "{0}-source@{0}"],
     "author": ["key:relay:{}"],
+    "created_by": ["{}-admin"],
+    "matcher": ['team="silenced-{}-0"'],
     "request_id": ["{}"],
 }
 """Texts of others as parameters; a new parameter is to be added here, or below."""
