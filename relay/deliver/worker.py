@@ -19,6 +19,7 @@ from relay.deliver.maintenance import Maintenance
 from relay.deliver.messages import MessageReader
 from relay.deliver.receipt_cache import ReceiptCache
 from relay.deliver.result_writer import ResultWriter
+from relay.deliver.silence_upkeep import SilenceUpkeep
 from relay.notify.sender import Sender
 from relay.settings import Settings
 from relay.store.configuration.seal import Seal
@@ -68,6 +69,7 @@ class Worker:
         self._maintenance = Maintenance(
             database, metrics, self.wake, settings.fallback_after, settings.give_up_after, settings.stale_after
         )
+        self._silence_upkeep = SilenceUpkeep(database, self.wake, settings.tenant_label)
         self._claims: Batcher[ClaimRequest, ClaimResult] = Batcher(self._claim_deliveries, MAX_LANES_AT_ONCE)
         self._releases: Batcher[Release, tuple[bool, float | None]] = Batcher(
             self._release_lanes, MAX_LANES_AT_ONCE
@@ -112,7 +114,10 @@ class Worker:
 
     async def run(self) -> None:
         """Deliver until canceled; `stop` ends it gracefully."""
-        services = (self._writer, self._claims, self._releases, self._receipts, self._maintenance)
+        services = (
+            *(self._writer, self._claims, self._releases, self._receipts),
+            *(self._maintenance, self._silence_upkeep),
+        )
         loops = [*(service.run() for service in services), self._renew_leases(), self._poll()]
         background = [asyncio.create_task(loop) for loop in loops]
         try:
