@@ -60,11 +60,8 @@ def test_the_start_of_a_recurrence_stays_because_it_determines_its_times() -> No
 
 
 def test_matchers_are_objects_or_texts() -> None:
-    given = [
-        {"name": "a", "value": "b.*", "isRegex": True, "isEqual": False},
-        'c="d", e!=f',
-        {"name": "ü", "value": "1"},
-    ]
+    negative = {"name": "a", "value": "b.*", "isRegex": True, "isEqual": False}
+    given = [negative, 'c="d", e!=f', {"name": "ü", "value": "1"}]
     silence = created(PLAIN | {"matchers": given})
     assert list(map(str, silence.matchers)) == ['a!~"b.*"', 'c="d"', 'e!="f"', '"ü"="1"']
     assert msgspec.to_builtins(shown_matchers(silence.matchers))[0] == negative
