@@ -81,6 +81,9 @@ def _app() -> App:
         help="Manage message templates, the texts of messages.",
     )
     app.command("relay.cli.deliveries:app", name="deliveries", help="List and redeliver deliveries.")
+    app.command(
+        "relay.cli.silences:app", name="silence", help="Manage silences: alerts that are not sent for a time."
+    )
     app.command("relay.cli.sources:app", name="sources", help="Show the sources of alerts and their senders.")
     app.command("relay.cli.keys:app", name="keys", help="Manage API keys: who may read, change or post what.")
     app.command("relay.cli.access:me", name="me", help="Show who you are to the relay, and what you may do.")

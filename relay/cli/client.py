@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
@@ -17,6 +17,8 @@ from relay.domain.errors import RelayError, Unavailable
 BASE_PATH: Final = "/api/v1/monitoring/alerts"
 TIMEOUT: Final = 30.0
 """Seconds for one call."""
+Values = str | Sequence[str]
+"""Of a parameter: one, or several of one that may be repeated."""
 PAGE: Final = 500
 """The maximum number of items in a page."""
 
@@ -40,7 +42,7 @@ class Client:
     ) -> None:
         await self._session.close()
 
-    async def get(self, *path: str, **query: str) -> dict[str, Any]:
+    async def get(self, *path: str, **query: Values) -> dict[str, Any]:
         """Get a resource; the parts of its path are quoted."""
         return await self._call("GET", path, query=query)
 
@@ -56,7 +58,7 @@ class Client:
         """Delete a resource."""
         await self._call("DELETE", path)
 
-    async def pages(self, *path: str, at_most: int | None = None, **query: str) -> list[dict[str, Any]]:
+    async def pages(self, *path: str, at_most: int | None = None, **query: Values) -> list[dict[str, Any]]:
         """The items of a list, from all its pages or until there are `at_most`."""
         items: list[dict[str, Any]] = []
         cursor: dict[str, str] = {}
@@ -75,7 +77,7 @@ class Client:
         method: str,
         path: tuple[str, ...],
         *,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, Values] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         address = "/".join((self._server.url + BASE_PATH, *(quote(part, safe="") for part in path)))
