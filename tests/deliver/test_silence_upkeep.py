@@ -104,6 +104,16 @@ async def test_a_silence_that_never_matched_ends_that_long_after_its_start(recei
     assert (await read(receiver, made["id"]))["version"] == 2
 
 
+async def test_a_reminder_does_not_keep_its_silence(receiver: Relay, check: Check, sink: Sink) -> None:
+    made = await reminding(receiver, sink, matchers=['alertname=~".+"'], expire_when_resolved=True)
+    await report(receiver, "A")
+    await check(timedelta(minutes=50))
+    assert len(await receiver.items("/deliveries?channel_id=ops")) == 1
+    await report(receiver, "A", "resolved")
+    await check(timedelta(minutes=51))
+    assert (await read(receiver, str(made["id"])))["version"] == 2
+
+
 async def test_alerts_of_other_tenants_do_not_matter(receiver: Relay, check: Check) -> None:
     made = await silence(receiver, expire_when_resolved=True, tenant_id="acme")
     await report(receiver, "A", team="db", tenant_id="globex")
@@ -180,7 +190,9 @@ async def test_a_reminder_of_a_deleted_channel_is_left_out(receiver: Relay, chec
 
 
 async def test_the_reminder_says_what_still_fires(relay: Relay, sink: Sink) -> None:
-    made = await reminding(relay, sink, ends_at=later(minutes=10), comment="upgrade", tenant_id=None)
+    """The silence matches the reminder, too, and does not hold it back."""
+    every = ['alertname=~".+"']
+    made = await reminding(relay, sink, ends_at=later(minutes=10), comment="upgrade", matchers=every)
     for name in ("A", "B"):
         await report(relay, name, team="db")
     [delivery] = await relay.settled(1)
@@ -188,7 +200,7 @@ async def test_the_reminder_says_what_still_fires(relay: Relay, sink: Sink) -> N
     [shown] = received.json["alerts"]
     assert shown["labels"]["alertname"] == "SilenceEnds"
     assert shown["labels"]["silence_id"] == made["id"]
-    assert shown["annotations"]["summary"].startswith('The silence of team="db" ends in 10 min, at ')
+    assert shown["annotations"]["summary"].startswith('The silence of alertname=~".+" ends in 10 min, at ')
     texts = ("2 alerts still fire", "A", "B", "RELAY_ADMIN_KEY: upgrade")
     assert all(text in shown["annotations"]["description"] for text in texts)
     assert delivery["channel_id"] == "ops"

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from relay.domain.identity import RESERVED_SOURCE
 from relay.domain.matchers import Matcher, Op
 from relay.domain.principals import Tenants
 from relay.store.outbox.fragments import FIRING, RESOLVED, STALE
@@ -35,9 +36,12 @@ _ALERT: Final = """
   a.id, a.alertname, s.labels, a.source, a.tenant_id, a.starts_at,
   CASE WHEN a.end_reason IS NOT NULL THEN coalesce(a.ends_at, a.resolved_received_at) END AS ends_at
 """
-_MATCHED: Final = (
-    "s.labels @> :equal::jsonb AND (:tenants::text[] IS NULL OR a.tenant_id = ANY (:tenants::text[]))"
-)
+_REPORTED: Final = f"a.source <> '{RESERVED_SOURCE}'"
+"""Not an alert of the relay itself, such as that of a silence's reminder, which silences do not concern."""
+_MATCHED: Final = f"""
+  {_REPORTED} AND s.labels @> :equal::jsonb
+  AND (:tenants::text[] IS NULL OR a.tenant_id = ANY (:tenants::text[]))
+"""
 
 
 def _newest(condition: str) -> str:
@@ -68,7 +72,7 @@ ENDED_SINCE: Final = Query(
     FoundAlert,
     f"""
     SELECT {_ALERT} FROM alerts a JOIN series s ON s.id = a.series_id
-    WHERE a.status = {RESOLVED} AND a.id > :after ORDER BY a.id LIMIT {PAGE}
+    WHERE a.status = {RESOLVED} AND a.id > :after AND {_REPORTED} ORDER BY a.id LIMIT {PAGE}
     """,
 )
 BOUNDS: Final = Statement("SELECT min(id) AS first, max(id) AS last FROM alerts")
