@@ -80,7 +80,7 @@ async def test_webhooks_rejected_without_a_database_are_counted(postgres_url: st
             await execute(postgres_url, "DROP DATABASE dropped_for_counting WITH (FORCE)")
 
             for _ in range(3):
-                assert (await relay.webhook(webhook())).status == 503
+                assert (await relay.webhook_once(webhook())).status == 503
 
             assert await results(relay) == {"unavailable": 3}
         await execute(postgres_url, "CREATE DATABASE dropped_for_counting")

@@ -15,7 +15,7 @@ from relay.domain.history import State
 from relay.domain.notifications import Message, Notification
 from relay.store.outbox import contents
 from relay.store.outbox.contents import DeliverySnapshot
-from relay.store.postgres.database import Database, HeldConnection
+from relay.store.postgres.database import ApiConnection, Database, HeldConnection
 
 
 async def preview_delivery(
@@ -39,7 +39,7 @@ async def preview_delivery(
 
 @asynccontextmanager
 async def _held_connection(database: Database) -> AsyncIterator[HeldConnection]:
-    connection = HeldConnection(database)
+    connection = ApiConnection(database)
     try:
         yield connection
     finally:

@@ -16,7 +16,9 @@ from relay.store.postgres.statements import DriverConnection
 APPLICATION: Final = "alert-relay"
 """The application_name of all connections."""
 CONNECT_TIMEOUT: Final = 0.8
-"""Seconds; without Postgres a webhook is rejected within one second."""
+"""Seconds for a held connection; without Postgres a webhook is rejected within one second."""
+API_CONNECT_TIMEOUT: Final = 5.0
+"""Seconds for a connection of the API, and for one of the pool to become free; a person may wait longer."""
 STATEMENT_TIMEOUT: Final = 5.0
 """Seconds for one use of a held connection, unless it is given more. Alertmanager waits ten seconds for a
 response; a Postgres that hangs for longer than this is unavailable, and the statement is retried."""
@@ -95,9 +97,9 @@ class Database:
             _engine_url(url),
             pool_size=POOL_SIZE,
             pool_pre_ping=True,
-            pool_timeout=CONNECT_TIMEOUT,
+            pool_timeout=API_CONNECT_TIMEOUT,
             connect_args={
-                "timeout": CONNECT_TIMEOUT,
+                "timeout": API_CONNECT_TIMEOUT,
                 "server_settings": {"application_name": APPLICATION, "timezone": "UTC", "jit": "off"},
             },
         )
@@ -167,6 +169,8 @@ class HeldConnection:
     It serves one user at a time; the others wait.
     """
 
+    connect_timeout = CONNECT_TIMEOUT
+
     def __init__(self, database: Database, timeout: float = STATEMENT_TIMEOUT, **server_settings: str) -> None:
         """Take connections from `database`, and apply `SET name = value` to each; `timeout` is for one use."""
         self._database = database
@@ -203,7 +207,7 @@ class HeldConnection:
         if self._driver is not None and not self._driver.is_closed():
             return self._driver
         await self.drop()
-        async with asyncio.timeout(CONNECT_TIMEOUT):
+        async with asyncio.timeout(self.connect_timeout):
             pooled = await self._database.engine.connect()
             try:
                 driver = await driver_connection(pooled)
@@ -225,3 +229,9 @@ class HeldConnection:
             with suppress(*UNAVAILABLE):
                 await pooled.invalidate()
                 await pooled.close()
+
+
+class ApiConnection(HeldConnection):
+    """A held connection for one request of the API."""
+
+    connect_timeout = API_CONNECT_TIMEOUT
