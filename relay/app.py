@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
 from litestar import Litestar, Request, Router
-from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
@@ -47,7 +47,7 @@ from relay.api.test import TestController
 from relay.api.webhook_schema import WebhookOperation
 from relay.deliver.worker import Worker
 from relay.domain.severities import extend_table, parse_table
-from relay.http.headers import ResponseHeaders
+from relay.http.headers import Application, ResponseHeaders
 from relay.middleware import MetricsMiddleware, application_metrics, litestar_exception
 from relay.notify.sender import Sender
 from relay.notify.transport.egress_policy import EgressPolicy
@@ -140,7 +140,20 @@ async def open_services(
 def asgi_application(services: Services) -> ResponseHeaders:
     """The HTTP application inside the metrics middleware, which also counts responses without a route."""
     metrics = application_metrics("relay", services.metrics.registry, tracking=False)
-    return ResponseHeaders(MetricsMiddleware(create_application(services), metrics=metrics))
+    return ResponseHeaders(MetricsMiddleware(_with_services(services), metrics=metrics))
+
+
+def _with_services(services: Services) -> Application:
+    """The Litestar application, whose requests get the services as their state."""
+    application = create_application()
+    by_name = {name: getattr(services, name) for name in Services.__struct_fields__}
+    by_name["operations"] = _operation_context(services)
+
+    async def handle(scope: Any, receive: Any, send: Any) -> None:
+        scope["state"] = {**scope.get("state", {}), **by_name}
+        await application(scope, receive, send)
+
+    return handle
 
 
 API: Final[list[Any]] = [
@@ -161,8 +174,13 @@ API: Final[list[Any]] = [
 ]
 
 
-def create_application(services: Services) -> Litestar:
-    """The Litestar application of the services."""
+INJECTED: Final = ("database", "egress_policy", "metrics", "operations", "seal")
+"""The services that request handlers declare as dependencies."""
+
+
+@cache
+def create_application() -> Litestar:
+    """The Litestar application. It is built once in a process, and has no state: see `_with_services`."""
     admin = Router(
         BASE_PATH,
         route_handlers=API,
@@ -170,17 +188,14 @@ def create_application(services: Services) -> Litestar:
         before_request=answer_options,
         security=[{"key": []}],
     )
-    by_name = {name: getattr(services, name) for name in Services.__struct_fields__}
-    by_name["operations"] = _operation_context(services)
     application = Litestar(
         [Router(BASE_PATH, route_handlers=[receive_webhook]), admin, *health.HANDLERS],
-        dependencies={name: _provide(service) for name, service in by_name.items()}
+        dependencies={name: _provide(name) for name in INJECTED}
         | {
             "principal": Provide(principal_of, sync_to_thread=False),
             "caller": Provide(caller_of, sync_to_thread=False),
         },
-        middleware=[authentication(services.authenticator)],
-        state=State(by_name),
+        middleware=[authentication],
         exception_handlers=errors.HANDLERS,
         after_exception=[litestar_exception],
         openapi_config=OpenAPIConfig(
@@ -241,7 +256,7 @@ async def run_services(
 
 def caller_of(request: Request[Any, Any, Any]) -> Caller:
     """Dependency: who makes a change, for whose objects, and the quotas of tenants."""
-    settings: Settings = request.app.state.settings
+    settings: Settings = request.state.settings
     return Caller(
         author=author_of(request),
         tenants=principal_of(request).tenants,
@@ -262,5 +277,8 @@ def _operation_context(services: Services) -> OperationContext:
     )
 
 
-def _provide(service: object) -> Provide:
-    return Provide(lambda: service, use_cache=True, sync_to_thread=False)
+def _provide(name: str) -> Provide:
+    def service(request: Request[Any, Any, Any]) -> Any:
+        return request.state[name]
+
+    return Provide(service, sync_to_thread=False)

@@ -1,7 +1,7 @@
 """The authentication of requests: a middleware puts a principal on the connection, and one guard admits it."""
 
 import hmac
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
 import structlog
@@ -115,24 +115,22 @@ class Authenticator:
         return _principal_of(key)
 
 
-def authentication(authenticator: Authenticator) -> Callable[[ASGIApp], ASGIApp]:
+def authentication(app: ASGIApp) -> ASGIApp:
     """Middleware that puts the principal of a request on the connection, as its `user`, and guards the route.
 
     The framework's own classes for middleware would take longer than the authentication of a webhook.
     """
 
-    def wrap(app: ASGIApp) -> ASGIApp:
-        async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-            access = scope["route_handler"].opt[ACCESS]
-            if access is not Access.PUBLIC:
-                principal = await authenticator.principal(scope, access)
-                require_access(principal, access)
-                scope["user"] = principal
-            await app(scope, receive, send)
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        access = scope["route_handler"].opt[ACCESS]
+        if access is not Access.PUBLIC:
+            authenticator: Authenticator = scope["state"]["authenticator"]
+            principal = await authenticator.principal(scope, access)
+            require_access(principal, access)
+            scope["user"] = principal
+        await app(scope, receive, send)
 
-        return handle
-
-    return wrap
+    return handle
 
 
 def require_access(principal: Principal, access: Access) -> None:
@@ -187,7 +185,7 @@ def author_of(request: Request[Any, Any, Any]) -> Author:
         identity=principal.identity,
         name=principal.name,
         method=principal.method,
-        address=address_of(request, request.app.state.settings) or None,
+        address=address_of(request, request.state.settings) or None,
         request_id=structlog.contextvars.get_contextvars().get("request_id"),
     )
 

@@ -61,7 +61,7 @@ def on_relay_error(request: Request[Any, Any, Any], error: RelayError) -> Respon
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if status in REFUSED and request.scope["route_handler"].opt.get(ACCESS) is Access.INGEST:
-        metrics: Metrics = request.app.state.metrics
+        metrics: Metrics = request.state.metrics
         metrics.webhooks.labels("unauthorized").inc()
     detail = error.message if isinstance(error, InvalidInput) else str(error)
     return _response(Problem.of(status, detail, field), headers)
@@ -78,7 +78,7 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
 def on_database_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """Respond 503 while Postgres is unavailable."""
     log.warning("database_unavailable", error=type(error).__name__)
-    database: Database = request.app.state.database
+    database: Database = request.state.database
     return _response(Problem.of(HTTPStatus.SERVICE_UNAVAILABLE, f"{database.outage()}; retry the request"))
 
 

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 from litestar import MediaType, Request, post
-from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.openapi import ResponseSpec
@@ -56,7 +55,7 @@ _ERROR_RESULTS: Final[dict[type[Exception], str]] = {
         503: ResponseSpec(Problem, generate_examples=False, media_type=PROBLEM_TYPE, description=UNAVAILABLE_NOW),
     },
 )
-async def receive_webhook(request: Request[Any, Any, State]) -> ASGIResponse:
+async def receive_webhook(request: Request[Any, Any, Any]) -> ASGIResponse:
     """Accept Alertmanager's webhook (version 4). The response is sent after the commit.
 
     The body may be compressed with gzip (`Content-Encoding: gzip`); its limit of 10 MiB is that of the
@@ -71,7 +70,7 @@ async def receive_webhook(request: Request[Any, Any, State]) -> ASGIResponse:
     `?source=NAME` names the Alertmanager cluster; the peers of a cluster share it. `?sender=NAME` names the
     Alertmanager process where the client's address changes or is shared.
     """
-    state = request.app.state
+    state = request.state
     writer: Writer = state.writer
     settings: Settings = state.settings
     metrics: Metrics = state.metrics

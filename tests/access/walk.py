@@ -42,7 +42,7 @@ class Walk:
         kinds = ("-ok", "-dead", "-gone", "-template", "-set", "-source")
         self.names = [name for other in self.others for name in other.names if any(map(name.count, kinds))]
         self.deliveries = [number for other in self.others for number in other.deliveries]
-        self.handlers = dict(_handlers(found))
+        self.handlers = dict(_handlers())
 
     def names_for(self, path: str, objects: Objects) -> list[str]:
         """The names that a route may have, all of them unless its kind is known."""
@@ -145,8 +145,8 @@ def _json(method: str, path: str, body: Any) -> Call:
     return Call(method, path, body=json.dumps(body))
 
 
-def _handlers(found: World) -> Iterator[tuple[tuple[str, str], HTTPRouteHandler]]:
-    for route in create_application(found.relay.services).routes:
+def _handlers() -> Iterator[tuple[tuple[str, str], HTTPRouteHandler]]:
+    for route in create_application().routes:
         assert isinstance(route, HTTPRoute)
         for handler, _ in route.route_handler_map.values():
             for method in handler.http_methods:
