@@ -7,6 +7,7 @@ import pytest
 
 from relay.receive.key_limits import BURST_SECONDS
 from tests.fixtures.relays import ADMIN_KEY, ApiResponse, Relay, RelayFactory, alert, webhook
+from tests.fixtures.sampling import representatives
 
 TOKEN = "the webhook's token"
 
@@ -41,7 +42,10 @@ async def test_a_relay_with_a_token_requires_a_credential(start_relay: RelayFact
     assert (await post(relay, None)).status == 401
 
 
-@pytest.mark.parametrize("sent", ["Bearer wrong", "Basic wrong", basic("wrong"), basic(""), "Bearer", "Digest x"])
+@pytest.mark.parametrize(
+    "sent",
+    representatives(["Bearer wrong", basic("wrong"), "Basic wrong", basic(""), "Bearer", "Digest x"], keep=2),
+)
 async def test_a_wrong_credential_is_refused_where_none_is_required(relay: Relay, sent: str) -> None:
     response = await post(relay, sent)
     assert (response.status, (await post(relay, None)).status) == (401, 202)

@@ -20,6 +20,7 @@ from relay.store.postgres.embedded import EmbeddedPostgres
 from tests.fixtures.postgres import short_folder
 from tests.fixtures.processes import RelayProcess
 from tests.fixtures.relays import ADMIN_KEY, SECRET_KEY, alert, webhook
+from tests.fixtures.sampling import representatives
 
 AS_ROOT = os.geteuid() == 0
 
@@ -181,7 +182,8 @@ async def test_keys_of_the_settings_are_neither_shown_nor_stored(folder: Path) -
 
 
 @pytest.mark.parametrize(
-    "numbers", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM, signal.SIGINT], [signal.SIGHUP]]
+    "numbers",
+    representatives([[signal.SIGTERM, signal.SIGINT], [signal.SIGINT, signal.SIGINT], [signal.SIGHUP]], keep=1),
 )
 async def test_the_server_stops_however_a_relay_is_stopped(folder: Path, numbers: list[signal.Signals]) -> None:
     relay = RelayProcess({"RELAY_DATA_DIR": str(folder)})
