@@ -5,6 +5,8 @@ WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# With it, each process of the tests would compile all modules, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test test-slow test-all check bench torture histories pictures secrets requirements clean
 
