@@ -16,6 +16,7 @@ from relay.domain.alerts import Status
 from relay.domain.channel_types import channel_types
 from relay.domain.health import ChannelState
 from relay.domain.outcomes import OutcomeKind, Reason
+from relay.domain.suppression import SuppressionReason
 
 FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 SLOW: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
@@ -112,6 +113,9 @@ class Metrics:
         self.merged = self._counter(
             "relay_deliveries_merged", "Deliveries merged into another one.", "channel_type", "into"
         )
+        self.notifications_suppressed = self._counter(
+            "relay_notifications_suppressed", "Alerts held back from a channel, by what suppresses them.", "reason"
+        )
         self.digests = self._counter(
             "relay_digests", "Digests claimed; a digest contains many groups in one message.", "channel_type"
         )
@@ -158,6 +162,8 @@ class Metrics:
             self.webhooks.labels(result)
         for status in Status:
             self.alerts.labels(status)
+        for suppression in SuppressionReason:
+            self.notifications_suppressed.labels(suppression)
         for channel_type in channel_types():
             for metric in (self.rate_limited, self.breaker_opened, self.channels_disabled, self.digests):
                 metric.labels(channel_type)

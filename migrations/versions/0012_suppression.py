@@ -104,11 +104,6 @@ def deliveries() -> None:
         sa.Column(
             "suppressed_by", postgresql.JSONB, comment="What suppressed it, each with the ids of its alerts."
         ),
-        sa.Column(
-            "held_by",
-            postgresql.ARRAY(sa.Text),
-            comment="What still suppresses it; NULL when nothing is to be sent after that ends.",
-        ),
         sa.Column("config_version", sa.BigInteger, comment="The version of the configuration that suppressed it."),
     ):
         op.add_column("deliveries", column)
@@ -117,18 +112,20 @@ def deliveries() -> None:
     op.execute("CREATE TABLE deliveries_suppressed PARTITION OF deliveries FOR VALUES IN ('suppressed')")
     op.create_index("deliveries_suppressed_channel", "deliveries_suppressed", ["channel_id", "id"])
     op.create_index(
-        "deliveries_suppressed_held",
-        "deliveries_suppressed",
-        ["channel_id", "group_hash", "id"],
-        postgresql_where=sa.text("held_by IS NOT NULL"),
-    )
-    # Also those that were released or redelivered since.
-    op.create_index(
-        "deliveries_withheld",
+        "deliveries_explicit",
         "deliveries",
         ["channel_id", "group_hash"],
-        postgresql_where=sa.text("suppressed_by IS NOT NULL"),
+        postgresql_where=sa.text("alert_ids IS NOT NULL"),
     )
+    op.create_table(
+        "held_deliveries",
+        sa.Column("suppressor", sa.Text, primary_key=True),
+        sa.Column("channel_id", sa.Text, primary_key=True),
+        sa.Column("group_hash", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("delivery_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        comment="What suppresses deliveries whose alerts are to be sent when that ends.",
+    )
+    op.create_index("held_deliveries_group", "held_deliveries", ["channel_id", "group_hash"])
 
 
 def replace_check(name: str, column: str, values: tuple[str, ...]) -> None:
@@ -143,11 +140,12 @@ def downgrade() -> None:
         "UPDATE deliveries SET state = 'dead', last_reason = 'other', last_error = 'suppressed' "
         "WHERE state = 'suppressed'"
     )
-    op.drop_index("deliveries_withheld", "deliveries")
+    op.drop_table("held_deliveries")
+    op.drop_index("deliveries_explicit", "deliveries")
     op.execute("DROP TABLE deliveries_suppressed")
     replace_check("deliveries_kind", "kind", KINDS)
     replace_check("deliveries_state", "state", STATES)
-    for column in ("config_version", "held_by", "suppressed_by", "withheld", "alert_ids"):
+    for column in ("config_version", "suppressed_by", "withheld", "alert_ids"):
         op.drop_column("deliveries", column)
     op.drop_column("receipts", "config_version")
     op.drop_column("alerts", "routed")

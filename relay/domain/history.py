@@ -69,7 +69,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     `tenant_id` is the tenant of its channel. `source` is empty for a digest.
     `merged_into` is the delivery that includes this one; `fallback_of` the delivery that this one replaces;
-    `redelivered_at` the time of the last request to redeliver it.
+    `redelivered_at` the time of the last request to redeliver it. `suppressed_by` has what suppressed it, such as
+    `silence:ID`, each with the ids of its alerts, as of the configuration `config_version`.
     """
 
     id: int
@@ -88,6 +89,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     fallback_of: int | None
     last_reason: str | None
     last_error: str | None
+    suppressed_by: dict[str, tuple[int, ...]] | None = None
+    config_version: int | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

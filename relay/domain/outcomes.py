@@ -31,6 +31,17 @@ class Reason(StrEnum):
     UNEXPECTED_RESPONSE = "unexpectedResponse"
 
 
+NEVER_CONNECTED: Final = (
+    "Cannot connect to host",
+    "the proxy cannot be reached",
+    "the proxy refused",
+    "TLS failed",
+    "the name could not be resolved",
+    "the mail server does not support STARTTLS",
+)
+"""How the detail of a connection error begins if no request was sent, so that nothing can have arrived."""
+
+
 class OutcomeKind(StrEnum):
     """How an attempt ended, as the database, the API and the metrics name it."""
 

@@ -174,19 +174,25 @@ deliveries = Table(
         comment="Alerts that were suppressed: the message is without these.",
     ),
     Column("suppressed_by", JSONB, comment="What suppressed it, each with the ids of its alerts."),
-    Column(
-        "held_by",
-        ARRAY(Text),
-        comment="What still suppresses it; NULL when nothing is to be sent after that ends.",
-    ),
     Column("config_version", BigInteger, comment="The version of the configuration that suppressed it."),
     CheckConstraint(is_one_of("state", State), name="deliveries_state"),
     CheckConstraint(is_one_of("kind", Kind), name="deliveries_kind"),
     CheckConstraint(f"(kind = '{Kind.DIGEST}') = (receipt_id IS NULL)", name="deliveries_kind_receipt"),
     Index("deliveries_receipt", "receipt_id"),
     Index("deliveries_tenant", "tenant_id", "id", postgresql_where=text("tenant_id IS NOT NULL")),
-    Index("deliveries_withheld", "channel_id", "group_hash", postgresql_where=text("suppressed_by IS NOT NULL")),
+    Index("deliveries_explicit", "channel_id", "group_hash", postgresql_where=text("alert_ids IS NOT NULL")),
     postgresql_partition_by="LIST (state)",
+)
+
+held_deliveries = Table(
+    "held_deliveries",
+    metadata,
+    Column("suppressor", Text, primary_key=True),
+    Column("channel_id", Text, primary_key=True),
+    Column("group_hash", BigInteger, primary_key=True, autoincrement=False),
+    Column("delivery_id", BigInteger, primary_key=True, autoincrement=False),
+    Index("held_deliveries_group", "channel_id", "group_hash"),
+    comment="What suppresses deliveries whose alerts are to be sent when that ends.",
 )
 
 edited_messages = Table(
@@ -245,6 +251,7 @@ __all__ = [
     "deliveries",
     "edited_messages",
     "group_states",
+    "held_deliveries",
     "lanes",
     "message_templates",
     "metadata",

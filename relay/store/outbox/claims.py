@@ -15,6 +15,7 @@ from relay.store.outbox.fragments import (
     NOT_HELD_BACK,
     PENDING,
     PENDING_DIGEST,
+    QUIET,
     SENDING,
     TOKENS,
 )
@@ -45,9 +46,10 @@ class ClaimRequest(msgspec.Struct, frozen=True):
 class Claimed(msgspec.Struct, frozen=True):
     """A delivery to be attempted now; `attempt` is 1 at the first time. `positions` is None for all alerts.
 
-    `receipt_id` is None for a digest. `carries`: other deliveries were merged into it, now or before; `merged`
-    counts those that this claim merged. `unconfirmed` counts the attempts so far that the platform may have
-    accepted. `body` is that of its webhook, if it is small, which saves most
+    `receipt_id` is None for a digest. `alert_ids` are its alerts where these are not those of positions, and
+    `withheld` those that are left out of its message because they are suppressed. `carries`: other deliveries were
+    merged into it, now or before; `merged` counts those that this claim merged. `unconfirmed` counts the attempts
+    so far that the platform may have accepted. `body` is that of its webhook, if it is small, which saves most
     deliveries a round trip.
     """
 
@@ -66,6 +68,8 @@ class Claimed(msgspec.Struct, frozen=True):
     source: str
     unconfirmed: int
     carries: bool
+    alert_ids: tuple[int, ...] | None = None
+    withheld: tuple[int, ...] = ()
     merged: int = 0
     body: bytes | None = None
 
@@ -76,7 +80,7 @@ class ClaimResult(msgspec.Struct, frozen=True):
     `held`: the worker still has the lease. `usable`: the channel is enabled and not held back. `fresh`: the
     lane's settings are current. `tokens` were in the bucket before. `next_in`: seconds until the bucket lets
     the next delivery through. `crowded`: more groups are pending than the limit lets through, so that a
-    digest is due in `digest_in` seconds.
+    digest is due in `digest_in` seconds. `quiet`: nothing can be suppressed.
     """
 
     held: bool
@@ -87,6 +91,7 @@ class ClaimResult(msgspec.Struct, frozen=True):
     next_in: float
     crowded: bool
     digest_in: float
+    quiet: bool
     claimed: tuple[Claimed, ...]
 
 
@@ -102,11 +107,12 @@ class _Lane(msgspec.Struct, frozen=True):
     per_second: float | None
     crowded: bool
     digest_in: float
+    quiet: bool
 
 
 CLAIMED_COLUMNS: Final = f"""
   id, channel_id, kind, group_hash, receipt_id, positions, attempt, created_at, waiting_since,
-  redelivered_at IS NOT NULL AS redelivered, fallback_of, progress, source,
+  redelivered_at IS NOT NULL AS redelivered, fallback_of, progress, source, alert_ids, withheld,
   CASE WHEN attempt = 1 THEN 0 ELSE (
     SELECT count(*) FROM attempts t
     WHERE t.delivery_id = id AND t.reason = '{Reason.UNEXPECTED_RESPONSE}' AND t.started_at >= waiting_since
@@ -223,7 +229,7 @@ CLAIM: Final = Statement(
     SELECT a.channel_id AS lane, a.held, coalesce(a.usable, false) AS usable, coalesce(a.fresh, false) AS fresh,
       coalesce(a.enqueued, 0) AS enqueued, coalesce(a.tokens, 0) AS tokens, a.per_second,
       CASE WHEN a.digest_pending THEN 0 ELSE a.digest_in END AS digest_in,
-      a.crowded OR a.digest_pending AS crowded,
+      a.crowded OR a.digest_pending AS crowded, {QUIET} AS quiet,
       (SELECT set_config('synchronous_commit', 'on', true) FROM ready WHERE merged > 0 LIMIT 1) AS durable,
       claimed.*
     FROM allowed a LEFT JOIN claimed USING (channel_id) ORDER BY claimed.id
@@ -266,6 +272,7 @@ def _result(rows: Sequence[Row]) -> ClaimResult:
         next_in=next_token_in(lane.tokens - len(claimed), lane.per_second),
         crowded=lane.crowded,
         digest_in=lane.digest_in,
+        quiet=lane.quiet,
         claimed=claimed,
     )
 

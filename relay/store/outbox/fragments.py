@@ -17,9 +17,11 @@ PENDING: Final = f"'{State.PENDING}'"
 SENDING: Final = f"'{State.SENDING}'"
 DELIVERED: Final = f"'{State.DELIVERED}'"
 MERGED: Final = f"'{State.MERGED}'"
+SUPPRESSED: Final = f"'{State.SUPPRESSED}'"
 DEAD: Final = f"'{State.DEAD}'"
 DIGEST: Final = f"'{Kind.DIGEST}'"
 REFRESH: Final = f"'{Kind.REFRESH}'"
+RELEASE: Final = f"'{Kind.RELEASE}'"
 
 IN_FLIGHT: Final = f"""(
   SELECT s.id FROM deliveries s
@@ -69,6 +71,21 @@ CURRENT_ALERT: Final = f"""
 """The columns of the alert `a` of the series `s` as a message shows it: a stale one has not ended."""
 
 
+IS_NOT_HELD: Final = "(d.suppressed_by IS NULL OR d.redelivered_at IS NOT NULL)"
+"""Whether what `d` contains was not suppressed, or a person asked for it nevertheless."""
+
+ALERTS_OF_NODE: Final = """CASE
+  WHEN t.alert_ids IS NOT NULL THEN t.alert_ids
+  WHEN t.positions IS NULL THEN r.alert_ids
+  ELSE ARRAY(SELECT r.alert_ids[p + 1] FROM unnest(t.positions) AS p)
+END"""
+"""The ids of the alerts of the node `t` of `content`, whose receipt is `r`, with those that are withheld."""
+
+
+QUIET: Final = "(NOT EXISTS (SELECT FROM silences) AND NOT EXISTS (SELECT FROM acknowledgements))"
+"""Whether nothing is suppressed, and nothing was: the ends of alerts depend on what suppressed their firing."""
+
+
 def wake_lanes(channel_ids: str) -> str:
     """Make the lanes of channels due; `channel_ids` is a query.
 
@@ -86,14 +103,19 @@ def content_tree(roots: str) -> str:
     """Return the recursive query `content`: all deliveries whose notifications a message contains, by `root`.
 
     It is a tree: what was merged into a delivery, and the delivery that it replaces. `roots` is the FROM
-    and WHERE of the deliveries `d` at its top.
+    and WHERE of the deliveries `d` at its top. `withheld` are the alerts of a node that are not in the message;
+    `redelivered`: a person asked for the node. What was suppressed is not part of what releases it.
     """
     return f"""content AS (
-      SELECT d.id AS root, d.id, d.receipt_id, d.positions, d.fallback_of FROM {roots}
+      SELECT d.id AS root, d.id, d.receipt_id, d.positions, d.alert_ids, d.withheld, d.fallback_of,
+        d.redelivered_at IS NOT NULL AS redelivered
+      FROM {roots}
       UNION
-      SELECT t.root, m.id, m.receipt_id, m.positions, m.fallback_of
+      SELECT t.root, m.id, m.receipt_id, m.positions, m.alert_ids,
+        CASE WHEN m.redelivered_at IS NULL THEN t.withheld || m.withheld ELSE m.withheld END, m.fallback_of,
+        t.redelivered OR m.redelivered_at IS NOT NULL
       FROM content t CROSS JOIN LATERAL (
-        SELECT * FROM deliveries d WHERE d.merged_into = t.id AND d.state = {MERGED}
+        SELECT * FROM deliveries d WHERE d.merged_into = t.id AND d.state = {MERGED} AND {IS_NOT_HELD}
         UNION ALL SELECT * FROM deliveries d WHERE d.id = t.fallback_of
       ) AS m
     )"""
@@ -104,10 +126,11 @@ def insert_fallbacks(source: str) -> str:
     return f"""
       INSERT INTO deliveries (
         receipt_id, channel_id, kind, group_hash, positions, rank, state, created_at, waiting_since,
-        next_attempt_at, fallback_of, source, tenant_id
+        next_attempt_at, fallback_of, source, tenant_id, alert_ids, withheld
       )
       SELECT d.receipt_id, d.fallback, d.kind, d.group_hash, d.positions, d.rank, {PENDING}, now(), now(),
-        now(), d.id, d.source, (SELECT c.tenant_id FROM channels c WHERE c.id = d.fallback)
+        now(), d.id, d.source, (SELECT c.tenant_id FROM channels c WHERE c.id = d.fallback), d.alert_ids,
+        d.withheld
       FROM {source} d WHERE d.fallback IS NOT NULL AND d.kind <> {REFRESH} ORDER BY d.id
       RETURNING id, channel_id, fallback_of
     """

@@ -63,7 +63,8 @@ _SETTLED: Final = f"""
     last_reason = CASE WHEN r.outcome IS NULL THEN d.last_reason ELSE r.reason END,
     last_error = CASE WHEN r.outcome IS NULL THEN d.last_error WHEN r.state <> {DELIVERED} THEN r.detail END
   FROM result r
-  WHERE d.id = ANY (ARRAY(SELECT delivery_id FROM result)) AND d.id = r.delivery_id AND (
+  WHERE d.id = ANY (ARRAY(SELECT delivery_id FROM result)) AND d.id = r.delivery_id
+  AND d.state IN ({PENDING}, {SENDING}, {DEAD}) AND (
     (d.attempt = r.attempt AND d.state = {SENDING})
     OR (d.attempt = r.attempt AND r.state = {DELIVERED} AND d.last_reason = '{Reason.CHANNEL_DELETED}')
     OR (d.attempt = r.attempt - 1 AND d.state = {PENDING})

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from relay.domain.errors import NotFound
@@ -32,6 +32,8 @@ _shown = [
     deliveries.c.fallback_of,
     deliveries.c.last_reason,
     deliveries.c.last_error,
+    deliveries.c.suppressed_by,
+    deliveries.c.config_version,
 ]
 _joined = deliveries.outerjoin(receipts, receipts.c.id == deliveries.c.receipt_id)
 
@@ -94,7 +96,13 @@ async def details(connection: AsyncConnection, delivery_ids: Sequence[int]) -> l
     for row in await connection.execute(statement):
         found.setdefault(row.delivery_id, []).append(read_row(row, Attempt))
     rows = await connection.execute(
-        select(*_shown, deliveries.c.positions, receipts.c.alert_ids)
+        select(
+            *_shown,
+            deliveries.c.positions,
+            deliveries.c.withheld,
+            func.coalesce(deliveries.c.alert_ids, receipts.c.alert_ids).label("alert_ids"),
+            (deliveries.c.alert_ids.is_not(None)).label("is_explicit"),
+        )
         .select_from(_joined)
         .where(deliveries.c.id.in_(delivery_ids))
         .order_by(deliveries.c.id)
@@ -104,7 +112,7 @@ async def details(connection: AsyncConnection, delivery_ids: Sequence[int]) -> l
             row,
             DeliveryDetail,
             attempts=found.get(row.id, ()),
-            alert_ids=_alert_ids(row.alert_ids, row.positions),
+            alert_ids=_alert_ids(row.alert_ids, None if row.is_explicit else row.positions, row.withheld),
         )
         for row in rows
     ]
@@ -115,8 +123,11 @@ def _constant(state: State) -> Any:
     return bindparam(None, state.value, literal_execute=True)
 
 
-def _alert_ids(of_receipt: Sequence[int] | None, positions: Sequence[int] | None) -> Sequence[int]:
-    """Return the ids of the alerts of a delivery; a digest has no receipt."""
-    if of_receipt is None:
+def _alert_ids(
+    listed: Sequence[int] | None, positions: Sequence[int] | None, withheld: Sequence[int]
+) -> Sequence[int]:
+    """Return the ids of the alerts of a delivery; a digest has none of its own."""
+    if listed is None:
         return ()
-    return of_receipt if positions is None else [of_receipt[position] for position in positions]
+    found = listed if positions is None else [listed[position] for position in positions]
+    return [alert_id for alert_id in found if alert_id not in withheld] if withheld else found

@@ -12,7 +12,7 @@ from relay.domain.alerts import Status
 from relay.domain.errors import NotFound
 from relay.domain.history import DeliveryDetail, HistoryDetail, HistoryItem, Receipt, Repeat, SharedDelivery
 from relay.domain.principals import Tenants, sees
-from relay.store.outbox.fragments import content_tree
+from relay.store.outbox.fragments import ALERTS_OF_NODE, content_tree
 from relay.store.postgres.statements import read_row
 from relay.store.reports import deliveries as outbox
 from relay.store.tables import alerts, channels, deliveries, receipts, repeats, senders, series
@@ -25,9 +25,8 @@ IN_DELIVERY: Final = text(
     f"""
     alerts.id = ANY (ARRAY(
       WITH RECURSIVE {content_tree("deliveries d WHERE d.id = :delivery_id")}
-      SELECT unnest(CASE WHEN t.positions IS NULL THEN r.alert_ids
-        ELSE ARRAY(SELECT r.alert_ids[position + 1] FROM unnest(t.positions) AS position) END)
-      FROM content t JOIN receipts r ON r.id = t.receipt_id
+      SELECT listed.id FROM content t JOIN receipts r ON r.id = t.receipt_id
+      CROSS JOIN LATERAL unnest({ALERTS_OF_NODE}) AS listed (id) WHERE listed.id <> ALL (t.withheld)
     ))
     """
 )

@@ -1,0 +1,157 @@
+"""Screening: what is suppressed is held back of deliveries when they are claimed, and before a digest."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import TypeVar
+
+import msgspec
+
+from relay.deliver.silences import CurrentSilences
+from relay.domain.history import Kind
+from relay.domain.silences import Silence
+from relay.domain.suppression import (
+    Judged,
+    Suppressing,
+    Withheld,
+    by_suppressor,
+    doubtful,
+    reason_of,
+    withhold,
+)
+from relay.route.silences import SilenceTable
+from relay.store.outbox import suppression
+from relay.store.outbox.claims import Claimed
+from relay.store.outbox.suppression import Change, Pair, Part, Waiting
+from relay.store.postgres.database import Database, HeldConnection
+from relay.store.postgres.statements import DriverConnection
+from relay.telemetry import Metrics
+
+SCREEN_TIMEOUT = 30.0
+"""Seconds to screen a digest of very many groups."""
+
+Item = TypeVar("Item")
+
+
+class Screening:
+    """Decides what of deliveries is suppressed at this moment, and stores it as suppressed."""
+
+    def __init__(self, database: Database, silences: CurrentSilences, metrics: Metrics) -> None:
+        """Nothing is read yet."""
+        self._connection = HeldConnection(database, SCREEN_TIMEOUT)
+        self._silences = silences
+        self._metrics = metrics
+
+    async def drop(self) -> None:
+        """Discard the connection."""
+        await self._connection.drop()
+
+    async def screen(self, claimed: Sequence[Claimed]) -> list[Claimed]:
+        """Hold back what is suppressed of claimed deliveries; return those of which anything is left."""
+        refreshes = {delivery.id for delivery in claimed if delivery.kind is Kind.REFRESH}
+        async with self._connection.use() as driver:
+            withheld, suppressed = await self._hold(driver, claimed, refreshes)
+        return [
+            msgspec.structs.replace(delivery, withheld=(*delivery.withheld, *withheld[delivery.id]))
+            if delivery.id in withheld
+            else delivery
+            for delivery in claimed
+            if delivery.id not in suppressed
+        ]
+
+    async def screen_waiting(self, channel_id: str) -> int:
+        """Hold back what is suppressed of a channel's pending deliveries; return how many are suppressed now.
+
+        Nothing of the channel may be claimed meanwhile.
+        """
+        count, last = 0, None
+        async with self._connection.use() as driver:
+            if await suppression.is_quiet(driver):
+                return 0
+            while found := await suppression.waiting(driver, channel_id, last):
+                last = found[-1]
+                count += len((await self._hold(driver, found, frozenset()))[1])
+        return count
+
+    async def is_quiet(self) -> bool:
+        """Whether nothing can be suppressed."""
+        async with self._connection.use() as driver:
+            return await suppression.is_quiet(driver)
+
+    async def _hold(
+        self, driver: DriverConnection, deliveries: Sequence[Claimed | Waiting], refreshes: Collection[int]
+    ) -> tuple[dict[int, set[int]], set[int]]:
+        """Return the alerts that are left out of each delivery, and the deliveries of which nothing is left."""
+        alerts, version = await suppression.judged(driver, [delivery.id for delivery in deliveries])
+        table = await self._silences.at(driver, version)
+        suppressing = await suppressing_now(driver, table, alerts)
+        doubts = doubtful(alerts, suppressing)
+        pairs = {Pair(channel, one.alert_id) for one in doubts for channel in (one.channel_id, *one.via)}
+        firing = await suppression.firing(driver, pairs, [delivery.id for delivery in deliveries])
+        held = _by_delivery(withhold(alerts, suppressing, firing), lambda one: one.alert.delivery_id)
+        if not held:
+            return {}, set()
+        contained = _by_delivery(alerts, lambda one: one.delivery_id)
+        changes: list[Change] = []
+        parts: list[Part] = []
+        for delivery in deliveries:
+            if delivery.id in held and delivery.id not in refreshes:
+                whole = len(held[delivery.id]) == len(contained[delivery.id])
+                changes.append(change_of(delivery, held[delivery.id], whole=whole))
+                if delivery.kind is Kind.DIGEST or not whole:
+                    parts += parts_of(delivery, held[delivery.id])
+        if changes:
+            await suppression.hold(driver, table.version, changes, parts)
+            self._count(one for change in changes for one in held[change.delivery_id])
+        withheld = {at: {one.alert.alert_id for one in found} for at, found in held.items()}
+        return withheld, {change.delivery_id for change in changes if change.whole}
+
+    def _count(self, withheld: Iterable[Withheld]) -> None:
+        for one in withheld:
+            self._metrics.notifications_suppressed.labels(reason_of(one.suppressors[0])).inc()
+
+
+async def suppressing_now(driver: DriverConnection, table: SilenceTable, alerts: Sequence[Judged]) -> Suppressing:
+    """The silences of a table that are active now, as a function of labels and a channel."""
+    now, channel_ids = datetime.now(UTC), {at for alert in alerts for at in (alert.channel_id, *alert.via)}
+    tenants: Mapping[str, str | None] = {}
+    if table.silences:
+        tenants = await suppression.tenants_of(driver, channel_ids)
+
+    def suppressing(labels: Mapping[str, str], channel_id: str) -> list[Silence]:
+        return table.suppressing(labels, channel_id, tenants.get(channel_id), now)
+
+    return suppressing
+
+
+def change_of(delivery: Claimed | Waiting, held: Sequence[Withheld], *, whole: bool) -> Change:
+    """The change of a delivery of which alerts are held back; the groups of a digest are held separately."""
+    is_digest = delivery.kind is Kind.DIGEST
+    return Change(
+        delivery_id=delivery.id,
+        attempt=delivery.attempt,
+        whole=whole,
+        is_held=not is_digest and any(one.firing for one in held),
+        alert_ids=() if is_digest and whole else tuple(sorted({one.alert.alert_id for one in held})),
+        suppressed_by=by_suppressor(held),
+    )
+
+
+def parts_of(delivery: Claimed | Waiting, held: Sequence[Withheld]) -> list[Part]:
+    """The deliveries for what is held back of another one, one for each group."""
+    return [
+        Part(
+            delivery_id=delivery.id,
+            receipt_id=max(one.alert.receipt_id for one in of_group),
+            group_hash=group_hash,
+            source=of_group[0].alert.source,
+            is_held=any(one.firing for one in of_group),
+            alert_ids=tuple(sorted({one.alert.alert_id for one in of_group})),
+            suppressed_by=by_suppressor(of_group),
+        )
+        for group_hash, of_group in _by_delivery(held, lambda one: one.alert.group_hash).items()
+    ]
+
+
+def _by_delivery(items: Iterable[Item], key: Callable[[Item], int]) -> dict[int, list[Item]]:
+    return {at: list(found) for at, found in groupby(sorted(items, key=key), key=key)}
