@@ -126,6 +126,7 @@ def deliveries() -> None:
         comment="What suppresses deliveries whose alerts are to be sent when that ends.",
     )
     op.create_index("held_deliveries_group", "held_deliveries", ["channel_id", "group_hash"])
+    op.create_index("held_deliveries_delivery", "held_deliveries", ["delivery_id"])
 
 
 def replace_check(name: str, column: str, values: tuple[str, ...]) -> None:

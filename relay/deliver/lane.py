@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,6 +14,7 @@ from relay.deliver.dispatcher import Dispatcher
 from relay.deliver.message_edits import PreparedMessage, destination_hash_of
 from relay.deliver.messages import MessageReader
 from relay.deliver.result_writer import ResultWriter
+from relay.deliver.screening import Screening
 from relay.deliver.throttle import TokenBucket
 from relay.domain.channel_types import RateLimit
 from relay.notify.registry import effective_rate_limit
@@ -41,6 +43,7 @@ class LaneContext(msgspec.Struct, frozen=True):
     claims: Batcher[ClaimRequest, ClaimResult]
     releases: Batcher[Release, tuple[bool, float | None]]
     messages: MessageReader
+    screening: Screening
     attempts: AttemptContext
     writer: ResultWriter
     seal: Seal
@@ -175,12 +178,18 @@ class Lane:
             self._digest_due = result.digest_in == 0
             self._may_be_due = True
             self._next_claim_at = now + max(result.next_in, min(result.digest_in, URGENT_INTERVAL))
-        await self._enqueue(result.claimed)
+        await self._enqueue(result.claimed, quiet=result.quiet)
         return result.held
 
     async def _claim_digest(self) -> None:
-        """Merge what waits into a digest, and claim it. Nothing of the lane is in flight meanwhile."""
+        """Merge what waits into a digest, and claim it. Nothing of the lane is in flight meanwhile.
+
+        If anything was suppressed, the rest may need no digest; the next claim decides.
+        """
         limit = self._limit
+        if await self._context.screening.screen_waiting(self.channel_id):
+            self._digest_due, self._may_be_due, self._next_claim_at = False, True, time.monotonic()
+            return
         gathered = digests.GATHERED_AT_ONCE
         while gathered == digests.GATHERED_AT_ONCE and not self._stopping:
             async with self._context.connection.use() as driver:
@@ -199,15 +208,23 @@ class Lane:
             self._context.metrics.digests.labels(channel_type_of(self._lease)).inc()
         self._digest_due = False
         self._may_be_due, self._next_claim_at = True, time.monotonic() + due_in
-        await self._enqueue(() if claimed is None else (claimed,))
+        if claimed is not None:
+            await self._enqueue((claimed,), quiet=await self._context.screening.is_quiet())
 
-    async def _enqueue(self, claimed: tuple[Claimed, ...]) -> None:
-        """Prepare the messages of claimed deliveries and queue them; after an error, `drain` returns them."""
+    async def _enqueue(self, claimed: Sequence[Claimed], *, quiet: bool) -> None:
+        """Prepare the messages of claimed deliveries and queue them; after an error, `drain` returns them.
+
+        What is suppressed is held back first, unless nothing can be (`quiet`). It takes no part in the limit.
+        """
         if not claimed:
             return
         self._count_merged(sum(delivery.merged for delivery in claimed), "group")
         prepared: dict[int, PreparedMessage] = {}
         try:
+            if not quiet:
+                count, claimed = len(claimed), await self._context.screening.screen(claimed)
+                if len(claimed) < count:
+                    self._may_be_due, self._next_claim_at = True, time.monotonic()
             prepared = await self._context.messages.prepare_messages(
                 claimed, destination_hash_of(self._lease.channel), datetime.now(UTC)
             )

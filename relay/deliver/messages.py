@@ -1,14 +1,20 @@
 """The messages of claimed deliveries, read from the database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
 from relay.deliver.message_edits import PreparedMessage, mark_unreported, prepare_edit
 from relay.deliver.receipt_cache import ReceiptCache
-from relay.domain.alerts import Group
-from relay.domain.folding import FoldedGroup, MergedNotification, matched_alert_ids, with_key_source
+from relay.domain.alerts import Alert, Group
+from relay.domain.folding import (
+    FoldedGroup,
+    MergedNotification,
+    left_out,
+    matched_alert_ids,
+    with_key_source,
+)
 from relay.domain.history import Kind
 from relay.domain.identity import group_hash, key_source
 from relay.domain.notifications import Digest, Message, Notification
@@ -147,6 +153,7 @@ class MessageReader:
         """By delivery: its notification, with all that was merged into it, and the group that it was made of."""
         async with self._connection.use() as driver:
             merged = await contents.members(driver, [delivery.id for delivery in claimed])
+            stored = await contents.stored_alerts(driver, merged)
             resolutions = await contents.resolved(driver, matched_alert_ids(merged))
             origins = await contents.origins(driver, [delivery.id for delivery in claimed])
         by_delivery = {
@@ -155,7 +162,10 @@ class MessageReader:
         }
         folded = {}
         for delivery in claimed:
-            group = await self._fold(by_delivery.get(delivery.id, ()))
+            notifications = by_delivery.get(delivery.id, ())
+            if delivery.kind is Kind.REFRESH:  # what it leaves out is not stored
+                notifications = tuple(left_out(one, delivery.withheld) for one in notifications)
+            group = await self._fold(notifications, stored)
             if group is not None:
                 history_url, origin = self._history_url_of(delivery), origins.get(delivery.id)
                 notification = group.notification(
@@ -190,7 +200,9 @@ class MessageReader:
     def _history_url_of(self, claimed: Claimed) -> str:
         return f"{self._history_url}{claimed.id}"
 
-    async def _fold(self, notifications: Sequence[MergedNotification]) -> FoldedGroup | None:
+    async def _fold(
+        self, notifications: Sequence[MergedNotification], stored: Mapping[int, Alert]
+    ) -> FoldedGroup | None:
         """Fold notifications of one group; None if none of their webhooks is readable."""
         folded: FoldedGroup | None = None
         for part in _parts(notifications):
@@ -198,7 +210,7 @@ class MessageReader:
             for notification in part:
                 if (group := groups.get(notification.receipt_id)) is not None:
                     folded = folded or FoldedGroup(group, notification.received_at)
-                    folded.add(notification, group)
+                    folded.add(notification, group, stored)
         return folded
 
 
@@ -212,7 +224,8 @@ def is_verbatim(claimed: Claimed, now: datetime) -> bool:
     return (
         claimed.kind is not Kind.DIGEST
         and claimed.attempt == 1
-        and not (claimed.carries or claimed.redelivered or claimed.fallback_of is not None)
+        and claimed.alert_ids is None
+        and not (claimed.carries or claimed.redelivered or claimed.fallback_of is not None or claimed.withheld)
         and now - claimed.waiting_since < STALE_AFTER
     )
 

@@ -20,9 +20,10 @@ from relay.domain.suppression import (
     withhold,
 )
 from relay.route.silences import SilenceTable
-from relay.store.outbox import suppression
+from relay.store.outbox import notified, suppression
 from relay.store.outbox.claims import Claimed
-from relay.store.outbox.suppression import Change, Pair, Part, Waiting
+from relay.store.outbox.notified import Pair
+from relay.store.outbox.suppression import Change, Part, Waiting
 from relay.store.postgres.database import Database, HeldConnection
 from relay.store.postgres.statements import DriverConnection
 from relay.telemetry import Metrics
@@ -87,7 +88,7 @@ class Screening:
         suppressing = await suppressing_now(driver, table, alerts)
         doubts = doubtful(alerts, suppressing)
         pairs = {Pair(channel, one.alert_id) for one in doubts for channel in (one.channel_id, *one.via)}
-        firing = await suppression.firing(driver, pairs, [delivery.id for delivery in deliveries])
+        firing = await notified.firing(driver, pairs, [delivery.id for delivery in deliveries])
         held = _by_delivery(withhold(alerts, suppressing, firing), lambda one: one.alert.delivery_id)
         if not held:
             return {}, set()

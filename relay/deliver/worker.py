@@ -18,8 +18,11 @@ from relay.deliver.lane import Lane, LaneContext
 from relay.deliver.maintenance import Maintenance
 from relay.deliver.messages import MessageReader
 from relay.deliver.receipt_cache import ReceiptCache
+from relay.deliver.releases import Releases
 from relay.deliver.result_writer import ResultWriter
 from relay.deliver.silence_upkeep import SilenceUpkeep
+from relay.deliver.screening import Screening
+from relay.deliver.silences import CurrentSilences
 from relay.notify.sender import Sender
 from relay.settings import Settings
 from relay.store.configuration.seal import Seal
@@ -70,6 +73,9 @@ class Worker:
             database, metrics, self.wake, settings.fallback_after, settings.give_up_after, settings.stale_after
         )
         self._silence_upkeep = SilenceUpkeep(database, self.wake, settings.tenant_label)
+        silences = CurrentSilences()
+        self._screening = Screening(database, silences, metrics)
+        self._held = Releases(database, silences, self.wake)
         self._claims: Batcher[ClaimRequest, ClaimResult] = Batcher(self._claim_deliveries, MAX_LANES_AT_ONCE)
         self._releases: Batcher[Release, tuple[bool, float | None]] = Batcher(
             self._release_lanes, MAX_LANES_AT_ONCE
@@ -82,6 +88,7 @@ class Worker:
             claims=self._claims,
             releases=self._releases,
             messages=MessageReader(self._read_connection, self._digest_connection, self._receipts, history_url),
+            screening=self._screening,
             attempts=_attempt_context(sender, metrics, settings),
             writer=self._writer,
             seal=seal,
@@ -106,7 +113,8 @@ class Worker:
         self._wake_up.set()
 
     def wake_all(self) -> None:
-        """Claim any lanes that are due."""
+        """Claim any lanes that are due, and look for what is no longer suppressed."""
+        self._held.wake()
         for lane in self._lanes.values():
             lane.wake()
         self._claim_any = True
@@ -116,7 +124,7 @@ class Worker:
         """Deliver until canceled; `stop` ends it gracefully."""
         services = (
             *(self._writer, self._claims, self._releases, self._receipts),
-            *(self._maintenance, self._silence_upkeep),
+            *(self._maintenance, self._silence_upkeep, self._held),
         )
         loops = [*(service.run() for service in services), self._renew_leases(), self._poll()]
         background = [asyncio.create_task(loop) for loop in loops]
@@ -130,8 +138,8 @@ class Worker:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
-            for connection in (self._connection, self._read_connection, self._digest_connection):
-                await connection.drop()
+            for held in (self._connection, self._read_connection, self._digest_connection, self._screening):
+                await held.drop()
 
     async def stop(self, grace_period: float) -> None:
         """Stop claiming, wait `grace_period` seconds for attempts, cancel the rest, and release the lanes."""

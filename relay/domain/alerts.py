@@ -24,12 +24,20 @@ class Status(StrEnum):
     RESOLVED = "resolved"
 
 
+class Suppressed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """That an alert was held back until a time; `acknowledged`: because somebody had taken care of it."""
+
+    until: datetime
+    acknowledged: bool
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One alert as reported by one webhook. Times are aware and in UTC; `ends_at` is None while it fires.
 
     `key_source` is the source that enters its keys on platforms; see `relay.domain.identity.key_source`.
     `unreported_since` is set in an edited message if it has not ended, and the group's webhooks omit it. `grafana`
-    is set if Grafana sent the alert; it is not stored beside the webhook.
+    is set if Grafana sent the alert; it is not stored beside the webhook. `was_suppressed` is set if it is sent
+    because it is no longer suppressed.
     """
 
     status: Status
@@ -42,6 +50,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key_source: str = ""
     unreported_since: datetime | None = None
     grafana: GrafanaFields | None = None
+    was_suppressed: Suppressed | None = None
 
     @property
     def name(self) -> str:

@@ -2,18 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
-from relay.domain.alerts import Alert, Group, Status
+from relay.domain.alerts import Alert, Group, Status, Suppressed
 from relay.domain.identity import key_source
 from relay.domain.notifications import FallbackFor, Notification
+
+NO_ALERTS: Final[Mapping[int, Alert]] = MappingProxyType({})
 
 
 class MergedNotification(msgspec.Struct, frozen=True):
     """One notification that a delivery contains: its own, or that of a delivery merged into it.
 
     `positions` are those of its alerts in the webhook, None for all. `alert_ids` has the whole webhook's alerts.
+    `stored_ids` are its alerts instead if these are not those of the webhook, such as those that are sent after a
+    suppression, which ended at `released_at`. `withheld` are alerts that are left out.
     """
 
     delivery_id: int
@@ -22,13 +28,26 @@ class MergedNotification(msgspec.Struct, frozen=True):
     received_at: datetime
     positions: tuple[int, ...] | None
     alert_ids: tuple[int, ...]
+    stored_ids: tuple[int, ...] | None = None
+    withheld: tuple[int, ...] = ()
+    released_at: datetime | None = None
+    was_acknowledged: bool = False
 
     @property
     def matched_alert_ids(self) -> tuple[int, ...]:
         """The ids of its alerts."""
-        if self.positions is None:
-            return self.alert_ids
-        return tuple(self.alert_ids[position] for position in self.positions)
+        if self.stored_ids is not None:
+            found = self.stored_ids
+        elif self.positions is None:
+            found = self.alert_ids
+        else:
+            found = tuple(self.alert_ids[position] for position in self.positions)
+        return tuple(at for at in found if at not in self.withheld) if self.withheld else found
+
+
+def left_out(notification: MergedNotification, alert_ids: tuple[int, ...]) -> MergedNotification:
+    """The notification without some alerts."""
+    return msgspec.structs.replace(notification, withheld=(*notification.withheld, *alert_ids))
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -59,14 +78,29 @@ class FoldedGroup:
         """The last notification, if all alerts of its webhook fire: a repeat, unless one of them is new in it."""
         return self._last if all(alert.firing for alert in self._group.alerts) else None
 
-    def add(self, notification: MergedNotification, group: Group) -> None:
-        """Add a later notification."""
+    def add(self, notification: MergedNotification, group: Group, stored: Mapping[int, Alert] = NO_ALERTS) -> None:
+        """Add a later notification; `stored` has alerts that are not those of its webhook."""
+        if notification.stored_ids is not None:
+            self._add_stored(notification, stored)
+            return
         self._group, self._last = group, notification
+        withheld = frozenset(notification.withheld)
         positions = range(len(group.alerts)) if notification.positions is None else notification.positions
         for position in positions:
             alert, alert_id = group.alerts[position], notification.alert_ids[position]
+            if alert_id in withheld:
+                continue
             self._alerts[alert_id] = alert
             if alert.firing:
+                self._fired.add(alert_id)
+
+    def _add_stored(self, notification: MergedNotification, stored: Mapping[int, Alert]) -> None:
+        for alert_id in notification.matched_alert_ids:
+            if (alert := stored.get(alert_id)) is not None:
+                if notification.released_at is not None:
+                    was = Suppressed(until=notification.released_at, acknowledged=notification.was_acknowledged)
+                    alert = msgspec.structs.replace(alert, was_suppressed=was)
+                self._alerts[alert_id] = alert
                 self._fired.add(alert_id)
 
     def notification(

@@ -142,12 +142,16 @@ def silence_fields(silence: Silence) -> dict[str, Any]:
     return fields | {"matchers": msgspec.to_builtins(shown_matchers(silence.matchers))}
 
 
+WHOM: Final = ("matchers", "channels", "tenant_id")
+"""The fields that determine what a silence applies to."""
+
+
 def replaces(before: Silence, after: Silence, now: datetime) -> bool:
     """Whether a change needs a new silence, so that the record of the earlier one remains right.
 
     The comment, the end and a start that has not come can change in place, as in Alertmanager.
     """
-    if has_expired(before, now) or before.matchers != after.matchers:
+    if has_expired(before, now) or any(getattr(before, name) != getattr(after, name) for name in WHOM):
         return True
     return before.starts_at <= now and not _same_second(before.starts_at, after.starts_at)
 

@@ -18,7 +18,7 @@ from relay.domain.series import Series
 from relay.receive import rows
 from relay.receive.incoming import Incoming
 from relay.receive.rows import Placed
-from relay.route.table import RoutingTable
+from relay.route.configuration import Configuration, Silenced
 from relay.store.outbox.ingest_rows import BatchRows, DeliveryRow, ReceiptRow, SeriesKey, StoredState
 
 
@@ -43,10 +43,12 @@ class Batch(msgspec.Struct, frozen=True):
     decisions: tuple[Decision, ...]
 
 
-def decide(batch: Sequence[Incoming], stored: StoredState, table: RoutingTable, window: timedelta) -> Batch:
+def decide(
+    batch: Sequence[Incoming], stored: StoredState, configuration: Configuration, window: timedelta
+) -> Batch:
     """Decide webhooks, in order; `stored` is changed to the state after them."""
     state = State(stored, window)
-    decisions = tuple(state.decide(incoming, table) for incoming in batch)
+    decisions = tuple(state.decide(incoming, configuration) for incoming in batch)
     return Batch(state.rows(), decisions)
 
 
@@ -63,7 +65,7 @@ class State:
         self._first_alerts: set[int] = set()
         self._collected = rows.Collected()
 
-    def decide(self, incoming: Incoming, table: RoutingTable) -> Decision:
+    def decide(self, incoming: Incoming, configuration: Configuration) -> Decision:
         """Decide one webhook."""
         group = self.group_of(incoming.group_hash)
         repeated = repeats.repeated_receipt(group, incoming.report, self._window)
@@ -75,8 +77,8 @@ class State:
         receipt_id = next(self._receipt_ids)
         adopted = self.adopt(incoming)
         placed = self.place(incoming, receipt_id, adopted=adopted)
-        routes = table.route(incoming.webhook.group, incoming.webhook.source)
-        return self.record_accepted(incoming, group, receipt_id, placed, routes, table, adopted=adopted)
+        routes = configuration.table.route(incoming.webhook.group, incoming.webhook.source)
+        return self.record_accepted(incoming, group, receipt_id, placed, routes, configuration, adopted=adopted)
 
     def group_of(self, group_hash: int) -> GroupState:
         """The state of a group, a new one if none is stored."""
@@ -145,7 +147,7 @@ class State:
         receipt_id: int,
         placed: Sequence[Placed],
         routes: Mapping[str, Sequence[int] | None],
-        table: RoutingTable,
+        configuration: Configuration,
         *,
         adopted: bool,
     ) -> Decision:
@@ -153,7 +155,7 @@ class State:
 
         `routes` has the positions of the alerts that each channel matches, None for all.
         """
-        receipt = rows.receipt_row(incoming, receipt_id, placed, adopted=adopted)
+        receipt = rows.receipt_row(incoming, receipt_id, placed, configuration.version, adopted=adopted)
         self._collected.saw(incoming, group)
         self._collected.receipts.append(receipt)
         # What is late is not accepted as new: the report of another sender that it fires again is not a duplicate.
@@ -162,10 +164,11 @@ class State:
         unmatched = rows.unmatched(routes, len(alerts))
         self._collected.routed(placed, unmatched)
         repeats.record(group, incoming.report, receipt_id, accepted=not late)
+        channel_ids, silenced = self._queue(incoming, receipt, placed, routes, configuration)
         return Decision(
             duplicate=False,
-            suppressed=sum(not one.delivered for one in placed),
-            channel_ids=self._queue(incoming, receipt, placed, routes, table),
+            suppressed=sum(not one.delivered for one in placed) + silenced,
+            channel_ids=channel_ids,
             unrouted=tuple([position for position in unmatched if alerts[position].firing]),
             alternating=repeats.is_alternating(group),
         )
@@ -219,35 +222,52 @@ class State:
         receipt: ReceiptRow,
         placed: Sequence[Placed],
         routes: Mapping[str, Sequence[int] | None],
-        table: RoutingTable,
-    ) -> tuple[str, ...]:
-        """Queue the deliveries of the alerts that are delivered."""
-        group = incoming.webhook.group
-        total = len(group.alerts)
-        omitted = {position for position, one in enumerate(placed) if not one.delivered}
-        if len(omitted) == total:
-            return ()
-        channel_ids = []
+        configuration: Configuration,
+    ) -> tuple[tuple[str, ...], int]:
+        """Queue the deliveries of the alerts that are delivered; what is silenced for a channel waits.
+
+        Return the channels that get any, and how many alerts no channel gets because they are silenced.
+        """
+        alerts = incoming.webhook.group.alerts
+        delivered = [position for position, one in enumerate(placed) if one.delivered]
+        if not delivered:
+            return (), 0
+        complete = len(delivered) == len(alerts)
+        silenced = Silenced(
+            configuration, {position: alerts[position] for position in delivered}, receipt.received_at
+        )
+        channel_ids: list[str] = []
+        queued, held = set[int](), set[int]()
         for channel_id, positions in routes.items():
             kept = positions
-            if omitted:
-                candidates = range(total) if positions is None else positions
-                kept = tuple(position for position in candidates if position not in omitted)
-                if not kept:
-                    continue
-            alerts = group.alerts if kept is None else [group.alerts[position] for position in kept]
+            if not complete:
+                matched = range(len(alerts)) if positions is None else positions
+                kept = tuple(position for position in matched if placed[position].delivered)
+            if silences := silenced.for_channel(channel_id):
+                candidates = range(len(alerts)) if kept is None else kept
+                waiting = [position for position in candidates if position in silences]
+                if waiting:
+                    kept = tuple(position for position in candidates if position not in silences)
+                    self._collected.suppressed.append(
+                        rows.suppressed_row(receipt, placed, alerts, channel_id, waiting, silences, configuration)
+                    )
+                    held.update(waiting)
+            if kept is not None and not kept:
+                continue
             row = DeliveryRow(
                 receipt_id=receipt.id,
                 channel_id=channel_id,
                 group_hash=receipt.group_hash,
                 source=receipt.source,
-                tenant_id=table.channels[channel_id].tenant_id,
+                tenant_id=configuration.table.channels[channel_id].tenant_id,
                 positions=kept,
-                rank=rank_of(alerts),
+                rank=rank_of(alerts if kept is None else [alerts[position] for position in kept]),
             )
             self._collected.deliveries.append(row)
             channel_ids.append(channel_id)
-        return tuple(channel_ids)
+            if held:
+                queued.update(range(len(alerts)) if kept is None else kept)
+        return tuple(channel_ids), len(held - queued)
 
     def rows(self) -> BatchRows:
         """What the batch writes."""

@@ -2,26 +2,23 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import timedelta
-from functools import partial
 from typing import Final
 
 import asyncpg
-import structlog
 
 from relay.domain.errors import RelayError
 from relay.receive.backlog import MANY_ALERTS
 from relay.receive.batch import Batch, decide
+from relay.receive.configuration import CurrentConfiguration
 from relay.receive.incoming import Incoming, series_keys
 from relay.receive.known import Known
 from relay.receive.parts import Conflict, LargeWebhook
-from relay.route.table import RoutingTable
-from relay.store.configuration import channels, filter_changes
+from relay.route.configuration import Configuration
 from relay.store.outbox import ingest
 from relay.store.postgres.database import RETRYABLE, STATEMENT_TIMEOUT, Database, HeldConnection
-from relay.store.postgres.statements import DriverConnection
 from relay.telemetry import Metrics
 
 ATTEMPTS: Final = 30
@@ -43,13 +40,9 @@ ALERTS_PER_SECOND: Final = 2_500
 HEAVY_ALERTS: Final = 500
 HEAVY_PAIRS: Final = 20_000
 """Alerts, and pairs of alerts and channels, of a batch that are decided in some tens of milliseconds at most."""
-MANY_CHANNELS: Final = 200
-"""Channels whose table is built in some tens of milliseconds, and changed in less than one."""
 COMMIT_SETTINGS: Final = {"enable_seqscan": "off", "lock_timeout": "'2s'"}
 """Every look-up has its index: a plan that was made while a table was empty would scan it when it is large. And no
 commit waits for that of a large webhook in another process until its time is over."""
-
-log = structlog.get_logger(__name__)
 
 
 class Committer:
@@ -58,12 +51,9 @@ class Committer:
     def __init__(self, database: Database, tenant_label: str, repeat_after: timedelta, metrics: Metrics) -> None:
         """Nothing is known."""
         self._reading = HeldConnection(database, enable_seqscan=COMMIT_SETTINGS["enable_seqscan"])
-        self._tenant_label = tenant_label
+        self._current = CurrentConfiguration(tenant_label, metrics)
         self._repeat_after = repeat_after
-        self._metrics = metrics
         self._known = Known()
-        self._table: RoutingTable | None = None
-        self._loading = asyncio.Lock()
         self._overtaken = False
         """The last commit had to lock the configuration."""
 
@@ -72,34 +62,39 @@ class Committer:
         large = len(incoming) == 1 and len(incoming[0].keys) > MANY_ALERTS
         outdated = MAX_OUTDATED - 1 if self._overtaken else 0
         for attempt in range(ATTEMPTS):
-            table = self._table or await self.load_table()
+            known = self._current.known or await self.load()
             try:
                 if large:
-                    return await self._commit_large(incoming, connection, table)
-                batch = await self._commit(incoming, connection, table, locked=outdated >= MAX_OUTDATED)
+                    return await self._commit_large(incoming, connection, known)
+                batch = await self._commit(incoming, connection, known, locked=outdated >= MAX_OUTDATED)
                 if batch is not None:
                     self._overtaken = outdated >= MAX_OUTDATED
                     return batch
             except CONFLICT:
                 pass
-            if await self.load_table() is not table:
+            if await self.load() is not known:
                 outdated += 1
             if attempt > 1:
                 await asyncio.sleep(random.uniform(0, MAX_BACKOFF))  # noqa: S311 - no secret
         raise RelayError("the configuration or the alerts change faster than webhooks can be written")
 
-    async def load_table(self) -> RoutingTable:
-        """Read the channels' filters, as far as they have changed."""
+    async def load(self) -> Configuration:
+        """Read the configuration, as far as it has changed."""
         async with self._reading.use() as driver:
-            return await self._load_table(driver)
+            return await self._current.load(driver)
 
     async def drop(self) -> None:
-        """Discard the connection, and the routing table: the database may be another one later."""
-        self._table = None
+        """Discard the connection, and what is known: the database may be another one later."""
+        self._current.forget()
         await self._reading.drop()
 
     async def _commit(
-        self, incoming: Sequence[Incoming], connection: HeldConnection, table: RoutingTable, *, locked: bool
+        self,
+        incoming: Sequence[Incoming],
+        connection: HeldConnection,
+        configuration: Configuration,
+        *,
+        locked: bool,
     ) -> Batch | None:
         """Write in one statement; or `locked`, with the configuration locked and loaded first."""
         keys = series_keys(incoming)
@@ -110,14 +105,14 @@ class Committer:
         try:
             async with connection.use() as driver, driver.transaction() if locked else nullcontext():
                 if locked:
-                    table = await self._load_table(driver, lock=True)
+                    configuration = await self._current.load(driver, lock=True)
                 stored = known or await ingest.load(driver, group_hashes, keys, alerts, len(incoming))
-                if alerts > HEAVY_ALERTS or alerts * len(table.channels) > HEAVY_PAIRS:
-                    batch = await asyncio.to_thread(decide, incoming, stored, table, self._repeat_after)
+                if alerts > HEAVY_ALERTS or alerts * len(configuration.table.channels) > HEAVY_PAIRS:
+                    batch = await asyncio.to_thread(decide, incoming, stored, configuration, self._repeat_after)
                 else:
-                    batch = decide(incoming, stored, table, self._repeat_after)
+                    batch = decide(incoming, stored, configuration, self._repeat_after)
                 next_ids = self._known.ids_to_draw(alerts, len(incoming))
-                written = await ingest.write(driver, table.version, batch.rows, *next_ids)
+                written = await ingest.write(driver, configuration.version, batch.rows, *next_ids)
             ids = written
             if ids is not None:
                 self._known.committed(stored, batch.rows, ids)
@@ -128,44 +123,15 @@ class Committer:
         return None
 
     async def _commit_large(
-        self, incoming: Sequence[Incoming], connection: HeldConnection, table: RoutingTable
+        self, incoming: Sequence[Incoming], connection: HeldConnection, configuration: Configuration
     ) -> Batch:
         [webhook] = incoming
         try:
             async with connection.use(STATEMENT_TIMEOUT + len(webhook.keys) / ALERTS_PER_SECOND) as driver:
                 large = LargeWebhook(webhook, driver, self._repeat_after)
                 return await large.commit(
-                    table, lambda driver, outdated: self._load_table(driver, lock=outdated >= MAX_OUTDATED)
+                    configuration,
+                    lambda driver, outdated: self._current.load(driver, lock=outdated >= MAX_OUTDATED),
                 )
         finally:
             self._known.forget(webhook.group_hash, webhook.series)
-
-    async def _load_table(self, driver: DriverConnection, *, lock: bool = False) -> RoutingTable:
-        """Read what has changed since the last table, or everything.
-
-        With `lock`, the configuration does not change until the caller's transaction ends.
-        """
-        if lock:
-            await filter_changes.lock_version(driver)
-        async with self._loading:
-            last = self._table
-            found = None if last is None else await filter_changes.load_changes(driver, last.version)
-            if last is None or found is None:
-                version, filters = await channels.load_filters(driver)
-                table = await _build(len(filters), partial(RoutingTable, version, filters, self._tenant_label))
-                invalid = table.invalid
-            else:
-                version, changes = found
-                if version == last.version:
-                    return last
-                table = await _build(len(last.channels), partial(last.changed, version, changes))
-                invalid = {at: error for at, error in table.invalid.items() if at in changes}
-            self._table = table
-        for channel_id, error in invalid.items():
-            log.error("channel_not_routable", channel_id=channel_id, detail=error)
-        self._metrics.config_version.set(version)
-        return table
-
-
-async def _build(channel_count: int, build: Callable[[], RoutingTable]) -> RoutingTable:
-    return await asyncio.to_thread(build) if channel_count > MANY_CHANNELS else build()

@@ -17,7 +17,7 @@ from relay.domain.repeats import GroupState
 from relay.receive.batch import Batch, State
 from relay.receive.incoming import Incoming, series_keys
 from relay.receive.rows import Placed, unmatched
-from relay.route.table import RoutingTable
+from relay.route.configuration import Configuration
 from relay.store.outbox import ingest, routing_marks
 from relay.store.outbox.ingest_rows import BatchRows, SeriesKey, StoredState
 from relay.store.postgres.statements import DriverConnection
@@ -27,8 +27,8 @@ MAX_PART_ALERTS: Final = 4 * PART_ALERTS
 
 NOWHERE: Final = Placed(0, delivered=False, late=False)
 
-LoadTable = Callable[[DriverConnection, int], Awaitable[RoutingTable]]
-"""Load the routing table after so many attempts with one that was outdated."""
+Load = Callable[[DriverConnection, int], Awaitable[Configuration]]
+"""Load the configuration after so many attempts with one that was outdated."""
 
 
 class Conflict(Exception):
@@ -43,10 +43,10 @@ class LargeWebhook:
         self._incoming, self._driver, self._window = incoming, driver, window
         self._parts = parts_of(incoming.keys)
 
-    async def commit(self, table: RoutingTable, load_table: LoadTable) -> Batch:
+    async def commit(self, configuration: Configuration, load: Load) -> Batch:
         """Decide and write the webhook; it is durable when this returns.
 
-        `load_table` is called when the configuration is no longer that of `table`.
+        `load` is called when the configuration is no longer this one.
 
         Raises:
             Conflict: what it builds on has changed meanwhile; nothing was written.
@@ -65,7 +65,7 @@ class LargeWebhook:
             placed = await self._place(receipt_id, adopted=adopted)
             outdated = 0
             while True:
-                routes = await self._route(table)
+                routes = await self._route(configuration)
                 state = self._state_of(group)
                 decision = await asyncio.to_thread(
                     state.record_accepted,
@@ -74,16 +74,16 @@ class LargeWebhook:
                     receipt_id,
                     placed,
                     routes,
-                    table,
+                    configuration,
                     adopted=adopted,
                 )
                 batch = Batch(state.rows(), (decision,))
-                if await ingest.write(self._driver, table.version, batch.rows) is not None:
+                if await ingest.write(self._driver, configuration.version, batch.rows) is not None:
                     await self._mark_routed(placed, routes)
                     return batch
-                version, outdated = table.version, outdated + 1
-                table = await load_table(self._driver, outdated)
-                if table.version == version:
+                version, outdated = configuration.version, outdated + 1
+                configuration = await load(self._driver, outdated)
+                if configuration.version == version:
                     raise Conflict
 
     async def _survey(self) -> tuple[bool, bool]:
@@ -139,7 +139,7 @@ class LargeWebhook:
             raise Conflict
         return placed
 
-    async def _route(self, table: RoutingTable) -> dict[str, Sequence[int] | None]:
+    async def _route(self, configuration: Configuration) -> dict[str, Sequence[int] | None]:
         """The positions of the alerts that each channel matches, None for all; see `RoutingTable.route`."""
         group = self._incoming.webhook.group
         total = len(group.alerts)
@@ -147,7 +147,7 @@ class LargeWebhook:
         for start in range(0, total, PART_ALERTS):
             alerts = group.alerts[start : start + PART_ALERTS]
             part = msgspec.structs.replace(group, alerts=alerts)
-            routes = await asyncio.to_thread(table.route, part, self._incoming.webhook.source)
+            routes = await asyncio.to_thread(configuration.table.route, part, self._incoming.webhook.source)
             for channel_id, positions in routes.items():
                 found = range(len(alerts)) if positions is None else positions
                 matched.setdefault(channel_id, array("I")).extend([start + at for at in found])

@@ -8,9 +8,13 @@ import msgspec
 
 from relay.domain.alerts import Alert, status_of
 from relay.domain.identity import Sender, group_hash, without_name
+from relay.domain.notifications import rank_of
 from relay.domain.repeats import GroupState
 from relay.domain.series import Occurrence, Series
+from relay.domain.silences import Silence
+from relay.domain.suppression import SILENCE
 from relay.receive.incoming import Incoming, Webhook
+from relay.route.configuration import Configuration
 from relay.store.outbox.ingest_rows import (
     MAX_INDEXED_TEXT,
     AlertRow,
@@ -22,6 +26,7 @@ from relay.store.outbox.ingest_rows import (
     SenderRow,
     SeriesKey,
     SeriesRow,
+    SuppressedRow,
     UnsourcedRow,
 )
 
@@ -52,6 +57,7 @@ class Collected:
         self.labels: dict[int, dict[str, str]] = {}
         self.receipts: list[ReceiptRow] = []
         self.deliveries: list[DeliveryRow] = []
+        self.suppressed: list[SuppressedRow] = []
         self._groups: dict[int, tuple[GroupState, Webhook]] = {}
         self._series: dict[int, Series] = {}
         self._occurrences: dict[int, _Touched] = {}
@@ -108,6 +114,7 @@ class Collected:
             ],
             receipts=self.receipts,
             deliveries=self.deliveries,
+            suppressed=self.suppressed,
             repeats=[self._repeats[key] for key in sorted(self._repeats)],
             senders=[
                 _sender_row(source, sender, self._senders[(source, sender)])
@@ -137,7 +144,9 @@ def stored_hash(incoming: Incoming, *, adopted: bool) -> int:
     return group_hash(incoming.webhook.group.group_key, without_name(incoming.webhook.source))
 
 
-def receipt_row(incoming: Incoming, receipt_id: int, placed: Sequence[Placed], *, adopted: bool) -> ReceiptRow:
+def receipt_row(
+    incoming: Incoming, receipt_id: int, placed: Sequence[Placed], config_version: int, *, adopted: bool
+) -> ReceiptRow:
     """The row of an accepted webhook."""
     webhook = incoming.webhook
     group = webhook.group
@@ -154,6 +163,34 @@ def receipt_row(incoming: Incoming, receipt_id: int, placed: Sequence[Placed], *
         sender_hash=incoming.sender,
         adopted=adopted,
         late=tuple([position for position, one in enumerate(placed) if one.late]),
+        config_version=config_version,
+    )
+
+
+def suppressed_row(
+    receipt: ReceiptRow,
+    placed: Sequence[Placed],
+    alerts: Sequence[Alert],
+    channel_id: str,
+    positions: Sequence[int],
+    silences: Mapping[int, Sequence[Silence]],
+    configuration: Configuration,
+) -> SuppressedRow:
+    """The row of alerts at positions that are silenced for a channel."""
+    suppressed_by: dict[str, list[int]] = {}
+    for position in positions:
+        for silence in silences[position]:
+            suppressed_by.setdefault(SILENCE + silence.id, []).append(placed[position].alert_id)
+    return SuppressedRow(
+        receipt_id=receipt.id,
+        channel_id=channel_id,
+        group_hash=receipt.group_hash,
+        source=receipt.source,
+        tenant_id=configuration.table.channels[channel_id].tenant_id,
+        rank=rank_of([alerts[position] for position in positions]),
+        alert_ids=tuple([placed[position].alert_id for position in positions]),
+        suppressed_by=suppressed_by,
+        config_version=configuration.version,
     )
 
 

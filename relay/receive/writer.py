@@ -143,7 +143,7 @@ class Writer:
             task.result()
         if self._config_changed:
             self._config_changed = False
-            await self._committer.load_table()
+            await self._committer.load()
         free = [connection for connection in self._connections if connection not in self._commits.values()]
         for connection in free:
             if not (taken := self._backlog.take()):
@@ -238,7 +238,7 @@ class Writer:
         """Wait until Postgres is available again; meanwhile `submit` rejects webhooks immediately."""
         while True:
             with contextlib.suppress(*FAILED):
-                await self._committer.load_table()
+                await self._committer.load()
                 if self._database.disk_problem() is None and not (
                     self._wrong_schema and await self._database.schema_problem()
                 ):

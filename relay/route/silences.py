@@ -32,17 +32,24 @@ class SilenceTable:
         table._table = self._table.changed(version, filters)
         return table
 
+    def is_active(self, silence_id: str, at: datetime) -> bool:
+        """Whether a silence suppresses anything at a time; an unknown one has ended."""
+        silence = self.silences.get(silence_id)
+        return silence is not None and is_active(silence, at)
+
     def matching(self, labels: Mapping[str, str]) -> list[Silence]:
         """The silences whose matchers the labels meet, whether they are active or not."""
         return [self.silences[at] for at in self._table.match_labels(labels)]
+
+    def active(self, labels: Mapping[str, str], at: datetime) -> list[Silence]:
+        """The silences that apply to the labels at a time, for the channels that they govern."""
+        return [one for one in self.matching(labels) if is_active(one, at)]
 
     def suppressing(
         self, labels: Mapping[str, str], channel_id: str, channel_tenant: str | None, at: datetime
     ) -> list[Silence]:
         """The silences that keep an alert with these labels from a channel at a time."""
-        return [
-            one for one in self.matching(labels) if governs(one, channel_id, channel_tenant) and is_active(one, at)
-        ]
+        return [one for one in self.active(labels, at) if governs(one, channel_id, channel_tenant)]
 
 
 def governs(silence: Silence, channel_id: str, channel_tenant: str | None) -> bool:

@@ -192,6 +192,7 @@ held_deliveries = Table(
     Column("group_hash", BigInteger, primary_key=True, autoincrement=False),
     Column("delivery_id", BigInteger, primary_key=True, autoincrement=False),
     Index("held_deliveries_group", "channel_id", "group_hash"),
+    Index("held_deliveries_delivery", "delivery_id"),
     comment="What suppresses deliveries whose alerts are to be sent when that ends.",
 )
 

@@ -19,6 +19,8 @@ from relay.domain.identity import Sender
 from relay.receive.batch import decide
 from relay.receive.incoming import Webhook, derive, series_keys
 from relay.receive.known import Known
+from relay.route.configuration import Configuration
+from relay.route.silences import SilenceTable
 from relay.route.table import RoutingTable
 from relay.store.outbox import ingest
 from relay.store.outbox.ingest_rows import FreshIds
@@ -68,7 +70,7 @@ async def bare_rate(connection: Any, prefix: str) -> float:
     """Webhooks per second of the bare statements that one process runs, in batches as large as over HTTP."""
     sender = Sender("http://alertmanager.example.com", "127.0.0.1")
     version = await connection.fetchval("SELECT version FROM config_version")
-    routes = RoutingTable(version, {"ops": Filters()}, "tenant_id")
+    routes = Configuration(RoutingTable(version, {"ops": Filters()}, "tenant_id"), SilenceTable(version, {}))
     now, known = datetime.now(UTC), Known()
     bodies = (body_of(prefix, at) for at in itertools.count())
     done, elapsed = 0, 0.0

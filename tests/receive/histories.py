@@ -10,11 +10,13 @@ from relay.domain.identity import Sender
 from relay.domain.series import Occurrence
 from relay.receive.batch import Batch, Decision, decide
 from relay.receive.incoming import Incoming, Webhook, derive
+from relay.route.configuration import Configuration
+from relay.route.silences import SilenceTable
 from relay.route.table import RoutingTable
 from relay.store.outbox.ingest_rows import StoredState
 
 WINDOW = timedelta(seconds=60)
-ROUTES = RoutingTable(1, {"ops": Filters()}, "tenant_id")
+ROUTES = Configuration(RoutingTable(1, {"ops": Filters()}, "tenant_id"), SilenceTable(1, {}))
 
 
 def at(clock: str) -> datetime:
@@ -76,7 +78,7 @@ def incoming(
 class History:
     """The state of a relay, kept in memory."""
 
-    def __init__(self, routes: RoutingTable = ROUTES) -> None:
+    def __init__(self, routes: Configuration = ROUTES) -> None:
         self._routes = routes
         self._ids = itertools.count(1)
         self._stored = StoredState([], [], [], [])

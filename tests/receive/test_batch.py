@@ -8,12 +8,14 @@ import pytest
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import Filters
 from relay.domain.identity import group_hash
+from relay.route.configuration import Configuration
+from relay.route.silences import SilenceTable
 from relay.route.table import RoutingTable
 from tests.receive.histories import History, at, firing, incoming, resolved
 
 
 def history(channels: Mapping[str, Filters]) -> History:
-    return History(RoutingTable(1, channels, "tenant_id"))
+    return History(Configuration(RoutingTable(1, channels, "tenant_id"), SilenceTable(1, {})))
 
 
 @pytest.fixture

@@ -168,7 +168,7 @@ async def committer(database: Database) -> AsyncIterator[Committer]:
     """What a process knows that has loaded a channel."""
     await make(database, "ops")
     made = Committer(database, "tenant_id", timedelta(minutes=1), Metrics())
-    await made.load_table()
+    await made.load()
     yield made
     await made.drop()
 
@@ -182,28 +182,28 @@ async def make(database: Database, channel_id: str, **fields: Any) -> None:
 async def test_a_change_of_another_process_is_loaded_alone(
     database: Database, committer: Committer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = await committer.load_table()
+    loaded = (await committer.load()).table
     monkeypatch.setattr(channels, "load_filters", None)
     await make(database, "critical", severities=("critical",))
 
-    table = await committer.load_table()
+    table = (await committer.load()).table
 
     assert (table.version, set(table.channels)) == (loaded.version + 1, {"ops", "critical"})
     assert table.channels["ops"] is loaded.channels["ops"]
-    assert await committer.load_table() is table
+    assert (await committer.load()).table is table
     async with database.begin() as connection:
         await channels.remove(connection, "ops", ANYONE)
-    assert set((await committer.load_table()).channels) == {"critical"}
+    assert set((await committer.load()).table.channels) == {"critical"}
 
 
 async def test_a_change_that_is_not_recorded_is_loaded_with_everything(
     database: Database, committer: Committer
 ) -> None:
-    loaded = await committer.load_table()
+    loaded = (await committer.load()).table
     async with database.begin() as connection:
         await connection.exec_driver_sql('UPDATE channels SET config = config || \'{"source": "eu"}\'')
 
-    table = await committer.load_table()
+    table = (await committer.load()).table
 
     assert table.channels == {"ops": Filters(source="eu")}
     assert table.version == loaded.version + 1
@@ -212,9 +212,9 @@ async def test_a_change_that_is_not_recorded_is_loaded_with_everything(
 async def test_only_an_invalid_channel_that_changed_is_reported(database: Database, committer: Committer) -> None:
     with capture_logs() as logs:
         await make(database, "invalid", matchers=("a",))
-        await committer.load_table()
+        await committer.load()
         await make(database, "valid")
-        await committer.load_table()
+        await committer.load()
 
     assert [entry["channel_id"] for entry in logs] == ["invalid"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from relay.domain.alerts import Status
+from relay.domain.alerts import Status, Suppressed
 from relay.domain.grafana import GrafanaFields
 from relay.domain.notifications import Digest, Message, Notification
 from relay.notify.text.alerts_json import encode_with_alerts
@@ -24,6 +24,7 @@ class _AlertPayload(msgspec.Struct, gc=False):
     ends_at: datetime | None
     generator_url: str
     unreported_since: datetime | None
+    was_suppressed: Suppressed | None
     grafana: GrafanaFields | None
 
 
@@ -57,6 +58,7 @@ def payload_of(message: Message) -> bytes:
             ends_at=alert.ends_at,
             generator_url=alert.generator_url,
             unreported_since=alert.unreported_since,
+            was_suppressed=alert.was_suppressed,
             grafana=alert.grafana,
         )
         for index, alert in enumerate(message.alerts)

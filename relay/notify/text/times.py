@@ -7,7 +7,15 @@ from relay.notify.text.plain_text import format_duration
 
 
 def times_line(alert: Alert) -> str:
-    """The start and the end of an alert."""
+    """The start and the end of an alert, and until when it was suppressed."""
+    line = _times(alert)
+    if (was := alert.was_suppressed) is None:
+        return line
+    how = "acknowledged" if was.acknowledged else "silenced"
+    return f"{line}; was {how} until {_format_time(was.until)} UTC"
+
+
+def _times(alert: Alert) -> str:
     start = _format_time(alert.starts_at)
     since = f"since {start} UTC" if alert.has_start else "since an unknown time"
     if alert.unreported_since is not None:

@@ -43,6 +43,8 @@ BURY: Final = text(
     """
 )
 
+LET_GO: Final = text("DELETE FROM held_deliveries WHERE channel_id = :id")
+
 
 async def start_over(connection: AsyncConnection, channel_id: str) -> None:
     """Reset the circuit breaker of a channel that was corrected, and make its pending deliveries due."""
@@ -59,5 +61,9 @@ async def wake(connection: AsyncConnection) -> None:
 
 
 async def bury(connection: AsyncConnection, channel_id: str) -> None:
-    """Make the pending deliveries of a channel dead; those it got as a fallback return to their own channel."""
+    """Make the pending deliveries of a channel dead; those it got as a fallback return to their own channel.
+
+    What is suppressed is not sent any more.
+    """
     await connection.execute(BURY, {"id": channel_id})
+    await connection.execute(LET_GO, {"id": channel_id})

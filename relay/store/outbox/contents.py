@@ -6,11 +6,22 @@ from typing import Final
 
 import msgspec
 
+from relay.domain.alerts import Alert
 from relay.domain.folding import MergedNotification, Resolution
 from relay.domain.history import State
 from relay.domain.notifications import FallbackFor
+from relay.domain.suppression import ACKNOWLEDGED
 from relay.store.outbox.claims import CLAIMED_COLUMNS, Claimed
-from relay.store.outbox.fragments import DEAD, DELIVERED, MERGED, RESOLVED, content_tree
+from relay.store.outbox.fragments import (
+    CURRENT_ALERT,
+    DEAD,
+    DELIVERED,
+    MERGED,
+    RELEASE,
+    RESOLVED,
+    STALE,
+    content_tree,
+)
 from relay.store.postgres.statements import DriverConnection, Query, Records, Statement, read
 
 MAX_BODIES: Final = 8 * 1024 * 1024
@@ -52,9 +63,28 @@ MEMBERS: Final = Query(
     MergedNotification,
     f"""
     WITH RECURSIVE {_DELIVERIES}
-    SELECT DISTINCT t.root AS delivery_id, t.receipt_id, r.received_at, t.positions, r.alert_ids
-    FROM content t JOIN receipts r ON r.id = t.receipt_id ORDER BY t.root, r.received_at, t.receipt_id
+    SELECT DISTINCT t.root AS delivery_id, t.receipt_id, coalesce(released.at, r.received_at) AS received_at,
+      t.positions, r.alert_ids, t.alert_ids AS stored_ids, t.withheld, released.at AS released_at,
+      coalesce(released.was_acknowledged, false) AS was_acknowledged
+    FROM content t JOIN receipts r ON r.id = t.receipt_id
+    LEFT JOIN LATERAL (
+      SELECT d.created_at AS at, (
+        SELECT bool_and(k LIKE '{ACKNOWLEDGED}%')
+        FROM deliveries m CROSS JOIN jsonb_object_keys(m.suppressed_by) AS k
+        WHERE m.merged_into = d.id AND m.state = {MERGED}
+      ) AS was_acknowledged
+      FROM deliveries d WHERE d.id = t.id AND d.kind = {RELEASE}
+    ) AS released ON t.alert_ids IS NOT NULL
+    ORDER BY t.root, received_at, t.receipt_id
     """,
+)
+
+# A stale alert still fires, as far as anybody knows.
+STORED_ALERTS: Final = Statement(
+    f"""
+    SELECT {CURRENT_ALERT}, CASE WHEN a.status = {STALE} THEN a.last_received_at END AS unreported_since
+    FROM alerts a JOIN series s ON s.id = a.series_id WHERE a.id = ANY (:alert_ids)
+    """
 )
 
 RESOLUTIONS: Final = Statement(
@@ -106,6 +136,17 @@ async def snapshot(connection: DriverConnection, delivery_id: int) -> DeliverySn
 async def members(connection: DriverConnection, delivery_ids: Sequence[int]) -> list[MergedNotification]:
     """Return the notifications that deliveries contain, with their own, in the order of receipt."""
     return await MEMBERS.fetch(connection, delivery_ids=delivery_ids)
+
+
+async def stored_alerts(
+    connection: DriverConnection, notifications: Sequence[MergedNotification]
+) -> dict[int, Alert]:
+    """Return the alerts of notifications that are not those of their webhooks, as they are now."""
+    wanted = {at for one in notifications if one.stored_ids is not None for at in one.matched_alert_ids}
+    if not wanted:
+        return {}
+    rows = await STORED_ALERTS.rows(connection, alert_ids=sorted(wanted))
+    return {row["id"]: read(row, Alert) for row in rows}
 
 
 async def resolved(connection: DriverConnection, alert_ids: Sequence[int]) -> dict[int, Resolution]:

@@ -109,16 +109,26 @@ CLAIM_DIGEST: Final = Statement(
 _CONTENT: Final = f"""
 WITH RECURSIVE {content_tree("deliveries d WHERE d.id = :delivery_id")},
 received AS (
-  SELECT t.positions, r.alert_ids, r.group_hash, r.received_at
+  SELECT CASE WHEN t.alert_ids IS NULL THEN t.positions END AS positions,
+    coalesce(t.alert_ids, r.alert_ids) AS alert_ids, t.withheld, r.group_hash, r.received_at
   FROM content t JOIN receipts r ON r.id = t.receipt_id
 ),
-alert_ids AS MATERIALIZED (
-  SELECT DISTINCT CASE WHEN t.positions IS NULL THEN every.id ELSE t.alert_ids[at.position + 1] END AS id
-  FROM (SELECT DISTINCT positions, alert_ids FROM received) AS t
+listed AS (
+  SELECT CASE WHEN t.positions IS NULL THEN every.id ELSE t.alert_ids[at.position + 1] END AS id, t.withheld
+  FROM (SELECT DISTINCT positions, alert_ids, withheld FROM received) AS t
   LEFT JOIN LATERAL unnest(t.alert_ids) AS every (id) ON t.positions IS NULL
   LEFT JOIN LATERAL unnest(t.positions) AS at (position) ON t.positions IS NOT NULL
-)
+),
+alert_ids AS MATERIALIZED (SELECT DISTINCT id FROM listed WHERE id <> ALL (withheld))
 """
+
+
+_IS_SHOWN: Final = """(
+  t.withheld = '{}' OR NOT t.withheld @> CASE
+    WHEN t.positions IS NULL THEN t.alert_ids ELSE ARRAY(SELECT t.alert_ids[p + 1] FROM unnest(t.positions) AS p)
+  END
+)"""
+"""Whether any alert of the notification `t` is in the digest."""
 
 
 class _GroupedCount(AlertCount, frozen=True, kw_only=True):
@@ -134,7 +144,7 @@ COUNT: Final = Query(
     SELECT coalesce(a.severity, '') AS severity, a.alertname,
       count(*) FILTER (WHERE a.status <> {RESOLVED}) AS firing,
       count(*) FILTER (WHERE a.status = {RESOLVED}) AS resolved,
-      (SELECT count(DISTINCT group_hash) FROM received) AS groups
+      (SELECT count(DISTINCT group_hash) FROM received t WHERE {_IS_SHOWN}) AS groups
     FROM alert_ids JOIN alerts a USING (id) GROUP BY 1, 2
     """,
 )

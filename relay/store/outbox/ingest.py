@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from relay.store.outbox.fragments import FIRING, PENDING, RESOLVED, wake_lanes
+from relay.store.outbox.fragments import FIRING, PENDING, RESOLVED, SUPPRESSED, wake_lanes
 from relay.store.outbox.ingest_rows import (
     KEYS,
     MAX_OCCURRENCES,
@@ -158,11 +158,12 @@ _CHANGE_GROUPS: Final = """
 
 _ADD_RECEIPTS: Final = """
   INSERT INTO receipts (
-    id, group_hash, group_key, receiver, status, received_at, body, alert_ids, source, sender_hash, adopted, late
+    id, group_hash, group_key, receiver, status, received_at, body, alert_ids, source, sender_hash, adopted, late,
+    config_version
   )
   OVERRIDING SYSTEM VALUE
   SELECT r.id, r.group_hash, r.group_key, r.receiver, r.status, r.received_at, r.body, r.alert_ids::bigint[],
-    r.source, r.sender_hash, r.adopted, r.late::int[]
+    r.source, r.sender_hash, r.adopted, r.late::int[], r.config_version
   FROM :receipts AS r CROSS JOIN current
 """
 
@@ -175,6 +176,22 @@ _QUEUE: Final = f"""
     now(), now(), now()
   FROM :deliveries WITH ORDINALITY AS r CROSS JOIN current ORDER BY r.ordinality
   RETURNING channel_id
+"""
+
+_SUPPRESS: Final = f"""
+  INSERT INTO deliveries (
+    id, receipt_id, channel_id, group_hash, source, tenant_id, rank, state, created_at, waiting_since, alert_ids,
+    suppressed_by, config_version
+  )
+  SELECT r.id, r.receipt_id, r.channel_id, r.group_hash, r.source, r.tenant_id, r.rank, {SUPPRESSED}, now(), now(),
+    r.alert_ids, r.suppressed_by, r.config_version
+  FROM suppressed_rows r CROSS JOIN current
+"""
+
+_HOLD: Final = """
+  INSERT INTO held_deliveries (suppressor, channel_id, group_hash, delivery_id)
+  SELECT k, r.channel_id, r.group_hash, r.id
+  FROM suppressed_rows r CROSS JOIN current CROSS JOIN LATERAL jsonb_object_keys(r.suppressed_by) AS k
 """
 
 _COUNT_REPEATS: Final = """
@@ -225,7 +242,13 @@ _INGEST: Final = f"""
     senders_seen AS ({_SEE_SENDERS}),
     -- Queue the deliveries, and wake their lanes.
     queued AS ({_QUEUE}),
-    woken AS ({wake_lanes("SELECT channel_id FROM queued")})
+    woken AS ({wake_lanes("SELECT channel_id FROM queued")}),
+    -- Store what is suppressed, and what it waits for.
+    suppressed_rows AS MATERIALIZED (
+      SELECT nextval('deliveries_id_seq') AS id, r.* FROM config, :suppressed AS r
+    ),
+    suppressed AS ({_SUPPRESS}),
+    held AS ({_HOLD})
     SELECT
       ARRAY(SELECT nextval('alerts_id_seq') FROM generate_series(1, :next_alerts::int)) AS alert_ids,
       ARRAY(SELECT nextval('receipts_id_seq') FROM generate_series(1, :next_receipts::int)) AS receipt_ids

@@ -121,6 +121,7 @@ class ReceiptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sender_hash: int
     adopted: bool
     late: tuple[int, ...]
+    config_version: int
 
 
 class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
@@ -136,6 +137,23 @@ class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
     tenant_id: str | None
     positions: Sequence[int] | None
     rank: int
+
+
+class SuppressedRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Firing alerts of a receipt that are not sent to a channel; `suppressed_by` has what they wait for.
+
+    `config_version` is that of the configuration that decided it. See `DeliveryRow`.
+    """
+
+    receipt_id: int
+    channel_id: str
+    group_hash: int
+    source: str
+    tenant_id: str | None
+    rank: int
+    alert_ids: tuple[int, ...]
+    suppressed_by: dict[str, list[int]]
+    config_version: int
 
 
 class RepeatRow(msgspec.Struct, frozen=True, gc=False):
@@ -167,6 +185,7 @@ class BatchRows(msgspec.Struct, frozen=True, kw_only=True):
     alerts: list[AlertRow]
     receipts: list[ReceiptRow]
     deliveries: list[DeliveryRow]
+    suppressed: list[SuppressedRow]
     repeats: list[RepeatRow]
     senders: list[SenderRow]
 
@@ -232,6 +251,7 @@ RECORDS: Final = {
         sender_hash="bigint",
         adopted="boolean",
         late="int[]",
+        config_version="bigint",
     ),
     "deliveries": Records(
         DeliveryRow,
@@ -242,6 +262,18 @@ RECORDS: Final = {
         tenant_id="text",
         positions="int[]",
         rank="int",
+    ),
+    "suppressed": JsonRecords(
+        SuppressedRow,
+        receipt_id="bigint",
+        channel_id="text",
+        group_hash="bigint",
+        source="text",
+        tenant_id="text",
+        rank="int",
+        alert_ids="bigint[]",
+        suppressed_by="jsonb",
+        config_version="bigint",
     ),
     "repeats": Records(
         RepeatRow, receipt_id="bigint", sender_hash="bigint", kind="text", count="int", received_at="timestamptz"

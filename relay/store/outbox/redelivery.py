@@ -11,7 +11,7 @@ from relay.domain.errors import Conflict, NotFound
 from relay.domain.history import State
 from relay.domain.principals import Tenants, sees
 from relay.store.outbox.channel_changes import WAKE, wake
-from relay.store.outbox.fragments import DEAD, DELIVERED, PENDING, wake_lanes
+from relay.store.outbox.fragments import DEAD, DELIVERED, PENDING, SUPPRESSED, wake_lanes
 from relay.store.tables import channels, deliveries
 
 LOCK: Final = 0x5245444C
@@ -22,8 +22,14 @@ _REQUEUED: Final = f"""
   state = {PENDING}, waiting_since = now(), next_attempt_at = now(), redelivered_at = now(), delivered_at = NULL
 """
 
+# What a person sends is not sent again when its suppression ends.
 REQUEUE: Final = text(
-    f"UPDATE deliveries SET {_REQUEUED} WHERE id = :id AND state IN ({PENDING}, {DEAD}, {DELIVERED})"
+    f"""
+    WITH let_go AS (DELETE FROM held_deliveries WHERE delivery_id = :id)
+    UPDATE deliveries SET {_REQUEUED}
+    WHERE id = :id AND state IN ({PENDING}, {DEAD}, {DELIVERED}, {SUPPRESSED})
+      AND alert_ids IS DISTINCT FROM '{{}}'
+    """
 )
 
 # A merged delivery may be merged into one that is merged itself: the last of them is the one that is sent.
@@ -45,7 +51,7 @@ class RedeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
     `tenants` are those of the deliveries and of the channels, which may have another tenant since.
     """
 
-    state: Literal["dead", "delivered"] = "dead"
+    state: Literal["dead", "delivered", "suppressed"] = "dead"
     channel_id: str | None = None
     source: str | None = None
     since: datetime | None = None
@@ -71,6 +77,7 @@ def _requeue_many(state: str, conditions: str) -> str:
       picked AS MATERIALIZED (
         SELECT d.id, d.channel_id FROM deliveries d
         WHERE d.state = '{State(state)}' AND d.id > :after AND d.id <= :last {conditions}
+          AND d.alert_ids IS DISTINCT FROM '{{}}'
           AND EXISTS (SELECT FROM lanes l WHERE l.channel_id = d.channel_id)
         ORDER BY d.id LIMIT :chunk FOR UPDATE OF d SKIP LOCKED
       ),
@@ -80,7 +87,8 @@ def _requeue_many(state: str, conditions: str) -> str:
         UPDATE deliveries SET {_REQUEUED}
         WHERE state = '{State(state)}' AND id = ANY (ARRAY(SELECT id FROM picked JOIN woken USING (channel_id)))
         RETURNING id
-      )
+      ),
+      let_go AS (DELETE FROM held_deliveries WHERE delivery_id = ANY (ARRAY(SELECT id FROM requeued)))
       SELECT (SELECT count(*) FROM requeued) AS redelivered, count(*) AS picked, max(id) AS reached FROM picked
     """
 
@@ -102,7 +110,8 @@ async def redeliver(connection: AsyncConnection, delivery_id: int, tenants: Tena
 
     Raises:
         NotFound: there is none.
-        Conflict: it is being sent, or was merged into another one, or its channel was deleted.
+        Conflict: it is being sent, or was merged into another one, or its channel was deleted, or it is a digest
+            of which all groups were suppressed.
     """
     statement = select(
         *(deliveries.c[name] for name in ("state", "channel_id", "merged_into", "tenant_id")),
@@ -122,7 +131,8 @@ async def redeliver(connection: AsyncConnection, delivery_id: int, tenants: Tena
     ):
         raise Conflict(f"the channel {row.channel_id!r} of the delivery {delivery_id} was deleted")
     if (await connection.execute(REQUEUE, {"id": delivery_id})).rowcount == 0:
-        raise Conflict(f"the delivery {delivery_id} is being sent")
+        reason = "was a digest; redeliver its groups" if row.state == State.SUPPRESSED else "is being sent"
+        raise Conflict(f"the delivery {delivery_id} {reason}")
     await wake(connection)
 
 

@@ -16,7 +16,8 @@ GROUPS_AT_ONCE: Final = 500
 
 
 class _Name(msgspec.Struct, frozen=True):
-    suppressor: str
+    suppressor: str | None
+    config_version: int
 
 
 # The next name each time, on the index: there are few, however many deliveries they hold.
@@ -32,7 +33,7 @@ HOLDING: Final = Query(
       )
       FROM held WHERE held.suppressor IS NOT NULL
     )
-    SELECT suppressor FROM held WHERE suppressor IS NOT NULL
+    SELECT held.suppressor, v.version AS config_version FROM config_version v LEFT JOIN held ON true
     """,
 )
 
@@ -158,13 +159,11 @@ ADD: Final = Query(
     handled=Records(Handled, channel_id="text", group_hash="bigint", delivery_id="bigint", suppressors="text[]"),
 )
 
-FORGET: Final = "DELETE FROM held_deliveries WHERE channel_id = :id"
-"""Let go of what is held for a channel that is deleted."""
 
-
-async def holding(connection: DriverConnection) -> list[str]:
-    """Return the names of all that holds deliveries back."""
-    return [row.suppressor for row in await HOLDING.fetch(connection)]
+async def holding(connection: DriverConnection) -> tuple[list[str], int]:
+    """Return the names of all that holds deliveries back, and the version of the configuration."""
+    rows = await HOLDING.fetch(connection)
+    return [row.suppressor for row in rows if row.suppressor is not None], rows[0].config_version
 
 
 async def acknowledged(connection: DriverConnection, alert_ids: Sequence[int]) -> frozenset[int]:

@@ -13,6 +13,8 @@ from relay.domain.channel_types import Filters
 from relay.domain.identity import Sender
 from relay.receive.batch import Batch, decide
 from relay.receive.incoming import Incoming, Webhook, derive, series_keys
+from relay.route.configuration import Configuration
+from relay.route.silences import SilenceTable
 from relay.route.table import RoutingTable
 from relay.store.configuration import channels
 from relay.store.outbox import aging, ingest
@@ -46,7 +48,12 @@ async def decided(driver: DriverConnection, incoming: list[Incoming]) -> tuple[i
     keys, groups = series_keys(incoming), sorted({one.group_hash for one in incoming})
     alerts = sum(len(one.keys) + len(one.keys_without_source) for one in incoming)
     stored = await ingest.load(driver, groups, keys, alerts, len(incoming))
-    return version, decide(incoming, stored, RoutingTable(version, filters, "tenant_id"), WINDOW)
+    return version, decide(
+        incoming,
+        stored,
+        Configuration(RoutingTable(version, filters, "tenant_id"), SilenceTable(version, {})),
+        WINDOW,
+    )
 
 
 async def write(driver: DriverConnection, *bodies: dict[str, Any], sender: str = "A") -> list[ANSWER] | None:

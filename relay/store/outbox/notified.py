@@ -1,0 +1,96 @@
+"""Which channels got the firing of an alert, as far as that is known."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from relay.domain.outcomes import NEVER_CONNECTED, OutcomeKind, Reason
+from relay.store.outbox.fragments import DELIVERED, IS_NOT_HELD, REFRESH, SENDING
+from relay.store.postgres.statements import DriverConnection, Query, Records
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A channel and an alert."""
+
+    channel_id: str
+    alert_id: int
+
+
+class _Firing(msgspec.Struct, frozen=True):
+    """A channel that got the firing of an alert, or may have got it, and when it was delivered last."""
+
+    channel_id: str
+    alert_id: int
+    delivered_at: datetime | None
+
+
+_MAY_HAVE_ARRIVED: Final = f"""(
+  t.outcome = '{OutcomeKind.SENT}'
+  OR t.outcome = '{OutcomeKind.RETRY}' AND (
+    t.reason IN (
+      '{Reason.DEADLINE_EXCEEDED}', '{Reason.INTERRUPTED}', '{Reason.UNEXPECTED_RESPONSE}', '{Reason.SERVER_ERROR}'
+    )
+    OR t.reason = '{Reason.CONNECTION_ERROR}' AND coalesce(t.detail, '') !~ :never_connected
+  )
+)"""
+_HAS_ALERT: Final = """CASE
+  WHEN d.alert_ids IS NOT NULL THEN d.alert_ids @> ARRAY[p.alert_id]
+  ELSE d.positions IS NULL OR array_position(r.alert_ids, p.alert_id) - 1 = ANY (d.positions)
+END"""
+
+# From the deliveries with the alert to those that were sent: what they were merged into, and what replaced them.
+FIRING: Final = Query(
+    _Firing,
+    f"""
+    WITH RECURSIVE wanted AS MATERIALIZED (SELECT DISTINCT p.* FROM :pairs AS p),
+    own AS (
+      SELECT p.channel_id AS wanted, p.alert_id, d.*
+      FROM wanted p JOIN alerts a ON a.id = p.alert_id
+      JOIN receipts r ON r.group_hash = ANY (a.group_hashes) AND r.received_at >= a.first_received_at
+        AND (a.resolved_received_at IS NULL OR r.received_at < a.resolved_received_at)
+        AND r.alert_ids @> ARRAY[p.alert_id]
+      JOIN deliveries d ON d.receipt_id = r.id AND d.alert_ids IS NULL AND {_HAS_ALERT}
+      UNION ALL
+      SELECT p.channel_id, p.alert_id, d.* FROM wanted p JOIN alerts a ON a.id = p.alert_id
+      JOIN deliveries d ON d.channel_id = p.channel_id AND d.group_hash = ANY (a.group_hashes)
+        AND d.alert_ids @> ARRAY[p.alert_id]
+    ),
+    sent AS (
+      SELECT d.wanted, d.alert_id, d.id, d.receipt_id, d.merged_into, d.state, d.delivered_at
+      FROM own d
+      WHERE d.kind <> {REFRESH} AND {IS_NOT_HELD} AND NOT d.withheld @> ARRAY[d.alert_id] AND (
+        d.channel_id = d.wanted
+        OR EXISTS (SELECT FROM deliveries o WHERE o.id = d.fallback_of AND o.channel_id = d.wanted)
+      )
+      UNION
+      SELECT s.wanted, s.alert_id, n.id, n.receipt_id, n.merged_into, n.state, n.delivered_at
+      FROM sent s CROSS JOIN LATERAL (
+        SELECT * FROM deliveries d WHERE d.id = s.merged_into
+        UNION ALL SELECT * FROM deliveries d WHERE d.receipt_id = s.receipt_id AND d.fallback_of = s.id
+      ) AS n
+      WHERE n.kind <> {REFRESH} AND NOT n.withheld @> ARRAY[s.alert_id]
+    )
+    SELECT s.wanted AS channel_id, s.alert_id, max(s.delivered_at) AS delivered_at FROM sent s
+    WHERE s.state IN ({DELIVERED}, {SENDING}) AND s.id <> ALL (:sending)
+      OR EXISTS (SELECT FROM attempts t WHERE t.delivery_id = s.id AND {_MAY_HAVE_ARRIVED})
+    GROUP BY 1, 2
+    """,
+    pairs=Records(Pair, channel_id="text", alert_id="bigint"),
+)
+
+
+async def firing(
+    connection: DriverConnection, pairs: Collection[Pair], sending: Sequence[int] = ()
+) -> dict[tuple[str, int], datetime | None]:
+    """Return the channels that got the firing of alerts, with when it was delivered; None if that is not certain.
+
+    `sending` are deliveries that were claimed, and whose attempt has not begun.
+    """
+    if not pairs:
+        return {}
+    rows = await FIRING.fetch(
+        connection, pairs=list(pairs), sending=sending, never_connected=f"^({'|'.join(NEVER_CONNECTED)})"
+    )
+    return {(row.channel_id, row.alert_id): row.delivered_at for row in rows}
