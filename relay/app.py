@@ -95,7 +95,8 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Create the services of a process, and close them at the end of the block.
 
-    `now` is the clock by which webhooks are received. `disk` is that of an embedded Postgres.
+    `now` is the clock by which webhooks are received and silences are active. `disk` is that of an embedded
+    Postgres.
     """
     assert settings.database_url is not None
     assert settings.secret_key is not None
@@ -108,7 +109,7 @@ async def open_services(
     try:
         async with Sender(egress_policy, settings.send_timeout, proxies=proxies) as sender:
             history_url = f"{settings.base_url}{BASE_PATH}/history?delivery_id="
-            worker = Worker(database, sender, seal, metrics, settings, history_url) if deliver else None
+            worker = Worker(database, sender, seal, metrics, settings, history_url, now) if deliver else None
             wake = worker.wake if worker is not None else RemoteWake(database)
             repeat_after = timedelta(seconds=settings.repeat_after)
             writer = (

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import structlog
 
-from relay.deliver.screening import suppressing_now
+from relay.deliver.screening import suppressing_at
 from relay.deliver.silences import CurrentSilences
 from relay.domain.suppression import ACKNOWLEDGED, SILENCE, Judged, Suppressing, suppressors_of
 from relay.route.silences import SilenceTable
@@ -73,7 +73,7 @@ class Releases:
     async def _ended(self, driver: DriverConnection) -> tuple[SilenceTable, list[str]]:
         """Return the silences of now, and the names of what holds deliveries back, and has ended."""
         names, version = await releases.holding(driver)
-        now = datetime.now(UTC)
+        now = self._silences.now()
         table = await self._silences.at(driver, version)
         alert_ids = [int(name.removeprefix(ACKNOWLEDGED)) for name in names if name.startswith(ACKNOWLEDGED)]
         holds = await releases.acknowledged(driver, alert_ids) if alert_ids else frozenset()
@@ -85,7 +85,7 @@ class Releases:
         self, driver: DriverConnection, table: SilenceTable, held: Sequence[Held]
     ) -> tuple[list[Release], list[Handled]]:
         alerts, _ = await suppression.judged(driver, [one.id for one in held])
-        suppressing = await suppressing_now(driver, table, alerts)
+        suppressing = await suppressing_at(driver, table, alerts, self._silences.now())
         targets = {one.id: one.target for one in held}
         pairs = {Pair(targets[one.delivery_id], one.alert_id) for one in alerts if not one.resolved}
         delivered = await notified.firing(driver, pairs)

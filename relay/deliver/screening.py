@@ -1,7 +1,7 @@
 """Screening: what is suppressed is held back of deliveries when they are claimed, and before a digest."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import TypeVar
 
@@ -85,7 +85,7 @@ class Screening:
         """Return the alerts that are left out of each delivery, and the deliveries of which nothing is left."""
         alerts, version = await suppression.judged(driver, [delivery.id for delivery in deliveries])
         table = await self._silences.at(driver, version)
-        suppressing = await suppressing_now(driver, table, alerts)
+        suppressing = await suppressing_at(driver, table, alerts, self._silences.now())
         doubts = doubtful(alerts, suppressing)
         pairs = {Pair(channel, one.alert_id) for one in doubts for channel in (one.channel_id, *one.via)}
         firing = await notified.firing(driver, pairs, [delivery.id for delivery in deliveries])
@@ -112,9 +112,11 @@ class Screening:
             self._metrics.notifications_suppressed.labels(reason_of(one.suppressors[0])).inc()
 
 
-async def suppressing_now(driver: DriverConnection, table: SilenceTable, alerts: Sequence[Judged]) -> Suppressing:
-    """The silences of a table that are active now, as a function of labels and a channel."""
-    now, channel_ids = datetime.now(UTC), {at for alert in alerts for at in (alert.channel_id, *alert.via)}
+async def suppressing_at(
+    driver: DriverConnection, table: SilenceTable, alerts: Sequence[Judged], now: datetime
+) -> Suppressing:
+    """The silences of a table that are active at a time, as a function of labels and a channel."""
+    channel_ids = {at for alert in alerts for at in (alert.channel_id, *alert.via)}
     tenants: Mapping[str, str | None] = {}
     if table.silences:
         tenants = await suppression.tenants_of(driver, channel_ids)

@@ -1,6 +1,8 @@
 """The silences as a process that delivers knows them."""
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime
 
 from relay.route.silences import SilenceTable
 from relay.store.configuration import silences
@@ -10,8 +12,9 @@ from relay.store.postgres.statements import DriverConnection
 class CurrentSilences:
     """The table of all silences, read again when the configuration has changed."""
 
-    def __init__(self) -> None:
-        """Nothing is read yet."""
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        """Nothing is read yet. `now` is the clock by which silences are active."""
+        self.now = now
         self._table: SilenceTable | None = None
         self._loading = asyncio.Lock()
 

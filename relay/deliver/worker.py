@@ -6,8 +6,8 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -60,8 +60,12 @@ class Worker:
         metrics: Metrics,
         settings: Settings,
         history_url: str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Nothing happens before `run`. `history_url` with a delivery's id appended leads to its alerts."""
+        """Nothing happens before `run`. `history_url` with a delivery's id appended leads to its alerts.
+
+        `now` is the clock by which silences are active.
+        """
         worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         # Without waiting for the disk: a claim that is undone by a crash of Postgres is just claimed again.
         self._connection = HeldConnection(database, synchronous_commit="off")
@@ -73,7 +77,7 @@ class Worker:
             database, metrics, self.wake, settings.fallback_after, settings.give_up_after, settings.stale_after
         )
         self._silence_upkeep = SilenceUpkeep(database, self.wake, settings.tenant_label)
-        silences = CurrentSilences()
+        silences = CurrentSilences(now)
         self._screening = Screening(database, silences, metrics)
         self._held = Releases(database, silences, self.wake)
         self._claims: Batcher[ClaimRequest, ClaimResult] = Batcher(self._claim_deliveries, MAX_LANES_AT_ONCE)

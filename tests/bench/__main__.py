@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import uvloop
 
-from tests.bench import drain, ingest, latency, middleware, rendering, routing
+from tests.bench import drain, ingest, latency, middleware, rendering, routing, silences
 from tests.bench.compare import ROUNDS, compare
 from tests.bench.figures import Figure
 from tests.fixtures.postgres import server_url
@@ -19,6 +19,7 @@ PARTS = {
     "ingest": ingest.measure,
     "latency": latency.measure,
     "drain": drain.measure,
+    "silences": silences.measure,
 }
 
 

@@ -30,7 +30,7 @@ BURY: Final = text(
       UPDATE deliveries SET state = {DEAD}, next_attempt_at = NULL, last_reason = '{Reason.CHANNEL_DELETED}',
         last_error = 'the channel was deleted before this delivery was sent'
       WHERE channel_id = :id AND state IN ({PENDING}, {SENDING})
-      RETURNING id, receipt_id, positions, fallback_of, alert_ids, withheld, redelivered_at
+      RETURNING id, receipt_id, positions, fallback_of, alert_ids, withheld, redelivered_at, channel_id
     ), {content_tree("buried d")}, returned AS (
       UPDATE deliveries d SET
         state = {PENDING}, merged_into = NULL, next_attempt_at = now(), waiting_since = now()
@@ -43,7 +43,15 @@ BURY: Final = text(
     """
 )
 
-LET_GO: Final = text("DELETE FROM held_deliveries WHERE channel_id = :id")
+# What it got as a fallback is sent to the other channel later, if that exists.
+LET_GO: Final = text(
+    """
+    DELETE FROM held_deliveries h WHERE h.channel_id = :id AND NOT EXISTS (
+      SELECT FROM deliveries d JOIN deliveries o ON o.id = d.fallback_of JOIN channels c ON c.id = o.channel_id
+      WHERE d.id = h.delivery_id AND c.id <> :id
+    )
+    """
+)
 
 
 async def start_over(connection: AsyncConnection, channel_id: str) -> None:

@@ -104,16 +104,18 @@ def content_tree(roots: str) -> str:
 
     It is a tree: what was merged into a delivery, and the delivery that it replaces. `roots` is the FROM
     and WHERE of the deliveries `d` at its top. `withheld` are the alerts of a node that are not in the message;
-    `redelivered`: a person asked for the node. What was suppressed is not part of what releases it.
+    `redelivered`: a person asked for the node. `in_place_of`: the delivery in whose place the message contains it,
+    NULL if it was for the channel itself. What was suppressed is not part of what releases it.
     """
     return f"""content AS (
       SELECT d.id AS root, d.id, d.receipt_id, d.positions, d.alert_ids, d.withheld, d.fallback_of,
-        d.redelivered_at IS NOT NULL AS redelivered
+        d.redelivered_at IS NOT NULL AS redelivered, d.channel_id, d.fallback_of AS in_place_of
       FROM {roots}
       UNION
       SELECT t.root, m.id, m.receipt_id, m.positions, m.alert_ids,
         CASE WHEN m.redelivered_at IS NULL THEN t.withheld || m.withheld ELSE m.withheld END, m.fallback_of,
-        t.redelivered OR m.redelivered_at IS NOT NULL
+        t.redelivered OR m.redelivered_at IS NOT NULL, t.channel_id,
+        CASE WHEN m.channel_id = t.channel_id THEN m.fallback_of ELSE coalesce(t.in_place_of, m.id) END
       FROM content t CROSS JOIN LATERAL (
         SELECT * FROM deliveries d WHERE d.merged_into = t.id AND d.state = {MERGED} AND {IS_NOT_HELD}
         UNION ALL SELECT * FROM deliveries d WHERE d.id = t.fallback_of

@@ -117,9 +117,11 @@ ADD: Final = Query(
     f"""
     WITH releases AS MATERIALIZED (SELECT nextval('deliveries_id_seq') AS id, r.* FROM :releases AS r),
     handled AS MATERIALIZED (SELECT h.* FROM :handled AS h),
+    -- A channel may have been deleted meanwhile.
+    woken AS ({wake_lanes("SELECT channel_id FROM releases")} RETURNING channel_id),
     merged AS (
       UPDATE deliveries d SET state = {MERGED}, merged_into = m.id
-      FROM (SELECT r.id, unnest(r.merged) AS member FROM releases r) AS m
+      FROM (SELECT r.id, unnest(r.merged) AS member FROM releases r JOIN woken USING (channel_id)) AS m
       WHERE d.state = {SUPPRESSED} AND d.id = ANY (ARRAY(SELECT unnest(merged) FROM releases)) AND d.id = m.member
     ),
     added AS (
@@ -129,7 +131,7 @@ ADD: Final = Query(
       )
       SELECT r.id, r.receipt_id, r.channel_id, {RELEASE}, r.group_hash, r.source, c.tenant_id, r.rank, {PENDING},
         now(), now(), now(), r.alert_ids
-      FROM releases r JOIN channels c ON c.id = r.channel_id
+      FROM releases r JOIN woken USING (channel_id) JOIN channels c ON c.id = r.channel_id
       RETURNING channel_id
     ),
     let_go AS (
@@ -142,8 +144,7 @@ ADD: Final = Query(
       SELECT k, h.channel_id, h.group_hash, h.delivery_id
       FROM handled h CROSS JOIN LATERAL unnest(h.suppressors::text[]) AS k
       ON CONFLICT DO NOTHING
-    ),
-    woken AS ({wake_lanes("SELECT channel_id FROM added")})
+    )
     SELECT DISTINCT channel_id FROM added
     """,
     releases=JsonRecords(

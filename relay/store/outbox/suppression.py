@@ -30,10 +30,10 @@ ACKNOWLEDGED_NOW: Final = f"""EXISTS (
 )"""
 """Whether an acknowledgement of the alert `a` holds."""
 
-# In each node with a delivery that is sent in place of another one, the channels of those that it replaces.
+# The channels in whose place the message contains a node.
 _VIA: Final = """
   WITH RECURSIVE replaced AS (
-    SELECT o.id, o.channel_id, o.fallback_of FROM deliveries o WHERE o.id = t.fallback_of
+    SELECT o.id, o.channel_id, o.fallback_of FROM deliveries o WHERE o.id = t.in_place_of
     UNION SELECT o.id, o.channel_id, o.fallback_of FROM replaced p JOIN deliveries o ON o.id = p.fallback_of
   ) SELECT coalesce(array_agg(DISTINCT channel_id), '{}') FROM replaced
 """
@@ -52,8 +52,7 @@ JUDGE: Final = Query(
     listed AS (
       SELECT t.root, listed.id AS alert_id, d.group_hash, max(t.receipt_id) AS receipt_id, max(d.source) AS source,
         bool_or(t.redelivered) AS redelivered, array_agg(DISTINCT via.channel_id) AS via,
-        bool_or(t.fallback_of IS NULL AND t.id <> ALL (SELECT f.fallback_of FROM content f
-          WHERE f.root = t.root AND f.fallback_of IS NOT NULL)) AS is_own
+        bool_or(t.in_place_of IS NULL) AS is_own
       FROM content t JOIN receipts r ON r.id = t.receipt_id JOIN deliveries d ON d.id = t.id
       CROSS JOIN LATERAL unnest({ALERTS_OF_NODE}) AS listed (id)
       LEFT JOIN LATERAL unnest(({_VIA})) AS via (channel_id) ON true
