@@ -95,8 +95,7 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Create the services of a process, and close them at the end of the block.
 
-    `now` is the clock by which webhooks are received and silences are active. `disk` is that of an embedded
-    Postgres.
+    `now` is the clock of webhooks and silences. `disk` is that of an embedded Postgres.
     """
     assert settings.database_url is not None
     assert settings.secret_key is not None

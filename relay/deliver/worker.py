@@ -20,8 +20,8 @@ from relay.deliver.messages import MessageReader
 from relay.deliver.receipt_cache import ReceiptCache
 from relay.deliver.releases import Releases
 from relay.deliver.result_writer import ResultWriter
-from relay.deliver.silence_upkeep import SilenceUpkeep
 from relay.deliver.screening import Screening
+from relay.deliver.silence_upkeep import SilenceUpkeep
 from relay.deliver.silences import CurrentSilences
 from relay.notify.sender import Sender
 from relay.settings import Settings
@@ -62,10 +62,7 @@ class Worker:
         history_url: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Nothing happens before `run`. `history_url` with a delivery's id appended leads to its alerts.
-
-        `now` is the clock by which silences are active.
-        """
+        """Nothing happens before `run`. `history_url` with a delivery's id appended leads to its alerts."""
         worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         # Without waiting for the disk: a claim that is undone by a crash of Postgres is just claimed again.
         self._connection = HeldConnection(database, synchronous_commit="off")
@@ -76,16 +73,15 @@ class Worker:
         self._maintenance = Maintenance(
             database, metrics, self.wake, settings.fallback_after, settings.give_up_after, settings.stale_after
         )
-        self._silence_upkeep = SilenceUpkeep(database, self.wake, settings.tenant_label)
         silences = CurrentSilences(now)
         self._screening = Screening(database, silences, metrics)
         self._held = Releases(database, silences, self.wake)
+        self._others = (self._held, SilenceUpkeep(database, self.wake, settings.tenant_label))
         self._claims: Batcher[ClaimRequest, ClaimResult] = Batcher(self._claim_deliveries, MAX_LANES_AT_ONCE)
         self._releases: Batcher[Release, tuple[bool, float | None]] = Batcher(
             self._release_lanes, MAX_LANES_AT_ONCE
         )
-        self._digest_after = settings.digest_after
-        self._metrics = metrics
+        self._digest_after, self._metrics = settings.digest_after, metrics
         self._context = LaneContext(
             worker=worker,
             connection=self._connection,
@@ -105,8 +101,7 @@ class Worker:
         self._wake_up = asyncio.Event()
         self._claim_any = True
         """Whether the next claim takes any lanes that are due, and not only those that were woken."""
-        self._stopping = False
-        self._stopped = asyncio.Event()
+        self._stopping, self._stopped = False, asyncio.Event()
 
     def wake(self, channel_ids: set[str]) -> None:
         """Claim the lanes of these channels, which have deliveries to send."""
@@ -128,7 +123,7 @@ class Worker:
         """Deliver until canceled; `stop` ends it gracefully."""
         services = (
             *(self._writer, self._claims, self._releases, self._receipts),
-            *(self._maintenance, self._silence_upkeep, self._held),
+            *(self._maintenance, *self._others),
         )
         loops = [*(service.run() for service in services), self._renew_leases(), self._poll()]
         background = [asyncio.create_task(loop) for loop in loops]

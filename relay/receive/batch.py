@@ -229,29 +229,22 @@ class State:
         Return the channels that get any, and how many alerts no channel gets because they are silenced.
         """
         alerts = incoming.webhook.group.alerts
-        delivered = [position for position, one in enumerate(placed) if one.delivered]
-        if not delivered:
-            return (), 0
-        complete = len(delivered) == len(alerts)
-        silenced = Silenced(
-            configuration, {position: alerts[position] for position in delivered}, receipt.received_at
-        )
+        delivered = {position: alerts[position] for position, one in enumerate(placed) if one.delivered}
+        silenced = Silenced(configuration, delivered, receipt.received_at)
         channel_ids: list[str] = []
-        queued, held = set[int](), set[int]()
         for channel_id, positions in routes.items():
             kept = positions
-            if not complete:
+            if len(delivered) < len(alerts):
                 matched = range(len(alerts)) if positions is None else positions
-                kept = tuple(position for position in matched if placed[position].delivered)
+                kept = tuple(position for position in matched if position in delivered)
             if silences := silenced.for_channel(channel_id):
-                candidates = range(len(alerts)) if kept is None else kept
-                waiting = [position for position in candidates if position in silences]
-                if waiting:
-                    kept = tuple(position for position in candidates if position not in silences)
+                matched = range(len(alerts)) if kept is None else kept
+                if waiting := [position for position in matched if position in silences]:
                     self._collected.suppressed.append(
                         rows.suppressed_row(receipt, placed, alerts, channel_id, waiting, silences, configuration)
                     )
-                    held.update(waiting)
+                    silenced.held.update(waiting)
+                    kept = tuple(position for position in matched if position not in silences)
             if kept is not None and not kept:
                 continue
             row = DeliveryRow(
@@ -265,9 +258,8 @@ class State:
             )
             self._collected.deliveries.append(row)
             channel_ids.append(channel_id)
-            if held:
-                queued.update(range(len(alerts)) if kept is None else kept)
-        return tuple(channel_ids), len(held - queued)
+            silenced.sent(range(len(alerts)) if kept is None else kept)
+        return tuple(channel_ids), len(silenced.held - silenced.queued)
 
     def rows(self) -> BatchRows:
         """What the batch writes."""

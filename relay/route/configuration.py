@@ -1,6 +1,6 @@
 """The configuration that decides on a webhook: which channels match, and what is silenced."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -36,6 +36,15 @@ class Silenced:
             if alert.firing
         }
         self._found: dict[int, list[Silence]] = {at: silences for at, silences in found.items() if silences}
+        self.held: set[int] = set()
+        """The positions of alerts that any channel does not get now."""
+        self.queued: set[int] = set()
+        """Those that any channel gets, as far as any are silenced."""
+
+    def sent(self, positions: Iterable[int]) -> None:
+        """Record that a channel gets the alerts at positions."""
+        if self._found:
+            self.queued.update(positions)
 
     def for_channel(self, channel_id: str) -> dict[int, list[Silence]]:
         """The silences of the alerts that are not to be sent to a channel, by position."""
