@@ -1,15 +1,19 @@
 """History: alerts and their timelines."""
 
 from datetime import datetime
+from typing import Annotated
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
-from litestar.params import FromQuery
+from litestar.params import FromQuery, QueryParameter
 
 from relay.api.pages import DEFAULT_LIMIT, Cursor, Id, IdFilter, Limit, Page, number_cursor, page_of, utc
 from relay.domain.alerts import Status
-from relay.domain.history import HistoryDetail, HistoryItem
+from relay.domain.history import HistoryItem
 from relay.domain.principals import Access, Principal
+from relay.domain.why import ExplainedAlert, Why
+from relay.operations.context import OperationContext
+from relay.operations.why import explain_alert, explain_channel
 from relay.store.postgres.database import Database
 from relay.store.reports import history
 
@@ -63,8 +67,27 @@ class HistoryController(Controller):
 
     @get("/{alert_id:int}", access=Access.READ)
     async def get_one(
-        self, alert_id: Id, database: NamedDependency[Database], principal: NamedDependency[Principal]
-    ) -> HistoryDetail:
-        """Get an alert with its timeline: receipts, deliveries and attempts."""
-        async with database.begin() as connection:
-            return await history.get(connection, alert_id, principal.tenants)
+        self,
+        alert_id: Id,
+        operations: NamedDependency[OperationContext],
+        principal: NamedDependency[Principal],
+    ) -> ExplainedAlert:
+        """Get an alert with its timeline, and what became of it for each channel that could get it.
+
+        The timeline has receipts, deliveries and attempts.
+        """
+        return await explain_alert(operations, alert_id, principal.tenants)
+
+    @get("/{alert_id:int}/why", access=Access.READ)
+    async def why(
+        self,
+        alert_id: Id,
+        channel: Annotated[str, QueryParameter(description="The id of a channel, which may be deleted.")],
+        operations: NamedDependency[OperationContext],
+        principal: NamedDependency[Principal],
+    ) -> Why:
+        """Explain why a channel was, or was not, sent an alert, in each webhook that reported it.
+
+        Each webhook is explained with the configuration that was in force when it was received.
+        """
+        return await explain_channel(operations, alert_id, channel, principal.tenants)

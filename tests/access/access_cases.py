@@ -33,6 +33,7 @@ class Objects:
         self._sink_url = sink_url
         self._ingest_key = ingest_key
         self._numbers = itertools.count(1)
+        self.channels: list[str] = []
 
     def name(self) -> str:
         return f"object-{next(self._numbers)}"
@@ -46,7 +47,8 @@ class Objects:
         }
 
     async def channel(self) -> str:
-        return str((await self._relay.channel(**self.channel_body()))["id"])
+        self.channels.append(str((await self._relay.channel(**self.channel_body()))["id"]))
+        return self.channels[-1]
 
     def template_body(self) -> dict[str, Any]:
         return {"name": self.name(), "title": "x", "tenant_id": OWNER}
@@ -118,6 +120,11 @@ async def _to_channel(objects: Objects, path: str) -> Call:
     return Call(path, {"channel_id": await objects.channel()})
 
 
+async def _why(objects: Objects) -> Call:
+    alert_id = await objects.alert()
+    return Call(f"/history/{alert_id}/why?channel={objects.channels[-1]}")
+
+
 async def _new_key(_: Objects) -> Call:
     return Call("/keys", {"name": secrets.token_hex(8), "role": "viewer"})
 
@@ -153,6 +160,7 @@ CASES: Final[dict[str, Case]] = {
     "POST /route": _at("/route", body={"labels": {"alertname": "A"}}),
     "GET /history": _at("/history"),
     "GET /history/{alert_id}": _at("/history/{}", "alert"),
+    "GET /history/{alert_id}/why": _why,
     "GET /deliveries": _at("/deliveries"),
     "GET /deliveries/{delivery_id}": _at("/deliveries/{}", "delivery"),
     "POST /deliveries/{delivery_id}/redeliver": _at("/deliveries/{}/redeliver", "delivery"),

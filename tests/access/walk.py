@@ -199,6 +199,7 @@ BODIES: Final[dict[tuple[str, str], list[Any]]] = {
 NAMED: Final = {
     "from_template": ["{}-set"],
     "channel_id": ["{}-ok", "{}-dead"],
+    "channel": ["{}-ok", "{}-gone"],
     "group_key": ['{{}}:{{group="{}"}}'],
     "source": ["{}-source", "{0}-source@{0}", "@{}"],
     "alertname": ["{} alert"],

@@ -85,6 +85,8 @@ async def test_the_timeline_contains_receipts_deliveries_and_attempts(relay: Rel
     detail = (await relay.call("GET", f"/history/{item['id']}")).json
 
     timeline = detail.pop("timeline")
+    assert [channel["channel_id"] for channel in detail.pop("channels")] == ["ops"]
+    assert detail.pop("channels_omitted") == 0
     assert detail == item
     assert [receipt["status"] for receipt in timeline] == ["firing", "resolved"]
     assert all(receipt["receiver"] == "relay" for receipt in timeline)
