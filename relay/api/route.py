@@ -26,7 +26,9 @@ class RouteController(Controller):
     ) -> RouteResult:
         """Return for each channel whether it matches an alert, and if not, the filter that stops it.
 
-        The body is the labels of one alert, `{"labels": {…}}`, or a whole webhook body. `source` may be added to
-        either: the `?source=` of the webhook. Nothing is stored or sent.
+        The body is the labels of one alert, `{"labels": {…}}`, or a whole webhook body. To either may be added
+        `source`, the `?source=` of the webhook; `at`, the time for which silences are evaluated, by default now;
+        and `channels` and `silences`, bodies as for creating them. These are added for this request, or replace
+        the ones of the same `id`; channels need no secrets. Nothing is stored or sent.
         """
-        return await explain_routing(operations, data, principal.tenants)
+        return await explain_routing(operations, data, principal)

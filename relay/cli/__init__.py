@@ -84,6 +84,10 @@ def _app() -> App:
     app.command(
         "relay.cli.silences:app", name="silence", help="Manage silences: alerts that are not sent for a time."
     )
+    app.command(
+        "relay.cli.route:route", name="route", help="Show which channels match an alert, and why others do not."
+    )
+    app.command("relay.cli.route:why", name="why", help="Show why an alert was, or was not, sent.")
     app.command("relay.cli.sources:app", name="sources", help="Show the sources of alerts and their senders.")
     app.command("relay.cli.keys:app", name="keys", help="Manage API keys: who may read, change or post what.")
     app.command("relay.cli.access:me", name="me", help="Show who you are to the relay, and what you may do.")

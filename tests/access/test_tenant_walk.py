@@ -62,7 +62,8 @@ def unknown_twin(found: World, call: Call) -> Call:
         return text
 
     def number(at: re.Match[str]) -> str:
-        return f"{at[1]}{UNKNOWN_ID + int(at[2])}"
+        own = at[1] == "/history/" and int(at[2]) in found.objects[OWN].alerts
+        return at[0] if own else f"{at[1]}{UNKNOWN_ID + int(at[2])}"
 
     path = re.sub(r"(/(?:deliveries|history)/)(\d+)", number, call.path)
     query = tuple(

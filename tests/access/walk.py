@@ -87,7 +87,8 @@ class Walk:
             else:
                 yield from (Call(method, path, body=body) for body in bodies if body is not None)
             for query in self.queries(handler):
-                yield Call(method, next(_filled(path, {"str": self.own.names, "int": [1]})), query, bodies[0])
+                own: Values = {"str": self.own.names, "int": self.numbers(path, self.own)}
+                yield Call(method, next(_filled(path, own)), query, bodies[0])
         yield from self.attacks_by_body()
 
     def bodies(self, method: str, path: str) -> Iterable[str | None]:
@@ -136,6 +137,8 @@ class Walk:
                 yield _json("PATCH", f"{BASE}/silences/{self.own.silences[0]}", fields)
         for silence_id in [one for other in self.others for one in other.silences]:
             yield _json("POST", f"{BASE}/silences/preview", {"id": silence_id})
+        for number in [number for other in self.others for number in other.alerts]:
+            yield Call("GET", f"{BASE}/history/{number}/why", (("channel", f"{OWN}-ok"),))
         for number in self.deliveries:
             for given in ({"channel_id": f"{OWN}-ok"}, {"channel": {"name": "new"} | hook}):
                 yield _json("POST", f"{BASE}/preview", given | {"delivery_id": number})
@@ -184,6 +187,8 @@ BODIES: Final[dict[tuple[str, str], list[Any]]] = {
     ("POST", "/route"): [
         {"labels": {"tenant_id": OTHER, "team": OTHER}, "source": f"{OTHER}-source"},
         {"labels": {"team": SHARED}},
+        {"labels": {"team": OTHER}, "channels": [{"id": f"{OTHER}-ok", "channel_type": "slack", "name": "n"}]},
+        {"labels": {"a": "b"}, "silences": [{"matchers": "a=b", "rrule": None, "channels": [f"{OTHER}-ok"]}]},
     ],
     ("POST", "/preview"): [{}],
     ("POST", "/deliveries/{delivery_id:int}/redeliver"): [None],
