@@ -2,15 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from relay.domain.history import Kind, State
-
-SILENCE: Final = "silence:"
-ACKNOWLEDGED: Final = "acknowledged:"
-"""How the names of suppressors begin; the id of the silence, or of the acknowledged alert, follows."""
 
 
 class AlertFacts(msgspec.Struct, frozen=True, kw_only=True):

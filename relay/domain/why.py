@@ -51,7 +51,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     `config_version`; for a suppressed delivery that is the version that suppressed it. `filter` is the field of
     the channel that excluded the alert. `message_id` is the delivery in whose message the alert is or will be:
     `delivery_id`, or the one it was merged into, with its `message_state` and `attempts`. `at` is when it was
-    delivered or suppressed. `duplicate_of` is the receipt that had the same alert before.
+    delivered, or when the suppressed delivery was created. `duplicate_of` is the receipt that had the same alert
+    before.
     """
 
     verdict: Verdict

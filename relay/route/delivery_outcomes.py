@@ -6,11 +6,12 @@ from typing import Final
 
 import msgspec
 
-from relay.domain.evidence import ACKNOWLEDGED, SILENCE, DeliveryFacts, Evidence
+from relay.domain.evidence import DeliveryFacts, Evidence
 from relay.domain.history import Kind, State
 from relay.domain.principals import Tenants, sees
 from relay.domain.recurrence import window_at
 from relay.domain.silences import Silence
+from relay.domain.suppression import ACKNOWLEDGED, SILENCE
 from relay.domain.why import Explanation, Suppressor, Verdict
 
 MAX_ERROR: Final = 200
@@ -40,14 +41,14 @@ class DeliveryOutcomes:
         """What became of an alert by the deliveries that one webhook queued for it and one channel."""
         with_alert = [delivery for delivery in deliveries if not delivery.omits] or deliveries
         ends = {delivery.id: self._end(delivery) for delivery in with_alert}
-        chosen = min(with_alert, key=lambda one: (_ORDER.index(ends[one.id].state), -one.id))
+        chosen = min(with_alert, key=lambda one: _place(one, ends[one.id]))
         end = ends[chosen.id]
         if end.omits or end.state is State.SUPPRESSED:
             return self._suppressed(chosen, end)
         verdict = VERDICTS[chosen.state]
         detail = _sentence(end)
         if chosen.state is State.MERGED:
-            detail = f"merged into the delivery {end.id}{self._place(chosen, end)}, which {_clause(end)}"
+            detail = f"merged into the delivery {end.id}{self._fallback(chosen, end)}, which {_clause(end)}"
         return Explanation(
             verdict=verdict,
             detail=detail,
@@ -119,8 +120,9 @@ class DeliveryOutcomes:
         )
 
     def _acknowledgement(self, alert_id: str, at: datetime) -> Suppressor:
+        # A delivery may have waited since before its alert was acknowledged.
         found = [one for one in self._evidence.acknowledgements if one.created_at <= at]
-        last = found[-1] if found else None
+        last = next(iter(found[-1:] or self._evidence.acknowledgements), None)
         return Suppressor(
             kind="acknowledgement",
             id=alert_id,
@@ -129,11 +131,16 @@ class DeliveryOutcomes:
             since=None if last is None else last.created_at,
         )
 
-    def _place(self, delivery: DeliveryFacts, end: DeliveryFacts) -> str:
+    def _fallback(self, delivery: DeliveryFacts, end: DeliveryFacts) -> str:
         if end.channel_id == delivery.channel_id:
             return ""
         shown = sees(self._tenants, end.tenant_id)
         return f" of the fallback channel {end.channel_id}" if shown else " of the fallback channel"
+
+
+def _place(delivery: DeliveryFacts, end: DeliveryFacts) -> tuple[int, bool, int]:
+    """The place of a delivery among those of one webhook: a release after what it releases."""
+    return _ORDER.index(end.state), delivery.kind is Kind.RELEASE, -delivery.id
 
 
 def _sentence(delivery: DeliveryFacts) -> str:

@@ -7,7 +7,6 @@ from typing import Final
 from relay.domain.channel_types import Filters
 from relay.domain.errors import NotFound
 from relay.domain.evidence import (
-    SILENCE,
     AcknowledgementFacts,
     AlertFacts,
     DeliveryFacts,
@@ -18,6 +17,7 @@ from relay.domain.evidence import (
     Versions,
 )
 from relay.domain.principals import Tenants, sees
+from relay.domain.suppression import SILENCE
 from relay.domain.versions import Action, ObjectKind
 from relay.store.postgres.statements import DriverConnection, Query
 from relay.store.reports.history import MAX_TIMELINE
