@@ -38,16 +38,21 @@ _ALERT: Final = """
 """
 _REPORTED: Final = f"a.source <> '{RESERVED_SOURCE}'"
 """Not an alert of the relay itself, such as that of a silence's reminder, which silences do not concern."""
-_MATCHED: Final = f"""
-  {_REPORTED} AND s.labels @> :equal::jsonb
-  AND (:tenants::text[] IS NULL OR a.tenant_id = ANY (:tenants::text[]))
-"""
+_OF_TENANTS: Final = "(:tenants::text[] IS NULL OR a.tenant_id = ANY (:tenants::text[]))"
+_EQUAL: Final = "AND s.labels @> :equal::jsonb"
+
+
+def _with_labels(condition: str = "") -> str:
+    """Look up the series of each alert, so that a scan of the alerts stops at its limit; a join would read all."""
+    return f"""
+      CROSS JOIN LATERAL (SELECT s.labels FROM series s WHERE s.id = a.series_id {condition} LIMIT 1) AS s
+    """
 
 
 def _newest(condition: str) -> str:
     return f"""(
-      SELECT {_ALERT} FROM alerts a JOIN series s ON s.id = a.series_id
-      WHERE {condition} AND a.id < :before AND {_MATCHED} ORDER BY a.id DESC LIMIT {PAGE}
+      SELECT {_ALERT} FROM alerts a {_with_labels(_EQUAL)}
+      WHERE {condition} AND a.id < :before AND {_REPORTED} AND {_OF_TENANTS} ORDER BY a.id DESC LIMIT {PAGE}
     )"""
 
 
@@ -62,16 +67,16 @@ UNRESOLVED: Final = Query(
 ENDED: Final = Query(
     FoundAlert,
     f"""
-    SELECT {_ALERT} FROM alerts a JOIN series s ON s.id = a.series_id
+    SELECT {_ALERT} FROM alerts a {_with_labels(_EQUAL)}
     WHERE a.status = {RESOLVED} AND a.id < :before AND a.id >= :before - {IDS_AT_ONCE}
-      AND a.resolved_received_at >= :since AND {_MATCHED}
+      AND a.resolved_received_at >= :since AND {_REPORTED} AND {_OF_TENANTS}
     ORDER BY a.id DESC
     """,
 )
 ENDED_SINCE: Final = Query(
     FoundAlert,
     f"""
-    SELECT {_ALERT} FROM alerts a JOIN series s ON s.id = a.series_id
+    SELECT {_ALERT} FROM alerts a {_with_labels()}
     WHERE a.status = {RESOLVED} AND a.id > :after AND {_REPORTED} ORDER BY a.id LIMIT {PAGE}
     """,
 )
