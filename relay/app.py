@@ -25,6 +25,7 @@ from relay.access.authentication import (
 from relay.access.key_reader import KeyReader
 from relay.access.tokens import token_verifier
 from relay.api import errors, health
+from relay.api.acknowledgements import AlertAcknowledgementController, GroupAcknowledgementsController
 from relay.api.audit import AuditController
 from relay.api.channel_bodies import ChannelBody, ChannelBodySchema, ChannelPatch
 from relay.api.channel_templates import ChannelTemplatesController
@@ -165,6 +166,8 @@ API: Final[list[Any]] = [
     RouteController,
     PreviewController,
     HistoryController,
+    AlertAcknowledgementController,
+    GroupAcknowledgementsController,
     DeliveriesController,
     SourcesController,
     SilencesController,

@@ -74,7 +74,8 @@ def acknowledgements() -> None:
         sa.Column("created_at", moment, nullable=False, server_default=now),
         sa.Column("until", moment, comment="NULL: until the alert ends."),
         sa.Column("ended_at", moment, comment="When it was withdrawn or replaced; NULL while it holds."),
-        sa.Column("ended_by", sa.Text, comment="The identity of who withdrew it."),
+        sa.Column("ended_by", sa.Text, comment="The identity of who withdrew or replaced it."),
+        sa.Column("ended_by_name", sa.Text),
         comment="Who takes care of an alert; its repeats are suppressed.",
     )
     op.create_index(

@@ -40,13 +40,14 @@ class HistoryController(Controller):
         until: FromQuery[datetime | None] = None,
         delivery_id: IdFilter = None,
         routed: FromQuery[bool | None] = None,
+        acknowledged: FromQuery[bool | None] = None,
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> Page[HistoryItem]:
         """List alerts; `since` and `until` bound the time they were last received.
 
-        `delivery_id` selects the alerts of a delivery and of the deliveries merged into it; `routed=false` those
-        that have matched no channel.
+        `delivery_id` selects the alerts of a delivery and of the deliveries merged into it, `routed=false`
+        those that have matched no channel, and `acknowledged` those whose acknowledgement holds, or all others.
         """
         wanted = history.HistoryFilter(
             status=status,
@@ -60,6 +61,7 @@ class HistoryController(Controller):
             until=utc("until", until),
             delivery_id=delivery_id,
             routed=routed,
+            acknowledged=acknowledged,
         )
         async with database.begin() as connection:
             items = await history.page(connection, wanted, principal.tenants, number_cursor(cursor), limit + 1)
@@ -74,7 +76,7 @@ class HistoryController(Controller):
     ) -> ExplainedAlert:
         """Get an alert with its timeline, and what became of it for each channel that could get it.
 
-        The timeline has receipts, deliveries and attempts.
+        The timeline has receipts, deliveries and attempts; the acknowledgements include those that ended.
         """
         return await explain_alert(operations, alert_id, principal.tenants)
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from relay.domain.acknowledgements import Acknowledgement, PastAcknowledgement
 from relay.domain.alerts import Status
 
 MAX_ID: Final = 2**63 - 1
@@ -30,6 +31,7 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
     """An alert in the history. `end_reason` is null while it is open: resolved, lost or superseded.
 
     `routed`: it matched a channel in one of its webhooks. Alerts of earlier releases count as routed.
+    `acknowledgement` is the one that holds, null if there is none or the alert is resolved.
     """
 
     id: int
@@ -49,6 +51,7 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True):
     last_received_at: datetime
     generator_url: str
     routed: bool
+    acknowledgement: Acknowledgement | None = None
 
 
 class Kind(StrEnum):
@@ -161,6 +164,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistoryDetail(HistoryItem, frozen=True, kw_only=True):
-    """An alert with its timeline, oldest receipt first."""
+    """An alert with its timeline, oldest receipt first, and all its acknowledgements."""
 
     timeline: tuple[Receipt, ...]
+    acknowledgements: tuple[PastAcknowledgement, ...] = ()

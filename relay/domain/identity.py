@@ -113,6 +113,11 @@ def group_hash(group_key: str, source: str = "") -> int:
     return _number(group_key.encode() if not source else f"{source}\0{group_key}".encode())
 
 
+def group_hashes(group_key: str, stored: str) -> frozenset[int]:
+    """The hashes that a group of a stored source may have: its own, and that of one that has adopted alerts."""
+    return frozenset((group_hash(group_key, stored), group_hash(group_key, without_name(stored))))
+
+
 def key_source(source: str, group_key: str, hashed: int) -> str:
     """The source that enters the keys and threads of a group on platforms.
 

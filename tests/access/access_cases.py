@@ -87,6 +87,23 @@ class Objects:
     async def silence(self) -> str:
         return await self._created("/silences", self.silence_body())
 
+    async def acknowledged(self) -> int:
+        alert_id = await self.alert()
+        response = await self._relay.call("POST", f"/history/{alert_id}/acknowledge")
+        assert response.status == 200, response.body
+        return alert_id
+
+    async def group(self) -> dict[str, Any]:
+        """The group of an alert of the tenant."""
+        delivery = await self._relay.call("GET", f"/deliveries/{await self.delivery()}")
+        return {"group_key": delivery.json["group_key"]}
+
+    async def acknowledged_group(self) -> dict[str, Any]:
+        group = await self.group()
+        response = await self._relay.call("POST", "/groups/acknowledge", json=group)
+        assert response.status == 200, response.body
+        return group
+
     async def source(self) -> str:
         await self.delivery()
         return quote(f"@{OWNER}")
@@ -114,6 +131,10 @@ def _with(path: str, body: str) -> Case:
         return Call(path, getattr(objects, body)())
 
     return call
+
+
+async def _to_group(objects: Objects, made: str) -> Call:
+    return Call("/groups/acknowledge", await getattr(objects, made)())
 
 
 async def _to_channel(objects: Objects, path: str) -> Call:
@@ -161,6 +182,10 @@ CASES: Final[dict[str, Case]] = {
     "GET /history": _at("/history"),
     "GET /history/{alert_id}": _at("/history/{}", "alert"),
     "GET /history/{alert_id}/why": _why,
+    "POST /history/{alert_id}/acknowledge": _at("/history/{}/acknowledge", "alert"),
+    "DELETE /history/{alert_id}/acknowledge": _at("/history/{}/acknowledge", "acknowledged"),
+    "POST /groups/acknowledge": lambda objects: _to_group(objects, "group"),
+    "DELETE /groups/acknowledge": lambda objects: _to_group(objects, "acknowledged_group"),
     "GET /deliveries": _at("/deliveries"),
     "GET /deliveries/{delivery_id}": _at("/deliveries/{}", "delivery"),
     "POST /deliveries/{delivery_id}/redeliver": _at("/deliveries/{}/redeliver", "delivery"),

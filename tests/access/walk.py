@@ -93,9 +93,10 @@ class Walk:
 
     def bodies(self, method: str, path: str) -> Iterable[str | None]:
         """Valid bodies of a route."""
-        if method in ("GET", "DELETE", "HEAD"):
+        of_route = (method, path.removeprefix(BASE))
+        if method in ("GET", "DELETE", "HEAD") and of_route not in BODIES:
             return [None]
-        found = BODIES[method, path.removeprefix(BASE)]
+        found = BODIES[of_route]
         return [json.dumps(body) for body in found] if found else [None]
 
     def queries(self, handler: HTTPRouteHandler) -> Iterator[tuple[tuple[str, str], ...]]:
@@ -173,6 +174,14 @@ KINDS: Final = {
 }
 """The objects whose ids are in a path, by its first part."""
 SILENCE: Final = {"matchers": ['a="b"'], "ends_at": "2999-01-01T00:00:00Z"}
+GROUPS: Final = [
+    *({"group_key": f'{{}}:{{group="{marker}"}}'} for marker in (OTHER, SHARED)),
+    *(
+        {"group_key": '{}:{group="mixed"}'} | given
+        for given in ({"tenant_id": OTHER}, {"source": f"{OTHER}-source"})
+    ),
+]
+"""Bodies that name groups of others, or alerts of others in a group with own ones."""
 BODIES: Final[dict[tuple[str, str], list[Any]]] = {
     ("POST", "/webhook"): [{}],
     ("POST", "/channels"): [{}],
@@ -192,6 +201,9 @@ BODIES: Final[dict[tuple[str, str], list[Any]]] = {
     ],
     ("POST", "/preview"): [{}],
     ("POST", "/deliveries/{delivery_id:int}/redeliver"): [None],
+    ("POST", "/history/{alert_id:int}/acknowledge"): [{"comment": "taken over"}],
+    ("POST", "/groups/acknowledge"): GROUPS,
+    ("DELETE", "/groups/acknowledge"): GROUPS,
     ("POST", "/deliveries/redeliver"): [{"since": "2999-01-01T00:00:00Z"}],
     ("PATCH", "/sources/{name:str}"): [{"stale_after": 1}, {"stale_after": None}],
     ("POST", "/silences"): [{}],
@@ -221,5 +233,5 @@ NAMED: Final = {
 """Texts of others as parameters; a new parameter is to be added here, or below."""
 WITHOUT_REFERENCES: Final = {
     *("limit", "cursor", "since", "until"),
-    *("status", "state", "kind", "action", "routed"),
+    *("status", "state", "kind", "action", "routed", "acknowledged"),
 }

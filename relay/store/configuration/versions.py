@@ -1,10 +1,11 @@
 """Storage of versions. A change is recorded in its own transaction; what is recorded is never changed."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import func, insert, null, select
+from sqlalchemy import func, insert, null, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -37,6 +38,22 @@ RECORD_DISABLED: Final = f"""
   FROM disabled c
 """
 """Record the channels of `disabled`, which the relay has disabled."""
+
+
+RECORD_ALL: Final = text(
+    """
+    INSERT INTO versions (
+      kind, object_id, number, action, tenant_id, author, author_name, method, address, request_id, body, changes
+    )
+    SELECT c.kind, c.object_id,
+      (SELECT coalesce(max(v.number), 0) + 1 FROM versions v WHERE v.kind = c.kind AND v.object_id = c.object_id),
+      c.action, c.tenant_id, :identity, :name, :method, :address, :request_id, c.body, c.changes
+    FROM ROWS FROM (json_to_recordset(CAST(:changes AS json)) AS (
+      kind text, object_id text, action text, tenant_id text, body jsonb, changes jsonb
+    )) AS c
+    """
+)
+"""Record changes of many objects, each of one object, that are no part of the configuration."""
 
 
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +102,15 @@ async def record(connection: AsyncConnection, author: Author, change: Change) ->
     except IntegrityError:
         raise Conflict(f"the {change.kind} {change.object_id!r} is being changed; retry the request") from None
     return number
+
+
+async def record_all(connection: AsyncConnection, author: Author, changes: Sequence[Change]) -> None:
+    """Record changes of different objects that the same transaction makes, and that concern no routing.
+
+    The caller serializes changes of such objects.
+    """
+    encoded = msgspec.json.encode(changes).decode()
+    await connection.execute(RECORD_ALL, {"changes": encoded, **msgspec.structs.asdict(author)})
 
 
 async def current(connection: AsyncConnection, kind: ObjectKind, object_ids: list[str]) -> dict[str, int]:

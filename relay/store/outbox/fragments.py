@@ -1,6 +1,7 @@
 """Parts of SQL statements that several statements share, and the values of enums as SQL literals.
 
-In each, `d` is a delivery, `l` a lane, `a` a channel's rate limit and `f` a fallback channel.
+In each, `d` is a delivery, `l` a lane, `a` a channel's rate limit, `f` a fallback channel and `k` one of the
+acknowledgements.
 """
 
 from typing import Final
@@ -69,6 +70,11 @@ CURRENT_ALERT: Final = f"""
   CASE WHEN a.adopted THEN coalesce(substring(a.source FROM '{FORCED}.*$'), '') ELSE a.source END AS key_source
 """
 """The columns of the alert `a` of the series `s` as a message shows it: a stale one has not ended."""
+
+HOLDS: Final = "(k.ended_at IS NULL AND (k.until IS NULL OR k.until > now()))"
+"""Whether `k` holds, unless its alert is resolved."""
+ACKNOWLEDGEMENT: Final = "k.author AS by, k.author_name AS by_name, k.created_at AS since, k.until, k.comment"
+"""The columns of `k` that make an `Acknowledgement`."""
 
 
 IS_NOT_HELD: Final = "(d.suppressed_by IS NULL OR d.redelivered_at IS NOT NULL)"

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, and_, any_, cast, func, not_, or_, select, te
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from relay.domain.acknowledgements import Acknowledgement
 from relay.domain.alerts import Status
 from relay.domain.errors import NotFound
 from relay.domain.history import DeliveryDetail, HistoryDetail, HistoryItem, Receipt, Repeat, SharedDelivery
@@ -15,7 +16,8 @@ from relay.domain.principals import Tenants, sees
 from relay.store.outbox.fragments import ALERTS_OF_NODE, content_tree
 from relay.store.postgres.statements import read_row
 from relay.store.reports import deliveries as outbox
-from relay.store.tables import alerts, channels, deliveries, receipts, repeats, senders, series
+from relay.store.reports.acknowledgements import of_alert
+from relay.store.tables import acknowledgements, alerts, channels, deliveries, receipts, repeats, senders, series
 
 MAX_TIMELINE = 500
 """The newest receipts that a timeline shows."""
@@ -31,12 +33,31 @@ IN_DELIVERY: Final = text(
     """
 )
 
+_COMPUTED: Final = ("tenant_id", "labels", "acknowledgement")
+
 _shown = [
     func.nullif(alerts.c.tenant_id, "").label("tenant_id"),
     series.c.labels,
-    *(alerts.c[name] for name in HistoryItem.__struct_fields__ if name not in ("tenant_id", "labels")),
+    *(alerts.c[name] for name in HistoryItem.__struct_fields__ if name not in _COMPUTED),
+    acknowledgements.c.author.label("by"),
+    acknowledgements.c.author_name.label("by_name"),
+    acknowledgements.c.created_at.label("since"),
+    acknowledgements.c.until,
+    acknowledgements.c.comment,
 ]
-_occurrences = alerts.join(series, series.c.id == alerts.c.series_id)
+_holds_now = and_(
+    acknowledgements.c.ended_at.is_(None),
+    or_(acknowledgements.c.until.is_(None), acknowledgements.c.until > func.now()),
+)
+_held = and_(acknowledgements.c.alert_id == alerts.c.id, alerts.c.status != Status.RESOLVED.value, _holds_now)
+_alerts = alerts.join(series, series.c.id == alerts.c.series_id)
+_acknowledged = _alerts.join(acknowledgements, _held)
+_occurrences = _alerts.outerjoin(acknowledgements, _held)
+# Not an outer join without a match, for which the planner would read all alerts.
+_not_acknowledged = or_(
+    alerts.c.status == Status.RESOLVED.value,
+    alerts.c.id.not_in(select(acknowledgements.c.alert_id).where(_holds_now)),
+)
 
 
 class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +74,7 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     delivery_id: int | None = None
     routed: bool | None = None
+    acknowledged: bool | None = None
 
 
 async def page(
@@ -62,7 +84,11 @@ async def page(
 
     `since` and `until` bound the time of last receipt.
     """
-    statement = select(*_shown).select_from(_occurrences).order_by(alerts.c.id.desc()).limit(limit)
+    # Joined without the others, the few that are acknowledged are found first.
+    found = _acknowledged if wanted.acknowledged else _occurrences
+    statement = select(*_shown).select_from(found).order_by(alerts.c.id.desc()).limit(limit)
+    if wanted.acknowledged is False:
+        statement = statement.where(_not_acknowledged)
     if tenants is not None:
         statement = statement.where(alerts.c.tenant_id.in_(tenants - {""}))
     for name in ("status", "alertname", "severity", "category", "tenant_id", "source", "fingerprint"):
@@ -79,7 +105,8 @@ async def page(
         statement = statement.where(IN_DELIVERY.bindparams(delivery_id=wanted.delivery_id))
     if before is not None:
         statement = statement.where(alerts.c.id < before)
-    return [read_row(row, HistoryItem) for row in await connection.execute(statement)]
+    rows = await connection.execute(statement)
+    return [read_row(row, HistoryItem, acknowledgement=_acknowledgement(row)) for row in rows]
 
 
 async def get(connection: AsyncConnection, alert_id: int, tenants: Tenants) -> HistoryDetail:
@@ -92,6 +119,17 @@ async def get(connection: AsyncConnection, alert_id: int, tenants: Tenants) -> H
     row = (await connection.execute(statement)).one_or_none()
     if row is None or not sees(tenants, row.tenant_id):
         raise NotFound(f"there is no alert {alert_id} in the history")
+    return read_row(
+        row,
+        HistoryDetail,
+        acknowledgement=_acknowledgement(row),
+        timeline=await _timeline(connection, row, tenants),
+        acknowledgements=await of_alert(connection, alert_id),
+    )
+
+
+async def _timeline(connection: AsyncConnection, alert: Any, tenants: Tenants) -> tuple[Receipt, ...]:
+    """Return the newest receipts that contain an alert, oldest first."""
     found = (
         select(
             receipts.c.id,
@@ -107,29 +145,32 @@ async def get(connection: AsyncConnection, alert_id: int, tenants: Tenants) -> H
         )
         .select_from(receipts.outerjoin(senders, _sender_of(receipts.c.sender_hash)))
         .where(
-            receipts.c.group_hash.in_(row.group_hashes),
-            receipts.c.received_at.between(row.first_received_at, row.last_received_at),
-            _holds(receipts.c.alert_ids, alert_id),
+            receipts.c.group_hash.in_(alert.group_hashes),
+            receipts.c.received_at.between(alert.first_received_at, alert.last_received_at),
+            _holds(receipts.c.alert_ids, alert.id),
         )
         .order_by(receipts.c.received_at.desc(), receipts.c.id.desc())
         .limit(MAX_TIMELINE)
     )
     rows = (await connection.execute(found)).all()[::-1]
-    found_deliveries, shared = await _deliveries(connection, alert_id, [receipt.id for receipt in rows], tenants)
+    found_deliveries, shared = await _deliveries(connection, alert.id, [receipt.id for receipt in rows], tenants)
     repeated = await _repeats(connection, [receipt.id for receipt in rows])
-    timeline = tuple(
+    return tuple(
         read_row(
             receipt,
             Receipt,
             sender=receipt.address,
-            late=alert_id in [receipt.alert_ids[position] for position in receipt.late],
+            late=alert.id in [receipt.alert_ids[position] for position in receipt.late],
             repeats=repeated.get(receipt.id, ()),
             deliveries=found_deliveries.get(receipt.id, ()),
             shared_deliveries=shared.get(receipt.id, ()),
         )
         for receipt in rows
     )
-    return read_row(row, HistoryDetail, timeline=timeline)
+
+
+def _acknowledgement(row: Any) -> Acknowledgement | None:
+    return None if row.by is None else read_row(row, Acknowledgement)
 
 
 async def _deliveries(
