@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from relay.domain.acknowledgements import Acknowledgement
 from relay.domain.alerts import Alert
 from relay.domain.channel_types import Channel
 from relay.domain.message_settings import Change
@@ -105,14 +106,31 @@ def _announcement(
     return Announcement(change=Change.REPEAT, alerts=critical) if repeated and critical else None
 
 
-def mark_unreported(prepared: PreparedMessage, since: Mapping[int, datetime]) -> PreparedMessage:
-    """Show alerts that are not reported any longer as such; `since` has the times by the alerts' ids."""
+def firing_ids(prepared: PreparedMessage) -> tuple[int, ...]:
+    """The ids of the firing alerts of an edited message."""
     message, editable = prepared.message, prepared.editable
-    if not since or editable is None or not isinstance(message, Notification):
+    if not isinstance(message, Notification) or editable is None:
+        return ()
+    pairs = zip(editable.alert_ids, message.alerts, strict=True)
+    return tuple(alert_id for alert_id, alert in pairs if alert.firing)
+
+
+def mark_firing(
+    prepared: PreparedMessage, since: Mapping[int, datetime], acknowledged: Mapping[int, Acknowledgement]
+) -> PreparedMessage:
+    """Show firing alerts that are acknowledged, or not reported any longer, as such; both by the alerts' ids.
+
+    `since` has the times of the last reports.
+    """
+    message, editable = prepared.message, prepared.editable
+    marked = since.keys() | acknowledged.keys()
+    if not marked or editable is None or not isinstance(message, Notification):
         return prepared
     alerts = tuple(
-        msgspec.structs.replace(alert, unreported_since=since[alert_id])
-        if alert.firing and alert_id in since
+        msgspec.structs.replace(
+            alert, unreported_since=since.get(alert_id), acknowledgement=acknowledged.get(alert_id)
+        )
+        if alert.firing and alert_id in marked
         else alert
         for alert_id, alert in zip(editable.alert_ids, message.alerts, strict=True)
     )

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
-from relay.deliver.message_edits import PreparedMessage, mark_unreported, prepare_edit
+from relay.deliver.message_edits import PreparedMessage, firing_ids, mark_firing, prepare_edit
 from relay.deliver.receipt_cache import ReceiptCache
 from relay.domain.alerts import Alert, Group
 from relay.domain.folding import (
@@ -19,7 +19,7 @@ from relay.domain.history import Kind
 from relay.domain.identity import group_hash, key_source
 from relay.domain.notifications import Digest, Message, Notification
 from relay.domain.severities import is_critical
-from relay.store.outbox import contents, digests, message_edits, unreported
+from relay.store.outbox import contents, digests, message_edits, refreshes, unreported
 from relay.store.outbox.claims import Claimed
 from relay.store.outbox.unreported import ShownAlerts
 from relay.store.postgres.database import HeldConnection
@@ -101,23 +101,25 @@ class MessageReader:
                 silent=delivery.kind is Kind.REFRESH,
                 repeated=delivery.id in repeated,
             )
-        return await self._mark_unreported(claimed, prepared)
+        return await self._mark_firing(claimed, prepared)
 
-    async def _mark_unreported(
+    async def _mark_firing(
         self, claimed: Sequence[Claimed], prepared: dict[int, PreparedMessage]
     ) -> dict[int, PreparedMessage]:
-        """The messages, with the firing alerts that the deliveries' webhooks omit shown as not reported."""
+        """The messages, with firing alerts shown as acknowledged, or as omitted by the deliveries' webhooks."""
+        firing = sorted({alert_id for message in prepared.values() for alert_id in firing_ids(message)})
+        if not firing:
+            return prepared
         shown = [
             rows for delivery in claimed if (rows := _shown_alerts(delivery, prepared[delivery.id])) is not None
         ]
-        if not shown:
-            return prepared
         since: dict[int, dict[int, datetime]] = {}
         async with self._connection.use() as driver:
-            for found in await unreported.load(driver, shown):
+            acknowledged = await refreshes.acknowledged(driver, firing)
+            for found in await unreported.load(driver, shown) if shown else ():
                 since.setdefault(found.delivery_id, {})[found.alert_id] = found.since
         return {
-            delivery_id: mark_unreported(message, since.get(delivery_id, {}))
+            delivery_id: mark_firing(message, since.get(delivery_id, {}), acknowledged)
             for delivery_id, message in prepared.items()
         }
 
@@ -248,8 +250,7 @@ def _shown_alerts(claimed: Claimed, prepared: PreparedMessage) -> ShownAlerts | 
     message, editable = prepared.message, prepared.editable
     if not isinstance(message, Notification) or editable is None or claimed.receipt_id is None:
         return None
-    pairs = zip(editable.alert_ids, message.alerts, strict=True)
-    firing = tuple(alert_id for alert_id, alert in pairs if alert.firing)
+    firing = firing_ids(prepared)
     if not firing or not (editable.message_refs or claimed.carries):
         return None
     group = message.group

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from relay.domain.acknowledgements import Acknowledgement
 from relay.domain.grafana import GrafanaFields
 
 FNV_OFFSET: Final = 14695981039346656037
@@ -35,9 +36,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One alert as reported by one webhook. Times are aware and in UTC; `ends_at` is None while it fires.
 
     `key_source` is the source that enters its keys on platforms; see `relay.domain.identity.key_source`.
-    `unreported_since` is set in an edited message if it has not ended, and the group's webhooks omit it. `grafana`
-    is set if Grafana sent the alert; it is not stored beside the webhook. `was_suppressed` is set if it is sent
-    because it is no longer suppressed.
+    In an edited message, `unreported_since` is set if it has not ended and the group's webhooks omit it, and
+    `acknowledgement` if one holds. `grafana` is set if Grafana sent it; it is not stored beside the webhook.
+    `was_suppressed` is set if it is sent because it is no longer suppressed.
     """
 
     status: Status
@@ -49,6 +50,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fingerprint: str
     key_source: str = ""
     unreported_since: datetime | None = None
+    acknowledgement: Acknowledgement | None = None
     grafana: GrafanaFields | None = None
     was_suppressed: Suppressed | None = None
 

@@ -19,7 +19,7 @@ from relay.notify.notifier import Notifier
 from relay.notify.platforms.discord_errors import outcome_of_error
 from relay.notify.platforms.discord_requests import announcement_requests, mention_fields, request, url_of
 from relay.notify.requests import Request, Response
-from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
+from relay.notify.text.content import MAX_ACKNOWLEDGED, AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import DISCORD
 from relay.notify.text.markup import escape_markdown as escape
 from relay.notify.text.pagination import (
@@ -254,8 +254,9 @@ def _format_alert(alert: AlertText, description: int, limit: int) -> str:
     if alert.labels:
         lines.append(fit(labels_line(alert.labels), MAX_LABELS, escape))
     left = limit - sum(len(line) + 1 for line in [*lines, SEPARATOR])
-    last = " · ".join([alert.times, *_links(alert.links)])
-    lines.append(last if len(last) <= left else alert.times)
+    times = " · ".join(part for part in (alert.times, fit(alert.acknowledged, MAX_ACKNOWLEDGED, escape)) if part)
+    last = " · ".join([times, *_links(alert.links)])
+    lines.append(last if len(last) <= left else times if len(times) <= left else alert.times)
     if text := fit(alert.description, min(description, left - len(lines[-1])), escape):
         lines.insert(1, text)
     return "\n".join(lines)

@@ -20,7 +20,7 @@ from relay.notify.notifier import Notifier, require_url_without_secrets
 from relay.notify.platforms.slack_errors import error_code, outcome_of_error
 from relay.notify.requests import Request, Response
 from relay.notify.text.announcements import MAX_LINE, announcement_text, is_mentioned
-from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
+from relay.notify.text.content import MAX_ACKNOWLEDGED, AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import SLACK, escape_all, escape_entities
 from relay.notify.text.pagination import PAGE_NUMBER_LENGTH, Cost, MessagePage, paginate, rendered_alert_limit
 from relay.notify.text.plain_text import fit, without_mentions
@@ -212,7 +212,8 @@ def _format_alert(alert: AlertText, description: int, _: int) -> dict[str, Any]:
         labels = labels_line(alert.labels).replace("`", "'").replace("\n", " ")
         # Slack parses no mentions in code, so that labels stay as they are and can be copied.
         lines.append(f"`{fit(labels, MAX_LABELS, escape_entities)}`")
-    lines.append(" · ".join([alert.times, *_links(alert.links)]))
+    acknowledged = _text(alert.acknowledged, MAX_ACKNOWLEDGED)
+    lines.append(" · ".join(part for part in (alert.times, acknowledged, *_links(alert.links)) if part))
     available = min(description, MAX_SECTION - len("\n".join([*lines, ""])))
     if text := _text(alert.description, available):
         lines.insert(1, text)

@@ -29,7 +29,7 @@ from relay.notify.platforms.telegram_text import (
 )
 from relay.notify.requests import Request, Response
 from relay.notify.text import announcements
-from relay.notify.text.content import AlertText, Content, content_of, labels_line, not_shown_line
+from relay.notify.text.content import MAX_ACKNOWLEDGED, AlertText, Content, content_of, labels_line, not_shown_line
 from relay.notify.text.markup import TELEGRAM, escape_all
 from relay.notify.text.pagination import PAGE_NUMBER_LENGTH, paginate, rendered_alert_limit
 from relay.notify.text.summary import SummaryLimits, summary_lines
@@ -257,7 +257,8 @@ def _format_alert(alert: AlertText, description: int, limit: int) -> str:
     lines = [f"{alert.mark} <b>{escape_text(alert.title, MAX_TITLE)}</b>"]
     if alert.labels:
         lines.append(format_code(labels_line(alert.labels), MAX_LABELS))
-    lines.append(" · ".join([alert.times, *_links(alert.links)]))
+    acknowledged = escape_text(alert.acknowledged, MAX_ACKNOWLEDGED)
+    lines.append(" · ".join(part for part in (alert.times, acknowledged, *_links(alert.links)) if part))
     available = min(description, limit - measure("\n".join([*lines, SEPARATOR]))[0])
     if available > 0 and alert.description:
         lines.insert(1, escape_text(alert.description, available))

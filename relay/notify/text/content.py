@@ -15,9 +15,11 @@ from relay.notify.text.annotations import annotation_texts
 from relay.notify.text.bidi import confined
 from relay.notify.text.links import alert_links, group_links
 from relay.notify.text.plain_text import ELLIPSIS, one_line, web_url
-from relay.notify.text.times import times_line
+from relay.notify.text.times import acknowledged_line, times_line
 
 UNNOTIFIED: Final = ": fired and resolved before a notification was sent"
+MAX_ACKNOWLEDGED: Final = 300
+"""Characters of an escaped acknowledgement."""
 COLORS: Final = {
     "critical": 0xD32F2F,
     "error": 0xE64A19,
@@ -33,8 +35,9 @@ class AlertText(msgspec.Struct, frozen=True):
     """The texts of one alert. `labels` are those that the message's alerts do not share; `links` are (text, URL).
 
     `status` is stale for an alert that is not reported any longer. `times` has the start and the end, and a note
-    on such an alert, or on one that was resolved before a notification of it was sent. `rendered` is the
-    output of a template for the alert, in the platform's markup; it replaces all other fields.
+    on such an alert, or on one that was resolved before a notification of it was sent. `acknowledged` is one line,
+    empty unless the message is edited. `rendered` is the output of a template for the alert, in the platform's
+    markup; it replaces all other fields.
     """
 
     status: Status
@@ -43,6 +46,7 @@ class AlertText(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     times: str
     links: tuple[tuple[str, str], ...]
+    acknowledged: str = ""
     rendered: str = ""
 
     @property
@@ -209,6 +213,7 @@ def _alert_text(
         labels={name: value for name, value in sorted(alert.labels.items()) if name not in shared},
         times=times_line(alert) + (UNNOTIFIED if unnotified and not alert.firing else ""),
         links=alert_links(alert),
+        acknowledged=acknowledged_line(alert),
         rendered=rendered,
     )
 

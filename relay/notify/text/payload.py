@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from relay.domain.acknowledgements import Acknowledgement
 from relay.domain.alerts import Status, Suppressed
 from relay.domain.grafana import GrafanaFields
 from relay.domain.notifications import Digest, Message, Notification
@@ -24,6 +25,7 @@ class _AlertPayload(msgspec.Struct, gc=False):
     ends_at: datetime | None
     generator_url: str
     unreported_since: datetime | None
+    acknowledgement: Acknowledgement | None
     was_suppressed: Suppressed | None
     grafana: GrafanaFields | None
 
@@ -58,6 +60,7 @@ def payload_of(message: Message) -> bytes:
             ends_at=alert.ends_at,
             generator_url=alert.generator_url,
             unreported_since=alert.unreported_since,
+            acknowledgement=alert.acknowledgement,
             was_suppressed=alert.was_suppressed,
             grafana=alert.grafana,
         )

@@ -1,9 +1,14 @@
-"""The times of an alert as text."""
+"""The times of an alert as text, and who acknowledged it until when."""
 
 from datetime import datetime
+from typing import Final
 
 from relay.domain.alerts import Alert
-from relay.notify.text.plain_text import format_duration
+from relay.notify.text.plain_text import cut, format_duration, one_line
+
+MAX_NAME: Final = 60
+MAX_COMMENT: Final = 120
+"""Characters of who acknowledged an alert, and of the comment, that a message shows."""
 
 
 def times_line(alert: Alert) -> str:
@@ -31,6 +36,16 @@ def _times(alert: Alert) -> str:
     if alert.ends_at.date() == alert.starts_at.date():
         end = end.partition(" ")[2]
     return f"{start} to {end} UTC ({format_duration((alert.ends_at - alert.starts_at).total_seconds())})"
+
+
+def acknowledged_line(alert: Alert) -> str:
+    """Who acknowledged an alert that fires, as one line; empty if nobody did."""
+    acknowledgement = alert.acknowledgement
+    if acknowledgement is None or not alert.firing:
+        return ""
+    name, comment = one_line(acknowledgement.by_name), one_line(acknowledgement.comment)
+    until = "" if acknowledgement.until is None else f" until {_format_time(acknowledgement.until)} UTC"
+    return f"acknowledged by {cut(name, MAX_NAME)}{until}" + (f" ({cut(comment, MAX_COMMENT)})" if comment else "")
 
 
 def _format_time(time: datetime) -> str:
