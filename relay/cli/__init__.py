@@ -80,14 +80,7 @@ def _app() -> App:
         name="templates",
         help="Manage message templates, the texts of messages.",
     )
-    app.command("relay.cli.deliveries:app", name="deliveries", help="List and redeliver deliveries.")
-    app.command(
-        "relay.cli.silences:app", name="silence", help="Manage silences: alerts that are not sent for a time."
-    )
-    app.command(
-        "relay.cli.route:route", name="route", help="Show which channels match an alert, and why others do not."
-    )
-    app.command("relay.cli.route:why", name="why", help="Show why an alert was, or was not, sent.")
+    _add_alert_commands(app)
     app.command("relay.cli.sources:app", name="sources", help="Show the sources of alerts and their senders.")
     app.command("relay.cli.keys:app", name="keys", help="Manage API keys: who may read, change or post what.")
     app.command("relay.cli.access:me", name="me", help="Show who you are to the relay, and what you may do.")
@@ -98,6 +91,19 @@ def _app() -> App:
         "relay.cli.secret:secret", name="secret", help="Generate a key for RELAY_SECRET_KEY or for a webhook."
     )
     return app
+
+
+def _add_alert_commands(app: App) -> None:
+    """The commands about alerts and what is sent of them."""
+    app.command("relay.cli.deliveries:app", name="deliveries", help="List and redeliver deliveries.")
+    app.command(
+        "relay.cli.silences:app", name="silence", help="Manage silences: alerts that are not sent for a time."
+    )
+    app.command(
+        "relay.cli.route:route", name="route", help="Show which channels match an alert, and why others do not."
+    )
+    app.command("relay.cli.route:why", name="why", help="Show why an alert was, or was not, sent.")
+    app.command("relay.cli.acknowledge:ack", name="ack", help="Acknowledge alerts: repeats are suppressed.")
 
 
 def _prepare_streams() -> None:

@@ -23,9 +23,10 @@ async def me(*, output: Output = "table") -> None:
 async def audit(
     *,
     kind: Annotated[
-        str | None, Parameter(help="channel, channel_template, message_template, key or source.")
+        str | None,
+        Parameter(help="channel, channel_template, message_template, key, source, silence or acknowledgement."),
     ] = None,
-    object_id: Annotated[str | None, Parameter(help="The id of a channel, a template or a key.")] = None,
+    object_id: Annotated[str | None, Parameter(help="The id of a channel, a template, a key or an alert.")] = None,
     action: Annotated[str | None, Parameter(help="Such as created, updated, deleted, rotated or revoked.")] = None,
     author: Annotated[str | None, Parameter(help="An identity; see the JSON output.")] = None,
     tenant_id: Annotated[str | None, Parameter(help="The tenant of the objects.")] = None,

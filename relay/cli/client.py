@@ -54,9 +54,9 @@ class Client:
         """Update the fields in `body`; null resets a field."""
         return await self._call("PATCH", path, body=body)
 
-    async def delete(self, *path: str) -> None:
-        """Delete a resource."""
-        await self._call("DELETE", path)
+    async def delete(self, *path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Delete a resource, or those that `body` names; the result is empty unless the relay returns one."""
+        return await self._call("DELETE", path, body=body)
 
     async def pages(self, *path: str, at_most: int | None = None, **query: Values) -> list[dict[str, Any]]:
         """The items of a list, from all its pages or until there are `at_most`."""
