@@ -162,6 +162,8 @@ class MessageReader:
             delivery_id: tuple(notifications)
             for delivery_id, notifications in groupby(merged, key=lambda notification: notification.delivery_id)
         }
+        small = [one.receipt_id for one in merged if len(one.alert_ids) <= ALERTS_AT_ONCE // READ_AT_ONCE]
+        await self._receipts.groups(small[:READ_AT_ONCE])  # at once, and not one for each delivery
         folded = {}
         for delivery in claimed:
             notifications = by_delivery.get(delivery.id, ())

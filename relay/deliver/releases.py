@@ -31,7 +31,7 @@ class Releases:
 
     def __init__(self, database: Database, silences: CurrentSilences, wake: Callable[[set[str]], None]) -> None:
         """`wake` is called with the channels that got deliveries."""
-        self._connection = HeldConnection(database, RELEASE_TIMEOUT)
+        self._connection = HeldConnection(database, RELEASE_TIMEOUT, **suppression.SETTINGS)
         self._silences = silences
         self._wake = wake
         self._woken = asyncio.Event()

@@ -39,7 +39,7 @@ class Screening:
 
     def __init__(self, database: Database, silences: CurrentSilences, metrics: Metrics) -> None:
         """Nothing is read yet."""
-        self._connection = HeldConnection(database, SCREEN_TIMEOUT)
+        self._connection = HeldConnection(database, SCREEN_TIMEOUT, **suppression.SETTINGS)
         self._silences = silences
         self._metrics = metrics
 

@@ -35,27 +35,33 @@ _MAY_HAVE_ARRIVED: Final = f"""(
     OR t.reason = '{Reason.CONNECTION_ERROR}' AND coalesce(t.detail, '') !~ :never_connected
   )
 )"""
-_HAS_ALERT: Final = """CASE
-  WHEN d.alert_ids IS NOT NULL THEN d.alert_ids @> ARRAY[p.alert_id]
-  ELSE d.positions IS NULL OR array_position(r.alert_ids, p.alert_id) - 1 = ANY (d.positions)
-END"""
 
+# OFFSET 0 keeps the look-ups in this order, each on its index, whatever the planner expects of small tables.
 # From the deliveries with the alert to those that were sent: what they were merged into, and what replaced them.
 FIRING: Final = Query(
     _Firing,
     f"""
     WITH RECURSIVE wanted AS MATERIALIZED (SELECT DISTINCT p.* FROM :pairs AS p),
+    alert AS MATERIALIZED (
+      SELECT p.*, a.group_hashes, a.first_received_at, a.resolved_received_at
+      FROM wanted p CROSS JOIN LATERAL (SELECT * FROM alerts a WHERE a.id = p.alert_id LIMIT 1) AS a
+    ),
     own AS (
       SELECT p.channel_id AS wanted, p.alert_id, d.*
-      FROM wanted p JOIN alerts a ON a.id = p.alert_id
-      JOIN receipts r ON r.group_hash = ANY (a.group_hashes) AND r.received_at >= a.first_received_at
-        AND (a.resolved_received_at IS NULL OR r.received_at < a.resolved_received_at)
-        AND r.alert_ids @> ARRAY[p.alert_id]
-      JOIN deliveries d ON d.receipt_id = r.id AND d.alert_ids IS NULL AND {_HAS_ALERT}
+      FROM alert p CROSS JOIN LATERAL (
+        SELECT r.id, r.alert_ids FROM receipts r
+        WHERE r.group_hash = ANY (p.group_hashes) AND r.received_at >= p.first_received_at
+          AND (p.resolved_received_at IS NULL OR r.received_at < p.resolved_received_at) OFFSET 0
+      ) AS r CROSS JOIN LATERAL (SELECT * FROM deliveries d WHERE d.receipt_id = r.id OFFSET 0) AS d
+      WHERE r.alert_ids @> ARRAY[p.alert_id] AND d.alert_ids IS NULL
+        AND (d.positions IS NULL OR array_position(r.alert_ids, p.alert_id) - 1 = ANY (d.positions))
       UNION ALL
-      SELECT p.channel_id, p.alert_id, d.* FROM wanted p JOIN alerts a ON a.id = p.alert_id
-      JOIN deliveries d ON d.channel_id = p.channel_id AND d.group_hash = ANY (a.group_hashes)
-        AND d.alert_ids @> ARRAY[p.alert_id]
+      SELECT p.channel_id, p.alert_id, d.* FROM alert p CROSS JOIN LATERAL (
+        SELECT * FROM deliveries d
+        WHERE d.channel_id = p.channel_id AND d.group_hash = ANY (p.group_hashes) AND d.alert_ids IS NOT NULL
+        OFFSET 0
+      ) AS d
+      WHERE d.alert_ids @> ARRAY[p.alert_id]
     ),
     sent AS (
       SELECT d.wanted, d.alert_id, d.id, d.receipt_id, d.merged_into, d.state, d.delivered_at

@@ -20,6 +20,8 @@ from relay.store.outbox.fragments import (
 )
 from relay.store.postgres.statements import DriverConnection, JsonRecords, Query, Statement
 
+SETTINGS: Final = {"enable_seqscan": "off"}
+"""Every look-up has its index: a plan that was made while a table was empty would scan it when it is large."""
 SCREENED_AT_ONCE: Final = 500
 """Pending deliveries that are looked at together."""
 
