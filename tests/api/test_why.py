@@ -7,34 +7,11 @@ from typing import Any
 from aiohttp import web
 
 from tests.access.objects import key_for
+from tests.fixtures.explaining import channels, hook, post, why
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Sink
 
 LAST_WEEK = datetime.now(UTC) - timedelta(days=7)
-
-
-async def post(relay: Relay, sql: Any, body: dict[str, Any]) -> int:
-    """Post a webhook, and return the id of its first alert."""
-    response = await relay.webhook(body)
-    assert response.status == 202, response.body
-    found: int = await sql.fetchval("SELECT alert_ids[1] FROM receipts ORDER BY id DESC LIMIT 1")
-    return found
-
-
-async def hook(relay: Relay, sink: Sink, name: str, **filters: Any) -> None:
-    await relay.channel(name=name, channel_type="webhook", webhook_url=f"{sink.url}/{name}", **filters)
-
-
-async def why(relay: Relay, alert_id: int, channel: str, **request: Any) -> Any:
-    response = await relay.call("GET", f"/history/{alert_id}/why?channel={channel}", **request)
-    assert response.status == 200, response.body
-    return response.json
-
-
-async def channels(relay: Relay, alert_id: int, **request: Any) -> dict[str, Any]:
-    response = await relay.call("GET", f"/history/{alert_id}", **request)
-    assert response.status == 200, response.body
-    return {channel["channel_id"]: channel for channel in response.json["channels"]}
 
 
 async def test_each_channel_has_a_verdict_and_a_sentence(relay: Relay, sql: Any, sink: Sink) -> None:
@@ -114,7 +91,7 @@ async def test_a_webhook_without_a_configuration_version_is_unknown_unless_it_wa
     assert "did not record its configuration" in found["critical"]["detail"]
 
 
-async def test_waiting_dead_and_merged_deliveries_are_explained(relay: Relay, sql: Any, sink: Sink) -> None:
+async def test_waiting_and_dead_deliveries_are_explained(relay: Relay, sql: Any, sink: Sink) -> None:
     sink.script = lambda request: web.Response(status=503 if request.path == "/busy" else 400, text="no")
     await hook(relay, sink, "busy")
     await hook(relay, sink, "bad")
@@ -129,11 +106,17 @@ async def test_waiting_dead_and_merged_deliveries_are_explained(relay: Relay, sq
     assert found["bad"]["verdict"] == "dead"
     assert found["bad"]["detail"].startswith("not sent: 400")
 
-    await relay.change("DELETE", "/channels/bad")
+
+async def test_a_delivery_that_waited_is_merged_into_a_newer_one(
+    start_relay: RelayFactory, sql: Any, sink: Sink
+) -> None:
+    relay = await start_relay(deliver=False)
+    await hook(relay, sink, "busy")
+    alert_id = await post(relay, sql, webhook(alert()))
     await post(relay, sql, webhook(alert(), alert("Second")))
-    sink.script = None
+    await start_relay()
     await relay.settled(1)
-    await relay.settled(1, "merged")
+
     webhooks = (await why(relay, alert_id, "busy"))["webhooks"]
     assert sorted(one["verdict"] for one in webhooks) == ["merged", "sent"]
     merged = next(one for one in webhooks if one["verdict"] == "merged")
@@ -161,58 +144,6 @@ async def test_duplicates_and_late_reports_are_listed(start_relay: RelayFactory,
         ("late", True, 1),
     ]
     assert webhooks[1]["duplicate_of"] == webhooks[0]["receipt_id"]
-
-
-async def test_what_suppressed_an_alert_is_named_as_it_was_then(relay: Relay, sql: Any, sink: Sink) -> None:
-    await hook(relay, sink, "all")
-    alert_id = await post(relay, sql, webhook(alert()))
-    await relay.settled(1)
-    silence = "7b0c2f0e-31d1-4be3-a2b5-d3a9d7bd6d7f"
-    await suppress(sql, alert_id, [f"silence:{silence}", f"acknowledged:{alert_id}"])
-    await record(sql, silence, 1, 1, {"comment": "maintenance", "created_by": "key:relay:1"})
-    await record(sql, silence, 2, 1_000_000, {"comment": "changed later", "created_by": "key:relay:1"})
-    await sql.execute(
-        "INSERT INTO acknowledgements (alert_id, author, author_name, comment, created_at) "
-        "VALUES ($1, 'x', 'Ann', 'on it', now() - interval '1 hour')",
-        alert_id,
-    )
-
-    found = await why(relay, alert_id, "all")
-
-    assert found["verdict"] == "suppressed"
-    by = [(one["kind"], one["comment"], one["created_by"]) for one in found["suppressed_by"]]
-    assert by == [("acknowledgement", "on it", "Ann"), ("silence", "maintenance", "key:relay:1")]
-    assert found["suppressed_by"][1]["since"] == "2026-11-01T00:00:00Z"
-    assert "silenced by key:relay:1 since 2026-11-01T00:00:00Z (maintenance)" in found["detail"]
-
-
-async def suppress(sql: Any, alert_id: int, names: list[str]) -> None:
-    """Turn the delivery into one that sent other alerts, with a suppressed one beside it."""
-    await sql.execute("UPDATE deliveries SET withheld = $1", [alert_id])
-    await sql.execute(
-        "INSERT INTO deliveries (receipt_id, channel_id, kind, group_hash, positions, rank, state, created_at, "
-        "waiting_since, alert_ids, suppressed_by, config_version) "
-        "SELECT receipt_id, channel_id, kind, group_hash, positions, rank, 'suppressed', now(), now(), $1, "
-        "(SELECT jsonb_object_agg(name, $2::jsonb) FROM unnest($3::text[]) AS name), 1000 FROM deliveries",
-        [alert_id],
-        f"[{alert_id}]",
-        names,
-    )
-
-
-async def record(sql: Any, silence_id: str, number: int, config_version: int, fields: dict[str, str]) -> None:
-    """Record a version of a silence."""
-    await sql.execute(
-        "INSERT INTO versions (kind, object_id, number, action, author, author_name, method, body, changes, "
-        "config_version) VALUES ('silence', $1, $2, 'updated', 'x', 'x', 'x', "
-        "jsonb_build_object('comment', $3::text, 'created_by', $4::text, 'starts_at', '2026-11-01T00:00:00Z', "
-        "'ends_at', NULL, 'matchers', '[]'::jsonb), '{}', $5)",
-        silence_id,
-        number,
-        fields["comment"],
-        fields["created_by"],
-        config_version,
-    )
 
 
 async def test_a_channel_that_the_relay_disabled_is_explained_as_routed(
@@ -277,22 +208,3 @@ async def test_a_silenced_alert_is_explained_until_and_after_its_release(
     assert (found["verdict"], found["message_state"]) == ("merged", "delivered")
     assert "after what suppressed it had ended" in found["detail"]
     assert [one["comment"] for one in found["suppressed_by"]] == ["maintenance"]
-
-
-async def test_an_acknowledgement_that_suppresses_a_repeat_is_named(relay: Relay, sql: Any, sink: Sink) -> None:
-    await hook(relay, sink, "all")
-    alert_id = await post(relay, sql, webhook(alert("Down")))
-    await relay.settled(1)
-    await sql.execute(
-        "INSERT INTO acknowledgements (alert_id, author, author_name, comment) VALUES ($1, 'x', 'Ann', 'on it')",
-        alert_id,
-    )
-    await post(relay, sql, webhook(alert("Down"), alert("New")))
-    await relay.settled(2)
-
-    found = await why(relay, alert_id, "all")
-
-    assert [one["verdict"] for one in found["webhooks"]] == ["sent", "suppressed"]
-    assert found["verdict"] == "sent"
-    assert found["detail"].endswith("(on it)")
-    assert "; the last webhook: not sent: acknowledged by Ann since " in found["detail"]
