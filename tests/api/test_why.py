@@ -181,30 +181,3 @@ async def test_a_principal_with_tenants_sees_the_channels_of_its_tenants(
     assert (await relay.call("GET", f"/history/{alert_id}/why?channel=none")).status == 404
     assert (await relay.call("GET", "/history/999/why?channel=acme")).status == 404
     assert (await relay.call("GET", f"/history/{alert_id}/why")).status == 400
-
-
-async def test_a_silenced_alert_is_explained_until_and_after_its_release(
-    relay: Relay, sql: Any, sink: Sink
-) -> None:
-    await hook(relay, sink, "all")
-    ends_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    silence = {"matchers": ["team=db"], "ends_at": ends_at, "comment": "maintenance", "created_by": "Ann"}
-    created = (await relay.change("POST", "/silences", json=silence)).json
-    alert_id = await post(relay, sql, webhook(alert("Down", team="db"), alert("Other")))
-    await relay.settled(1)
-
-    found = await why(relay, alert_id, "all")
-
-    assert (found["verdict"], found["message_id"]) == ("suppressed", None)
-    by = [(one["id"], one["comment"], one["created_by"], one["since"]) for one in found["suppressed_by"]]
-    assert by == [(created["id"], "maintenance", "Ann", created["starts_at"])]
-    assert found["detail"] == f"not sent: silenced by Ann since {created['starts_at'][:19]}Z (maintenance)"
-
-    await relay.change("PATCH", f"/silences/{created['id']}", json={"comment": "changed"})
-    await relay.change("POST", f"/silences/{created['id']}/expire")
-    await relay.settled(2)
-
-    found = await why(relay, alert_id, "all")
-    assert (found["verdict"], found["message_state"]) == ("merged", "delivered")
-    assert "after what suppressed it had ended" in found["detail"]
-    assert [one["comment"] for one in found["suppressed_by"]] == ["maintenance"]
