@@ -1,5 +1,6 @@
 """What suppressed an alert, in the explanations of why it was not sent."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.fixtures.explaining import hook, post, why
