@@ -30,7 +30,7 @@ InState = Annotated[State | None, QueryParameter(name="state")]
 class RedeliverRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The deliveries to redeliver: all that match. `since` and `until` bound the time of creation."""
 
-    state: Literal["dead", "delivered"] = "dead"
+    state: Literal["dead", "delivered", "suppressed"] = "dead"
     channel_id: str | None = None
     source: str | None = None
     since: datetime | None = None
@@ -91,7 +91,7 @@ class DeliveriesController(Controller):
     async def redeliver(
         self, delivery_id: Id, database: NamedDependency[Database], principal: NamedDependency[Principal]
     ) -> DeliveryDetail:
-        """Redeliver a dead or delivered delivery. A pending one is sent immediately."""
+        """Redeliver a dead, delivered or suppressed delivery. A pending one is sent immediately."""
 
         async def put_back(connection: AsyncConnection) -> DeliveryDetail:
             await redelivery.redeliver(connection, delivery_id, principal.tenants)

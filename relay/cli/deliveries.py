@@ -21,11 +21,12 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, Parameter(help="Only deliveries created before this time.")]
 AnyState = Annotated[
-    Literal["pending", "sending", "delivered", "merged", "dead"] | None,
+    Literal["pending", "sending", "delivered", "merged", "suppressed", "dead"] | None,
     Parameter(help="Only deliveries in this state."),
 ]
 EndState = Annotated[
-    Literal["dead", "delivered"] | None, Parameter(help="Only deliveries in this state; by default dead.")
+    Literal["dead", "delivered", "suppressed"] | None,
+    Parameter(help="Only deliveries in this state; by default dead."),
 ]
 AtMost = Annotated[int, Parameter(help="The maximum number of deliveries to show.", validator=Number(gte=1))]
 
@@ -60,7 +61,7 @@ async def get(delivery_id: DeliveryId, /, *, output: Output = "table") -> None:
 
 @app.command
 async def redeliver(delivery_id: DeliveryId, /, *, output: Output = "table") -> None:
-    """Redeliver a dead or delivered delivery; a pending one is sent immediately."""
+    """Redeliver a dead, delivered or suppressed delivery; a pending one is sent immediately."""
     async with connect() as api:
         delivery = await api.post("deliveries", str(delivery_id), "redeliver", body={})
     show_item(delivery, output)

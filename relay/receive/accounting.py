@@ -5,6 +5,7 @@ from typing import Final
 import structlog
 
 from relay.domain.alerts import Group
+from relay.domain.suppression import SuppressionReason
 from relay.receive.backlog import WebhookResult
 from relay.receive.batch import Decision
 from relay.receive.incoming import Incoming
@@ -42,6 +43,11 @@ class Accounting:
             detail="several senders report different alerts with this groupKey and edit the same message; "
             "give each Alertmanager cluster its own ?source=NAME in its webhook URL",
         )
+
+    def count_silenced(self, decision: Decision) -> None:
+        """Count the alerts that channels do not get because they are silenced."""
+        if decision.held:
+            self._metrics.notifications_suppressed.labels(SuppressionReason.SILENCE).inc(decision.held)
 
     def report_unrouted(self, incoming: Incoming, decision: Decision) -> None:
         """Log and count the firing alerts of a webhook that match no channel, in one line."""

@@ -25,12 +25,14 @@ from relay.store.outbox.ingest_rows import BatchRows, DeliveryRow, ReceiptRow, S
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of one webhook. `suppressed` counts its alerts that are not delivered.
 
+    `held` counts alerts that channels do not get because they are silenced, for each channel.
     `unrouted` has the positions of its firing alerts that match no channel.
     `alternating`: unrelated senders report different alerts in this group.
     """
 
     duplicate: bool
     suppressed: int = 0
+    held: int = 0
     channel_ids: tuple[str, ...] = ()
     unrouted: tuple[int, ...] = ()
     alternating: bool = False
@@ -164,10 +166,11 @@ class State:
         unmatched = rows.unmatched(routes, len(alerts))
         self._collected.routed(placed, unmatched)
         repeats.record(group, incoming.report, receipt_id, accepted=not late)
-        channel_ids, silenced = self._queue(incoming, receipt, placed, routes, configuration)
+        channel_ids, silenced, held = self._queue(incoming, receipt, placed, routes, configuration)
         return Decision(
             duplicate=False,
             suppressed=sum(not one.delivered for one in placed) + silenced,
+            held=held,
             channel_ids=channel_ids,
             unrouted=tuple([position for position in unmatched if alerts[position].firing]),
             alternating=repeats.is_alternating(group),
@@ -223,15 +226,17 @@ class State:
         placed: Sequence[Placed],
         routes: Mapping[str, Sequence[int] | None],
         configuration: Configuration,
-    ) -> tuple[tuple[str, ...], int]:
+    ) -> tuple[tuple[str, ...], int, int]:
         """Queue the deliveries of the alerts that are delivered; what is silenced for a channel waits.
 
-        Return the channels that get any, and how many alerts no channel gets because they are silenced.
+        Return the channels that get any; how many alerts no channel gets because they are silenced; and how many
+        are silenced for a channel, over all channels.
         """
         alerts = incoming.webhook.group.alerts
         delivered = {position: alerts[position] for position, one in enumerate(placed) if one.delivered}
         silenced = Silenced(configuration, delivered, receipt.received_at)
         channel_ids: list[str] = []
+        held = 0
         for channel_id, positions in routes.items():
             kept = positions
             if len(delivered) < len(alerts):
@@ -244,6 +249,7 @@ class State:
                         rows.suppressed_row(receipt, placed, alerts, channel_id, waiting, silences, configuration)
                     )
                     silenced.held.update(waiting)
+                    held += len(waiting)
                     kept = tuple(position for position in matched if position not in silences)
             if kept is not None and not kept:
                 continue
@@ -259,7 +265,7 @@ class State:
             self._collected.deliveries.append(row)
             channel_ids.append(channel_id)
             silenced.sent(range(len(alerts)) if kept is None else kept)
-        return tuple(channel_ids), len(silenced.held - silenced.queued)
+        return tuple(channel_ids), len(silenced.held - silenced.queued), held
 
     def rows(self) -> BatchRows:
         """What the batch writes."""

@@ -207,6 +207,7 @@ class Writer:
             channel_ids.update(decision.channel_ids)
             self._accounting.count(group, result)
             self._accounting.report_alternation(pending.incoming, decision)
+            self._accounting.count_silenced(decision)
             self._accounting.report_unrouted(pending.incoming, decision)
             if not pending.result.done():
                 pending.result.set_result(result)
