@@ -106,22 +106,78 @@ async def test_a_silence_may_hold_back_ends_too(relay: Relay, sink: Sink) -> Non
     assert len(sink.received) == 1
 
 
-async def test_what_ends_before_it_is_released_is_not_sent_at_all(start_relay: RelayFactory, sink: Sink) -> None:
-    relay = await start_relay()
+def busy_once(seconds: int) -> Any:
+    """A script that refuses the first request clearly, for so many seconds."""
+    requests = iter([web.Response(status=429, headers={"Retry-After": str(seconds)})])
+    return lambda request: next(requests, web.Response(text="ok"))
+
+
+async def test_what_ends_after_its_release_and_before_it_is_sent_is_not_sent_at_all(
+    relay: Relay, sink: Sink
+) -> None:
     await channel(relay, sink)
     silence_id = await silence(relay, 'alertname="DiskFull"')
     await fire(relay, "DiskFull")
-    await relay.change("PATCH", "/channels/ops", json={"enabled": False})
+    sink.script = busy_once(3)
     await expire(relay, silence_id)
-    await relay.settled(1, state="pending")
-    await relay.settled(1, state="merged")
-    await relay.change("PATCH", "/channels/ops", json={"enabled": True})
-    await asyncio.sleep(0)
+    await sink.wait_for(1)
 
     await fire(relay, "DiskFull", status="resolved")
 
-    found = await relay.items("/deliveries")
-    assert sink.received == [] or names(sink.received[0]) == [("DiskFull", "firing")], found
+    await relay.settled(1, state="suppressed")
+    await asyncio.sleep(QUIET)
+    assert len(sink.received) == 1
+
+
+async def test_a_digest_neither_counts_nor_names_what_is_suppressed(start_relay: RelayFactory, sink: Sink) -> None:
+    relay = await start_relay(digest_after=1)
+    await channel(relay, sink, rate_limit={"per_second": 0.3, "burst": 1})
+    await fire(relay, "First", group="first")
+    await sink.wait_for(1)
+    for at in range(8):
+        await fire(relay, "DiskFull" if at % 2 else "CpuHigh", group=str(at))
+    silence_id = await silence(relay, 'alertname="DiskFull"')
+
+    _, digest = await sink.wait_for(2, max_wait=30)
+
+    assert digest.json["kind"] == "digest"
+    assert (digest.json["digest"]["groups"], digest.json["digest"]["firing"]) == (4, 1)
+    assert {one["alertname"] for one in digest.json["alerts"]} == {"CpuHigh"}
+    suppressed = await relay.settled(4, state="suppressed")
+    assert {one["kind"] for one in suppressed} == {"group"}
+    await expire(relay, silence_id)
+    _, _, released = await sink.wait_for(3, max_wait=30)
+    assert {one["alertname"] for one in released.json["alerts"]} == {"DiskFull"}
+    assert len(sink.received) == 3
+
+
+async def test_all_that_is_suppressed_can_be_sent_in_bulk(relay: Relay, sink: Sink) -> None:
+    await channel(relay, sink)
+    await silence(relay, 'alertname=~".+"')
+    for at in range(3):
+        await fire(relay, "DiskFull", group=str(at))
+    await relay.settled(3, state="suppressed")
+
+    response = await relay.change("POST", "/deliveries/redeliver", json={"state": "suppressed"})
+
+    assert response.json["redelivered"] == 3
+    await sink.wait_for(3)
+    await relay.settled(3)
+
+
+async def test_a_stale_alert_is_released_and_shown_as_stale(relay: Relay, sink: Sink) -> None:
+    await channel(relay, sink)
+    silence_id = await silence(relay, 'alertname="DiskFull"')
+    await fire(relay, "DiskFull")
+    async with relay.services.database.begin() as connection:
+        await connection.exec_driver_sql("UPDATE alerts SET status = 'stale'")
+
+    await expire(relay, silence_id)
+
+    [released] = await sink.wait_for(1)
+    [one] = released.json["alerts"]
+    assert one["status"] == "firing"
+    assert one["unreported_since"] is not None
 
 
 async def test_a_fallback_is_suppressed_by_the_silences_of_either_channel(relay: Relay, sink: Sink) -> None:
