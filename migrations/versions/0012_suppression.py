@@ -86,6 +86,7 @@ def acknowledgements() -> None:
         postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.create_index("acknowledgements_history", "acknowledgements", ["alert_id", "id"])
+    op.create_index("acknowledgements_ended_at", "acknowledgements", ["ended_at"])
 
 
 def deliveries() -> None:

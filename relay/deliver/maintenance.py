@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from relay.domain.outcomes import Reason
-from relay.store.outbox import message_edits, overdue
+from relay.store.outbox import message_edits, overdue, releases
 from relay.store.postgres.database import FAILED, Database, HeldConnection, error_message
 from relay.store.postgres.statements import DriverConnection
 from relay.store.reports import channel_health
@@ -55,10 +55,16 @@ class Maintenance:
                 await self._move(overdue.fall_back, self._fallback_after)
                 if runs % EXPIRE_EVERY == 0:
                     await self._move(overdue.expire, self._give_up_after)
+                    await self._close_acknowledgements()
                 if runs % PURGE_EVERY == 0:
                     await self._purge()
         finally:
             await self._connection.drop()
+
+    async def _close_acknowledgements(self) -> None:
+        with contextlib.suppress(*FAILED):
+            async with self._connection.use() as driver:
+                await releases.close_acknowledgements(driver)
 
     async def _purge(self) -> None:
         with contextlib.suppress(*FAILED):

@@ -208,5 +208,6 @@ acknowledgements = Table(
     Column("ended_by_name", Text),
     Index("acknowledgements_alert", "alert_id", unique=True, postgresql_where=text("ended_at IS NULL")),
     Index("acknowledgements_history", "alert_id", "id"),
+    Index("acknowledgements_ended_at", "ended_at"),
     comment="Who takes care of an alert; its repeats are suppressed.",
 )

@@ -11,6 +11,7 @@ from tests.fixtures.sink import Sink
 FIELDS = [
     *("id", "channel_id", "group_key", "state", "attempt_count", "created_at", "next_attempt_at", "delivered_at"),
     *("tenant_id", "source", "last_reason", "last_error", "kind", "redelivered_at", "merged_into", "fallback_of"),
+    *("suppressed_by", "config_version"),
 ]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 

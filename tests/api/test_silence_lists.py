@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.api.assertions import rejected
 from tests.fixtures.relays import Relay, alert, webhook
 from tests.fixtures.silencing import expire, later, silence
@@ -100,6 +102,7 @@ async def test_which_silences_match_an_alert(relay: Relay) -> None:
     assert (await relay.call("GET", "/silences?alert_id=99999")).status == 404
 
 
+@pytest.mark.slow
 async def test_a_page_of_an_alert_reads_a_limited_number(relay: Relay, sql: Any) -> None:
     assert (await relay.webhook(webhook(alert("A")))).status == 202
     [item] = await relay.items("/history")

@@ -203,6 +203,7 @@ async def test_an_unknown_silence_is_not_found(relay: Relay) -> None:
         assert response.status == 404, (method, path)
 
 
+@pytest.mark.slow
 async def test_there_are_at_most_20000_that_have_not_ended(relay: Relay, sql: Any) -> None:
     created = await silence(relay)
     ended = await silence(relay, ends_at=later(hours=2))

@@ -5,6 +5,8 @@ from typing import Any
 
 from aiohttp import web
 
+from relay.store.outbox import releases
+from relay.store.postgres.database import driver_connection
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Received, Sink
 from tests.fixtures.suppressing import acknowledge, expire, silence, withdraw
@@ -233,6 +235,23 @@ async def test_an_acknowledged_alert_is_not_repeated_until_it_is_withdrawn(
     await withdraw(relay, disk["id"])
     _, released = await sink.wait_for(2)
     assert released.json["alerts"][0]["was_suppressed"]["acknowledged"] is True
+
+
+async def test_an_acknowledgement_ends_with_its_alert(relay: Relay, sink: Sink) -> None:
+    await channel(relay, sink)
+    await fire(relay, "DiskFull")
+    [disk] = await relay.items("/history")
+    await acknowledge(relay, disk["id"])
+    await fire(relay, "DiskFull", status="resolved")
+    await sink.wait_for(2)
+
+    async with relay.services.database.begin() as connection:
+        await releases.close_acknowledgements(await driver_connection(connection))
+
+    detail = (await relay.call("GET", f"/history/{disk['id']}")).json
+    [one] = detail["acknowledgements"]
+    assert one["ended_at"] is not None
+    assert one["ended_by"] is None
 
 
 async def test_a_deleted_channel_ends_its_suppressed_deliveries(relay: Relay, sink: Sink) -> None:

@@ -140,7 +140,7 @@ def test_a_negative_matcher_alone_is_enough() -> None:
         ({"comment": "why"}, False),
         ({"ends_at": "2026-11-29T00:00:00Z"}, False),
         ({"starts_at": "2026-11-28T12:00:00Z"}, False),
-        ({"channels": ["ops"]}, False),
+        ({"channels": ["ops"]}, True),
         ({"matchers": "team=web"}, True),
         ({"matchers": [{"name": "team", "value": "db"}]}, False),
         ({"starts_at": "2026-11-28T11:00:00Z"}, True),

@@ -88,8 +88,15 @@ END"""
 """The ids of the alerts of the node `t` of `content`, whose receipt is `r`, with those that are withheld."""
 
 
-QUIET: Final = "(NOT EXISTS (SELECT FROM silences) AND NOT EXISTS (SELECT FROM acknowledgements))"
-"""Whether nothing is suppressed, and nothing was: the ends of alerts depend on what suppressed their firing."""
+SUPPRESSION_ENDED: Final = "now() - interval '7 days'"
+QUIET: Final = f"""NOT (
+  EXISTS (SELECT FROM silences WHERE ends_at > {SUPPRESSION_ENDED})
+  OR EXISTS (SELECT FROM silences WHERE ends_at IS NULL)
+  OR EXISTS (SELECT FROM acknowledgements WHERE ended_at > {SUPPRESSION_ENDED})
+  OR EXISTS (SELECT FROM acknowledgements WHERE ended_at IS NULL)
+)"""
+"""Whether nothing is suppressed, and nothing was of late, on which the ends of alerts depend.
+What was held back longer ago was sent since, or expired."""
 
 
 def wake_lanes(channel_ids: str) -> str:

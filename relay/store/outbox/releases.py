@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from relay.store.outbox.fragments import MERGED, PENDING, RELEASE, SUPPRESSED, wake_lanes
+from relay.store.outbox.fragments import HOLDS, MERGED, PENDING, RELEASE, RESOLVED, SUPPRESSED, wake_lanes
 from relay.store.postgres.statements import DriverConnection, JsonRecords, Query, Records, Statement
 
 LOCK: Final = 0x52454C53
@@ -38,10 +38,16 @@ HOLDING: Final = Query(
 )
 
 ACKNOWLEDGED: Final = Statement(
-    """
+    f"""
     SELECT k.alert_id FROM acknowledgements k JOIN alerts a ON a.id = k.alert_id
-    WHERE k.alert_id = ANY (:alert_ids) AND k.ended_at IS NULL AND (k.until IS NULL OR k.until > now())
-      AND a.status <> 'resolved'
+    WHERE k.alert_id = ANY (:alert_ids) AND {HOLDS} AND a.status <> {RESOLVED}
+    """
+)
+
+CLOSE: Final = Statement(
+    f"""
+    UPDATE acknowledgements k SET ended_at = least(k.until, coalesce(a.resolved_received_at, a.ends_at, now()))
+    FROM alerts a WHERE a.id = k.alert_id AND k.ended_at IS NULL AND a.status = {RESOLVED}
     """
 )
 
@@ -187,3 +193,8 @@ async def add(
     """Add deliveries in place of suppressed ones, and return the channels that have something to send."""
     rows = await ADD.fetch(connection, ended=ended, releases=releases, handled=handled)
     return {row.channel_id for row in rows}
+
+
+async def close_acknowledgements(connection: DriverConnection) -> None:
+    """End the acknowledgements of alerts that have ended."""
+    await CLOSE.execute(connection)

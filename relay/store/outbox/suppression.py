@@ -10,6 +10,7 @@ from relay.domain.suppression import Judged
 from relay.store.outbox.fragments import (
     ALERTS_OF_NODE,
     DIGEST,
+    HOLDS,
     IS_NO_REFRESH,
     PENDING,
     QUIET,
@@ -27,8 +28,7 @@ SCREENED_AT_ONCE: Final = 500
 
 ACKNOWLEDGED_NOW: Final = f"""EXISTS (
   SELECT FROM acknowledgements k
-  WHERE k.alert_id = a.id AND k.ended_at IS NULL AND (k.until IS NULL OR k.until > now())
-    AND a.status <> {RESOLVED}
+  WHERE k.alert_id = a.id AND {HOLDS} AND a.status <> {RESOLVED}
 )"""
 """Whether an acknowledgement of the alert `a` holds."""
 
