@@ -97,7 +97,9 @@ def _announcement(
 ) -> Announcement | None:
     """What people should hear of an edit; `reported` are the alerts of the delivery alone, by id."""
     known = frozenset(editable.alert_ids)
-    if joined := tuple(alert for at, alert in reported.items() if alert.firing and at not in known):
+    # Also what is no longer suppressed: people have not heard of it meanwhile.
+    news = ((at not in known or alert.was_suppressed is not None, alert) for at, alert in reported.items())
+    if joined := tuple(alert for is_news, alert in news if is_news and alert.firing):
         return Announcement(change=Change.FIRING, alerts=joined)
     if not message.firing:
         over = Announcement(change=Change.RESOLVED, alerts=message.alerts)

@@ -13,6 +13,7 @@ from relay.domain.folding import (
     MergedNotification,
     left_out,
     matched_alert_ids,
+    stored_group,
     with_key_source,
 )
 from relay.domain.history import Kind
@@ -212,7 +213,7 @@ class MessageReader:
         for part in _parts(notifications):
             groups = await self._receipts.groups(notification.receipt_id for notification in part)
             for notification in part:
-                if (group := groups.get(notification.receipt_id)) is not None:
+                if (group := groups.get(notification.receipt_id) or stored_group(notification)) is not None:
                     folded = folded or FoldedGroup(group, notification.received_at)
                     folded.add(notification, group, stored)
         return folded

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import groupby
 from typing import TypeVar
 
 import msgspec
@@ -32,6 +31,7 @@ SCREEN_TIMEOUT = 30.0
 """Seconds to screen a digest of very many groups."""
 
 Item = TypeVar("Item")
+Key = TypeVar("Key")
 
 
 class Screening:
@@ -89,10 +89,10 @@ class Screening:
         doubts = doubtful(alerts, suppressing)
         pairs = {Pair(channel, one.alert_id) for one in doubts for channel in (one.channel_id, *one.via)}
         firing = await notified.firing(driver, pairs, [delivery.id for delivery in deliveries])
-        held = _by_delivery(withhold(alerts, suppressing, firing), lambda one: one.alert.delivery_id)
+        held = _by(withhold(alerts, suppressing, firing), lambda one: one.alert.delivery_id)
         if not held:
             return {}, set()
-        contained = _by_delivery(alerts, lambda one: one.delivery_id)
+        contained = _by(alerts, lambda one: one.delivery_id)
         changes: list[Change] = []
         parts: list[Part] = []
         for delivery in deliveries:
@@ -141,20 +141,26 @@ def change_of(delivery: Claimed | Waiting, held: Sequence[Withheld], *, whole: b
 
 
 def parts_of(delivery: Claimed | Waiting, held: Sequence[Withheld]) -> list[Part]:
-    """The deliveries for what is held back of another one, one for each group."""
+    """The deliveries for what is held back of another one: of each group, for each channel that it was meant for."""
     return [
         Part(
             delivery_id=delivery.id,
             receipt_id=max(one.alert.receipt_id for one in of_group),
             group_hash=group_hash,
             source=of_group[0].alert.source,
+            fallback_of=in_place_of or None,
             is_held=any(one.firing for one in of_group),
             alert_ids=tuple(sorted({one.alert.alert_id for one in of_group})),
             suppressed_by=by_suppressor(of_group),
         )
-        for group_hash, of_group in _by_delivery(held, lambda one: one.alert.group_hash).items()
+        for (group_hash, in_place_of), of_group in _by(
+            held, lambda one: (one.alert.group_hash, one.alert.in_place_of or 0)
+        ).items()
     ]
 
 
-def _by_delivery(items: Iterable[Item], key: Callable[[Item], int]) -> dict[int, list[Item]]:
-    return {at: list(found) for at, found in groupby(sorted(items, key=key), key=key)}
+def _by(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    found: dict[Key, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found

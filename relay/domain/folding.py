@@ -19,7 +19,8 @@ class MergedNotification(msgspec.Struct, frozen=True):
 
     `positions` are those of its alerts in the webhook, None for all. `alert_ids` has the whole webhook's alerts.
     `stored_ids` are its alerts instead if these are not those of the webhook, such as those that are sent after a
-    suppression, which ended at `released_at`. `withheld` are alerts that are left out.
+    suppression, which ended at `released_at`; then it has the webhook's group key and receiver. `withheld` are
+    alerts that are left out.
     """
 
     delivery_id: int
@@ -32,6 +33,8 @@ class MergedNotification(msgspec.Struct, frozen=True):
     withheld: tuple[int, ...] = ()
     released_at: datetime | None = None
     was_acknowledged: bool = False
+    group_key: str | None = None
+    receiver: str | None = None
 
     @property
     def matched_alert_ids(self) -> tuple[int, ...]:
@@ -48,6 +51,22 @@ class MergedNotification(msgspec.Struct, frozen=True):
 def left_out(notification: MergedNotification, alert_ids: tuple[int, ...]) -> MergedNotification:
     """The notification without some alerts."""
     return msgspec.structs.replace(notification, withheld=(*notification.withheld, *alert_ids))
+
+
+def stored_group(notification: MergedNotification) -> Group | None:
+    """The group of stored alerts whose webhook is not kept any longer."""
+    if notification.group_key is None or notification.receiver is None:
+        return None
+    return Group(
+        group_key=notification.group_key,
+        receiver=notification.receiver,
+        alerts=(),
+        group_labels={},
+        common_labels={},
+        common_annotations={},
+        external_url="",
+        truncated=0,
+    )
 
 
 class Resolution(msgspec.Struct, frozen=True):

@@ -28,7 +28,8 @@ class SuppressionReason(StrEnum):
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """An alert of a delivery's message as it is now.
 
-    `via` are the channels in whose place the delivery is sent to its own. `redelivered`: a person asked for it,
+    `via` are the channels in whose place the delivery is sent to its own, and `in_place_of` the delivery that it
+    replaces there. `redelivered`: a person asked for it,
     whatever suppresses it. `held_by`: what suppressed its firing for this channel before. `receipt_id`, `source`
     and `group_hash` are those of a webhook that reported it.
     """
@@ -44,6 +45,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: bool
     redelivered: bool
     via: tuple[str, ...]
+    in_place_of: int | None
     held_by: tuple[str, ...]
 
 

@@ -167,6 +167,20 @@ async def test_all_that_is_suppressed_can_be_sent_in_bulk(relay: Relay, sink: Si
     await relay.settled(3)
 
 
+async def test_what_is_released_needs_no_webhook(relay: Relay, sink: Sink) -> None:
+    await channel(relay, sink)
+    silence_id = await silence(relay, 'alertname="DiskFull"')
+    await fire(relay, "DiskFull")
+    async with relay.services.database.begin() as connection:
+        await connection.exec_driver_sql("UPDATE receipts SET body = ''")
+
+    await expire(relay, silence_id)
+
+    [released] = await sink.wait_for(1)
+    assert names(released) == [("DiskFull", "firing")]
+    assert released.json["group_key"] == '{}:{group="g"}'
+
+
 async def test_a_stale_alert_is_released_and_shown_as_stale(relay: Relay, sink: Sink) -> None:
     await channel(relay, sink)
     silence_id = await silence(relay, 'alertname="DiskFull"')
@@ -240,6 +254,7 @@ async def test_an_acknowledged_alert_is_not_repeated_until_it_is_withdrawn(
 async def test_an_acknowledgement_ends_with_its_alert(relay: Relay, sink: Sink) -> None:
     await channel(relay, sink)
     await fire(relay, "DiskFull")
+    await sink.wait_for(1)
     [disk] = await relay.items("/history")
     await acknowledge(relay, disk["id"])
     await fire(relay, "DiskFull", status="resolved")

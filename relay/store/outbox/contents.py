@@ -65,7 +65,9 @@ MEMBERS: Final = Query(
     WITH RECURSIVE {_DELIVERIES}
     SELECT DISTINCT t.root AS delivery_id, t.receipt_id, coalesce(released.at, r.received_at) AS received_at,
       t.positions, r.alert_ids, t.alert_ids AS stored_ids, t.withheld, released.at AS released_at,
-      coalesce(released.was_acknowledged, false) AS was_acknowledged
+      coalesce(released.was_acknowledged, false) AS was_acknowledged,
+      CASE WHEN t.alert_ids IS NOT NULL THEN r.group_key END AS group_key,
+      CASE WHEN t.alert_ids IS NOT NULL THEN r.receiver END AS receiver
     FROM content t JOIN receipts r ON r.id = t.receipt_id
     LEFT JOIN LATERAL (
       SELECT d.created_at AS at, (

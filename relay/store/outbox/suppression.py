@@ -9,7 +9,6 @@ from relay.domain.history import Kind
 from relay.domain.suppression import Judged
 from relay.store.outbox.fragments import (
     ALERTS_OF_NODE,
-    DIGEST,
     HOLDS,
     IS_NO_REFRESH,
     PENDING,
@@ -54,7 +53,7 @@ JUDGE: Final = Query(
     listed AS (
       SELECT t.root, listed.id AS alert_id, d.group_hash, max(t.receipt_id) AS receipt_id, max(d.source) AS source,
         bool_or(t.redelivered) AS redelivered, array_agg(DISTINCT via.channel_id) AS via,
-        bool_or(t.in_place_of IS NULL) AS is_own
+        bool_or(t.in_place_of IS NULL) AS is_own, max(t.in_place_of) AS in_place_of
       FROM content t JOIN receipts r ON r.id = t.receipt_id JOIN deliveries d ON d.id = t.id
       CROSS JOIN LATERAL unnest({ALERTS_OF_NODE}) AS listed (id)
       LEFT JOIN LATERAL unnest(({_VIA})) AS via (channel_id) ON true
@@ -64,6 +63,7 @@ JUDGE: Final = Query(
     SELECT l.root AS delivery_id, l.alert_id, d.channel_id, l.group_hash, l.receipt_id, l.source, s.labels,
       a.status = {RESOLVED} AS resolved, {ACKNOWLEDGED_NOW} AS acknowledged, l.redelivered,
       CASE WHEN l.is_own THEN '{{}}' ELSE array_remove(l.via, NULL) END AS via,
+      CASE WHEN NOT l.is_own THEN l.in_place_of END AS in_place_of,
       ARRAY(
         SELECT DISTINCT k FROM deliveries h CROSS JOIN LATERAL jsonb_object_keys(h.suppressed_by) AS k
         WHERE h.channel_id = ANY (d.channel_id || array_remove(l.via, NULL))
@@ -101,6 +101,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     receipt_id: int
     group_hash: int
     source: str
+    fallback_of: int | None
     is_held: bool
     alert_ids: tuple[int, ...]
     suppressed_by: dict[str, list[int]]
@@ -137,8 +138,7 @@ HOLD: Final = Query(
         fallback_of, alert_ids, suppressed_by, config_version
       )
       SELECT p.id, p.receipt_id, d.channel_id, p.group_hash, p.source, d.tenant_id, d.rank, {SUPPRESSED}, now(),
-        d.waiting_since, CASE WHEN d.kind = {DIGEST} THEN NULL ELSE d.fallback_of END, p.alert_ids,
-        p.suppressed_by, :config_version::bigint
+        d.waiting_since, p.fallback_of, p.alert_ids, p.suppressed_by, :config_version::bigint
       FROM parts p JOIN changed d ON d.id = p.delivery_id
     ),
     held AS (
@@ -176,6 +176,7 @@ HOLD: Final = Query(
         receipt_id="bigint",
         group_hash="bigint",
         source="text",
+        fallback_of="bigint",
         is_held="boolean",
         alert_ids="bigint[]",
         suppressed_by="jsonb",
