@@ -141,7 +141,7 @@ def change_of(delivery: Claimed | Waiting, held: Sequence[Withheld], *, whole: b
 
 
 def parts_of(delivery: Claimed | Waiting, held: Sequence[Withheld]) -> list[Part]:
-    """The deliveries for what is held back of another one: of each group, for each channel that it was meant for."""
+    """The deliveries for what is held back of another one, of each group and for each channel it was meant for."""
     return [
         Part(
             delivery_id=delivery.id,
