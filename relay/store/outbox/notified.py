@@ -36,6 +36,15 @@ _MAY_HAVE_ARRIVED: Final = f"""(
   )
 )"""
 
+# Since when attempts at the delivery `d` do not contain an alert: since a part of it, which has waited as long, is
+# held back.
+_LEFT_OUT: Final = """CASE WHEN d.withheld @> ARRAY[{alert}.alert_id] THEN coalesce((
+  SELECT max(h.created_at) FROM deliveries h
+  WHERE h.channel_id = d.channel_id AND h.group_hash = ANY ({alert}.group_hashes)
+    AND h.alert_ids @> ARRAY[{alert}.alert_id] AND h.suppressed_by IS NOT NULL
+    AND h.waiting_since = d.waiting_since
+), '-infinity') ELSE 'infinity' END AS left_out_at"""
+
 # OFFSET 0 keeps the look-ups in this order, each on its index, whatever the planner expects of small tables.
 # From the deliveries with the alert to those that were sent: what they were merged into, and what replaced them.
 FIRING: Final = Query(
@@ -47,7 +56,7 @@ FIRING: Final = Query(
       FROM wanted p CROSS JOIN LATERAL (SELECT * FROM alerts a WHERE a.id = p.alert_id LIMIT 1) AS a
     ),
     own AS (
-      SELECT p.channel_id AS wanted, p.alert_id, d.*
+      SELECT p.channel_id AS wanted, p.alert_id, p.group_hashes, d.*
       FROM alert p CROSS JOIN LATERAL (
         SELECT r.id, r.alert_ids FROM receipts r
         WHERE r.group_hash = ANY (p.group_hashes) AND r.received_at >= p.first_received_at
@@ -56,31 +65,38 @@ FIRING: Final = Query(
       WHERE r.alert_ids @> ARRAY[p.alert_id] AND d.alert_ids IS NULL
         AND (d.positions IS NULL OR array_position(r.alert_ids, p.alert_id) - 1 = ANY (d.positions))
       UNION ALL
-      SELECT p.channel_id, p.alert_id, d.* FROM alert p CROSS JOIN LATERAL (
+      SELECT p.channel_id, p.alert_id, p.group_hashes, d.* FROM alert p CROSS JOIN LATERAL (
         SELECT * FROM deliveries d
         WHERE d.channel_id = p.channel_id AND d.group_hash = ANY (p.group_hashes) AND d.alert_ids IS NOT NULL
         OFFSET 0
       ) AS d
       WHERE d.alert_ids @> ARRAY[p.alert_id]
     ),
+    -- What is held back was perhaps attempted before, but nothing that it is merged into contains it.
     sent AS (
-      SELECT d.wanted, d.alert_id, d.id, d.receipt_id, d.merged_into, d.state, d.delivered_at
+      SELECT d.wanted, d.alert_id, d.group_hashes, d.id, d.receipt_id, d.merged_into, d.state, d.delivered_at,
+        {_LEFT_OUT.format(alert="d")}, {IS_NOT_HELD} AS is_contained
       FROM own d
-      WHERE d.kind <> {REFRESH} AND {IS_NOT_HELD} AND NOT d.withheld @> ARRAY[d.alert_id] AND (
+      WHERE d.kind <> {REFRESH} AND (
         d.channel_id = d.wanted
         OR EXISTS (SELECT FROM deliveries o WHERE o.id = d.fallback_of AND o.channel_id = d.wanted)
       )
       UNION
-      SELECT s.wanted, s.alert_id, n.id, n.receipt_id, n.merged_into, n.state, n.delivered_at
+      SELECT s.wanted, s.alert_id, s.group_hashes, d.id, d.receipt_id, d.merged_into, d.state, d.delivered_at,
+        {_LEFT_OUT.format(alert="s")}, {IS_NOT_HELD}
       FROM sent s CROSS JOIN LATERAL (
         SELECT * FROM deliveries d WHERE d.id = s.merged_into
         UNION ALL SELECT * FROM deliveries d WHERE d.receipt_id = s.receipt_id AND d.fallback_of = s.id
-      ) AS n
-      WHERE n.kind <> {REFRESH} AND NOT n.withheld @> ARRAY[s.alert_id]
+      ) AS d
+      WHERE d.kind <> {REFRESH} AND s.is_contained AND s.left_out_at = 'infinity'
     )
-    SELECT s.wanted AS channel_id, s.alert_id, max(s.delivered_at) AS delivered_at FROM sent s
-    WHERE s.state IN ({DELIVERED}, {SENDING}) AND s.id <> ALL (:sending)
-      OR EXISTS (SELECT FROM attempts t WHERE t.delivery_id = s.id AND {_MAY_HAVE_ARRIVED})
+    SELECT s.wanted AS channel_id, s.alert_id,
+      max(s.delivered_at) FILTER (WHERE s.left_out_at = 'infinity') AS delivered_at
+    FROM sent s
+    WHERE s.state IN ({DELIVERED}, {SENDING}) AND s.left_out_at = 'infinity' AND s.id <> ALL (:sending)
+      OR EXISTS (
+        SELECT FROM attempts t WHERE t.delivery_id = s.id AND t.started_at < s.left_out_at AND {_MAY_HAVE_ARRIVED}
+      )
     GROUP BY 1, 2
     """,
     pairs=Records(Pair, channel_id="text", alert_id="bigint"),
