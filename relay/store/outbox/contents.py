@@ -16,8 +16,8 @@ from relay.store.outbox.fragments import (
     CURRENT_ALERT,
     DEAD,
     DELIVERED,
+    IS_RELEASE,
     MERGED,
-    RELEASE,
     RESOLVED,
     STALE,
     content_tree,
@@ -75,7 +75,7 @@ MEMBERS: Final = Query(
         FROM deliveries m CROSS JOIN jsonb_object_keys(m.suppressed_by) AS k
         WHERE m.merged_into = d.id AND m.state = {MERGED}
       ) AS was_acknowledged
-      FROM deliveries d WHERE d.id = t.id AND d.kind = {RELEASE}
+      FROM deliveries d WHERE d.id = t.id AND {IS_RELEASE}
     ) AS released ON t.alert_ids IS NOT NULL
     ORDER BY t.root, received_at, t.receipt_id
     """,

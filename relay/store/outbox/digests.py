@@ -13,11 +13,11 @@ from relay.store.outbox.fragments import (
     CURRENT_ALERT,
     DIGEST,
     IS_NO_REFRESH,
+    IS_RELEASE,
     MERGED,
     NOT_HELD_BACK,
     PENDING,
     PENDING_DIGEST,
-    RELEASE,
     RESOLVED,
     SENDING,
     TOKENS,
@@ -157,7 +157,7 @@ SHOWN: Final = Statement(
       a.status = {RESOLVED} AND a.first_received_at >= (SELECT min(received_at) FROM received) AS unnotified,
       (SELECT json_build_object('until', max(d.created_at), 'acknowledged', false)
         FROM content t JOIN deliveries d ON d.id = t.id
-        WHERE t.alert_ids @> ARRAY[a.id] AND d.kind = {RELEASE} HAVING count(*) > 0) AS was_suppressed
+        WHERE t.alert_ids @> ARRAY[a.id] AND {IS_RELEASE} HAVING count(*) > 0) AS was_suppressed
     FROM alert_ids JOIN alerts a USING (id) JOIN series s ON s.id = a.series_id
     ORDER BY a.status = {RESOLVED},
       (:ranks::int[])[array_position(:severities::text[], lower(a.severity))] NULLS LAST,

@@ -44,6 +44,9 @@ IS_HEAD: Final = f"""(d.id = (
 IS_NO_REFRESH: Final = f"(d.rank < {LOWEST_RANK} AND d.kind <> {REFRESH})"
 """Whether `d` is not a refresh. Refreshes have the lowest rank, which ends a scan of the index before them."""
 
+IS_RELEASE: Final = f"(d.kind = {RELEASE} AND d.fallback_of IS NULL)"
+"""Whether `d` was added when a suppression ended, and not in place of one that was."""
+
 PENDING_DIGEST: Final = f"""
   SELECT d.id FROM deliveries d
   WHERE d.channel_id = l.channel_id AND d.state = {PENDING} AND d.kind = {DIGEST} AND d.fallback_of IS NULL
@@ -118,20 +121,24 @@ def content_tree(roots: str) -> str:
     It is a tree: what was merged into a delivery, and the delivery that it replaces. `roots` is the FROM
     and WHERE of the deliveries `d` at its top. `withheld` are the alerts of a node that are not in the message;
     `redelivered`: a person asked for the node. `in_place_of`: the delivery in whose place the message contains it,
-    NULL if it was for the channel itself. What was suppressed is not part of what releases it.
+    NULL if it was for the channel itself. What was suppressed is not part of what releases it, and has all of its
+    alerts itself: of the delivery that it replaces, the message contains no others (`is_covered`).
     """
     return f"""content AS (
       SELECT d.id AS root, d.id, d.receipt_id, d.positions, d.alert_ids, d.withheld, d.fallback_of,
-        d.redelivered_at IS NOT NULL AS redelivered, d.channel_id, d.fallback_of AS in_place_of
+        d.redelivered_at IS NOT NULL AS redelivered, d.channel_id, d.fallback_of AS in_place_of,
+        d.suppressed_by IS NOT NULL AS is_whole, false AS is_covered
       FROM {roots}
       UNION
-      SELECT t.root, m.id, m.receipt_id, m.positions, m.alert_ids,
+      SELECT t.root, m.id, m.receipt_id, m.positions, CASE WHEN m.is_covered THEN '{{}}' ELSE m.alert_ids END,
         CASE WHEN m.redelivered_at IS NULL THEN t.withheld || m.withheld ELSE m.withheld END, m.fallback_of,
         t.redelivered OR m.redelivered_at IS NOT NULL, t.channel_id,
-        CASE WHEN m.channel_id = t.channel_id THEN m.fallback_of ELSE coalesce(t.in_place_of, m.id) END
+        CASE WHEN m.channel_id = t.channel_id THEN m.fallback_of ELSE coalesce(t.in_place_of, m.id) END,
+        m.suppressed_by IS NOT NULL, m.is_covered
       FROM content t CROSS JOIN LATERAL (
-        SELECT * FROM deliveries d WHERE d.merged_into = t.id AND d.state = {MERGED} AND {IS_NOT_HELD}
-        UNION ALL SELECT * FROM deliveries d WHERE d.id = t.fallback_of
+        SELECT d.*, t.is_covered FROM deliveries d
+        WHERE d.merged_into = t.id AND d.state = {MERGED} AND {IS_NOT_HELD}
+        UNION ALL SELECT d.*, t.is_covered OR t.is_whole FROM deliveries d WHERE d.id = t.fallback_of
       ) AS m
     )"""
 
