@@ -30,7 +30,8 @@ BURY: Final = text(
       UPDATE deliveries SET state = {DEAD}, next_attempt_at = NULL, last_reason = '{Reason.CHANNEL_DELETED}',
         last_error = 'the channel was deleted before this delivery was sent'
       WHERE channel_id = :id AND state IN ({PENDING}, {SENDING})
-      RETURNING id, receipt_id, positions, fallback_of, alert_ids, withheld, redelivered_at, channel_id, suppressed_by
+      RETURNING id, receipt_id, positions, fallback_of, alert_ids, withheld, redelivered_at, channel_id,
+        suppressed_by
     ), {content_tree("buried d")}, returned AS (
       UPDATE deliveries d SET
         state = {PENDING}, merged_into = NULL, next_attempt_at = now(), waiting_since = now()
