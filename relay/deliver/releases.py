@@ -69,6 +69,9 @@ class Releases:
             log.info("suppression_ended", groups=len(added), suppressed=len(held))
             if channel_ids:
                 self._wake(channel_ids)
+            # It may have begun again meanwhile, such as the next window of a silence.
+            resumed = {name for one in handled for name in one.suppressors}
+            ended = [name for name in ended if name not in resumed]
 
     async def _ended(self, driver: DriverConnection) -> tuple[SilenceTable, list[str]]:
         """Return the silences of now, and the names of what holds deliveries back, and has ended."""

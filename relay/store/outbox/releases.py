@@ -144,6 +144,7 @@ ADD: Final = Query(
       DELETE FROM held_deliveries d USING handled h
       WHERE d.channel_id = h.channel_id AND d.group_hash = h.group_hash AND d.delivery_id = h.delivery_id
         AND (h.suppressors::text[] = '{{}}' OR d.suppressor = ANY (:ended))
+        AND d.suppressor <> ALL (h.suppressors::text[])
     ),
     held_on AS (
       INSERT INTO held_deliveries (suppressor, channel_id, group_hash, delivery_id)

@@ -1,0 +1,53 @@
+"""Tests of what suppresses again while what it held back is released."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+from relay.store.outbox import releases
+from relay.store.outbox.releases import Handled
+from relay.store.postgres.database import HeldConnection
+from tests.fixtures.relays import RelayFactory, alert, running, webhook
+from tests.fixtures.sink import Sink
+from tests.fixtures.suppressing import silence
+
+LAST_TICK = 4
+
+
+async def test_what_a_suppression_holds_again_stays_held(start_relay: RelayFactory, sink: Sink) -> None:
+    relay = await start_relay(deliver=False)
+    await relay.channel(id="ops", name="ops", channel_type="webhook", webhook_url=sink.url)
+    name = "silence:" + await silence(relay, 'alertname="DiskFull"')
+    await relay.webhook(webhook(alert("DiskFull")))
+    connection = HeldConnection(relay.services.database)
+
+    async with connection.use() as driver, driver.transaction():
+        [held] = await releases.lock_held(driver, [name])
+        handled = Handled(held.channel_id, held.group_hash, held.id, (name,))
+        await releases.add(driver, [name], [], [handled])
+
+    async with connection.use() as driver:
+        held_on, _ = await releases.holding(driver)
+    await connection.drop()
+    assert held_on == [name]
+
+
+async def test_a_window_that_begins_during_a_release_loses_nothing(database_url: str, sink: Sink) -> None:
+    """The clock says by turns that the silence is over, and that it is active; in the end it is over."""
+    began = datetime.now(UTC)
+    ticks = itertools.count()
+    is_over = False
+
+    def now() -> datetime:
+        tick = next(ticks) if is_over else 1
+        return began + timedelta(hours=2 if tick % 2 == 0 or tick > LAST_TICK else 0)
+
+    async with running(database_url, now=now) as relay:
+        await relay.channel(id="ops", name="ops", channel_type="webhook", webhook_url=sink.url)
+        await silence(relay, 'alertname="DiskFull"', starts_at=began - timedelta(seconds=1))
+        await relay.webhook(webhook(alert("DiskFull")))
+        await relay.settled(1, state="suppressed")
+        is_over = True
+
+        [received] = await sink.wait_for(1)
+
+    assert [one["alertname"] for one in received.json["alerts"]] == ["DiskFull"]
