@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -33,6 +33,10 @@ URGENT_INTERVAL: Final = 1.0
 """Seconds between claims while a digest is not due yet, in case a critical alert arrives."""
 MAX_IDLE: Final = 2.0
 """Seconds; a lane that cannot claim for longer than this is released until then."""
+
+
+Screen = Callable[[Sequence[Claimed]], Awaitable[list[Claimed]]]
+"""Return what is left of claimed deliveries."""
 
 
 class LaneContext(msgspec.Struct, frozen=True):
@@ -178,7 +182,7 @@ class Lane:
             self._digest_due = result.digest_in == 0
             self._may_be_due = True
             self._next_claim_at = now + max(result.next_in, min(result.digest_in, URGENT_INTERVAL))
-        await self._enqueue(result.claimed, quiet=result.quiet)
+        await self._enqueue(result.claimed, None if result.quiet else self._context.screening.screen)
         return result.held
 
     async def _claim_digest(self) -> None:
@@ -209,20 +213,20 @@ class Lane:
         self._digest_due = False
         self._may_be_due, self._next_claim_at = True, time.monotonic() + due_in
         if claimed is not None:
-            await self._enqueue((claimed,), quiet=await self._context.screening.is_quiet())
+            await self._enqueue((claimed,), lambda _: self._context.screening.screen_digest(claimed))
 
-    async def _enqueue(self, claimed: Sequence[Claimed], *, quiet: bool) -> None:
+    async def _enqueue(self, claimed: Sequence[Claimed], screen: Screen | None) -> None:
         """Prepare the messages of claimed deliveries and queue them; after an error, `drain` returns them.
 
-        What is suppressed is held back first, unless nothing can be (`quiet`). It takes no part in the limit.
+        What is suppressed is held back first by `screen`, unless nothing can be. It takes no part in the limit.
         """
         if not claimed:
             return
         self._count_merged(sum(delivery.merged for delivery in claimed), "group")
         prepared: dict[int, PreparedMessage] = {}
         try:
-            if not quiet:
-                count, claimed = len(claimed), await self._context.screening.screen(claimed)
+            if screen is not None:
+                count, claimed = len(claimed), await screen(claimed)
                 if len(claimed) < count:
                     self._may_be_due, self._next_claim_at = True, time.monotonic()
             prepared = await self._context.messages.prepare_messages(

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
+from relay.deliver.batcher import Batcher
 from relay.deliver.silences import CurrentSilences
 from relay.domain.history import Kind
 from relay.domain.silences import Silence
@@ -27,7 +28,9 @@ from relay.store.postgres.database import Database, HeldConnection
 from relay.store.postgres.statements import DriverConnection
 from relay.telemetry import Metrics
 
-SCREEN_TIMEOUT = 30.0
+MAX_LANES_AT_ONCE: Final = 64
+"""Lanes that share a statement."""
+SCREEN_TIMEOUT: Final = 30.0
 """Seconds to screen a digest of very many groups."""
 
 Item = TypeVar("Item")
@@ -40,25 +43,50 @@ class Screening:
     def __init__(self, database: Database, silences: CurrentSilences, metrics: Metrics) -> None:
         """Nothing is read yet."""
         self._connection = HeldConnection(database, SCREEN_TIMEOUT, **suppression.SETTINGS)
+        # What waits for a digest, and the digest, may be many groups: others do not wait for them.
+        self._digest_connection = HeldConnection(database, SCREEN_TIMEOUT, **suppression.SETTINGS)
+        self._batcher: Batcher[Sequence[Claimed], list[Claimed]] = Batcher(self._screen, MAX_LANES_AT_ONCE)
         self._silences = silences
         self._metrics = metrics
 
+    async def run(self) -> None:
+        """Serve `screen` until canceled."""
+        await self._batcher.run()
+
     async def drop(self) -> None:
-        """Discard the connection."""
+        """Discard the connections."""
         await self._connection.drop()
+        await self._digest_connection.drop()
 
     async def screen(self, claimed: Sequence[Claimed]) -> list[Claimed]:
         """Hold back what is suppressed of claimed deliveries; return those of which anything is left."""
+        return await self._batcher.submit(claimed)
+
+    async def screen_digest(self, digest: Claimed) -> list[Claimed]:
+        """The same for a digest."""
+        async with self._digest_connection.use() as driver:
+            if await suppression.is_quiet(driver):
+                return [digest]
+            return self._left(digest, *await self._hold(driver, [digest], frozenset()))
+
+    async def _screen(self, requests: Sequence[Sequence[Claimed]]) -> list[list[Claimed]]:
+        claimed = [delivery for request in requests for delivery in request]
         refreshes = {delivery.id for delivery in claimed if delivery.kind is Kind.REFRESH}
         async with self._connection.use() as driver:
             withheld, suppressed = await self._hold(driver, claimed, refreshes)
         return [
-            msgspec.structs.replace(delivery, withheld=(*delivery.withheld, *withheld[delivery.id]))
-            if delivery.id in withheld
-            else delivery
-            for delivery in claimed
-            if delivery.id not in suppressed
+            [left for delivery in request for left in self._left(delivery, withheld, suppressed)]
+            for request in requests
         ]
+
+    @staticmethod
+    def _left(delivery: Claimed, withheld: Mapping[int, set[int]], suppressed: Collection[int]) -> list[Claimed]:
+        """What is left of a delivery, if anything."""
+        if delivery.id in suppressed:
+            return []
+        if delivery.id not in withheld:
+            return [delivery]
+        return [msgspec.structs.replace(delivery, withheld=(*delivery.withheld, *withheld[delivery.id]))]
 
     async def screen_waiting(self, channel_id: str) -> int:
         """Hold back what is suppressed of a channel's pending deliveries; return how many are suppressed now.
@@ -66,18 +94,13 @@ class Screening:
         Nothing of the channel may be claimed meanwhile.
         """
         count, last = 0, None
-        async with self._connection.use() as driver:
+        async with self._digest_connection.use() as driver:
             if await suppression.is_quiet(driver):
                 return 0
             while found := await suppression.waiting(driver, channel_id, last):
                 last = found[-1]
                 count += len((await self._hold(driver, found, frozenset()))[1])
         return count
-
-    async def is_quiet(self) -> bool:
-        """Whether nothing can be suppressed."""
-        async with self._connection.use() as driver:
-            return await suppression.is_quiet(driver)
 
     async def _hold(
         self, driver: DriverConnection, deliveries: Sequence[Claimed | Waiting], refreshes: Collection[int]

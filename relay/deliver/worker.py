@@ -123,7 +123,7 @@ class Worker:
         """Deliver until canceled; `stop` ends it gracefully."""
         services = (
             *(self._writer, self._claims, self._releases, self._receipts),
-            *(self._maintenance, *self._others),
+            *(self._maintenance, self._screening, *self._others),
         )
         loops = [*(service.run() for service in services), self._renew_leases(), self._poll()]
         background = [asyncio.create_task(loop) for loop in loops]
