@@ -123,10 +123,10 @@ async def preview(
         found = await api.post("silences", "preview", body=body)
     if output == "json":
         return show_item(found, output)
-    for name, title in (("now", "firing now"), ("last_7_days", "in the last 7 days")):
+    for name, title in (("now", "alerts firing now"), ("last_7_days", "alerts of the last 7 days")):
         part = found[name]
         more = "+" if part["truncated"] else ""
-        print(f"{title}: {part['count']}{more} alerts")
+        print(f"{title}: {part['count']}{more}")
         if part["alerts"]:
             show_items(part["alerts"], ALERT_COLUMNS, output)
     return None

@@ -109,8 +109,8 @@ async def test_a_preview_counts_the_alerts(service: Service, silence: Silence) -
     assert (await service.webhook(webhook(alert("A", team="db"), alert("B", team="web")))).status == 202
     result = await silence("preview", "team=db")
     lines = result.out.splitlines()
-    assert (lines[0], lines[2].split()[1]) == ("firing now: 1 alerts", "A")
-    assert "in the last 7 days: 1 alerts" in lines
+    assert (lines[0], lines[2].split()[1]) == ("alerts firing now: 1", "A")
+    assert "alerts of the last 7 days: 1" in lines
     silence_id = await made(silence, "B")
     shown = (await silence("preview", "--id", silence_id, "--output", "json")).json
     assert [one["alertname"] for one in shown["now"]["alerts"]] == ["B"]
