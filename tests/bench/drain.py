@@ -3,6 +3,8 @@
 import asyncio
 import statistics
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
@@ -34,17 +36,9 @@ FROM deliveries d JOIN attempts a ON a.delivery_id = d.id
 
 async def measure(url: str) -> list[Figure]:
     """Each delivery is a separate group with one alert. Lane and bare loop alternate; the medians count."""
-    context = get_context("spawn")
-    parent, child = context.Pipe()
-    process = context.Process(target=sink, args=(child,), daemon=True)
-    process.start()
-    target = f"http://127.0.0.1:{await asyncio.to_thread(parent.recv)}/hook"
-    try:
+    async with platform() as target:
         alternating = [(await bare_loop(target), await drain(url, target, lanes=1)) for _ in range(ROUNDS)]
         spread = {lanes: await drain(url, target, lanes=lanes) for lanes in (10, 1000)}
-    finally:
-        process.kill()
-        process.join()
     bare, drained = (statistics.median(rates) for rates in zip(*alternating, strict=True))
     detail = f"{drained:,.0f} of {bare:,.0f} deliveries/s ({DELIVERIES} to one sink, {MAX_CONCURRENCY} at a time)"
     amounts = (Amount("deliveries/s", drained, is_rate=True),)
@@ -113,8 +107,22 @@ async def drain(url: str, target: str, lanes: int) -> float:
     return DELIVERIES / float(duration["seconds"])
 
 
+@asynccontextmanager
+async def platform() -> AsyncIterator[str]:
+    """The URL of a platform in a separate process that accepts everything."""
+    context = get_context("spawn")
+    parent, child = context.Pipe()
+    process = context.Process(target=sink, args=(child,), daemon=True)
+    process.start()
+    try:
+        yield f"http://127.0.0.1:{await asyncio.to_thread(parent.recv)}/hook"
+    finally:
+        process.kill()
+        process.join()
+
+
 def sink(pipe: Connection) -> None:
-    """A platform in a separate process that accepts everything; sends its port through the pipe."""
+    """Accept everything; send the port through the pipe."""
 
     async def serve() -> None:
         async def ok(request: web.BaseRequest) -> web.Response:

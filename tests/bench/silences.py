@@ -5,11 +5,10 @@ import json
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
-from multiprocessing import get_context
 
 import asyncpg
 
-from tests.bench.drain import sink
+from tests.bench.drain import platform
 from tests.bench.figures import Amount, Figure
 from tests.bench.ingest import ALERTS, body_of, in_another_process
 from tests.fixtures.postgres import migrated_database
@@ -93,39 +92,30 @@ def silence(matchers: list[tuple[str, str, str]]) -> dict[str, object]:
 
 async def release(url: str) -> Figure:
     """The time from the end of a silence until the groups that it held back are sent."""
-    context = get_context("spawn")
-    parent, child = context.Pipe()
-    process = context.Process(target=sink, args=(child,), daemon=True)
-    process.start()
-    target = f"http://127.0.0.1:{await asyncio.to_thread(parent.recv)}/hook"
-    try:
-        async with migrated_database(url) as database_url:
-            connection = await asyncpg.connect(database_url)
-            async with running(database_url, deliver=False) as relay:
-                await relay.channel(name="Ops", channel_type="webhook", webhook_url=target)
-                every = silence([("alertname", "=~", ".+")])
-                await connection.execute(ADD_SILENCES, json.dumps([every]))
-                left = iter(range(GROUPS))
+    async with platform() as target, migrated_database(url) as database_url:
+        connection = await asyncpg.connect(database_url)
+        async with running(database_url, deliver=False) as relay:
+            await relay.channel(name="Ops", channel_type="webhook", webhook_url=target)
+            every = silence([("alertname", "=~", ".+")])
+            await connection.execute(ADD_SILENCES, json.dumps([every]))
+            left = iter(range(GROUPS))
 
-                async def enqueue() -> None:
-                    for at in left:
-                        response = await relay.webhook(body_of("release", at))
-                        assert (response.status, response.json["suppressed"]) == (202, ALERTS)
+            async def enqueue() -> None:
+                for at in left:
+                    response = await relay.webhook(body_of("release", at))
+                    assert (response.status, response.json["suppressed"]) == (202, ALERTS)
 
-                await asyncio.gather(*(enqueue() for _ in range(ENQUEUERS)))
-            async with relay_process(on_database(database_url)):
-                await asyncio.sleep(2)
-                started = time.perf_counter()
-                await connection.execute(
-                    "UPDATE silences SET ends_at = now(), body = body || jsonb_build_object('ends_at', now())"
-                )
-                count = "SELECT count(*) FROM deliveries WHERE state = 'delivered'"
-                while await connection.fetchval(count) < GROUPS:
-                    await asyncio.sleep(0.05)
-                seconds = time.perf_counter() - started
-            await connection.close()
-    finally:
-        process.kill()
-        process.join()
+            await asyncio.gather(*(enqueue() for _ in range(ENQUEUERS)))
+        async with relay_process(on_database(database_url)):
+            await asyncio.sleep(2)
+            started = time.perf_counter()
+            await connection.execute(
+                "UPDATE silences SET ends_at = now(), body = body || jsonb_build_object('ends_at', now())"
+            )
+            count = "SELECT count(*) FROM deliveries WHERE state = 'delivered'"
+            while await connection.fetchval(count) < GROUPS:
+                await asyncio.sleep(0.05)
+            seconds = time.perf_counter() - started
+        await connection.close()
     detail = f"seconds until {GROUPS * ALERTS:,} alerts in {GROUPS:,} groups are sent after the end of a silence"
     return Figure("release of what a silence held back", seconds, detail, at_most=MAX_RELEASE)
