@@ -19,7 +19,7 @@ from tests.fixtures.sink import Sink
 
 MAX_LAG = 0.1
 """Seconds that the event loop may be late."""
-MAX_MEMORY = 420
+MAX_MEMORY = 440
 """Megabytes."""
 MAX_WAIT = 1.0
 """Seconds until the other sender has its 202."""
