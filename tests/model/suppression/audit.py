@@ -3,8 +3,7 @@
 Pure: records in, violations out. For each channel:
 
 suppressed   a message with an occurrence that fires, claimed after the response of what suppresses it, and read
-             before that ended. A delivery is claimed after it was created, and after it was last seen waiting; if
-             that is long ago, `LATENCY` seconds before it is read.
+             before that ended. A delivery is claimed after it was created, and after it was last seen waiting.
 lost         an occurrence that fires at the end, and that no accepted message contains since it was last reported.
 red          an occurrence that has ended, whose firing the channel may have, and no accepted message with its end.
 unannounced  the end of an occurrence in a message, whose firing was suppressed and never sent.
@@ -18,11 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
-from typing import Any, Final
+from typing import Any
 
 from tests.model.suppression.records import Key, Received, Reported, Story, Verdict
-
-LATENCY: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def _suppressed(story: Story, stored: Stored) -> Iterator[str]:
     for one in story.received:
         if one.miscounted:
             yield f"suppressed: {one} counts other alerts than it shows"
-        since = max(stored.claimed_after(one), one.at - LATENCY)
+        since = stored.claimed_after(one)
         for key in sorted(one.firing):
             if (one.channel, stored.ids[key]) in story.exempt:
                 continue
@@ -79,7 +76,8 @@ def _suppressed(story: Story, stored: Stored) -> Iterator[str]:
                 for suppression in story.covering(key, channel, since, one.at)
             ]
             if by:
-                yield f"suppressed: {one.channel} read {key} at {one.at:.2f} in {one.delivery}, despite {by[0]}"
+                read = f"{one.channel} read {key} at {one.at:.2f} in {one.delivery}"
+                yield f"suppressed: {read}, claimed after {since:.2f}, despite {by[0]}"
 
 
 def _lost(story: Story) -> Iterator[str]:
@@ -120,7 +118,7 @@ def _unannounced(story: Story, stored: Stored) -> Iterator[str]:
     for channel in story.channels:
         rows = [one for one in stored.deliveries if one["channel_id"] == channel]
         released = {one["id"] for one in rows if one["kind"] != "group"}
-        perhaps = {at for one in rows if one["id"] in stored.interrupted for at in one["alert_ids"] or [None]}
+        targets = {one["id"]: one["merged_into"] for one in rows}
         both = {other for other in story.channels if set(story.both(other)) & set(story.both(channel))}
         announced: set[Key] = set()
         for one in story.received:
@@ -130,7 +128,7 @@ def _unannounced(story: Story, stored: Stored) -> Iterator[str]:
                 held = [row["id"] for row in rows if row["suppressed_by"] and stored.ids[key] in row["alert_ids"]]
                 # It may have ended between the claim of its release and the message.
                 in_flight = one.delivery in released and stored.claimed_after(one) < last[key].answered
-                doubtful = stored.ids[key] in perhaps or None in perhaps
+                doubtful = any(stored.interrupted.intersection(_carriers(at, targets)) for at in held)
                 exempt = in_flight or doubtful or (channel, stored.ids[key]) in story.exempt
                 if one.channel == channel and held and not exempt:
                     yield f"unannounced: {channel} read the end of {key} at {one.at:.2f}, suppressed in {held}"
@@ -138,6 +136,13 @@ def _unannounced(story: Story, stored: Stored) -> Iterator[str]:
             if one.verdict is not Verdict.REFUSED or one.channel in story.fallbacks:
                 announced |= one.firing
             announced |= one.resolved
+
+
+def _carriers(delivery_id: int | None, targets: Mapping[int, int | None]) -> Iterator[int]:
+    """A delivery, and those that it was merged into."""
+    while delivery_id is not None:
+        yield delivery_id
+        delivery_id = targets.get(delivery_id)
 
 
 def _revived(story: Story) -> Iterator[str]:
