@@ -13,6 +13,7 @@ foreign      a release of an occurrence that none of the deliveries has that it 
 stuck        a delivery that waits, or is held although nothing suppresses it.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -66,6 +67,8 @@ def _suppressed(story: Story, stored: Stored) -> Iterator[str]:
         if one.miscounted:
             yield f"suppressed: {one} counts other alerts than it shows"
         since = stored.claimed_after(one)
+        if since > one.at:  # a digest that gathered more since: its creation is newer than this attempt
+            since = -math.inf
         for key in sorted(one.firing):
             if (one.channel, stored.ids[key]) in story.exempt:
                 continue
@@ -126,8 +129,10 @@ def _unannounced(story: Story, stored: Stored) -> Iterator[str]:
                 continue
             for key in sorted(one.resolved - announced):
                 held = [row["id"] for row in rows if row["suppressed_by"] and stored.ids[key] in row["alert_ids"]]
-                # It may have ended between the claim of its release and the message.
-                in_flight = one.delivery in released and stored.claimed_after(one) < last[key].answered
+                # It may have ended between the claim of its release and the message, also in a webhook that was
+                # stored, and whose response was lost with the replica.
+                ended = last[key].answered if key in last else math.inf
+                in_flight = one.delivery in released and stored.claimed_after(one) < ended
                 doubtful = any(stored.interrupted.intersection(_carriers(at, targets)) for at in held)
                 exempt = in_flight or doubtful or (channel, stored.ids[key]) in story.exempt
                 if one.channel == channel and held and not exempt:
