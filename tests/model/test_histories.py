@@ -11,6 +11,7 @@ SEED = 12
 SHOWN = 3
 
 
+@pytest.mark.slow
 async def test_the_relay_does_the_same_with_webhooks_that_are_committed_in_parts(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
