@@ -58,9 +58,16 @@ GATHER: Final = Statement(
       RETURNING id
     ),
     -- A pending digest becomes as new as what it gathered last; otherwise new alerts would expire with old ones.
+    -- What is held back of the digest so far is not held back of what is gathered now.
     renewed AS (
-      UPDATE deliveries d SET created_at = now() FROM waiting
+      UPDATE deliveries d SET created_at = now(), withheld = '{{}}' FROM waiting
       WHERE d.id = waiting.id AND d.state = {PENDING} AND EXISTS (SELECT FROM gathered)
+    ),
+    held AS (
+      UPDATE deliveries d SET withheld = d.withheld || w.withheld
+      FROM waiting JOIN deliveries w ON w.id = waiting.id AND w.withheld <> '{{}}'
+      WHERE d.merged_into = w.id AND d.state = {MERGED} AND d.redelivered_at IS NULL
+        AND EXISTS (SELECT FROM gathered)
     )
     UPDATE deliveries d SET
       state = {MERGED},
