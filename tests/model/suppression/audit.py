@@ -121,7 +121,7 @@ def _unannounced(story: Story, stored: Stored) -> Iterator[str]:
     for channel in story.channels:
         rows = [one for one in stored.deliveries if one["channel_id"] == channel]
         released = {one["id"] for one in rows if one["kind"] != "group"}
-        targets = {one["id"]: one["merged_into"] for one in rows}
+        interrupted = any(one["id"] in stored.interrupted for one in rows)
         both = {other for other in story.channels if set(story.both(other)) & set(story.both(channel))}
         announced: set[Key] = set()
         for one in story.received:
@@ -133,21 +133,13 @@ def _unannounced(story: Story, stored: Stored) -> Iterator[str]:
                 # stored, and whose response was lost with the replica.
                 ended = last[key].answered if key in last else math.inf
                 in_flight = one.delivery in released and stored.claimed_after(one) < ended
-                doubtful = any(stored.interrupted.intersection(_carriers(at, targets)) for at in held)
-                exempt = in_flight or doubtful or (channel, stored.ids[key]) in story.exempt
+                exempt = in_flight or interrupted or (channel, stored.ids[key]) in story.exempt
                 if one.channel == channel and held and not exempt:
                     yield f"unannounced: {channel} read the end of {key} at {one.at:.2f}, suppressed in {held}"
             # What the platform refuses for good is sent to the fallback, and its end as usual.
             if one.verdict is not Verdict.REFUSED or one.channel in story.fallbacks:
                 announced |= one.firing
             announced |= one.resolved
-
-
-def _carriers(delivery_id: int | None, targets: Mapping[int, int | None]) -> Iterator[int]:
-    """A delivery, and those that it was merged into."""
-    while delivery_id is not None:
-        yield delivery_id
-        delivery_id = targets.get(delivery_id)
 
 
 def _revived(story: Story) -> Iterator[str]:
