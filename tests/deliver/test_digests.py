@@ -71,10 +71,10 @@ async def test_a_digest_shows_the_current_state_of_its_alerts(start_relay: Relay
 
     await outbox_drained(relay)
 
-    [digest] = [request.json for request in sink.received if request.json["kind"] == "digest"][-1:]
-    assert (digest["status"], digest["digest"]["firing"]) == ("resolved", 0)
-    assert digest["digest"]["resolved"] >= GROUPS - 2
-    assert all(alert["untold_firing"] for alert in digest["alerts"])
+    digests = [request.json for request in sink.received if request.json["kind"] == "digest"]
+    assert {(one["status"], one["digest"]["firing"]) for one in digests} == {("resolved", 0)}
+    assert sum(one["digest"]["resolved"] for one in digests) >= GROUPS - 2
+    assert all(alert["untold_firing"] for one in digests for alert in one["alerts"])
 
 
 async def test_a_channel_without_a_rate_limit_gets_one_message_per_group(relay: Relay, sink: Sink) -> None:
