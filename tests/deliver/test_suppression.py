@@ -153,6 +153,21 @@ async def test_a_digest_neither_counts_nor_names_what_is_suppressed(start_relay:
     assert len(sink.received) == 3
 
 
+async def test_a_redelivery_sends_nothing_else_that_is_suppressed(relay: Relay, sink: Sink) -> None:
+    await channel(relay, sink)
+    sink.script = busy_once(3)
+    await fire(relay, "DiskFull")
+    await sink.wait_for(1)
+    await fire(relay, "CpuHigh")
+    [newest, _] = await relay.settled(2, state="pending")
+    await relay.change("POST", f"/deliveries/{newest['id']}/redeliver")
+    await silence(relay, 'alertname="DiskFull"')
+
+    _, sent = await sink.wait_for(2)
+
+    assert names(sent) == [("CpuHigh", "firing")]
+
+
 async def test_all_that_is_suppressed_can_be_sent_in_bulk(relay: Relay, sink: Sink) -> None:
     await channel(relay, sink)
     await silence(relay, 'alertname=~".+"')

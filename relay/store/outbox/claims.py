@@ -156,7 +156,11 @@ _HEADS: Final = f"""
 
 _CARRIERS: Final = f"""
   SELECT h.*, (
-    SELECT coalesce(max(d.id) FILTER (WHERE {IS_NO_REFRESH}), max(d.id)) FROM deliveries d
+    SELECT coalesce(
+      max(d.id) FILTER (WHERE {IS_NO_REFRESH} AND d.redelivered_at IS NULL),
+      max(d.id) FILTER (WHERE {IS_NO_REFRESH}),
+      max(d.id)
+    ) FROM deliveries d
     WHERE d.channel_id = h.channel_id AND d.group_hash = h.group_hash AND d.state = {PENDING}
   ) AS id
   FROM heads h
@@ -205,7 +209,8 @@ CLAIM: Final = Statement(
     -- the lane is crowded, only critical deliveries are.
     heads AS MATERIALIZED ({_HEADS}),
     -- The newest pending delivery of each group carries the others. A refresh carries none but refreshes, because
-    -- it may turn out not to be needed.
+    -- it may turn out not to be needed. A redelivered one carries no others, because nothing suppresses what it
+    -- carries.
     carriers AS MATERIALIZED ({_CARRIERS}),
     -- The older deliveries of the groups, which are merged into their carrier.
     overtaken AS MATERIALIZED ({_OVERTAKEN}),
