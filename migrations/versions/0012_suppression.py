@@ -49,7 +49,7 @@ def silences() -> None:
         sa.Column("created_at", moment, nullable=False, server_default=now),
         sa.Column("updated_at", moment, nullable=False, server_default=now),
         sa.Column("matched_at", moment, comment="When it last matched a firing alert, as far as that matters."),
-        sa.Column("reminded_for", moment, comment="The end of which its reminder told."),
+        sa.Column("reminded_for", moment, comment="The end that its reminder announced."),
     )
     op.create_index("silences_ends_at", "silences", ["ends_at"])
     op.create_index("silences_tenant", "silences", ["tenant_id", "id"])

@@ -15,7 +15,7 @@ from relay.domain.silence_reminders import end_of, is_due, reminder, reminder_ha
 from relay.domain.silences import MAX_WAIT, Silence, has_expired
 from relay.route.silences import SilenceTable
 from relay.store.configuration import silence_upkeep, silences
-from relay.store.configuration.silence_upkeep import Kept, Told
+from relay.store.configuration.silence_upkeep import Announced, Kept
 from relay.store.postgres.database import FAILED, Database, HeldConnection, error_message
 from relay.store.reports import silenced_alerts
 from relay.store.reports.silenced_alerts import FIRST, FoundAlert
@@ -160,8 +160,8 @@ class SilenceUpkeep:
 
     async def _resolve_reminders(self, now: datetime) -> None:
         async with self._connection.use() as driver:
-            if told := await silence_upkeep.told(driver):
-                hashed = [Told(silence_id, reminder_hash(silence_id, end)) for silence_id, end in told]
+            if over := await silence_upkeep.announced(driver):
+                hashed = [Announced(silence_id, reminder_hash(silence_id, end)) for silence_id, end in over]
                 await silence_upkeep.resolve(driver, hashed, now)
 
 

@@ -92,7 +92,7 @@ class AcknowledgementFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Versions:
-    """The versions of one object, by which it can be told how it was at a time."""
+    """The versions of one object, which show how it was at a time."""
 
     def __init__(self, versions: Sequence[VersionFacts]) -> None:
         """`versions` are in the order of their numbers."""

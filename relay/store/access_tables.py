@@ -75,7 +75,7 @@ silences = Table(
     Column("created_at", _moment, nullable=False, server_default=text("now()")),
     Column("updated_at", _moment, nullable=False, server_default=text("now()")),
     Column("matched_at", _moment, comment="When it last matched a firing alert, as far as that matters."),
-    Column("reminded_for", _moment, comment="The end of which its reminder told."),
+    Column("reminded_for", _moment, comment="The end that its reminder announced."),
     Index("silences_ends_at", "ends_at"),
     Index("silences_tenant", "tenant_id", "id"),
 )

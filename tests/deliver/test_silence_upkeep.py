@@ -142,7 +142,7 @@ async def test_two_processes_end_each_silence_once(receiver: Relay, upkeeps: lis
 
 
 async def reminding(relay: Relay, sink: Sink, **fields: object) -> dict[str, object]:
-    """A silence of whose end the channel `ops` is told; the channel itself gets no alerts."""
+    """A silence whose end is announced in the channel `ops`, which gets no alerts itself."""
     hook = {"channel_type": "webhook", "webhook_url": sink.url, "severities": ["critical"]}
     await relay.channel(id="ops", name="ops", **hook)
     return await silence(relay, remind_before="15m", remind_channel_id="ops", **fields)  # type: ignore[arg-type]

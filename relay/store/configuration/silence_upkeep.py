@@ -1,4 +1,4 @@
-"""Storage of what upkeep needs to know of silences: what they matched, and of which end a reminder told."""
+"""Storage of what upkeep needs to know of silences: what they matched, and which end a reminder announced."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -24,7 +24,7 @@ LOCK: Final = 0x53494C45
 class Kept(msgspec.Struct, frozen=True):
     """A silence that has begun and needs upkeep.
 
-    `matched_at` is when it last matched a firing alert, and `reminded_for` the end of which its reminder told.
+    `matched_at` is when it last matched a firing alert, and `reminded_for` the end that its reminder announced.
     """
 
     silence: Silence
@@ -32,8 +32,8 @@ class Kept(msgspec.Struct, frozen=True):
     reminded_for: datetime | None
 
 
-class Told(msgspec.Struct, frozen=True):
-    """A silence whose end, of which its reminder told, has come or was changed."""
+class Announced(msgspec.Struct, frozen=True):
+    """A silence whose end, which its reminder announced, has come or was changed."""
 
     id: str
     group_hash: int
@@ -112,7 +112,7 @@ REMIND: Final = Statement(
     """
 )
 
-TOLD: Final = Statement(
+ANNOUNCED: Final = Statement(
     """
     SELECT id, reminded_for FROM silences
     WHERE reminded_for IS NOT NULL AND (ends_at <= now() OR ends_at <> reminded_for)
@@ -122,12 +122,12 @@ TOLD: Final = Statement(
 RESOLVE: Final = Statement(
     f"""
     WITH
-    told AS MATERIALIZED (SELECT * FROM :told AS t),
+    announced AS MATERIALIZED (SELECT * FROM :announced AS t),
     resolved AS (
       UPDATE alerts a SET status = {RESOLVED}, end_reason = '{EndReason.RESOLVED}', ends_at = :now,
         resolved_received_at = :now, resolved_group_hashes = a.group_hashes
       WHERE a.end_reason IS NULL AND a.id = ANY (ARRAY(
-        SELECT unnest(r.alert_ids) FROM told t JOIN receipts r ON r.group_hash = t.group_hash
+        SELECT unnest(r.alert_ids) FROM announced t JOIN receipts r ON r.group_hash = t.group_hash
       ))
       RETURNING a.id, a.series_id
     ),
@@ -135,9 +135,9 @@ RESOLVE: Final = Statement(
       UPDATE series s SET open_alert_id = NULL, version = s.version + 1 FROM resolved r
       WHERE s.id = r.series_id AND s.open_alert_id = r.id
     )
-    UPDATE silences s SET reminded_for = NULL FROM told t WHERE s.id = t.id
+    UPDATE silences s SET reminded_for = NULL FROM announced t WHERE s.id = t.id
     """,
-    told=Records(Told, id="text", group_hash="bigint"),
+    announced=Records(Announced, id="text", group_hash="bigint"),
 )
 
 
@@ -194,14 +194,14 @@ async def remind(
     return bool(row["reminded"]), bool(row["queued"])
 
 
-async def told(connection: DriverConnection) -> list[tuple[str, datetime]]:
-    """Return the silences whose end, of which a reminder told, has come or was changed, with that end."""
-    return [(row["id"], row["reminded_for"]) for row in await TOLD.rows(connection)]
+async def announced(connection: DriverConnection) -> list[tuple[str, datetime]]:
+    """Return the silences whose end, which a reminder announced, has come or was changed, with that end."""
+    return [(row["id"], row["reminded_for"]) for row in await ANNOUNCED.rows(connection)]
 
 
-async def resolve(connection: DriverConnection, told: list[Told], now: datetime) -> None:
+async def resolve(connection: DriverConnection, announced: list[Announced], now: datetime) -> None:
     """Resolve the alerts of reminders, so that there may be another one of a later end."""
-    await RESOLVE.execute(connection, told=told, now=now)
+    await RESOLVE.execute(connection, announced=announced, now=now)
 
 
 def _json(texts: dict[str, str]) -> str:
