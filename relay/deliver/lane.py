@@ -213,7 +213,7 @@ class Lane:
         self._digest_due = False
         self._may_be_due, self._next_claim_at = True, time.monotonic() + due_in
         if claimed is not None:
-            await self._enqueue((claimed,), lambda _: self._context.screening.screen_digest(claimed))
+            await self._enqueue((claimed,), self._context.screening.screen_digest)
 
     async def _enqueue(self, claimed: Sequence[Claimed], screen: Screen | None) -> None:
         """Prepare the messages of claimed deliveries and queue them; after an error, `drain` returns them.

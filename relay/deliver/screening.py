@@ -62,12 +62,13 @@ class Screening:
         """Hold back what is suppressed of claimed deliveries; return those of which anything is left."""
         return await self._batcher.submit(claimed)
 
-    async def screen_digest(self, digest: Claimed) -> list[Claimed]:
+    async def screen_digest(self, claimed: Sequence[Claimed]) -> list[Claimed]:
         """The same for a digest."""
         async with self._digest_connection.use() as driver:
             if await suppression.is_quiet(driver):
-                return [digest]
-            return self._left(digest, *await self._hold(driver, [digest], frozenset()))
+                return list(claimed)
+            withheld, suppressed = await self._hold(driver, claimed, frozenset())
+        return [left for digest in claimed for left in self._left(digest, withheld, suppressed)]
 
     async def _screen(self, requests: Sequence[Sequence[Claimed]]) -> list[list[Claimed]]:
         claimed = [delivery for request in requests for delivery in request]
