@@ -242,11 +242,13 @@ def _merged(counts: Sequence[AlertCount]) -> tuple[AlertCount, ...]:
 
 async def content(connection: DriverConnection, delivery_id: int) -> DigestContent:
     """Return the content of a digest: each alert once, in its current state."""
-    counts = await COUNT.fetch(connection, delivery_id=delivery_id)
     ranks = known_ranks()
-    rows = await SHOWN.rows(
-        connection, delivery_id=delivery_id, severities=list(ranks), ranks=list(ranks.values())
-    )
+    # Of one moment, so that the counts are those of the alerts that are shown.
+    async with connection.transaction(isolation="repeatable_read"):
+        counts = await COUNT.fetch(connection, delivery_id=delivery_id)
+        rows = await SHOWN.rows(
+            connection, delivery_id=delivery_id, severities=list(ranks), ranks=list(ranks.values())
+        )
     return DigestContent(
         groups=counts[0].groups if counts else 0,
         counts=_merged(counts),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from operator import attrgetter
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -32,8 +32,13 @@ class DriverConnection(Protocol):
     async def execute(self, query: str, /, *arguments: object) -> str:
         """Run a statement and return its status, such as `UPDATE 3`."""
 
-    def transaction(self) -> AbstractAsyncContextManager[object]:
-        """Open a transaction that commits at the end of the block, or rolls back when it raises."""
+    def transaction(
+        self, *, isolation: Literal["repeatable_read"] | None = None
+    ) -> AbstractAsyncContextManager[object]:
+        """Open a transaction that commits at the end of the block, or rolls back when it raises.
+
+        With `isolation`, all its statements read what was committed before the first.
+        """
 
     async def add_listener(self, channel: str, callback: Callable[[Any, int, str, str], None], /) -> None:
         """Call back with each notification of a channel."""
