@@ -6,31 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.editing import EDITING_TYPES, EditingPlatforms, editing_channel
+from tests.fixtures.editing import editing_channel
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Sink
 from tests.notify.strict.platform import PostedMessage, StrictPlatform
 
 GROUP = {"group_key": '{}:{group="g"}'}
-
-
-@pytest.fixture(
-    params=[
-        EDITING_TYPES[0],
-        *(pytest.param(channel_class, marks=pytest.mark.slow) for channel_class in EDITING_TYPES[1:]),
-    ]
-)
-def channel_type(request: pytest.FixtureRequest) -> str:
-    """Each channel type whose messages can be edited."""
-    channel_type: str = request.param
-    return channel_type
-
-
-@pytest.fixture
-def platform(channel_type: str, sink: Sink) -> StrictPlatform:
-    """The platform of the channel type, behind the sink."""
-    sink.script = script = EditingPlatforms()
-    return script.platforms[channel_type]
 
 
 @pytest.fixture

@@ -9,32 +9,12 @@ from aiohttp import web
 
 from relay.store.outbox import aging
 from relay.store.postgres.database import driver_connection
-from tests.fixtures.editing import EDITING_TYPES, EditingPlatforms, editing_channel
+from tests.fixtures.editing import EditingPlatforms, editing_channel
 from tests.fixtures.relays import Relay, RelayFactory, alert, webhook
 from tests.fixtures.sink import Response, Sink
 from tests.notify.strict.platform import PostedMessage, StrictPlatform
 
 LATER = "2026-11-23T16:00:00Z"
-
-
-# What differs between the platforms is covered by fast tests of their notifiers.
-@pytest.fixture(
-    params=[
-        EDITING_TYPES[0],
-        *(pytest.param(channel_class, marks=pytest.mark.slow) for channel_class in EDITING_TYPES[1:]),
-    ]
-)
-def channel_type(request: pytest.FixtureRequest) -> str:
-    """Each channel type whose messages can be edited."""
-    channel_type: str = request.param
-    return channel_type
-
-
-@pytest.fixture
-def platform(channel_type: str, sink: Sink) -> StrictPlatform:
-    """The platform of the channel type, behind the sink."""
-    sink.script = script = EditingPlatforms()
-    return script.platforms[channel_type]
 
 
 @pytest.fixture

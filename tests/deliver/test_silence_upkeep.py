@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -141,11 +142,11 @@ async def test_two_processes_end_each_silence_once(receiver: Relay, upkeeps: lis
     assert {(await read(receiver, one["id"]))["version"] for one in made} == {2}
 
 
-async def reminding(relay: Relay, sink: Sink, **fields: object) -> dict[str, object]:
+async def reminding(relay: Relay, sink: Sink, **fields: Any) -> dict[str, Any]:
     """A silence whose end is announced in the channel `ops`, which gets no alerts itself."""
     hook = {"channel_type": "webhook", "webhook_url": sink.url, "severities": ["critical"]}
     await relay.channel(id="ops", name="ops", **hook)
-    return await silence(relay, remind_before="15m", remind_channel_id="ops", **fields)  # type: ignore[arg-type]
+    return await silence(relay, remind_before="15m", remind_channel_id="ops", **fields)
 
 
 async def test_a_reminder_is_queued_once_for_each_end(

@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,14 @@ VALUES = (*matching.VALUES, "b" * 20)
 PATTERNS = (*matching.PATTERNS, "(?s)a.b")
 
 
-def silence(silence_id: str, *matchers: Matcher, **fields: object) -> Silence:
-    given = {"starts_at": NOW, "ends_at": NOW + timedelta(hours=1), "created_by": "ops", "comment": ""} | fields
-    return Silence(id=silence_id, matchers=matchers, **given)  # type: ignore[arg-type]
+def silence(silence_id: str, *matchers: Matcher, **fields: Any) -> Silence:
+    given: dict[str, Any] = {
+        "starts_at": NOW,
+        "ends_at": NOW + timedelta(hours=1),
+        "created_by": "ops",
+        "comment": "",
+    } | fields
+    return Silence(id=silence_id, matchers=matchers, **given)
 
 
 def random_matcher(chosen: random.Random) -> Matcher:
