@@ -39,7 +39,22 @@ class SilenceState(StrEnum):
     EXPIRED = "expired"
 
 
-class Silence(msgspec.Struct, frozen=True, kw_only=True):
+class SilenceOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a silence may have, all of it optional."""
+
+    tenant_id: str | None = None
+    channels: tuple[str, ...] = ()
+    rrule: str | None = None
+    duration: str | None = None
+    time_zone: str | None = None
+    send_resolved: bool = True
+    expire_when_resolved: bool = False
+    expires_if_unmatched_for: str | None = None
+    remind_before: str | None = None
+    remind_channel_id: str | None = None
+
+
+class Silence(SilenceOptions, frozen=True, kw_only=True):
     """A silence as it is stored.
 
     It applies to the alerts that meet all matchers, for the channels of its tenant if it has one, and for
@@ -55,19 +70,9 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime | None
     created_by: str
     comment: str
-    tenant_id: str | None = None
-    channels: tuple[str, ...] = ()
-    rrule: str | None = None
-    duration: str | None = None
-    time_zone: str | None = None
-    send_resolved: bool = True
-    expire_when_resolved: bool = False
-    expires_if_unmatched_for: str | None = None
-    remind_before: str | None = None
-    remind_channel_id: str | None = None
 
 
-class NewSilence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewSilence(SilenceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A silence to create.
 
     `matchers` are objects or texts such as `team=~"db|infra"`, or one text. `starts_at` is now by default.
@@ -79,16 +84,6 @@ class NewSilence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ends_at: datetime | None = None
     created_by: str | None = None
     comment: str = ""
-    tenant_id: str | None = None
-    channels: tuple[str, ...] = ()
-    rrule: str | None = None
-    duration: str | None = None
-    time_zone: str | None = None
-    send_resolved: bool = True
-    expire_when_resolved: bool = False
-    expires_if_unmatched_for: str | None = None
-    remind_before: str | None = None
-    remind_channel_id: str | None = None
 
 
 def new_silence(given: NewSilence, silence_id: str, created_by: str, now: datetime) -> Silence:
