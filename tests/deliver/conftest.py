@@ -21,7 +21,7 @@ def channel_type(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def platform(channel_type: str, sink: Sink) -> StrictPlatform:
+def strict_platform(channel_type: str, sink: Sink) -> StrictPlatform:
     """The platform of the channel type, behind the sink."""
     sink.script = script = EditingPlatforms()
     return script.platforms[channel_type]

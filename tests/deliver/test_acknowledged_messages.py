@@ -15,7 +15,7 @@ GROUP = {"group_key": '{}:{group="g"}'}
 
 
 @pytest.fixture
-async def channel(relay: Relay, channel_type: str, platform: StrictPlatform, sink: Sink) -> dict[str, Any]:
+async def channel(relay: Relay, channel_type: str, strict_platform: StrictPlatform, sink: Sink) -> dict[str, Any]:
     """A channel of the type."""
     return await relay.channel(**editing_channel(channel_type, sink.url))
 
@@ -39,7 +39,7 @@ def shown(message: PostedMessage) -> str:
 
 
 async def test_a_message_shows_an_acknowledgement_until_it_is_withdrawn(
-    relay: Relay, channel: dict[str, Any], platform: StrictPlatform
+    relay: Relay, channel: dict[str, Any], strict_platform: StrictPlatform
 ) -> None:
     found = await notify(relay, alert("DiskFull"), alert("HighLoad"))
     path = f"/history/{found['DiskFull']}/acknowledge"
@@ -48,7 +48,7 @@ async def test_a_message_shows_an_acknowledgement_until_it_is_withdrawn(
     until = (await relay.change("POST", path, json={"comment": "on it,\nwait"} | ends)).json["until"]
     await finished(relay)
 
-    [message] = platform.messages
+    [message] = strict_platform.messages
     assert shown(message).count("acknowledged by") == 1
     name = (await relay.call("GET", "/me")).json["name"]
     assert f"acknowledged by {name} until {until[:19].replace('T', ' ')} UTC (on it, wait)" in shown(message)
@@ -56,7 +56,7 @@ async def test_a_message_shows_an_acknowledgement_until_it_is_withdrawn(
 
     await relay.change("DELETE", path)
     await finished(relay)
-    [message] = platform.messages
+    [message] = strict_platform.messages
     assert "acknowledged" not in shown(message)
     assert len(message.versions) == 3
     kinds = [delivery["kind"] for delivery in await relay.items("/deliveries?state=delivered")]
@@ -64,19 +64,19 @@ async def test_a_message_shows_an_acknowledgement_until_it_is_withdrawn(
 
 
 async def test_a_resolved_alert_is_not_shown_as_acknowledged(
-    relay: Relay, channel: dict[str, Any], platform: StrictPlatform
+    relay: Relay, channel: dict[str, Any], strict_platform: StrictPlatform
 ) -> None:
     found = await notify(relay, alert("DiskFull"), alert("HighLoad"))
     await relay.change("POST", f"/history/{found['DiskFull']}/acknowledge")
     await finished(relay)
     await notify(relay, alert("DiskFull", "resolved"), alert("HighLoad"))
 
-    assert "RESOLVED:1" in shown(platform.messages[0])
-    assert "acknowledged" not in shown(platform.messages[0])
+    assert "RESOLVED:1" in shown(strict_platform.messages[0])
+    assert "acknowledged" not in shown(strict_platform.messages[0])
 
 
 async def test_an_acknowledgement_is_escaped_and_bounded(
-    relay: Relay, channel: dict[str, Any], platform: StrictPlatform
+    relay: Relay, channel: dict[str, Any], strict_platform: StrictPlatform
 ) -> None:
     await notify(relay, alert("DiskFull"))
     comment = "<!channel> @everyone <b>*x*</b> [a](http://b) " + "<&>" * 300
@@ -85,7 +85,7 @@ async def test_an_acknowledgement_is_escaped_and_bounded(
     await finished(relay)
 
     # The strict platforms refuse markup that is not closed, and texts that are too long.
-    [message] = platform.messages
+    [message] = strict_platform.messages
     assert len(message.versions) == 2
     assert "acknowledged by" in shown(message)
     assert "…" in shown(message)
@@ -93,7 +93,7 @@ async def test_an_acknowledgement_is_escaped_and_bounded(
 
 
 async def test_only_messages_that_show_the_alert_are_edited(
-    start_relay: RelayFactory, channel_type: str, platform: StrictPlatform, sink: Sink
+    start_relay: RelayFactory, channel_type: str, strict_platform: StrictPlatform, sink: Sink
 ) -> None:
     relay = await start_relay()
     await relay.channel(**editing_channel(channel_type, sink.url, severities=["critical"], name="critical"))
@@ -106,15 +106,15 @@ async def test_only_messages_that_show_the_alert_are_edited(
     await relay.change("POST", f"/history/{found['HighLoad']}/acknowledge")
     await finished(relay)
 
-    edited = [message for message in platform.messages if len(message.versions) > 1]
+    edited = [message for message in strict_platform.messages if len(message.versions) > 1]
     assert ["acknowledged" in shown(message) for message in edited] == [True]
-    assert len(platform.messages) == 3
+    assert len(strict_platform.messages) == 3
     refreshes = [item for item in await relay.items("/deliveries") if item["kind"] == "refresh"]
     assert [item["channel_id"] for item in refreshes] == ["all"]
 
 
 async def test_a_disabled_channel_and_one_that_no_longer_edits_are_sent_nothing(
-    relay: Relay, channel: dict[str, Any], platform: StrictPlatform
+    relay: Relay, channel: dict[str, Any], strict_platform: StrictPlatform
 ) -> None:
     found = await notify(relay, alert("DiskFull"))
     path = f"/history/{found['DiskFull']}/acknowledge"
@@ -126,4 +126,4 @@ async def test_a_disabled_channel_and_one_that_no_longer_edits_are_sent_nothing(
     await relay.change("DELETE", path)
     await finished(relay)
 
-    assert [len(message.versions) for message in platform.messages] == [1]
+    assert [len(message.versions) for message in strict_platform.messages] == [1]

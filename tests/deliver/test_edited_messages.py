@@ -18,7 +18,7 @@ LATER = "2026-11-23T16:00:00Z"
 
 
 @pytest.fixture
-async def notify(relay: Relay, channel_type: str, platform: StrictPlatform, sink: Sink) -> "Notify":
+async def notify(relay: Relay, channel_type: str, strict_platform: StrictPlatform, sink: Sink) -> "Notify":
     """A channel of the type, notified by webhooks."""
     await relay.channel(**editing_channel(channel_type, sink.url))
     return Notify(relay)
@@ -37,13 +37,15 @@ class Notify:
         await self.relay.settled(self.count)
 
 
-async def test_an_incident_is_one_message_from_start_to_end(notify: Notify, platform: StrictPlatform) -> None:
+async def test_an_incident_is_one_message_from_start_to_end(
+    notify: Notify, strict_platform: StrictPlatform
+) -> None:
     await notify(alert("DiskFull", at="a"))
     await notify(alert("DiskFull", at="a"), alert("DiskFull", at="b"))
     await notify(alert("DiskFull", "resolved", at="a"), alert("DiskFull", at="b"))
     await notify(alert("DiskFull", "resolved", at="b"))
 
-    message, joined = platform.messages
+    message, joined = strict_platform.messages
     assert "New: " in joined.text
     symbols = [(text.count("🔥 "), text.count("✅ ")) for text in message.versions]
     assert symbols == [(1, 0), (2, 0), (1, 1), (0, 2)]
@@ -51,53 +53,55 @@ async def test_an_incident_is_one_message_from_start_to_end(notify: Notify, plat
     assert message.text.count("15:40:00 UTC") == 2
 
 
-async def test_the_next_incident_of_a_group_is_a_new_message(notify: Notify, platform: StrictPlatform) -> None:
+async def test_the_next_incident_of_a_group_is_a_new_message(
+    notify: Notify, strict_platform: StrictPlatform
+) -> None:
     await notify(alert("DiskFull"))
     await notify(alert("DiskFull", "resolved"))
     await notify(alert("DiskFull") | {"startsAt": LATER})
 
-    before, after = platform.messages
+    before, after = strict_platform.messages
     assert ("✅ " in before.text, "🔥 " in before.text) == (True, False)
     assert ("✅ " in after.text, "🔥 " in after.text) == (False, True)
 
 
-async def test_groups_have_separate_messages(notify: Notify, platform: StrictPlatform) -> None:
+async def test_groups_have_separate_messages(notify: Notify, strict_platform: StrictPlatform) -> None:
     await notify(alert("DiskFull"), group="one")
     await notify(alert("HighLoad"), group="other")
     await notify(alert("DiskFull", "resolved"), group="one")
 
-    one, other = platform.messages
+    one, other = strict_platform.messages
     assert ("✅ " in one.text, "✅ " in other.text) == (True, False)
 
 
-def delete(platform: StrictPlatform, message: PostedMessage) -> None:
-    platform.delete(message)
+def delete(strict_platform: StrictPlatform, message: PostedMessage) -> None:
+    strict_platform.delete(message)
 
 
-def age(platform: StrictPlatform, message: PostedMessage) -> None:
+def age(strict_platform: StrictPlatform, message: PostedMessage) -> None:
     message.editable = False
 
 
 @pytest.mark.parametrize("lose", [delete, age])
 async def test_a_deleted_or_too_old_message_is_replaced_by_a_new_one(
-    lose: Any, notify: Notify, platform: StrictPlatform
+    lose: Any, notify: Notify, strict_platform: StrictPlatform
 ) -> None:
     await notify(alert("DiskFull", at="a"))
-    lose(platform, platform.messages[0])
+    lose(strict_platform, strict_platform.messages[0])
 
     await notify(alert("DiskFull", at="a"), alert("DiskFull", at="b"))
     await notify(alert("DiskFull", "resolved", at="a"), alert("DiskFull", "resolved", at="b"))
 
-    assert platform.messages[-1].versions[0].count("🔥 ") == 2
-    assert platform.messages[-1].text.count("✅ ") == 2
-    assert sum("✅ " in message.text for message in platform.messages) == 1
+    assert strict_platform.messages[-1].versions[0].count("🔥 ") == 2
+    assert strict_platform.messages[-1].text.count("✅ ") == 2
+    assert sum("✅ " in message.text for message in strict_platform.messages) == 1
     [last] = await notify.relay.items("/deliveries?limit=1&state=delivered")
     second = (await notify.relay.call("GET", f"/deliveries/{last['id'] - 1}")).json["attempts"][-1]
     assert "a new one is sent instead" in second["detail"]
 
 
 async def test_without_update_message_each_state_is_a_message(
-    relay: Relay, channel_type: str, platform: StrictPlatform, sink: Sink
+    relay: Relay, channel_type: str, strict_platform: StrictPlatform, sink: Sink
 ) -> None:
     await relay.channel(**editing_channel(channel_type, sink.url, update_message=False))
     notify = Notify(relay)
@@ -105,7 +109,7 @@ async def test_without_update_message_each_state_is_a_message(
     await notify(alert("DiskFull"))
     await notify(alert("DiskFull", "resolved"))
 
-    assert [len(message.versions) for message in platform.messages] == [1, 1]
+    assert [len(message.versions) for message in strict_platform.messages] == [1, 1]
 
 
 async def test_a_slack_bot_may_also_reply_when_all_is_resolved(relay: Relay, sink: Sink) -> None:
@@ -122,18 +126,18 @@ async def test_a_slack_bot_may_also_reply_when_all_is_resolved(relay: Relay, sin
     assert reply.text == "*[RESOLVED:2] DiskFull*"
 
 
-async def test_a_joining_alert_is_heard_once(notify: Notify, platform: StrictPlatform) -> None:
+async def test_a_joining_alert_is_heard_once(notify: Notify, strict_platform: StrictPlatform) -> None:
     await notify(alert("DiskFull", at="a"))
     await notify(alert("DiskFull", at="a"), alert("DiskFull", at="b"))
     await notify(alert("DiskFull", "resolved", at="a"), alert("DiskFull", "resolved", at="b"))
 
-    message, post = platform.messages
+    message, post = strict_platform.messages
     assert "New: [FIRING:1]" in post.text.replace("\\", "")
     assert len(message.versions) == 3
 
 
 async def test_a_deliberate_repeat_is_heard_only_of_critical_alerts(
-    start_relay: RelayFactory, channel_type: str, platform: StrictPlatform, sink: Sink
+    start_relay: RelayFactory, channel_type: str, strict_platform: StrictPlatform, sink: Sink
 ) -> None:
     relay = await start_relay(repeat_after=0.05)
     await relay.channel(**editing_channel(channel_type, sink.url))
@@ -143,13 +147,13 @@ async def test_a_deliberate_repeat_is_heard_only_of_critical_alerts(
             await notify(alert(f"Disk-{severity}", severity=severity), group=severity)
             await asyncio.sleep(0.1)
 
-    posts = [message.text for message in platform.messages if "Repeated" in message.text]
+    posts = [message.text for message in strict_platform.messages if "Repeated" in message.text]
     assert ["Disk-critical" in text.replace("\\", "") for text in posts] == [True]
-    assert len(platform.messages) == 3
+    assert len(strict_platform.messages) == 3
 
 
 async def test_a_partly_sent_message_is_completed_and_not_sent_again(
-    notify: Notify, platform: StrictPlatform, sink: Sink
+    notify: Notify, strict_platform: StrictPlatform, sink: Sink
 ) -> None:
     platforms = sink.script
     assert isinstance(platforms, EditingPlatforms)
@@ -166,32 +170,32 @@ async def test_a_partly_sent_message_is_completed_and_not_sent_again(
     await notify(*many)
     await notify(*many[1:], many[0] | {"status": "resolved", "endsAt": "2026-11-23T15:40:00Z"})
 
-    assert len(platform.messages) == len({message.reference for message in platform.messages}) > 1
-    numbers = [f"({at}/{len(platform.messages)})" for at in range(1, len(platform.messages) + 1)]
-    texts = [message.text.replace("\\", "") for message in platform.messages]
+    assert len(strict_platform.messages) == len({message.reference for message in strict_platform.messages}) > 1
+    numbers = [f"({at}/{len(strict_platform.messages)})" for at in range(1, len(strict_platform.messages) + 1)]
+    texts = [message.text.replace("\\", "") for message in strict_platform.messages]
     assert all(number in text for number, text in zip(numbers, texts, strict=True))
     assert "RESOLVED:1" in texts[0]
 
 
 async def test_an_alert_that_the_group_no_longer_contains_is_shown_as_not_reported(
-    notify: Notify, platform: StrictPlatform
+    notify: Notify, strict_platform: StrictPlatform
 ) -> None:
     await notify(alert("DiskFull"), alert("HighLoad"))
     await notify(alert("DiskFull"))
 
-    [message] = platform.messages
+    [message] = strict_platform.messages
     text = message.text.replace("\\", "")
     assert "FIRING:1, NOT REPORTED:1" in text
     assert (text.count("🔥 "), text.count("❔ "), text.count("; not reported since 20")) == (1, 1, 1)
 
     await notify(alert("DiskFull"), alert("HighLoad"))
 
-    [message] = platform.messages
+    [message] = strict_platform.messages
     assert ("FIRING:2" in message.text.replace("\\", ""), "❔" in message.text) == (True, False)
 
 
 async def test_an_alert_that_a_truncated_or_another_sender_omits_still_fires(
-    relay: Relay, channel_type: str, platform: StrictPlatform, sink: Sink
+    relay: Relay, channel_type: str, strict_platform: StrictPlatform, sink: Sink
 ) -> None:
     await relay.channel(**editing_channel(channel_type, sink.url))
     both, one = webhook(alert("DiskFull"), alert("HighLoad")), webhook(alert("DiskFull"))
@@ -201,11 +205,11 @@ async def test_an_alert_that_a_truncated_or_another_sender_omits_still_fires(
         await relay.webhook(body, sender=sender)
         await relay.settled(count)
 
-    [message] = platform.messages
+    [message] = strict_platform.messages
     assert "FIRING:2" in message.text.replace("\\", "")
 
 
-async def test_a_stale_alert_is_shown_as_not_reported(notify: Notify, platform: StrictPlatform) -> None:
+async def test_a_stale_alert_is_shown_as_not_reported(notify: Notify, strict_platform: StrictPlatform) -> None:
     await notify(alert("DiskFull"))
     database, stale_after = notify.relay.services.database, notify.relay.services.settings.stale_after
     async with database.begin() as connection:
@@ -213,18 +217,18 @@ async def test_a_stale_alert_is_shown_as_not_reported(notify: Notify, platform: 
         assert await aging.mark_stale(await driver_connection(connection), tomorrow, stale_after) == 1
     await notify(alert("HighLoad"))
 
-    message, _ = platform.messages
+    message, _ = strict_platform.messages
     assert "FIRING:1, NOT REPORTED:1" in message.text.replace("\\", "")
 
 
 async def test_after_a_digest_the_messages_of_its_groups_are_refreshed(
-    start_relay: RelayFactory, channel_type: str, platform: StrictPlatform, sink: Sink
+    start_relay: RelayFactory, channel_type: str, strict_platform: StrictPlatform, sink: Sink
 ) -> None:
     relay = await start_relay(digest_after=0.2)
     await relay.channel(**editing_channel(channel_type, sink.url, rate_limit={"per_second": 4, "burst": 1}))
     notify = Notify(relay)
     await notify(alert("DiskFull"))
-    [message] = platform.messages
+    [message] = strict_platform.messages
 
     # While the platform is down all deliveries wait; then they are too many for the limit.
     platforms, sink.script = sink.script, lambda _: web.Response(status=503)
@@ -238,7 +242,7 @@ async def test_after_a_digest_the_messages_of_its_groups_are_refreshed(
     async with asyncio.timeout(30):
         while "FIRING:1, RESOLVED:1" not in message.text.replace("\\", ""):
             await asyncio.sleep(0.1)
-    digests = [message.text for message in platform.messages if "DIGEST" in message.text]
+    digests = [message.text for message in strict_platform.messages if "DIGEST" in message.text]
     assert any("DiskFull" in text for text in digests)
 
 
