@@ -1,7 +1,7 @@
 # Requires Python 3.11 or newer and make. Each target creates the virtual environment first.
 PYTHON ?= python3
 # Processes that run the tests. More than there are cores, because many tests wait for time-outs.
-WORKERS ?= 3
+WORKERS ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -18,6 +18,8 @@ test: $(READY)
 	$(BIN)/pytest -n $(WORKERS) -m "not slow"
 
 # What `make test-all` adds: tests with real processes, long waits, and the full range of inputs.
+# Some of them measure how long others wait.
+test-slow test-all: WORKERS = 3
 test-slow: $(READY)
 	$(BIN)/pytest -n $(WORKERS) -m slow
 
