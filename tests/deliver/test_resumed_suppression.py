@@ -82,3 +82,29 @@ async def test_a_digest_that_is_tried_again_contains_what_was_released_meanwhile
 
     shown = {one["alertname"] for received in sink.received[seen:] for one in received.json["alerts"]}
     assert shown == {"CpuHigh", "DiskFull"}
+
+
+async def test_what_was_reported_again_while_it_was_sent_is_released(
+    start_relay: RelayFactory, sink: Sink
+) -> None:
+    relay = await start_relay(repeat_after=0.1)
+    await relay.channel(id="ops", name="ops", channel_type="webhook", webhook_url=sink.url)
+    answered = asyncio.Event()
+
+    async def slow(_: web.BaseRequest) -> web.Response:
+        await answered.wait()
+        return web.Response()
+
+    sink.script = slow
+    await relay.webhook(webhook(alert("DiskFull")))
+    await sink.wait_for(1)
+    silence_id = await silence(relay, 'alertname="DiskFull"')
+    await asyncio.sleep(0.2)
+    await relay.webhook(webhook(alert("DiskFull")))
+    await relay.settled(1, state="suppressed")
+    answered.set()
+    await relay.settled(1)
+
+    await expire(relay, silence_id)
+
+    await sink.wait_for(2)

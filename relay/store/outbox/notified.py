@@ -19,11 +19,11 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class _Firing(msgspec.Struct, frozen=True):
-    """A channel that got the firing of an alert, or may have got it, and when it was delivered last."""
+    """A channel that got the firing of an alert, or may have got it, and when it was sent last."""
 
     channel_id: str
     alert_id: int
-    delivered_at: datetime | None
+    sent_at: datetime | None
 
 
 _MAY_HAVE_ARRIVED: Final = f"""(
@@ -74,7 +74,7 @@ FIRING: Final = Query(
     ),
     -- What is held back was perhaps attempted before, but nothing that it is merged into contains it.
     sent AS (
-      SELECT d.wanted, d.alert_id, d.group_hashes, d.id, d.receipt_id, d.merged_into, d.state, d.delivered_at,
+      SELECT d.wanted, d.alert_id, d.group_hashes, d.id, d.receipt_id, d.merged_into, d.state,
         {_LEFT_OUT.format(alert="d")}, {IS_NOT_HELD} AS is_contained
       FROM own d
       WHERE d.kind <> {REFRESH} AND (
@@ -82,7 +82,7 @@ FIRING: Final = Query(
         OR EXISTS (SELECT FROM deliveries o WHERE o.id = d.fallback_of AND o.channel_id = d.wanted)
       )
       UNION
-      SELECT s.wanted, s.alert_id, s.group_hashes, d.id, d.receipt_id, d.merged_into, d.state, d.delivered_at,
+      SELECT s.wanted, s.alert_id, s.group_hashes, d.id, d.receipt_id, d.merged_into, d.state,
         {_LEFT_OUT.format(alert="s")}, {IS_NOT_HELD}
       FROM sent s CROSS JOIN LATERAL (
         SELECT * FROM deliveries d WHERE d.id = s.merged_into
@@ -90,8 +90,9 @@ FIRING: Final = Query(
       ) AS d
       WHERE d.kind <> {REFRESH} AND s.is_contained AND s.left_out_at = 'infinity'
     )
-    SELECT s.wanted AS channel_id, s.alert_id,
-      max(s.delivered_at) FILTER (WHERE s.left_out_at = 'infinity') AS delivered_at
+    SELECT s.wanted AS channel_id, s.alert_id, max((
+      SELECT max(t.started_at) FROM attempts t WHERE t.delivery_id = s.id AND t.outcome = '{OutcomeKind.SENT}'
+    )) FILTER (WHERE s.left_out_at = 'infinity' AND s.state = {DELIVERED}) AS sent_at
     FROM sent s
     WHERE s.state IN ({DELIVERED}, {SENDING}) AND s.left_out_at = 'infinity' AND s.id <> ALL (:sending)
       OR EXISTS (
@@ -106,7 +107,8 @@ FIRING: Final = Query(
 async def firing(
     connection: DriverConnection, pairs: Collection[Pair], sending: Sequence[int] = ()
 ) -> dict[tuple[str, int], datetime | None]:
-    """Return the channels that got the firing of alerts, with when it was delivered; None if that is not certain.
+    """Return the channels that got the firing of alerts, with when the attempt that delivered it
+    began; None if it is not certain that any did.
 
     `sending` are deliveries that were claimed, and whose attempt has not begun.
     """
@@ -115,4 +117,4 @@ async def firing(
     rows = await FIRING.fetch(
         connection, pairs=list(pairs), sending=sending, never_connected=f"^({'|'.join(NEVER_CONNECTED)})"
     )
-    return {(row.channel_id, row.alert_id): row.delivered_at for row in rows}
+    return {(row.channel_id, row.alert_id): row.sent_at for row in rows}
